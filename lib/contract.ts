@@ -1,0 +1,158 @@
+import type { SessionErrorCode } from './errors'
+import type { KeyRing } from './keys'
+import type { MaybePromise, Milliseconds } from './time'
+
+/** Node's callback, always the last parameter of a store's method. */
+export type Callback<T = void> = (err?: unknown, value?: T) => void
+
+/** A stored session as a store sees it: `cookie` and the application's data. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- session data is the application's
+export type SessionRecord = { cookie: any } & Record<string, any>
+
+/**
+ * The contract every store fulfils, express-session's and more.
+ *
+ * Each method may answer directly, by promise, or through the Node callback that is always passed as its last
+ * argument. `undefined` returned by a method that declares the callback means "wait for it"; by a method that does
+ * not declare it, "that was the answer". Absent, expired and undecodable all mean `null`, never an error: errors
+ * are for faults. Destroying what is absent does nothing. Stores read the clock only as `Date.now()`.
+ */
+export interface StoreContract {
+  /** Finds a session; `null` when there is none, whatever the reason. */
+  get(id: string, callback: Callback<any>): unknown
+  /** Keeps a session until `session.cookie.expires`. A string as answer is what the cookie must carry from now on. */
+  set(id: string, session: any, callback: Callback<any>): unknown
+  destroy(id: string, callback: Callback<any>): unknown
+  /** Extends the lifetime of a session, data untouched. */
+  touch?(id: string, session: any, callback: Callback<any>): unknown
+  all?(callback: Callback<any>): unknown
+  ids?(callback: Callback<any>): unknown
+  length?: unknown
+  clear?(callback: Callback<any>): unknown
+  on?(event: string, listener: (...args: any[]) => void): unknown
+}
+
+/** What a store with powers finds. */
+export interface Found {
+  /** The record exactly as it is kept: what a later conditional write compares against. */
+  text: string
+  /** Last use, where the store keeps it beside the text instead of inside (see `Meta.u`). */
+  usedAt?: Milliseconds
+  /** When the store lets go of it; `null`: never. */
+  expiresAt?: Milliseconds | null
+}
+
+/** How long a session is to live on, and from when that counts. */
+export interface Life {
+  usedAt: Milliseconds
+  /** When the store may forget the session; `null`: never by itself. */
+  expiresAt: Milliseconds | null
+  /** Set by express-session's door only: JSON of the cookie that replaces the one in the record. */
+  cookieText?: string
+}
+
+/** Extends while reading: only if the last use is at least `after` ago; never past `absolute` since creation. */
+export interface Extension {
+  now: Milliseconds
+  after: Milliseconds
+  /** Span from `now` to the new idle deadline; `null`: none. */
+  idle: Milliseconds | null
+  /** Span from creation (`Meta.c`) to the absolute deadline; `null`: none. */
+  absolute: Milliseconds | null
+}
+
+/** A session found through the index of its user. */
+export interface Listed extends Found {
+  id: string
+}
+
+/**
+ * What our own stores can do beyond the contract. The middleware uses these instead of `get` and `set`, unless
+ * somebody has replaced those on the store (a subclass, a spy): then it keeps to the contract.
+ */
+export interface Powers {
+  /** Answers directly, never by promise. */
+  readonly sync: boolean
+  /** Reached over a network: connection faults are `503`, and records are checked to belong to the ID asked for. */
+  readonly remote: boolean
+
+  read(id: string, extend?: Extension): MaybePromise<Found | null>
+
+  /**
+   * Writes if what is kept is still exactly `expected`; `null` as `expected`: if nothing is kept.
+   *
+   * @returns `true` when written; what is kept instead when it differs; `null` when it is gone.
+   */
+  write(id: string, text: string, expected: string | null, life: Life, user?: UserChange): MaybePromise<true | Found | null>
+
+  /** Extends a lifetime without touching the data. `false` when the session is gone. */
+  extend(id: string, life: Life): MaybePromise<boolean>
+
+  /** Removes a session and its place in the index of `user`. `false` when it was gone already. */
+  remove(id: string, user?: string): MaybePromise<boolean>
+
+  /** The live sessions of a user, exactly: entries of dead ones are dropped on the way. */
+  list?(user: string): MaybePromise<Listed[]>
+
+  /** Mutual exclusion across processes; `token` names the holder. */
+  lock?: LockPower
+}
+
+/** The session now belongs to `to` and did belong to `from`; `undefined`: to nobody. */
+export interface UserChange {
+  from: string | undefined
+  to: string | undefined
+}
+
+export interface LockPower {
+  /** `false` while somebody else holds it. A lock not renewed for `ttl` is free again. */
+  acquire(id: string, token: string, ttl: Milliseconds): MaybePromise<boolean>
+  /** `false` when the lock was lost. */
+  renew(id: string, token: string, ttl: Milliseconds): MaybePromise<boolean>
+  release(id: string, token: string): MaybePromise<void>
+}
+
+/** Where a store keeps its powers. */
+export const POWERS: unique symbol = Symbol.for('silverback.powers')
+
+/** Verbs whose replacement on a store with powers sends the middleware back to the plain contract. */
+export const VERBS = ['get', 'set', 'destroy', 'touch'] as const
+
+/** A store with powers, and the very functions its verbs had when it was made. */
+export interface PowerfulStore extends StoreContract {
+  readonly [POWERS]: Powers
+}
+
+/** Answers a caller of the express-session kind (callback, on a later turn) or the promise kind. */
+export function answer<T>(work: () => MaybePromise<T>, callback?: Callback<T>): Promise<T> | undefined {
+  const promise = new Promise<T>((resolve) => resolve(work()))
+  if (typeof callback !== 'function') return promise
+  // A throwing callback is the caller's bug: it must surface as uncaught, not come back as a second call.
+  promise.then(
+    (value) => setImmediate(callback, null, value),
+    (err) => setImmediate(callback, err)
+  )
+  return undefined
+}
+
+
+/** A session that travelled inside a cookie. */
+export interface Opened extends Found {
+  id: string
+  /** An older key than the newest opened it: the cookie is re-issued. */
+  stale: boolean
+}
+
+/**
+ * A store whose records travel in the cookie itself, and which authenticates them itself. It offers powers as well:
+ * `read` and `write` then know only what this process saw lately (and the revocations, if there is a store for them).
+ */
+export interface Carrier {
+  /** Opens a cookie's value; the reason when it must be refused. */
+  open(value: string, name: string, keys: KeyRing): MaybePromise<Opened | SessionErrorCode>
+  /** @throws {SessionError} `ERR_SESSION_COOKIE_TOO_LARGE` when name and value exceed 4096 bytes. */
+  seal(text: string, name: string, keys: KeyRing): string
+}
+
+/** Where a store keeps that. */
+export const CARRIER: unique symbol = Symbol.for('silverback.carrier')

@@ -1,0 +1,75 @@
+/** Who is at fault: the programmer, the sender of the cookie (expected, never thrown), or the store. */
+export type ErrorKind = 'usage' | 'decode' | 'store'
+
+const KINDS = {
+  ERR_SESSION_OPTION: 'usage',
+  ERR_SESSION_NAME: 'usage',
+  ERR_SESSION_NOT_LOADED: 'usage',
+  ERR_SESSION_DESTROYED: 'usage',
+  ERR_SESSION_UNSERIALIZABLE: 'usage',
+  ERR_SESSION_TOO_LARGE: 'usage',
+  ERR_SESSION_COOKIE_TOO_LARGE: 'usage',
+  ERR_SESSION_HEADERS_SENT: 'usage',
+  ERR_SESSION_SIGNATURE: 'decode',
+  ERR_SESSION_EXPIRED: 'decode',
+  ERR_SESSION_MISSING: 'decode',
+  ERR_SESSION_CORRUPT: 'decode',
+  ERR_SESSION_BINDING: 'decode',
+  ERR_SESSION_AMBIGUOUS: 'decode',
+  ERR_SESSION_SCHEMA: 'decode',
+  ERR_SESSION_STORE: 'store',
+  ERR_SESSION_STORE_TIMEOUT: 'store',
+  ERR_SESSION_CONFLICT: 'store',
+  ERR_SESSION_LOCK_TIMEOUT: 'store'
+} as const satisfies Record<string, ErrorKind>
+
+/** The stable codes of every error this package makes. */
+export type SessionErrorCode = keyof typeof KINDS
+
+interface ErrorDetails {
+  cause?: unknown
+  /** HTTP status that Express's default error handler answers with. */
+  status?: number
+}
+
+/**
+ * Every error of this package, except option mistakes at set-up (see `OptionError`).
+ *
+ * `kind` follows gorilla/securecookie's triage: `usage`, `decode`, `store`. Messages never carry a
+ * secret, a session ID or session data.
+ */
+export class SessionError extends Error {
+  readonly code: SessionErrorCode
+  readonly kind: ErrorKind
+  readonly status?: number
+
+  constructor(code: SessionErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, 'cause' in details ? { cause: details.cause } : undefined)
+    this.code = code
+    this.kind = KINDS[code]
+    if (details.status !== undefined) this.status = details.status
+  }
+
+  static {
+    this.prototype.name = 'SessionError'
+  }
+}
+
+/** An option that cannot work, thrown while the middleware is set up. */
+export class OptionError extends TypeError {
+  readonly code: SessionErrorCode
+  readonly kind: ErrorKind = 'usage'
+
+  constructor(message: string, code: SessionErrorCode = 'ERR_SESSION_OPTION') {
+    super(message)
+    this.code = code
+  }
+}
+
+/** Renders a rejected option value for a message: short, and never more than its type for objects. */
+export function quote(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value)
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return String(value)
+}

@@ -1,0 +1,146 @@
+import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
+
+/** What signs and seals: text or bytes. */
+export type Secret = string | Buffer | Uint8Array | KeyObject
+
+/** An authentic value, and whether an older key than the newest made it. */
+export interface Verified {
+  value: string
+  stale: boolean
+}
+
+const VERIFIED_MAX = 4096
+const MAC_LENGTH = 43
+
+/**
+ * The keys of one middleware: the first signs and seals, all verify and open.
+ *
+ * The array given is live, as in express-session: what an application pushes, splices or pops takes effect at once.
+ */
+export class KeyRing {
+  readonly #source: readonly Secret[]
+  #snapshot: Secret[] = []
+  #derived = new Map<string, KeyObject[]>()
+  // Values that verified lately. Only authentic ones enter, so a flood of forgeries neither fills nor evicts it.
+  #verified = new Map<string, Verified>()
+
+  constructor(secret: Secret | readonly Secret[]) {
+    this.#source = Array.isArray(secret) ? secret : [secret as Secret]
+  }
+
+  get size(): number {
+    return this.#source.length
+  }
+
+  /** One key a secret for one purpose, newest first. Purposes never share a key (HKDF, RFC 5869). */
+  derived(purpose: string): readonly KeyObject[] {
+    this.#refresh()
+    let keys = this.#derived.get(purpose)
+    if (keys === undefined) {
+      keys = this.#snapshot.map((secret) =>
+        createSecretKey(Buffer.from(hkdfSync('sha256', bytesOf(secret), 'silverback', purpose, 32)))
+      )
+      this.#derived.set(purpose, keys)
+    }
+    return keys
+  }
+
+  /** The secrets themselves, for formats that others defined (express-session, gorilla/securecookie). */
+  raw(): readonly KeyObject[] {
+    this.#refresh()
+    let keys = this.#derived.get('')
+    if (keys === undefined) {
+      keys = this.#snapshot.map((secret) => createSecretKey(bytesOf(secret)))
+      this.#derived.set('', keys)
+    }
+    return keys
+  }
+
+  /** Signs a session ID for one cookie name: the name is under the MAC, as in gorilla/securecookie. */
+  signBound(name: string, id: string): string {
+    return `${id}.${mac(this.derived('signed cookie')[0]!, boundInput(name, id), 'base64url')}`
+  }
+
+  verifyBound(name: string, value: string): Verified | undefined {
+    return this.#remembered(`${name}=${value}`, () => {
+      const dot = value.length - MAC_LENGTH - 1
+      if (dot < 1 || value.charCodeAt(dot) !== 0x2e) return undefined
+      const id = value.slice(0, dot)
+      return verify(this.derived('signed cookie'), boundInput(name, id), value.slice(dot + 1), 'base64url', id)
+    })
+  }
+
+  /** Signs as express-session (cookie-signature) does: `s:<id>.<base64 HMAC-SHA256>`. */
+  signPlain(id: string): string {
+    return `s:${id}.${mac(this.raw()[0]!, id, 'base64')}`
+  }
+
+  verifyPlain(value: string): Verified | undefined {
+    if (!value.startsWith('s:')) return undefined
+    return this.#remembered(value, () => {
+      const dot = value.lastIndexOf('.')
+      if (dot < 2) return undefined
+      const id = value.slice(2, dot)
+      return verify(this.raw(), id, value.slice(dot + 1), 'base64', id)
+    })
+  }
+
+  #remembered(key: string, check: () => Verified | undefined): Verified | undefined {
+    this.#refresh()
+    const known = this.#verified.get(key)
+    if (known !== undefined) return known
+    const found = check()
+    if (found !== undefined) {
+      if (this.#verified.size >= VERIFIED_MAX) this.#verified.clear()
+      this.#verified.set(key, found)
+    }
+    return found
+  }
+
+  #refresh(): void {
+    const source = this.#source
+    const known = this.#snapshot
+    let same = source.length === known.length
+    for (let i = 0; same && i < source.length; i++) same = source[i] === known[i]
+    if (same) return
+    this.#snapshot = [...source]
+    this.#derived.clear()
+    this.#verified.clear()
+  }
+}
+
+/** A key fit for `secret`: 32 random bytes as base64url (gorilla's `GenerateRandomKey(32)`). */
+export function generateKey(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+function verify(
+  keys: readonly KeyObject[],
+  input: string,
+  given: string,
+  encoding: 'base64' | 'base64url',
+  value: string
+): Verified | undefined {
+  const givenBytes = Buffer.from(given)
+  for (let i = 0; i < keys.length; i++) {
+    // The text of the MAC is compared, not its bytes: a decoder would forgive spare bits and stray characters.
+    const expected = Buffer.from(mac(keys[i]!, input, encoding))
+    if (expected.length === givenBytes.length && timingSafeEqual(expected, givenBytes)) return { value, stale: i > 0 }
+  }
+  return undefined
+}
+
+function mac(key: KeyObject, input: string, encoding: 'base64' | 'base64url'): string {
+  const digest = createHmac('sha256', key).update(input).digest(encoding)
+  return encoding === 'base64' ? digest.replace(/=+$/, '') : digest
+}
+
+function boundInput(name: string, id: string): string {
+  return `${name}\n${id}`
+}
+
+function bytesOf(secret: Secret): Buffer {
+  if (typeof secret === 'string') return Buffer.from(secret)
+  if (secret instanceof Uint8Array) return Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength)
+  return secret.export()
+}
