@@ -1,0 +1,55 @@
+/** Longest value worth looking at: browsers ignore cookies beyond 4096 bytes of name and value (RFC 6265bis 5.7). */
+const VALUE_MAX = 3 * 4096
+/** More cookies of one name than any browser of good will sends. */
+const CANDIDATES_MAX = 16
+
+/**
+ * The decoded values of every cookie called `name`, in the order sent.
+ *
+ * One linear scan for this name only; pairs are cut at `;`, trimmed of space and tab only, as RFC 6265 5.4 has it.
+ */
+export function cookieValues(header: string, name: string): string[] {
+  const values: string[] = []
+  const length = header.length
+  for (let start = 0; start < length && values.length < CANDIDATES_MAX; ) {
+    let end = header.indexOf(';', start)
+    if (end === -1) end = length
+    const value = valueOf(header, skipBlank(header, start, end), end, name)
+    if (value !== undefined) values.push(value)
+    start = end + 1
+  }
+  return values
+}
+
+function valueOf(header: string, at: number, end: number, name: string): string | undefined {
+  if (!header.startsWith(name, at)) return undefined
+  let start = skipBlank(header, at + name.length, end)
+  if (start >= end || header.charCodeAt(start) !== 0x3d /* = */) return undefined
+  start = skipBlank(header, start + 1, end)
+  let stop = end
+  while (stop > start && isBlank(header.charCodeAt(stop - 1))) stop--
+  if (stop - start > VALUE_MAX) return ''
+  if (stop - start >= 2 && header.charCodeAt(start) === 0x22 && header.charCodeAt(stop - 1) === 0x22) {
+    start++
+    stop--
+  }
+  return decode(header.slice(start, stop))
+}
+
+function decode(value: string): string {
+  if (!value.includes('%')) return value
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return value
+  }
+}
+
+function skipBlank(text: string, at: number, end: number): number {
+  while (at < end && isBlank(text.charCodeAt(at))) at++
+  return at
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09
+}

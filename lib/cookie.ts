@@ -1,0 +1,192 @@
+import { deprecate } from './warnings'
+import type { Milliseconds } from './time'
+
+/** Cookie attributes as options give them. `maxAge` in ms; `null`: until the browser closes. */
+export interface CookieOptions {
+  path?: string | undefined
+  domain?: string | undefined
+  httpOnly?: boolean | undefined
+  /** `'auto'`: as the connection is when the session is made. */
+  secure?: boolean | 'auto' | undefined
+  sameSite?: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
+  maxAge?: number | null | undefined
+  expires?: Date | null | undefined
+  partitioned?: boolean | undefined
+  priority?: 'low' | 'medium' | 'high' | undefined
+  /** Carried along for express-session's types; signing is always on and values are always percent-encoded. */
+  signed?: boolean | undefined
+  encode?: ((value: string) => string) | undefined
+}
+
+/** What JSON keeps of a cookie, key for key and in the order of express-session. */
+export interface CookieData {
+  originalMaxAge: Milliseconds | null
+  partitioned: boolean | undefined
+  priority: CookieOptions['priority']
+  expires: Date | null | undefined
+  secure: CookieOptions['secure']
+  httpOnly: boolean | undefined
+  domain: string | undefined
+  path: string | undefined
+  sameSite: CookieOptions['sameSite']
+}
+
+// While a session's data is serialized for comparison, its cookie leaves itself out: one JSON.stringify with no
+// replacer then serves change detection and storage alike.
+let omitted = false
+
+/** JSON of a value with every session cookie in it left out. */
+export function stringifyWithoutCookie(value: unknown): string | undefined {
+  omitted = true
+  try {
+    return JSON.stringify(value)
+  } finally {
+    omitted = false
+  }
+}
+
+/**
+ * The cookie of a session: attributes and lifetime. Equal to express-session's `Cookie`, member for member.
+ */
+export class Cookie {
+  declare path: string | undefined
+  declare httpOnly: boolean | undefined
+  declare originalMaxAge: Milliseconds | null
+  declare secure: CookieOptions['secure']
+  declare sameSite: CookieOptions['sameSite']
+  declare domain: string | undefined
+  declare partitioned: boolean | undefined
+  declare priority: CookieOptions['priority']
+  declare _expires: Date | null | undefined
+
+  /** @throws {TypeError} when `options` is not an object, or `maxAge` not a number. */
+  constructor(options?: CookieOptions | null) {
+    this.path = '/'
+    this._expires = null
+    this.originalMaxAge = null
+    this.httpOnly = true
+    if (options) {
+      if (typeof options !== 'object') throw new TypeError('argument options must be a object')
+      for (const key in options) {
+        if (key !== 'data') (this as Record<string, unknown>)[key] = options[key as keyof CookieOptions]
+      }
+    }
+    if (this.originalMaxAge === undefined || this.originalMaxAge === null) this.originalMaxAge = this.maxAge ?? null
+  }
+
+  /** When the browser drops the cookie; `null` or `false`-like: when it closes. */
+  get expires(): Date | null | undefined {
+    return this._expires
+  }
+
+  set expires(date: Date | null | undefined) {
+    this._expires = date
+    this.originalMaxAge = this.maxAge ?? null
+  }
+
+  /** Remaining lifetime in ms; `null`: until the browser closes. */
+  get maxAge(): Milliseconds | null | undefined {
+    return this._expires instanceof Date ? this._expires.valueOf() - Date.now() : this._expires
+  }
+
+  set maxAge(ms: Milliseconds | Date | null | undefined) {
+    if (ms && typeof ms !== 'number' && !((ms as unknown) instanceof Date)) {
+      throw new TypeError('maxAge must be a number or Date')
+    }
+    if ((ms as unknown) instanceof Date) deprecate('maxAge as Date; pass number of milliseconds instead')
+    this.expires = typeof ms === 'number' ? new Date(Date.now() + ms) : (ms as Date | null | undefined)
+  }
+
+  get data(): CookieData {
+    return {
+      originalMaxAge: this.originalMaxAge,
+      partitioned: this.partitioned,
+      priority: this.priority,
+      expires: this._expires,
+      secure: this.secure,
+      httpOnly: this.httpOnly,
+      domain: this.domain,
+      path: this.path,
+      sameSite: this.sameSite
+    }
+  }
+
+  /** The `Set-Cookie` text for a value. */
+  serialize(name: string, value: string): string {
+    return serializeCookie(name, value, this.data)
+  }
+
+  toJSON(): CookieData | undefined {
+    return omitted ? undefined : this.data
+  }
+}
+
+/** Makes a cookie from what a record keeps of it: dates are strings there. */
+export function reviveCookie(stored: Record<string, unknown>): Cookie {
+  const cookie = new Cookie(stored as CookieOptions)
+  const expires = stored.expires
+  if (typeof expires === 'string') cookie.expires = new Date(expires)
+  cookie.originalMaxAge = stored.originalMaxAge as Milliseconds | null
+  return cookie
+}
+
+// token of RFC 9110 5.6.2, cookie-octet and path-value of RFC 6265 4.1.1; a domain may keep its leading dot.
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+const VALUE = /^("?)[!#-+\--:<-[\]-~]*\1$/
+const DOMAIN = /^[.]?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:[.][a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i
+const PATH = /^[ -:=-~]*$/
+const SAME_SITE: Record<string, string> = { lax: 'Lax', strict: 'Strict', none: 'None' }
+const PRIORITY: Record<string, string> = { low: 'Low', medium: 'Medium', high: 'High' }
+
+/** Whether a text can be a cookie name. @see RFC 6265 4.1.1 */
+export function isCookieName(name: string): boolean {
+  return NAME.test(name)
+}
+
+/**
+ * Renders a `Set-Cookie` header, attributes in express-session's order.
+ *
+ * `maxAgeSeconds` adds `Max-Age`.
+ * @throws {TypeError} for an attribute that would not survive the trip, in the words of the `cookie` package.
+ */
+export function serializeCookie(name: string, value: string, data: Partial<CookieData>, maxAgeSeconds?: number): string {
+  if (!NAME.test(name)) throw new TypeError('argument name is invalid')
+  const encoded = encodeURIComponent(value)
+  if (!VALUE.test(encoded)) throw new TypeError('argument val is invalid')
+  let text = `${name}=${encoded}`
+  if (maxAgeSeconds !== undefined) text += `; Max-Age=${Math.floor(maxAgeSeconds)}`
+  return text + serializeAttributes(data)
+}
+
+/** The attributes alone, each preceded by `; `. */
+export function serializeAttributes(data: Partial<CookieData>): string {
+  let text = ''
+  if (data.domain) {
+    if (!DOMAIN.test(data.domain)) throw new TypeError('option domain is invalid')
+    text += `; Domain=${data.domain}`
+  }
+  if (data.path) {
+    if (!PATH.test(data.path)) throw new TypeError('option path is invalid')
+    text += `; Path=${data.path}`
+  }
+  if (data.expires) {
+    if (!(data.expires instanceof Date) || Number.isNaN(data.expires.valueOf())) {
+      throw new TypeError('option expires is invalid')
+    }
+    text += `; Expires=${data.expires.toUTCString()}`
+  }
+  if (data.httpOnly) text += '; HttpOnly'
+  if (data.secure) text += '; Secure'
+  if (data.partitioned) text += '; Partitioned'
+  if (data.priority) text += `; Priority=${oneOf(PRIORITY, data.priority, 'priority')}`
+  if (data.sameSite) {
+    text += `; SameSite=${data.sameSite === true ? 'Strict' : oneOf(SAME_SITE, data.sameSite, 'sameSite')}`
+  }
+  return text
+}
+
+function oneOf(choices: Record<string, string>, value: unknown, option: string): string {
+  const choice = typeof value === 'string' ? choices[value.toLowerCase()] : undefined
+  if (choice === undefined) throw new TypeError(`option ${option} is invalid`)
+  return choice
+}

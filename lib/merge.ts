@@ -1,0 +1,37 @@
+type Data = Record<string, unknown>
+
+/**
+ * Joins two changes of one session: what `ours` changed since `base` is laid over `theirs`.
+ *
+ * Nested plain objects are merged key by key; arrays and scalars are one value, and where both sides changed it,
+ * ours (the later save) wins. All three are plain JSON data; the result shares structure with them.
+ */
+export function mergeData(base: Data, ours: Data, theirs: Data): Data {
+  const merged: Data = { ...theirs }
+  for (const key of Object.keys(base)) {
+    if (!Object.hasOwn(ours, key)) delete merged[key]
+  }
+  for (const key of Object.keys(ours)) {
+    const mine = ours[key]
+    const before = Object.hasOwn(base, key) ? base[key] : undefined
+    if (Object.hasOwn(base, key) && isSame(before, mine)) continue
+    const other = Object.hasOwn(theirs, key) ? theirs[key] : undefined
+    merged[key] = isPlain(mine) && isPlain(other) ? mergeData(isPlain(before) ? before : {}, mine, other) : mine
+  }
+  return merged
+}
+
+function isPlain(value: unknown): value is Data {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+// JSON data only, so equal texts mean equal values; key order within an object does not matter to a merge.
+function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, i) => isSame(item, b[i]))
+  }
+  if (!isPlain(a) || !isPlain(b)) return false
+  const keys = Object.keys(a)
+  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && isSame(a[key], b[key]))
+}
