@@ -1,0 +1,318 @@
+import { createClient } from 'redis'
+import { POWERS, type Extension, type Found, type Life, type Powers } from '../../lib/contract'
+import { decodeRecord, encodeRecord, type Meta } from '../../lib/record'
+import { RedisStore, type RedisStoreOptions } from '../../lib/stores/redis'
+import { CLIENTS, type Connected } from '../helpers/redis-clients'
+import { RedisServer, until } from '../helpers/redis-server'
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+
+let server: RedisServer
+let connected: Connected
+
+beforeAll(async () => {
+  server = await RedisServer.start()
+  connected = await CLIENTS['node-redis 6']!(server.url)
+})
+
+afterEach(async () => {
+  await server.cli('flushall')
+  await server.resetCounts()
+})
+
+afterAll(async () => {
+  connected.close()
+  await server.stop()
+})
+
+function powersOf(options: Partial<RedisStoreOptions> = {}): Powers {
+  return new RedisStore({ client: connected.client, ...options })[POWERS]
+}
+
+function textOf(data: object, meta?: Partial<Meta>): string {
+  const now = Date.now()
+  return encodeRecord('{"path":"/"}', meta && { u: now, c: now, ...meta }, JSON.stringify(data))
+}
+
+function lifeOf(ms = HOUR): Life {
+  return { usedAt: Date.now(), expiresAt: Date.now() + ms }
+}
+
+function extension(more: Partial<Extension> = {}): Extension {
+  return { now: Date.now(), after: MINUTE, idle: HOUR, absolute: 24 * HOUR, ...more }
+}
+
+async function pttl(id: string): Promise<number> {
+  return Number(await server.cli('pttl', `sess:${id}`))
+}
+
+async function usedAt(id: string): Promise<number | undefined> {
+  return decodeRecord(await server.cli('get', `sess:${id}`))?.meta?.u
+}
+
+function expectAbout(actual: number, expected: number) {
+  expect(Math.abs(actual - expected)).toBeLessThan(2000)
+}
+
+describe.each(Object.entries(CLIENTS))('Conditional writes with %s', (_name, connect) => {
+  let own: Connected
+  let powers: Powers
+
+  beforeAll(async () => {
+    own = await connect(server.url)
+    powers = new RedisStore({ client: own.client })[POWERS]
+  })
+
+  afterAll(() => own.close())
+
+  it('create only what is not there', async () => {
+    expect(await powers.write('a', textOf({ n: 1 }), null, lifeOf())).toBe(true)
+    const kept = textOf({ n: 1 })
+    await server.cli('set', 'sess:a', kept)
+    expect(await powers.write('a', textOf({ n: 2 }), null, lifeOf())).toEqual({ text: kept })
+    expect(await server.cli('get', 'sess:a')).toBe(kept)
+  })
+
+  it('replace exactly what was read, and tell what is there instead', async () => {
+    const [one, two, three] = [1, 2, 3].map((n) => textOf({ n, text: 'h\u00e9 \u{1f600}' })) as [string, string, string]
+    await powers.write('a', one, null, lifeOf())
+    expect(await powers.write('a', two, one, lifeOf(5 * MINUTE))).toBe(true)
+    expectAbout(await pttl('a'), 5 * MINUTE)
+    expect(await powers.write('a', three, one, lifeOf())).toEqual({ text: two })
+    expect(await powers.read('a')).toEqual({ text: two })
+  })
+
+  it('never bring back what is gone', async () => {
+    const one = textOf({ n: 1 })
+    await powers.write('a', one, null, lifeOf())
+    expect(await powers.remove('a')).toBe(true)
+    expect(await powers.remove('a')).toBe(false)
+    expect(await powers.write('a', textOf({ n: 2 }), one, lifeOf())).toBeNull()
+    expect(await powers.extend('a', lifeOf())).toBe(false)
+    expect(await powers.read('a', extension())).toBeNull()
+    expect(await server.cli('dbsize')).toBe('0')
+  })
+
+  it('H5 count 1,000 increments over two connections exactly', async () => {
+    const second = await connect(server.url)
+    const both = [powers, new RedisStore({ client: second.client })[POWERS]]
+    await powers.write('a', textOf({ n: 0 }), null, lifeOf())
+    const increment = async (with_: Powers) => {
+      let found = (await with_.read('a')) as Found
+      for (;;) {
+        const n = decodeRecord(found.text)!.data['n'] as number
+        const result = await with_.write('a', textOf({ n: n + 1 }), found.text, lifeOf())
+        if (result === true) return
+        found = result as Found
+      }
+    }
+    const workers = Array.from({ length: 8 }, async (_, w) => {
+      for (let i = 0; i < 125; i++) await increment(both[w % 2]!)
+    })
+    await Promise.all(workers)
+    expect(decodeRecord(((await powers.read('a')) as Found).text)!.data).toEqual({ n: 1000 })
+    second.close()
+  })
+
+  it('survive a server that forgot the scripts', async () => {
+    const one = textOf({ n: 1 }, {})
+    await powers.write('a', one, null, lifeOf())
+    await server.cli('script', 'flush')
+    expect(await powers.write('a', textOf({ n: 2 }, {}), one, lifeOf())).toBe(true)
+    await server.cli('script', 'flush')
+    expect(await powers.extend('a', lifeOf())).toBe(true)
+    await server.cli('script', 'flush')
+    expect(await powers.read('a', extension({ now: Date.now() + 2 * HOUR }))).not.toBeNull()
+  })
+})
+
+describe('A read that extends', () => {
+  const old = Date.now() - 10 * MINUTE
+
+  it('rewrites the time of last use and the life in one command', async () => {
+    const powers = powersOf()
+    await server.cli('set', 'sess:a', textOf({ n: 1 }, { u: old, c: old }), 'px', '5000')
+    await powers.read('warm', extension())
+    await server.resetCounts()
+    const now = Date.now()
+    const text = textOf({ n: 1 }, { u: now, c: old })
+    expect(await powers.read('a', extension({ now }))).toEqual({ text })
+    expect(await server.cli('get', 'sess:a')).toBe(text)
+    expectAbout(await pttl('a'), HOUR)
+    const { evalsha, eval: evals } = await server.counts()
+    expect([evalsha, evals]).toEqual([1, undefined])
+  })
+
+  it('stays a plain GET until the next extension is due, across instances', async () => {
+    const powers = powersOf()
+    const recent = Date.now() - 10_000
+    await server.cli('set', 'sess:a', textOf({}, { u: recent, c: old }), 'px', '5000')
+    for (let i = 0; i < 5; i++) await powers.read('a', extension())
+    expect(await usedAt('a')).toBe(recent)
+    expect(await pttl('a')).toBeLessThanOrEqual(5000)
+    const counts = await server.counts()
+    expect((counts['evalsha'] ?? 0) + (counts['eval'] ?? 0)).toBeLessThanOrEqual(2)
+    await server.resetCounts()
+    for (let i = 0; i < 5; i++) await powers.read('a', extension())
+    expect(await server.counts()).toMatchObject({ get: 5 })
+    expect(await server.counts()).not.toHaveProperty('evalsha')
+    await powers.read('a', extension({ now: recent + MINUTE }))
+    expect(await usedAt('a')).toBe(recent + MINUTE)
+  })
+
+  it('costs no command at all with a client-side cache, which other writers invalidate', async () => {
+    const client = createClient({ url: server.url, RESP: 3, clientSideCache: { ttl: 0, maxEntries: 10 } })
+    await client.connect()
+    const powers = new RedisStore({ client })[POWERS]
+    const text = textOf({ n: 1 }, {})
+    await powers.write('a', text, null, lifeOf())
+    await powers.read('a', extension())
+    await server.resetCounts()
+    for (let i = 0; i < 5; i++) expect(await powers.read('a', extension())).toEqual({ text })
+    expect(await server.counts()).not.toHaveProperty('get')
+    const other = textOf({ n: 2 }, {})
+    await powersOf().write('a', other, text, lifeOf())
+    await until(async () => (await powers.read('a', extension()))!.text === other, 'the cache forgot the old text')
+    client.destroy()
+  })
+
+  it('H13 never extends past the absolute deadline', async () => {
+    const powers = powersOf()
+    const now = Date.now()
+    await server.cli('set', 'sess:a', textOf({}, { u: old, c: now - 23 * HOUR - 50 * MINUTE }), 'px', '5000')
+    await powers.read('a', extension({ now }))
+    expectAbout(await pttl('a'), 10 * MINUTE)
+    const over = textOf({}, { u: old, c: now - 25 * HOUR })
+    await server.cli('set', 'sess:b', over, 'px', '5000')
+    expect(await powers.read('b', extension({ now }))).toEqual({ text: over })
+    expect(await pttl('b')).toBeLessThanOrEqual(5000)
+  })
+
+  it('keeps to the one limit that is set, and to the ttl when none is', async () => {
+    const powers = powersOf({ ttl: 300 })
+    const tenMinutesAgo = Date.now() - 10 * MINUTE
+    const text = textOf({}, { u: tenMinutesAgo, c: tenMinutesAgo })
+    for (const id of ['i', 'a', 'n']) await server.cli('set', `sess:${id}`, text)
+    await powers.read('i', extension({ absolute: null }))
+    expectAbout(await pttl('i'), HOUR)
+    await powers.read('a', extension({ idle: null }))
+    expectAbout(await pttl('a'), 24 * HOUR - 10 * MINUTE)
+    await powers.read('n', extension({ idle: null, absolute: null }))
+    expectAbout(await pttl('n'), 300_000)
+  })
+
+  it("prolongs express-session's records without changing them", async () => {
+    const powers = powersOf()
+    const text = textOf({ say: '"__silverback":{"u":1' })
+    await server.cli('set', 'sess:a', text, 'px', '5000')
+    expect(await powers.read('a', extension())).toEqual({ text })
+    expectAbout(await pttl('a'), HOUR)
+    await server.resetCounts()
+    await powers.read('a', extension())
+    expect(await server.counts()).not.toHaveProperty('evalsha')
+  })
+
+  it('D2 finds nothing in a key of another type', async () => {
+    await server.cli('hset', 'sess:h', 'f', 'v')
+    const powers = powersOf()
+    expect(await powers.read('h', extension())).toBeNull()
+    expect(await powers.write('h', textOf({}), textOf({}), lifeOf())).toBeNull()
+    await expect(powers.write('h', textOf({}), null, lifeOf())).rejects.toMatchObject({ code: 'ERR_SESSION_STORE' })
+    expect(await server.cli('hget', 'sess:h', 'f')).toBe('v')
+  })
+
+  it('does nothing with disableTouch', async () => {
+    const powers = powersOf({ disableTouch: true })
+    const text = textOf({}, { u: old, c: old })
+    await server.cli('set', 'sess:a', text, 'px', '5000')
+    expect(await powers.read('a', extension())).toEqual({ text })
+    expect(await powers.extend('a', lifeOf())).toBe(true)
+    expect(await server.cli('get', 'sess:a')).toBe(text)
+    expect(await pttl('a')).toBeLessThanOrEqual(5000)
+  })
+
+  it('rewrites the time of last use alone with disableTTL', async () => {
+    const powers = powersOf({ disableTTL: true })
+    await powers.write('a', textOf({}, { u: old, c: old }), null, { usedAt: old, expiresAt: old + HOUR })
+    const now = Date.now()
+    await powers.read('a', extension({ now, after: 0 }))
+    expect(await usedAt('a')).toBe(now)
+    await powers.extend('a', { usedAt: now + 1, expiresAt: now + HOUR })
+    expect(await usedAt('a')).toBe(now + 1)
+    expect(await pttl('a')).toBe(-1)
+  })
+})
+
+describe('Extending', () => {
+  it('moves the time of last use and the life, data untouched', async () => {
+    const powers = powersOf()
+    await powers.write('a', textOf({ n: 1 }, { u: 5, c: 4 }), null, lifeOf(MINUTE))
+    expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + HOUR })).toBe(true)
+    expect(await server.cli('get', 'sess:a')).toBe(textOf({ n: 1 }, { u: 7, c: 4 }))
+    expectAbout(await pttl('a'), HOUR)
+  })
+
+  it("leaves express-session's records as they are, their cookie too", async () => {
+    const powers = powersOf()
+    const text = textOf({ n: 1 })
+    await powers.write('a', text, null, lifeOf(MINUTE))
+    expect(await powers.extend('a', { ...lifeOf(), cookieText: '{"path":"/x"}' })).toBe(true)
+    expect(await server.cli('get', 'sess:a')).toBe(text)
+    expectAbout(await pttl('a'), HOUR)
+  })
+
+  it('falls back to the ttl for a session without end', async () => {
+    const powers = powersOf({ ttl: 300 })
+    await powers.write('a', textOf({}), null, { usedAt: 1, expiresAt: null })
+    expectAbout(await pttl('a'), 300_000)
+    await powers.extend('a', { usedAt: 1, expiresAt: null })
+    expectAbout(await pttl('a'), 300_000)
+  })
+
+  it('asks a function as ttl', async () => {
+    const powers = powersOf({ ttl: (session) => session.seconds })
+    const old = Date.now() - 10 * MINUTE
+    const text = textOf({ seconds: 50 }, { u: old, c: old })
+    await powers.write('a', text, null, lifeOf())
+    expectAbout(await pttl('a'), 50_000)
+    await powers.extend('a', lifeOf(), () => ({ seconds: 90 }))
+    expectAbout(await pttl('a'), 90_000)
+    await powers.read('a', extension({ now: Date.now() + 2 * MINUTE }))
+    expectAbout(await pttl('a'), 50_000)
+  })
+})
+
+describe('A serializer of the application', () => {
+  // As one that encrypts: never the same text twice.
+  const serializer = {
+    stringify: (value: unknown) => `${Math.random()}:${Buffer.from(JSON.stringify(value)).toString('base64')}`,
+    parse: async (text: string) => JSON.parse(Buffer.from(text.split(':')[1]!, 'base64').toString())
+  }
+
+  it('makes what is kept, for every power', async () => {
+    const powers = powersOf({ serializer })
+    const old = Date.now() - 10 * MINUTE
+    const [one, two] = [1, 2].map((n) => textOf({ n }, { u: old, c: old, i: 'ann' })) as [string, string]
+    expect(await powers.write('a', one, null, lifeOf(), { from: undefined, to: 'ann' })).toBe(true)
+    expect(await server.cli('get', 'sess:a')).toMatch(/^[\d.e-]+:[\w+/=]+$/)
+    expect(await powers.read('a')).toEqual({ text: one })
+    expect(await powers.write('a', two, textOf({ n: 9 }), lifeOf())).toEqual({ text: one })
+    expect(await powers.write('a', two, one, lifeOf(MINUTE))).toBe(true)
+    expect(await powers.list!('ann')).toEqual([{ id: 'a', text: two }])
+    const now = Date.now() + 2 * MINUTE
+    expect(await powers.read('a', extension({ now }))).toEqual({ text: textOf({ n: 2 }, { u: now, c: old, i: 'ann' }) })
+    expect(await pttl('a')).toBeGreaterThan(HOUR)
+    expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + MINUTE })).toBe(true)
+    expect(await powers.read('a')).toEqual({ text: textOf({ n: 2 }, { u: 7, c: old, i: 'ann' }) })
+    await powers.remove('a')
+    expect(await powers.write('a', one, two, lifeOf())).toBeNull()
+    expect(await powers.extend('a', lifeOf())).toBe(false)
+  })
+
+  it('D1 makes nothing of what it cannot read', async () => {
+    const powers = powersOf({ serializer })
+    await server.cli('set', 'sess:a', 'no')
+    expect(await powers.read('a', extension())).toEqual({ text: '' })
+  })
+})

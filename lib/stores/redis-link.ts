@@ -1,0 +1,133 @@
+import type { Milliseconds } from '../time'
+import type { Dialect } from './redis-client'
+import { fault, isUnknownScript, isWrongType, unreachable } from './redis-errors'
+import type { Script } from './redis-scripts'
+
+interface Emitter {
+  on?(event: string, listener: () => void): unknown
+  once?(event: string, listener: () => void): unknown
+  listenerCount?(event: string): number
+}
+
+/**
+ * The connection to Redis as the store uses it: faults are `SessionError`s, nothing waits for a lost connection.
+ *
+ * No command is ever retried or cancelled here. While the client reconnects, every command is refused at once instead
+ * of queueing up; only the very first connect is waited for.
+ */
+export class RedisLink {
+  readonly #dialect: Dialect
+  #wasReady = false
+
+  constructor(client: object, dialect: Dialect) {
+    this.#dialect = dialect
+    this.#wasReady = dialect.health() === 'ready'
+    const emitter = client as Emitter
+    if (!this.#wasReady) emitter.once?.('ready', () => (this.#wasReady = true))
+    // node-redis tells of a lost connection by an error event, which without a listener ends the process. The fault
+    // reaches every request that needs the store, so nothing is hidden.
+    if ('isOpen' in client && emitter.listenerCount?.('error') === 0) emitter.on?.('error', () => undefined)
+  }
+
+  get keyPrefix(): string {
+    return this.#dialect.keyPrefix
+  }
+
+  /** `null` when nothing is there, or something that is no string. */
+  async get(key: string): Promise<string | null> {
+    return textOf(await absentIfOther(this.#ask('GET', () => this.#dialect.get(key))))
+  }
+
+  /** `false` when `onlyNew` was asked and something is there. */
+  async set(key: string, value: string, life: Milliseconds | null, onlyNew = false): Promise<boolean> {
+    return (await this.#ask('SET', () => this.#dialect.set(key, value, life, onlyNew))) !== null
+  }
+
+  async del(key: string): Promise<boolean> {
+    return Number(await this.#ask('DEL', () => this.#dialect.del(key))) > 0
+  }
+
+  async expire(key: string, seconds: number): Promise<void> {
+    await this.#ask('EXPIRE', () => this.#dialect.expire(key, seconds))
+  }
+
+  /** Runs a script on a session; `null` as well when the key holds no string. */
+  runOnSession(script: Script, key: string, ...args: string[]): Promise<unknown> {
+    return absentIfOther(this.run(script, key, ...args))
+  }
+
+  run(script: Script, key: string, ...args: string[]): Promise<unknown> {
+    const needed = `evalsha eval ${script.commands}`
+    return this.#ask(
+      'EVALSHA',
+      async () => {
+        try {
+          return await this.#dialect.evalsha(script.sha, key, args)
+        } catch (err) {
+          if (!isUnknownScript(err)) throw err
+          return await this.#dialect.eval(script.source, key, args)
+        }
+      },
+      needed
+    )
+  }
+
+  /** All keys that begin with `prefix`, each once, without the client's own key prefix. */
+  async keys(prefix: string, count: number): Promise<string[]> {
+    const own = this.keyPrefix
+    const found = new Set<string>()
+    const pattern = `${escapeGlob(own + prefix)}*`
+    for (const scan of await this.#ask('SCAN', () => this.#dialect.scanners())) {
+      let cursor = '0'
+      do {
+        const [next, keys] = await this.#ask('SCAN', () => scan(cursor, pattern, count))
+        for (const key of keys) found.add(String(key).slice(own.length))
+        cursor = String(next)
+      } while (cursor !== '0')
+    }
+    return [...found]
+  }
+
+  async #ask<T>(command: string, send: () => Promise<T>, needed = command.toLowerCase()): Promise<T> {
+    this.#refuseIfDown()
+    try {
+      return await send()
+    } catch (err) {
+      throw fault(err, command, needed)
+    }
+  }
+
+  #refuseIfDown(): void {
+    const health = this.#dialect.health()
+    if (health === 'ready') {
+      this.#wasReady = true
+    } else if (health === 'closed') {
+      throw unreachable(
+        this.#wasReady
+          ? 'The Redis client has been closed'
+          : 'The Redis client is not connected: call client.connect() before the first request'
+      )
+    } else if (this.#wasReady) {
+      throw unreachable('The connection to Redis is lost; the client is reconnecting')
+    }
+  }
+}
+
+/** A reply as text: clients may be set to answer bytes. */
+export function textOf(reply: unknown): string | null {
+  if (typeof reply === 'string') return reply
+  return reply instanceof Uint8Array ? Buffer.from(reply).toString() : null
+}
+
+async function absentIfOther<T>(asked: Promise<T>): Promise<T | null> {
+  try {
+    return await asked
+  } catch (err) {
+    if (isWrongType((err as Error).cause)) return null
+    throw err
+  }
+}
+
+function escapeGlob(text: string): string {
+  return text.replace(/[\\*?[\]]/g, '\\$&')
+}

@@ -1,0 +1,186 @@
+import type { Extension, Found, Life, Listed, LockPower, Powers, UserChange } from '../contract'
+import { decodeRecord, META, withUsedAt, type Meta } from '../record'
+import { SECOND, type Milliseconds } from '../time'
+import { isWriteRefusal } from './redis-errors'
+import { RedisIndex } from './redis-index'
+import { textOf, type RedisLink } from './redis-link'
+import { redisLock } from './redis-lock'
+import { RedisRecords, type RedisSettings } from './redis-records'
+import { READ, TOUCH } from './redis-scripts'
+
+const SEEN_MAX = 10_000
+
+/**
+ * The powers of the Redis store: each one command, beside those for the index of a user.
+ *
+ * Two options cost more. With a `serializer` other than JSON the server cannot look into a record, so a write reads
+ * first, and an extension that is due reads and then writes; the same goes for extensions with a function as `ttl`.
+ */
+export class RedisPowers implements Powers {
+  readonly sync = false
+  readonly remote = true
+  readonly lock: LockPower
+  readonly #link: RedisLink
+  readonly #settings: RedisSettings
+  readonly #records: RedisRecords
+  readonly #index: RedisIndex
+  // When this process last saw a session used: until an extension is due a plain GET does, which the client may answer
+  // from its own cache.
+  readonly #seen = new Map<string, Milliseconds>()
+
+  constructor(link: RedisLink, settings: RedisSettings) {
+    this.#link = link
+    this.#settings = settings
+    this.#records = new RedisRecords(link, settings)
+    this.#index = new RedisIndex(link, settings.prefix, (id) => this.#records.read(id))
+    this.lock = redisLock(link, settings.prefix)
+  }
+
+  async read(id: string, extend?: Extension): Promise<Found | null> {
+    if (extend === undefined || this.#settings.disableTouch || this.#seenWithin(id, extend)) {
+      return found(await this.#records.read(id))
+    }
+    const there = this.#records.plain && typeof this.#settings.ttl !== 'function'
+    const text = there ? await this.#readThere(id, extend) : await this.#readHere(id, extend)
+    if (text === null) return null
+    const meta = metaOf(text)
+    this.#remember(id, meta?.u ?? extend.now)
+    if (meta?.i !== undefined && meta.u === extend.now) this.#reindex(id, meta.i, deadlineOf(extend, meta))
+    return { text }
+  }
+
+  async write(
+    id: string,
+    text: string,
+    expected: string | null,
+    life: Life,
+    user?: UserChange
+  ): Promise<true | Found | null> {
+    const px = await this.#records.lifeOf(life, () => JSON.parse(text))
+    const expiresAt = px === null ? null : Date.now() + px
+    const { from, to } = user ?? {}
+    // The index learns of a session before the record says whose it is, lest a crash in between hides it, and once
+    // more afterwards: a list made in between found no such record and dropped the entry. Where the user stays the
+    // same, one update beside the write is enough.
+    const moved = from !== to
+    const entered = to === undefined ? undefined : this.#index.add(to, id, expiresAt)
+    if (moved) await entered
+    const writing =
+      expected === null ? this.#records.create(id, text, px) : this.#records.replace(id, text, expected, px)
+    const [written] = await Promise.all([writing, entered])
+    if (written !== true) return written
+    this.#remember(id, life.usedAt)
+    if (moved && to !== undefined) await this.#index.add(to, id, expiresAt)
+    if (moved && from !== undefined) await this.#index.drop(from, [id]).catch(listTidiesUp)
+    return true
+  }
+
+  async extend(id: string, life: Life, live?: () => object): Promise<boolean> {
+    if (this.#settings.disableTouch) return true
+    const text = this.#records.plain ? await this.#touchThere(id, life, live) : await this.#touchHere(id, life, live)
+    if (text === null) return false
+    this.#remember(id, life.usedAt)
+    const user = metaOf(text)?.i
+    if (user !== undefined) this.#reindex(id, user, life.expiresAt)
+    return true
+  }
+
+  async remove(id: string, user?: string): Promise<boolean> {
+    this.#seen.delete(id)
+    const existed = await this.#link.del(this.#records.key(id))
+    if (user !== undefined) await this.#index.drop(user, [id]).catch(listTidiesUp)
+    return existed
+  }
+
+  list(user: string): Promise<Listed[]> {
+    return this.#index.list(user)
+  }
+
+  /** Reads, and extends on the server if that is due, in one command. */
+  async #readThere(id: string, extend: Extension): Promise<string | null> {
+    const { disableTTL, ttl } = this.#settings
+    const spans = disableTTL ? [null, null, null] : [extend.idle, extend.absolute, Number(ttl) * SECOND]
+    const limits = spans.map((span) => (span === null ? '' : String(Math.ceil(span))))
+    const key = this.#records.key(id)
+    return textOf(await this.#link.runOnSession(READ, key, String(extend.now), String(extend.after), ...limits))
+  }
+
+  async #readHere(id: string, extend: Extension): Promise<string | null> {
+    const text = await this.#records.read(id)
+    if (text === null) return null
+    const meta = metaOf(text)
+    const due = meta === undefined ? extend.idle !== null : extend.now - meta.u >= extend.after
+    const expiresAt = deadlineOf(extend, meta)
+    if (!due || (expiresAt !== null && expiresAt <= extend.now)) return text
+    try {
+      return await this.#touchHere(id, { usedAt: extend.now, expiresAt }, undefined, text)
+    } catch (err) {
+      if (isWriteRefusal(err)) return text
+      throw err
+    }
+  }
+
+  /** Extends on the server, in one command. The record, or the empty text where it keeps no time of last use. */
+  async #touchThere(id: string, life: Life, live?: () => object): Promise<string | null> {
+    const px = await this.#records.lifeOf(
+      life,
+      async () => live?.() ?? JSON.parse((await this.#records.read(id)) ?? '{}')
+    )
+    const limit = px === null ? '' : String(px)
+    const reply = await this.#link.runOnSession(TOUCH, this.#records.key(id), String(life.usedAt), limit)
+    return reply === null ? null : (textOf(reply) ?? '')
+  }
+
+  async #touchHere(id: string, life: Life, live?: () => object, known?: string): Promise<string | null> {
+    let text = known ?? (await this.#records.read(id))
+    while (text !== null) {
+      const current: string = text
+      const fresh = withUsedAt(current, life.usedAt)
+      const px = await this.#records.lifeOf(life, () => live?.() ?? JSON.parse(current || '{}'))
+      if (fresh === current) {
+        if (px !== null) await this.#link.expire(this.#records.key(id), Math.ceil(px / SECOND))
+        return current
+      }
+      const written = await this.#records.replace(id, fresh, current, px)
+      if (written === true) return fresh
+      text = written === null ? null : written.text
+    }
+    return null
+  }
+
+  // Not waited for: the entry that is there lasts longer than until the next extension.
+  #reindex(id: string, user: string, deadline: Milliseconds | null): void {
+    const { ttl, disableTTL } = this.#settings
+    const otherwise = typeof ttl === 'number' ? Date.now() + ttl * SECOND : null
+    void this.#index.add(user, id, disableTTL ? null : (deadline ?? otherwise)).catch(listTidiesUp)
+  }
+
+  #seenWithin(id: string, extend: Extension): boolean {
+    const usedAt = this.#seen.get(id)
+    return usedAt !== undefined && extend.now - usedAt < extend.after
+  }
+
+  #remember(id: string, usedAt: Milliseconds): void {
+    this.#seen.delete(id)
+    this.#seen.set(id, usedAt)
+    if (this.#seen.size > SEEN_MAX) this.#seen.delete(this.#seen.keys().next().value!)
+  }
+}
+
+function found(text: string | null): Found | null {
+  return text === null ? null : { text }
+}
+
+function metaOf(text: string): Meta | undefined {
+  return text.includes(META) ? decodeRecord(text)?.meta : undefined
+}
+
+/** When an extended session ends; `null`: neither limit is set. */
+function deadlineOf({ now, idle, absolute }: Extension, meta: Meta | undefined): Milliseconds | null {
+  const limits = [idle === null ? null : now + idle, absolute === null || !meta ? null : meta.c + absolute]
+  const set = limits.filter((limit) => limit !== null)
+  return set.length === 0 ? null : Math.min(...set)
+}
+
+// What the index names is checked whenever it is listed, so an entry too many does no harm.
+function listTidiesUp(): void {}

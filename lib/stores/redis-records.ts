@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto'
+import type { Found, Life } from '../contract'
+import { SessionError } from '../errors'
+import { SECOND, type Milliseconds } from '../time'
+import { textOf, type RedisLink } from './redis-link'
+import { REPLACE } from './redis-scripts'
+
+/** Turns records into what Redis keeps, and back. Either may answer by promise. */
+export interface RedisSerializer {
+  parse(text: string): any
+  stringify(record: any): string | Promise<string>
+}
+
+/** What the store was told, read at each use: connect-redis's properties may be changed later, too. */
+export interface RedisSettings {
+  prefix: string
+  ttl: number | ((session: any) => number)
+  serializer: RedisSerializer
+  disableTTL: boolean
+  disableTouch: boolean
+}
+
+/** Records as JSON text, whatever the serializer makes of them in Redis. */
+export class RedisRecords {
+  readonly #link: RedisLink
+  readonly #settings: RedisSettings
+
+  constructor(link: RedisLink, settings: RedisSettings) {
+    this.#link = link
+    this.#settings = settings
+  }
+
+  /** Whether the server sees the very text that we see. */
+  get plain(): boolean {
+    return (this.#settings.serializer as unknown) === JSON
+  }
+
+  key(id: string): string {
+    return this.#settings.prefix + id
+  }
+
+  /** `null` when absent; the empty text for what the serializer cannot read. */
+  async read(id: string): Promise<string | null> {
+    const raw = await this.#link.get(this.key(id))
+    return raw === null ? null : this.#decode(raw)
+  }
+
+  /** Writes if nothing is kept. */
+  async create(id: string, text: string, px: Milliseconds | null): Promise<true | Found> {
+    const raw = await this.#encode(text)
+    for (let attempt = 0; attempt < 3; attempt++) {
+      if (await this.#link.set(this.key(id), raw, px, true)) return true
+      const current = await this.read(id)
+      if (current !== null) return { text: current }
+      // It expired just then.
+    }
+    throw new SessionError('ERR_SESSION_STORE', 'A key of the session store in Redis holds something else than text')
+  }
+
+  /** Writes if what is kept still is `expected`. */
+  async replace(id: string, text: string, expected: string, px: Milliseconds | null): Promise<true | Found | null> {
+    const key = this.key(id)
+    const raw = await this.#encode(text)
+    for (;;) {
+      const base = this.plain ? expected : await this.#link.get(key)
+      if (base === null) return null
+      const current = await this.#decode(base)
+      if (current !== expected) return { text: current }
+      const reply = await this.#link.runOnSession(REPLACE, key, sha1(base), raw, px === null ? '' : String(px))
+      if (reply === null) return null
+      const other = textOf(reply)
+      if (other === null) return true
+      // A serializer need not make the same of the same twice: only what it stands for decides.
+      const otherText = await this.#decode(other)
+      if (otherText !== expected) return { text: otherText }
+    }
+  }
+
+  /** For how long Redis is to keep a session, as connect-redis reckons it; `null`: for ever. */
+  async lifeOf(life: Life, session: () => unknown): Promise<Milliseconds | null> {
+    const { ttl, disableTTL } = this.#settings
+    if (disableTTL) return null
+    if (typeof ttl === 'function') return atLeastOne(ttl(await session()) * SECOND)
+    return atLeastOne(life.expiresAt === null ? ttl * SECOND : life.expiresAt - Date.now())
+  }
+
+  async #decode(raw: string): Promise<string> {
+    if (this.plain) return raw
+    try {
+      return JSON.stringify(await this.#settings.serializer.parse(raw)) ?? ''
+    } catch {
+      return ''
+    }
+  }
+
+  async #encode(text: string): Promise<string> {
+    return this.plain ? text : this.#settings.serializer.stringify(JSON.parse(text))
+  }
+}
+
+// SET takes no life of nothing. What is over already is gone a millisecond later.
+function atLeastOne(life: Milliseconds): Milliseconds {
+  return Math.max(1, Math.ceil(life))
+}
+
+// Only tells texts of one session apart, to send the old one as 40 bytes: nothing rests on SHA-1 being unforgeable.
+function sha1(text: string): string {
+  return createHash('sha1').update(text).digest('hex')
+}

@@ -1,0 +1,153 @@
+/**
+ * What has to happen on the Redis server in one step. Each script touches one key, so all of them work in a cluster,
+ * and reads no clock: times are arguments.
+ */
+import { createHash } from 'node:crypto'
+import { META } from '../record'
+
+/** A Lua script, and the commands that an ACL must allow for it. */
+export interface Script {
+  readonly source: string
+  readonly sha: string
+  readonly commands: string
+}
+
+function script(commands: string, source: string): Script {
+  return { source, sha: createHash('sha1').update(source).digest('hex'), commands }
+}
+
+// Cuts a record around the digits of its time of last use: the first plain occurrence, as `withUsedAt` does.
+const SPLIT = `
+local function split(text)
+  local _, stop = string.find(text, '"${META}":{"u":', 1, true)
+  local digits = stop and string.match(text, '^%d+', stop + 1)
+  if not digits then return nil end
+  return string.sub(text, 1, stop), digits, string.sub(text, stop + 1 + #digits)
+end
+`
+
+/**
+ * Reads a session, and extends its life if that is due.
+ *
+ * now, least ms since the last use, idle ms, absolute ms, ms where neither limit is set (each may be empty).
+ * A server that takes no writes for now (replica, out of memory, broken persistence) still answers the read.
+ */
+export const READ = script(
+  'get set pexpire',
+  `${SPLIT}
+local function refused(reply)
+  local err = type(reply) == 'table' and reply.err
+  if not err then return nil end
+  for _, code in ipairs({'READONLY', 'OOM', 'MISCONF', 'NOREPLICAS'}) do
+    if string.find(err, code, 1, true) then return nil end
+  end
+  return reply
+end
+local text = redis.call('GET', KEYS[1])
+if not text then return false end
+local head, used, rest = split(text)
+if not head then
+  return ARGV[3] ~= '' and refused(redis.pcall('PEXPIRE', KEYS[1], ARGV[3])) or text
+end
+local now = tonumber(ARGV[1])
+if now - tonumber(used) < tonumber(ARGV[2]) then return text end
+local life = tonumber(ARGV[3])
+local born = tonumber(string.match(rest, '^,"c":(%d+)') or '')
+if born and ARGV[4] ~= '' then
+  local left = born + tonumber(ARGV[4]) - now
+  if left <= 0 then return text end
+  if not life or left < life then life = left end
+end
+life = life or tonumber(ARGV[5])
+local fresh = head .. ARGV[1] .. rest
+local reply
+if life then
+  reply = redis.pcall('SET', KEYS[1], fresh, 'PX', string.format('%.0f', life))
+else
+  reply = redis.pcall('SET', KEYS[1], fresh, 'KEEPTTL')
+end
+if type(reply) == 'table' and reply.err then return refused(reply) or text end
+return fresh
+`
+)
+
+/**
+ * Writes a record if what is kept is what the caller knows: SHA-1 of that, new text, ms (empty: for ever).
+ *
+ * 1 when written, the other text when it differs, nothing when it is gone.
+ */
+export const REPLACE = script(
+  'get set',
+  `
+local text = redis.call('GET', KEYS[1])
+if not text then return false end
+if redis.sha1hex(text) ~= ARGV[1] then return text end
+if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1
+`
+)
+
+/** Extends a life: time of last use, ms (empty: as it was). The record as it is now, or 1 where it keeps no such time. */
+export const TOUCH = script(
+  'get set pexpire',
+  `${SPLIT}
+local text = redis.call('GET', KEYS[1])
+if not text then return false end
+local head, _, rest = split(text)
+if not head then
+  if ARGV[2] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+  return 1
+end
+text = head .. ARGV[1] .. rest
+if ARGV[2] == '' then redis.call('SET', KEYS[1], text, 'KEEPTTL') else redis.call('SET', KEYS[1], text, 'PX', ARGV[2]) end
+return text
+`
+)
+
+/** Enters a session in the index of a user: now, when the entry may go, session. The index lives as long as its last entry. */
+export const INDEX_ADD = script(
+  'zadd zremrangebyscore zrange pexpire persist',
+  `
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1])
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
+if last == 'inf' then return redis.call('PERSIST', KEYS[1]) end
+return redis.call('PEXPIRE', KEYS[1], string.format('%.0f', tonumber(last) - tonumber(ARGV[1])))
+`
+)
+
+/** The sessions in the index of a user: now. A replica lists without tidying up. */
+export const INDEX_LIST = script(
+  'zremrangebyscore zrangebyscore',
+  `
+redis.pcall('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1])
+return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf')
+`
+)
+
+/** Takes sessions out of the index of a user. */
+export const INDEX_DROP = script(
+  'zrem',
+  `
+for _, member in ipairs(ARGV) do redis.call('ZREM', KEYS[1], member) end
+return 1
+`
+)
+
+/** Prolongs a lock of the holder's own: token, ms. */
+export const LOCK_RENEW = script(
+  'get pexpire',
+  `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+`
+)
+
+/** Frees a lock of the holder's own: token. */
+export const LOCK_RELEASE = script(
+  'get del',
+  `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+`
+)
