@@ -9,6 +9,8 @@ const BATCH = 100
 // An entry outlives its session by this much: one extension whose update of the index got lost makes no live session
 // disappear from the list before its next.
 const MARGIN: Milliseconds = 5 * MINUTE
+// A time no session lives to see, and still a number that Lua and JavaScript count exactly.
+const NEVER: Milliseconds = 9e15
 
 /** Reads the record of a session as JSON text; `null` when it is gone. */
 type Reader = (id: string) => Promise<string | null>
@@ -30,36 +32,46 @@ export class RedisIndex {
     this.#read = read
   }
 
-  /** @param expiresAt `null`: never */
-  async add(user: string, id: string, expiresAt: Milliseconds | null): Promise<void> {
+  /**
+   * @param expiresAt `null`: never
+   * @param confirmed The record has been written: from now on no list that found none may drop the entry.
+   */
+  async add(user: string, id: string, expiresAt: Milliseconds | null, confirmed = true): Promise<void> {
     const now = Date.now()
     // Already over: the entry has to be there no longer than the record it stands for.
-    const score = expiresAt === null ? '+inf' : String(Math.max(now, Math.ceil(expiresAt)) + MARGIN)
-    await this.#link.run(INDEX_ADD, this.#keyOf(user), String(now), score, id)
+    const last = expiresAt === null ? NEVER : Math.max(now, Math.ceil(expiresAt)) + MARGIN
+    await this.#link.run(INDEX_ADD, this.#keyOf(user), String(now), String(confirmed ? last + 1 : last), id)
   }
 
-  async drop(user: string, ids: string[]): Promise<void> {
-    for (let i = 0; i < ids.length; i += BATCH) {
-      await this.#link.run(INDEX_DROP, this.#keyOf(user), ...ids.slice(i, i + BATCH))
-    }
+  async drop(user: string, id: string): Promise<void> {
+    await this.#link.run(INDEX_DROP, this.#keyOf(user), id)
   }
 
   async list(user: string): Promise<Listed[]> {
     const reply = (await this.#link.run(INDEX_LIST, this.#keyOf(user), String(Date.now()))) as unknown[]
-    const ids = reply.map((member) => textOf(member) ?? String(member))
+    const members = reply.map((each) => textOf(each) ?? String(each))
     const live: Listed[] = []
     const dead: string[] = []
-    for (let i = 0; i < ids.length; i += BATCH) {
-      const batch = ids.slice(i, i + BATCH)
-      const texts = await Promise.all(batch.map(this.#read))
-      batch.forEach((id, at) => {
+    // IDs and their scores take turns.
+    for (let i = 0; i < members.length; i += 2 * BATCH) {
+      const batch = members.slice(i, i + 2 * BATCH)
+      const ids = batch.filter((_, at) => at % 2 === 0)
+      const texts = await Promise.all(ids.map(this.#read))
+      ids.forEach((id, at) => {
         const text = texts[at]
         if (text != null && decodeRecord(text)?.meta?.i === user) live.push({ id, text })
-        else dead.push(id)
+        else dead.push(id, batch[2 * at + 1]!)
       })
     }
-    if (dead.length > 0) await this.drop(user, dead).catch(staysForNextTime)
+    await this.#tidyUp(user, dead)
     return live
+  }
+
+  // With its score: what was entered again in the meantime stays.
+  async #tidyUp(user: string, dead: string[]): Promise<void> {
+    for (let i = 0; i < dead.length; i += 2 * BATCH) {
+      await this.#link.run(INDEX_DROP, this.#keyOf(user), ...dead.slice(i, i + 2 * BATCH)).catch(staysForNextTime)
+    }
   }
 
   #keyOf(user: string): string {

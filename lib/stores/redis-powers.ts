@@ -60,18 +60,17 @@ export class RedisPowers implements Powers {
     const expiresAt = px === null ? null : Date.now() + px
     const { from, to } = user ?? {}
     // The index learns of a session before the record says whose it is, lest a crash in between hides it, and once
-    // more afterwards: a list made in between found no such record and dropped the entry. Where the user stays the
-    // same, one update beside the write is enough.
-    const moved = from !== to
-    const entered = to === undefined ? undefined : this.#index.add(to, id, expiresAt)
+    // more afterwards, lest a list made in between drops it. Where the user stays the same, one update beside the
+    // write is enough. The index of `from` is left alone: the next list sees whose the session is.
+    const moved = to !== undefined && from !== to
+    const entered = to === undefined ? undefined : this.#index.add(to, id, expiresAt, !moved)
     if (moved) await entered
     const writing =
       expected === null ? this.#records.create(id, text, px) : this.#records.replace(id, text, expected, px)
     const [written] = await Promise.all([writing, entered])
     if (written !== true) return written
     this.#remember(id, life.usedAt)
-    if (moved && to !== undefined) await this.#index.add(to, id, expiresAt)
-    if (moved && from !== undefined) await this.#index.drop(from, [id]).catch(listTidiesUp)
+    if (moved) await this.#index.add(to, id, expiresAt)
     return true
   }
 
@@ -88,7 +87,7 @@ export class RedisPowers implements Powers {
   async remove(id: string, user?: string): Promise<boolean> {
     this.#seen.delete(id)
     const existed = await this.#link.del(this.#records.key(id))
-    if (user !== undefined) await this.#index.drop(user, [id]).catch(listTidiesUp)
+    if (user !== undefined) await this.#index.drop(user, id).catch(listTidiesUp)
     return existed
   }
 

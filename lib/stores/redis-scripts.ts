@@ -111,25 +111,28 @@ export const INDEX_ADD = script(
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1])
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
-if last == 'inf' then return redis.call('PERSIST', KEYS[1]) end
+if tonumber(last) >= 9e15 then return redis.call('PERSIST', KEYS[1]) end
 return redis.call('PEXPIRE', KEYS[1], string.format('%.0f', tonumber(last) - tonumber(ARGV[1])))
 `
 )
 
-/** The sessions in the index of a user: now. A replica lists without tidying up. */
+/** The sessions in the index of a user with their scores: now. A replica lists without tidying up. */
 export const INDEX_LIST = script(
   'zremrangebyscore zrangebyscore',
   `
 redis.pcall('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1])
-return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf')
+return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf', 'WITHSCORES')
 `
 )
 
-/** Takes sessions out of the index of a user. */
+/** Takes sessions out of the index of a user: one session, or sessions and the score each must still have. */
 export const INDEX_DROP = script(
-  'zrem',
+  'zrem zscore',
   `
-for _, member in ipairs(ARGV) do redis.call('ZREM', KEYS[1], member) end
+for i = 1, #ARGV, 2 do
+  local score = ARGV[i + 1]
+  if not score or redis.call('ZSCORE', KEYS[1], ARGV[i]) == score then redis.call('ZREM', KEYS[1], ARGV[i]) end
+end
 return 1
 `
 )

@@ -1,0 +1,235 @@
+import { inspect } from 'node:util'
+import Redis from 'ioredis'
+import { createClient } from 'redis'
+import { POWERS, type Extension, type Found, type Life, type Powers } from '../../lib/contract'
+import { encodeRecord } from '../../lib/record'
+import { RedisStore } from '../../lib/stores/redis'
+import { CLIENTS, type Connected } from '../helpers/redis-clients'
+import { RedisServer, until } from '../helpers/redis-server'
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+const ID = 'very-secret-id'
+
+const running: RedisServer[] = []
+const open: Connected[] = []
+
+async function start(...flags: string[]): Promise<RedisServer> {
+  const server = await RedisServer.start(flags)
+  running.push(server)
+  return server
+}
+
+async function connect(name: string, server: RedisServer): Promise<Powers> {
+  const connected = await CLIENTS[name]!(server.url)
+  open.push(connected)
+  return new RedisStore({ client: connected.client })[POWERS]
+}
+
+function powersOf(client: Redis): Powers {
+  open.push({ client, close: () => client.disconnect() })
+  return new RedisStore({ client })[POWERS]
+}
+
+afterEach(async () => {
+  open.splice(0).forEach((connected) => connected.close())
+  await Promise.all(running.splice(0).map((server) => server.stop()))
+})
+
+function textOf(n: number, usedAt = Date.now()): string {
+  return encodeRecord('{}', { u: usedAt, c: usedAt }, JSON.stringify({ n, password: 'hunter2' }))
+}
+
+function life(): Life {
+  return { usedAt: Date.now(), expiresAt: Date.now() + HOUR }
+}
+
+function due(): Extension {
+  return { now: Date.now() + 2 * MINUTE, after: MINUTE, idle: HOUR, absolute: null }
+}
+
+async function failureOf(work: unknown): Promise<Error & { cause?: Error }> {
+  const err = await Promise.resolve(work).then(
+    () => expect(work).toBe('rejected'),
+    (err) => err
+  )
+  expect(err).toMatchObject({ name: 'SessionError', code: 'ERR_SESSION_STORE', kind: 'store', status: 503 })
+  expect(inspect(err, { depth: 10 })).not.toMatch(/very-secret-id|hunter2/)
+  return err
+}
+
+/** Until the client has noticed that its server is gone, calls may wait; from then on they are refused at once. */
+async function lost(powers: Powers): Promise<void> {
+  await until(async () => {
+    const err = await Promise.resolve(powers.read('nothing')).catch((err) => err)
+    return /is lost/.test(err?.message)
+  }, 'the client noticed')
+}
+
+describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('With %s', (name) => {
+  it('F1 F2 F8 a killed server is refused at once; restarted empty it is used again', async () => {
+    const server = await start()
+    const powers = await connect(name, server)
+    const text = textOf(1)
+    await powers.write(ID, text, null, life())
+    await server.kill()
+    await lost(powers)
+    const before = performance.now()
+    const err = await failureOf(powers.read(ID))
+    await failureOf(powers.write(ID, textOf(2), text, life()))
+    await failureOf(powers.remove(ID, 'ann'))
+    expect(performance.now() - before).toBeLessThan(50)
+    expect(err.message).toBe('The connection to Redis is lost; the client is reconnecting')
+    await server.restart()
+    await until(
+      () =>
+        Promise.resolve(powers.read(ID)).then(
+          () => true,
+          () => false
+        ),
+      'the client reconnected'
+    )
+    expect(await powers.read(ID)).toBeNull()
+    expect(await powers.write(ID, textOf(2), text, life())).toBeNull()
+    expect(await powers.write(ID, text, null, life())).toBe(true)
+    expect(await powers.read(ID, due())).not.toBeNull()
+  })
+
+  it('F3 a server that hangs answers everybody rightly once it goes on', async () => {
+    const server = await start()
+    const powers = await connect(name, server)
+    const [one, two] = [textOf(1), textOf(2)]
+    await powers.write('a', one, null, life())
+    await powers.write('b', two, null, life())
+    server.pause()
+    const pending = [powers.read('a'), powers.read('b'), powers.write('a', two, one, life())]
+    // Turns enough for the commands to be on their way.
+    for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
+    server.resume()
+    expect(await Promise.all(pending)).toEqual([{ text: one }, { text: two }, true])
+    expect(await powers.read('a')).toEqual({ text: two })
+  })
+
+  it('F5 a replica serves reads, due extensions too, and refuses the rest aloud', async () => {
+    const server = await start()
+    const powers = await connect(name, server)
+    const text = textOf(1)
+    await powers.write(ID, text, null, life())
+    await server.cli('config', 'set', 'replica-serve-stale-data', 'yes')
+    await server.cli('replicaof', '127.0.0.1', '1')
+    expect(await powers.read(ID)).toEqual({ text })
+    expect(await powers.read(ID, due())).toEqual({ text })
+    const refusals = [
+      powers.write(ID, textOf(2), text, life()),
+      powers.write('b', text, null, life()),
+      powers.remove(ID)
+    ]
+    for (const refusal of [...refusals, powers.extend(ID, life())]) {
+      expect((await failureOf(refusal)).message).toMatch(/^Redis refused (SET|EVALSHA|DEL): READONLY$/)
+    }
+    await server.cli('replicaof', 'no', 'one')
+    expect(await powers.remove(ID)).toBe(true)
+  })
+
+  it('F6 a server out of memory serves reads and confirms no write', async () => {
+    const server = await start()
+    const powers = await connect(name, server)
+    const text = textOf(1)
+    await powers.write(ID, text, null, life())
+    await server.cli('config', 'set', 'maxmemory', '1')
+    expect(await powers.read(ID)).toEqual({ text })
+    expect(await powers.read(ID, due())).toEqual({ text })
+    const err = await failureOf(powers.write('b', text, null, life()))
+    expect(err.message).toBe('Redis refused SET: OOM')
+    expect(err.cause).toBeInstanceOf(Error)
+    await failureOf(powers.write(ID, textOf(2), text, life()))
+    expect(await powers.remove(ID)).toBe(true)
+  })
+
+  it.each([
+    ['+@all -evalsha -eval', 'read', /refuses EVALSHA to this user: its ACL must allow \+evalsha \+eval \+get \+set/],
+    ['+@all -set', 'write', /refuses EVALSHA .*\+set/],
+    ['+@all -set', 'create', /refuses SET .*\+set/],
+    ['+@all -get', 'get', /refuses GET .*\+get/]
+  ] as const)('names the command that the ACL %s refuses', async (rules, what, message) => {
+    const server = await start()
+    const powers = await connect(name, server)
+    const text = textOf(1)
+    await powers.write(ID, text, null, life())
+    await server.cli('acl', 'setuser', 'default', ...rules.split(' '))
+    const asked = {
+      read: () => powers.read(ID, due()),
+      write: () => powers.write(ID, textOf(2), text, life()),
+      create: () => powers.write('b', text, null, life()),
+      get: () => powers.read(ID)
+    }
+    expect((await failureOf(asked[what]())).message).toMatch(message)
+  })
+
+  it('names a command that the server has disabled', async () => {
+    const powers = await connect(name, await start('--rename-command', 'EVALSHA', ''))
+    const text = textOf(1)
+    await powers.write(ID, text, null, life())
+    const err = await failureOf(powers.write(ID, textOf(2), text, life()))
+    expect(err.message).toBe('Redis has EVALSHA disabled: the store needs +evalsha +eval +get +set')
+  })
+
+  it('F7 a plain client of a cluster node gets the reason', async () => {
+    const powers = await connect(name, await start('--cluster-enabled', 'yes'))
+    expect((await failureOf(powers.read(ID))).message).toBe('Redis refused GET: CLUSTERDOWN')
+  })
+})
+
+describe('F7', () => {
+  it('a client without the password gets the reason', async () => {
+    const server = await start('--requirepass', 'x')
+    const powers = powersOf(new Redis(server.url, { enableReadyCheck: false }))
+    expect((await failureOf(powers.read(ID))).message).toBe('Redis refused GET: NOAUTH')
+  })
+
+  it('a server that is loading its data gives the reason', async () => {
+    const server = await start('--enable-debug-command', 'yes', '--loading-process-events-interval-bytes', '1024')
+    const powers = await connect('node-redis 6', server)
+    await server.cli('debug', 'populate', '300', 'key', '1024')
+    await server.cli('config', 'set', 'key-load-delay', '3000')
+    const reloading = server.cli('debug', 'reload')
+    const errors: string[] = []
+    await until(async () => {
+      await Promise.resolve(powers.read(ID)).catch(async (err) =>
+        errors.push((await failureOf(Promise.reject(err))).message)
+      )
+      return errors.length > 0
+    }, 'the server is loading')
+    expect(errors).toEqual(['Redis refused GET: LOADING'])
+    await reloading
+    expect(await powers.read(ID)).toBeNull()
+  })
+})
+
+it('a closed client is told apart from one that is reconnecting', async () => {
+  const server = await start()
+  for (const name of Object.keys(CLIENTS)) {
+    const connected = await CLIENTS[name]!(server.url)
+    const store = new RedisStore({ client: connected.client })
+    connected.close()
+    const closed = async () => (await failureOf(store.get(ID))).message === 'The Redis client has been closed'
+    await until(closed, 'the client is closed')
+  }
+})
+
+it('a lost connection does not end the process of an application without an error listener', async () => {
+  const server = await start()
+  const client = createClient({ url: server.url })
+  const store = new RedisStore({ client })
+  await client.connect()
+  await server.kill()
+  await lost(store[POWERS])
+  client.destroy()
+})
+
+it('D4 1,000 concurrent reads each get their own session', async () => {
+  const powers = await connect('node-redis 6', await start())
+  await Promise.all(Array.from({ length: 1000 }, (_, i) => powers.write(`s${i}`, textOf(i, 5), null, life())))
+  const found = await Promise.all(Array.from({ length: 1000 }, (_, i) => powers.read(`s${i}`)))
+  found.forEach((each, i) => expect((each as Found).text).toBe(textOf(i, 5)))
+})
