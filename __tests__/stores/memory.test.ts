@@ -1,0 +1,584 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import session from 'express-session'
+import { POWERS, type Callback, type Powers } from '../../lib/contract'
+import { OptionError, SessionError } from '../../lib/errors'
+import { encodeRecord, META } from '../../lib/record'
+import { Store } from '../../lib/store'
+import { MemoryStore, type MemoryStoreOptions } from '../../lib/stores/memory'
+import { Entries, FREED_PER_SLICE } from '../../lib/stores/memory-entries'
+
+const START = Date.UTC(2024, 0, 1)
+const MINUTE = 60_000
+const COOKIE = '{"originalMaxAge":null,"expires":null,"path":"/"}'
+
+let now: number
+
+beforeEach(() => {
+  now = START
+  jest.spyOn(Date, 'now').mockImplementation(() => now)
+})
+
+afterEach(() => {
+  jest.useRealTimers()
+  jest.restoreAllMocks()
+})
+
+const record = (data: object, expires: number | null = null) => ({
+  cookie: { originalMaxAge: null, expires: expires === null ? null : new Date(expires), path: '/' },
+  ...data
+})
+const text = (data: object, createdAt = START) =>
+  encodeRecord(COOKIE, { u: createdAt, c: createdAt }, JSON.stringify(data))
+const life = (expiresAt: number | null = null, usedAt = now) => ({ usedAt, expiresAt })
+const powersOf = (store: MemoryStore): Powers & Required<Pick<Powers, 'list' | 'lock'>> => store[POWERS] as never
+
+/** The answer that a verb gives to a Node callback. */
+function called<T>(call: (callback: Callback<T>) => unknown): Promise<T> {
+  return new Promise((resolve, reject) => call((err, value) => (err ? reject(err) : resolve(value as T))))
+}
+
+describe('MemoryStore', () => {
+  describe('verbs without a callback', () => {
+    it('answers directly', () => {
+      const store = new MemoryStore()
+      expect(store).toBeInstanceOf(Store)
+      expect(store.get('a')).toBeNull()
+      store.set('a', record({ n: 1 }))
+      store.set('b', record({ n: 2 }))
+      expect(store.get('a')).toEqual({ cookie: { originalMaxAge: null, expires: null, path: '/' }, n: 1 })
+      expect(store.ids().sort()).toEqual(['a', 'b'])
+      expect(store.length()).toBe(2)
+      store.destroy('a')
+      store.destroy('a')
+      expect(store.get('a')).toBeNull()
+      store.clear()
+      expect(store.length()).toBe(0)
+    })
+
+    it('keeps a copy, not the object', () => {
+      const store = new MemoryStore()
+      const kept = record({ list: [1] })
+      store.set('a', kept)
+      kept.list.push(2)
+      store.get('a')!.list.push(3)
+      expect(store.get('a')!.list).toEqual([1])
+    })
+
+    it('throws what a session that is no JSON throws', () => {
+      const circular: Record<string, unknown> = record({})
+      circular.self = circular
+      expect(() => new MemoryStore().set('a', circular as never)).toThrow(TypeError)
+    })
+  })
+
+  describe('verbs with a callback', () => {
+    it('answers on a later turn', async () => {
+      const store = new MemoryStore()
+      let turn = 'same'
+      const answers = Promise.all([
+        called((cb) => store.set('a', record({ n: 1 }), cb)).then(() => turn),
+        called((cb) => store.touch('a', record({}), cb)).then(() => turn),
+        called((cb) => store.get('a', cb)).then(() => turn),
+        called((cb) => store.all(cb)).then(() => turn),
+        called((cb) => store.ids(cb)).then(() => turn),
+        called((cb) => store.length(cb)).then(() => turn),
+        called((cb) => store.destroy('a', cb)).then(() => turn),
+        called((cb) => store.clear(cb)).then(() => turn)
+      ])
+      await Promise.resolve()
+      turn = 'later'
+      expect(await answers).toEqual(new Array(8).fill('later'))
+    })
+
+    it('hands a failure to the callback', async () => {
+      const circular: Record<string, unknown> = record({})
+      circular.self = circular
+      await expect(called((cb) => new MemoryStore().set('a', circular as never, cb))).rejects.toThrow(TypeError)
+    })
+  })
+
+  it.each([1, 2, 3, 4, 5])(
+    "gives what express-session's MemoryStore gives for the same calls (series %i)",
+    async (seed) => {
+      const ours = new MemoryStore()
+      const theirs = new session.MemoryStore()
+      let state = seed
+      const pick = (below: number) => (state = (state * 48271) % 2147483647) % below
+      for (let step = 0; step < 300; step++) {
+        const id = `id${pick(8)}`
+        const lifetime = [null, MINUTE, 5 * MINUTE, -1][pick(4)]!
+        const value = record({ step, deep: { list: [step, 'x'] } }, lifetime === null ? null : now + lifetime)
+        const verb = (['set', 'set', 'get', 'touch', 'destroy', 'all', 'length', 'wait'] as const)[pick(8)]!
+        const run = (store: any): Promise<unknown> => {
+          if (verb === 'set' || verb === 'touch') return called((cb) => store[verb](id, value, cb))
+          if (verb === 'all' || verb === 'length') return called((cb) => store[verb](cb))
+          return called((cb) => store[verb](id, cb))
+        }
+        if (verb === 'wait') now += pick(2 * MINUTE)
+        else expect((await run(ours)) ?? null).toEqual((await run(theirs)) ?? null)
+        expect({ ...ours.sessions }).toEqual(await liveTexts(theirs))
+      }
+    }
+  )
+
+  it('gives all() without a prototype', () => {
+    const store = new MemoryStore()
+    store.set('__proto__', record({ n: 1 }))
+    const all = store.all()
+    expect(Object.getPrototypeOf(all)).toBeNull()
+    expect(Object.keys(all)).toEqual(['__proto__'])
+  })
+
+  it('answers null for what is not JSON, and leaves the others alone', () => {
+    const store = new MemoryStore()
+    store.sessions.bad = '{"cookie":'
+    store.set('good', record({}))
+    store.touch('bad', record({}))
+    expect(store.get('bad')).toBeNull()
+    expect(Object.keys(store.all())).toEqual(['good'])
+  })
+
+  it('keeps nothing for a session that is undefined', () => {
+    const store = new MemoryStore()
+    store.set('a', record({}))
+    store.set('a', undefined as never)
+    expect(store.ids()).toEqual([])
+  })
+
+  it('keeps texts and IDs beyond Latin-1 exactly', () => {
+    const store = new MemoryStore()
+    const value = record({ name: 'Gr\u00fc\u00dfe \u6f22\u5b57 \ud83e\udd8d \ud800' })
+    store.set('\u6f22\u5b57', value)
+    expect(store.sessions['\u6f22\u5b57']).toBe(JSON.stringify(value))
+    powersOf(store).write('lone', 'x\ud800y', null, life())
+    expect(powersOf(store).read('lone')).toMatchObject({ text: 'x\ud800y' })
+  })
+
+  describe('sessions', () => {
+    it('reads as a map of JSON strings', () => {
+      const store = new MemoryStore()
+      store.set('a', record({ n: 1 }))
+      store.set('dead', record({}, now + 1))
+      now += 1
+      expect(Object.keys(store.sessions)).toEqual(['a'])
+      expect(JSON.parse(store.sessions.a!).n).toBe(1)
+      expect('a' in store.sessions).toBe(true)
+      expect('toString' in store.sessions).toBe(false)
+      expect(store.sessions.dead).toBeUndefined()
+      expect(JSON.parse(JSON.stringify(store.sessions))).toEqual({ a: JSON.stringify(record({ n: 1 })) })
+    })
+
+    it('is writable, key by key and as a whole', () => {
+      const store = new MemoryStore()
+      store.sessions.a = JSON.stringify(record({ n: 1 }, now + MINUTE))
+      store.sessions.b = JSON.stringify(record({ n: 2 }))
+      delete store.sessions.b
+      expect(store.ids()).toEqual(['a'])
+      now += MINUTE
+      expect(store.get('a')).toBeNull()
+
+      store.sessions = { c: JSON.stringify(record({ n: 3 })) }
+      expect(store.all()).toEqual({ c: expect.objectContaining({ n: 3 }) })
+      const copy = store.sessions
+      store.sessions = copy
+      expect(store.ids()).toEqual(['c'])
+    })
+  })
+
+  describe('powers', () => {
+    it('is local and synchronous', () => {
+      expect(new MemoryStore()[POWERS]).toMatchObject({ sync: true, remote: false })
+    })
+
+    it('writes only over what was expected', () => {
+      const powers = powersOf(new MemoryStore())
+      expect(powers.write('a', text({ n: 1 }), text({}), life())).toBeNull()
+      expect(powers.write('a', text({ n: 1 }), null, life(now + MINUTE))).toBe(true)
+      expect(powers.write('a', text({ n: 2 }), null, life())).toMatchObject({ text: text({ n: 1 }) })
+      expect(powers.write('a', text({ n: 2 }), text({ n: 0 }), life())).toEqual({
+        text: text({ n: 1 }),
+        usedAt: now,
+        expiresAt: now + MINUTE
+      })
+      expect(powers.write('a', text({ n: 2 }), text({ n: 1 }), life())).toBe(true)
+      expect(powers.read('a')).toEqual({ text: text({ n: 2 }), usedAt: now, expiresAt: null })
+    })
+
+    it('H1 does not write a session that was removed or expired', () => {
+      const powers = powersOf(new MemoryStore())
+      powers.write('a', text({}), null, life())
+      expect(powers.remove('a')).toBe(true)
+      expect(powers.remove('a')).toBe(false)
+      expect(powers.write('a', text({ n: 1 }), text({}), life())).toBeNull()
+      powers.write('b', text({}), null, life(now + 1))
+      now += 1
+      expect(powers.write('b', text({ n: 1 }), text({}), life())).toBeNull()
+      expect(powers.extend('b', life())).toBe(false)
+      expect(powers.read('b')).toBeNull()
+    })
+
+    it('extends while reading, only after the span given', () => {
+      const powers = powersOf(new MemoryStore())
+      const extension = () => ({ now, after: 10, idle: 100, absolute: null })
+      powers.write('a', text({}), null, life(now + 100))
+      now += 9
+      expect(powers.read('a', extension())).toMatchObject({ usedAt: START, expiresAt: START + 100 })
+      now += 1
+      expect(powers.read('a', extension())).toEqual({ text: text({}), usedAt: now, expiresAt: now + 100 })
+      expect(powers.read('a')).toEqual({ text: text({}), usedAt: now, expiresAt: now + 100 })
+    })
+
+    it('H13 never extends past the absolute deadline', () => {
+      const powers = powersOf(new MemoryStore())
+      const extension = () => ({ now, after: 0, idle: 100, absolute: 250 })
+      powers.write('a', text({}), null, life(now + 100))
+      for (let step = 0; step < 4; step++) {
+        now += 60
+        expect(powers.read('a', extension())).toMatchObject({ expiresAt: Math.min(now + 100, START + 250) })
+      }
+      now = START + 250
+      expect(powers.read('a', extension())).toBeNull()
+    })
+
+    it.each([
+      ['neither', null, null, null],
+      ['idle only', 100, null, START + 110],
+      ['absolute only', null, 50, START + 50]
+    ])('extends with %s', (_, idle, absolute, expiresAt) => {
+      const powers = powersOf(new MemoryStore())
+      powers.write('a', text({}), null, life(now + 20))
+      now += 10
+      expect(powers.read('a', { now, after: 0, idle, absolute })).toMatchObject({ usedAt: now, expiresAt })
+    })
+
+    it('extends without rewriting the text, except for the cookie it is given', () => {
+      const powers = powersOf(new MemoryStore())
+      powers.write('a', text({ n: 1 }), null, life(now + 100))
+      now += 50
+      expect(powers.extend('a', life(now + 100))).toBe(true)
+      expect(powers.read('a')).toEqual({ text: text({ n: 1 }), usedAt: now, expiresAt: now + 100 })
+      powers.extend('a', { ...life(now + 100), cookieText: '{"path":"/x"}' })
+      expect(powers.read('a')).toMatchObject({
+        text: encodeRecord('{"path":"/x"}', { u: START, c: START }, '{"n":1}')
+      })
+    })
+
+    it('shows its sessions through the verbs, last use brought up to date', () => {
+      const store = new MemoryStore()
+      powersOf(store).write('a', text({ n: 1 }), null, life(now + 100))
+      now += 50
+      powersOf(store).extend('a', life(now + 100))
+      expect(store.get('a')).toEqual({ cookie: JSON.parse(COOKIE), [META]: { u: now, c: START }, n: 1 })
+      store.touch('a', record({}))
+      expect(powersOf(store).read('a')).toMatchObject({ usedAt: now, expiresAt: now + 100 })
+      store.touch('a', record({}, now + 500))
+      expect(powersOf(store).read('a')).toMatchObject({ expiresAt: now + 500 })
+    })
+  })
+
+  describe('index of users', () => {
+    const ids = (store: MemoryStore, user: string) =>
+      (powersOf(store).list(user) as { id: string }[]).map(({ id }) => id).sort()
+    const add = (store: MemoryStore, id: string, user: string, expiresAt: number | null = null) =>
+      powersOf(store).write(id, text({}), null, life(expiresAt), { from: undefined, to: user })
+
+    it('lists the sessions of one user', () => {
+      const store = new MemoryStore()
+      add(store, 'a', 'ann')
+      add(store, 'b', 'bob')
+      add(store, 'c', 'ann', now + MINUTE)
+      expect(powersOf(store).list('ann')).toEqual([
+        { id: 'c', text: text({}), usedAt: now, expiresAt: now + MINUTE },
+        { id: 'a', text: text({}), usedAt: now, expiresAt: null }
+      ])
+      expect(ids(store, 'nobody')).toEqual([])
+    })
+
+    it('follows removal, expiry, eviction and clear', () => {
+      const store = new MemoryStore({ max: 5 })
+      for (const id of ['a', 'b', 'c', 'd']) add(store, id, 'ann')
+      add(store, 'e', 'ann', now + MINUTE)
+      powersOf(store).remove('b', 'ann')
+      expect(ids(store, 'ann')).toEqual(['a', 'c', 'd', 'e'])
+      now += MINUTE
+      expect(ids(store, 'ann')).toEqual(['a', 'c', 'd'])
+      for (const id of ['x', 'y', 'z']) add(store, id, 'bob')
+      expect(ids(store, 'ann')).toEqual(['c', 'd'])
+      store.destroy('c')
+      expect(ids(store, 'ann')).toEqual(['d'])
+      store.clear()
+      expect(ids(store, 'ann')).toEqual([])
+      add(store, 'a', 'ann')
+      expect(ids(store, 'ann')).toEqual(['a'])
+    })
+
+    it('follows a session to another user, and keeps it where a write says nothing', () => {
+      const store = new MemoryStore()
+      add(store, 'a', 'ann')
+      powersOf(store).write('a', text({ n: 1 }), text({}), life())
+      expect(ids(store, 'ann')).toEqual(['a'])
+      powersOf(store).write('a', text({ n: 2 }), text({ n: 1 }), life(), { from: 'ann', to: 'bob' })
+      expect([ids(store, 'ann'), ids(store, 'bob')]).toEqual([[], ['a']])
+      powersOf(store).write('a', text({ n: 3 }), text({ n: 2 }), life(), { from: 'bob', to: undefined })
+      expect(ids(store, 'bob')).toEqual([])
+    })
+
+    it('knows the user of a record that comes through the verbs', () => {
+      const store = new MemoryStore()
+      store.set('a', { ...record({}), [META]: { u: now, c: now, i: 'ann' } })
+      expect(ids(store, 'ann')).toEqual(['a'])
+      store.set('a', record({}))
+      expect(ids(store, 'ann')).toEqual([])
+    })
+
+    it('agrees with a plain model over a long random series', () => {
+      const store = new MemoryStore({ max: 40 })
+      const model = new Map<string, string>()
+      let state = 7
+      const pick = (below: number) => (state = (state * 48271) % 2147483647) % below
+      for (let step = 0; step < 5000; step++) {
+        const id = `id${pick(60)}`
+        const found = powersOf(store).read(id) as { text: string } | null
+        expect(found !== null).toBe(model.has(id))
+        if (found !== null) model.set(id, take(model, id))
+        if (found !== null && pick(3) === 0) {
+          powersOf(store).remove(id)
+          model.delete(id)
+          continue
+        }
+        const user = `user${pick(5)}`
+        powersOf(store).write(id, text({ step }), found?.text ?? null, life(), { from: undefined, to: user })
+        model.delete(id)
+        model.set(id, user)
+        if (model.size > 40) model.delete(model.keys().next().value!)
+      }
+      expect(store.ids()).toEqual([...model.keys()])
+      for (let user = 0; user < 5; user++) {
+        const expected = [...model].filter(([, owner]) => owner === `user${user}`).map(([id]) => id)
+        expect(ids(store, `user${user}`)).toEqual(expected.sort())
+      }
+    })
+  })
+
+  describe('locks', () => {
+    it('lets one holder in at a time', () => {
+      const { lock } = powersOf(new MemoryStore())
+      expect(lock.acquire('a', 'one', 100)).toBe(true)
+      expect(lock.acquire('a', 'two', 100)).toBe(false)
+      expect(lock.acquire('b', 'two', 100)).toBe(true)
+      lock.release('a', 'two')
+      expect(lock.acquire('a', 'two', 100)).toBe(false)
+      lock.release('a', 'one')
+      expect(lock.acquire('a', 'two', 100)).toBe(true)
+    })
+
+    it('frees a lock that is not renewed in time', () => {
+      const { lock } = powersOf(new MemoryStore())
+      lock.acquire('a', 'one', 100)
+      now += 99
+      expect(lock.renew('a', 'one', 100)).toBe(true)
+      now += 99
+      expect(lock.acquire('a', 'two', 100)).toBe(false)
+      now += 1
+      expect(lock.renew('a', 'one', 100)).toBe(false)
+      expect(lock.acquire('a', 'two', 100)).toBe(true)
+      expect(lock.renew('a', 'one', 100)).toBe(false)
+      expect(lock.renew('a', 'two', 100)).toBe(true)
+    })
+
+    it('keeps the live locks when thousands were never released', () => {
+      const { lock } = powersOf(new MemoryStore())
+      for (let n = 0; n < 2000; n++) lock.acquire(`dead${n}`, 'one', 100)
+      now += 50
+      lock.acquire('alive', 'one', 1000)
+      now += 50
+      for (let n = 0; n < 2000; n++) lock.acquire(`late${n}`, 'one', 100)
+      expect(lock.acquire('alive', 'two', 100)).toBe(false)
+      expect(lock.acquire('dead0', 'two', 100)).toBe(true)
+    })
+  })
+
+  describe('bounds', () => {
+    it('gives up the least recently used beyond max', () => {
+      const store = new MemoryStore({ max: 3 })
+      for (const id of ['a', 'b', 'c']) store.set(id, record({}))
+      store.get('a')
+      powersOf(store).read('b')
+      store.set('d', record({}))
+      expect(store.ids()).toEqual(['a', 'b', 'd'])
+      store.touch('a', record({}))
+      store.set('b', record({}))
+      store.set('e', record({}))
+      expect(store.ids()).toEqual(['a', 'b', 'e'])
+    })
+
+    it('gives up the least recently used beyond maxBytes', () => {
+      const size = text({ pad: 'x'.repeat(100) }).length
+      const store = new MemoryStore({ maxBytes: 3 * size })
+      const powers = powersOf(store)
+      for (const id of ['a', 'b', 'c']) powers.write(id, text({ pad: 'x'.repeat(100) }), null, life())
+      expect(store.length()).toBe(3)
+      powers.read('a')
+      powers.write('c', text({ pad: 'x'.repeat(101) }), text({ pad: 'x'.repeat(100) }), life())
+      expect(store.ids()).toEqual(['a', 'c'])
+      powers.remove('a')
+      powers.write('d', text({ pad: '\u6f22'.repeat(100) }), null, life())
+      expect(store.ids()).toEqual(['d'])
+    })
+
+    it('refuses a session larger than maxBytes, aloud, and keeps the one before', async () => {
+      const store = new MemoryStore({ maxBytes: 200 })
+      store.set('a', record({ n: 1 }))
+      const large = record({ pad: 'x'.repeat(200) })
+      expect(() => store.set('a', large)).toThrow(SessionError)
+      await expect(called((cb) => store.set('a', large, cb))).rejects.toMatchObject({ code: 'ERR_SESSION_TOO_LARGE' })
+      expect(store.get('a')).toMatchObject({ n: 1 })
+    })
+
+    it.each<MemoryStoreOptions>([
+      { max: 0 },
+      { max: 1.5 },
+      { max: '5' as never },
+      { maxBytes: -1 },
+      { maxBytes: NaN },
+      { sweepEvery: 0 },
+      { sweepEvery: 2 ** 31 },
+      { sweepEvery: Infinity }
+    ])('refuses %j', (options) => {
+      expect(() => new MemoryStore(options)).toThrow(OptionError)
+    })
+
+    it('takes undefined as left out, and Infinity as no bound', () => {
+      const store = new MemoryStore({ max: undefined, maxBytes: Infinity, sweepEvery: undefined })
+      store.set('a', record({}))
+      expect(store.length()).toBe(1)
+    })
+  })
+
+  describe('sweeping', () => {
+    const turns = async (count: number) => {
+      for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
+    }
+    const fakeTimers = () => {
+      jest.useFakeTimers({ doNotFake: ['Date', 'setImmediate', 'clearImmediate', 'nextTick', 'performance'] })
+    }
+
+    it('frees expired sessions that nobody asks for', async () => {
+      fakeTimers()
+      const store = new MemoryStore({ sweepEvery: 1000 })
+      const free = jest.spyOn(Entries.prototype, 'free')
+      powersOf(store).write('a', text({}), null, life(now + 500))
+      powersOf(store).write('b', text({}), null, life(now + 1500))
+      expect(store.lastCleanup).toBeUndefined()
+      now += 1000
+      jest.advanceTimersByTime(1000)
+      expect(free).toHaveBeenCalledTimes(1)
+      expect(store.lastCleanup).toBe(now)
+      now += 1000
+      jest.advanceTimersByTime(1000)
+      expect(free).toHaveBeenCalledTimes(2)
+      expect(store.lastCleanup).toBe(now)
+      expect(store.ids()).toEqual([])
+    })
+
+    it('runs a timer only while something can expire', () => {
+      fakeTimers()
+      const store = new MemoryStore({ sweepEvery: 1000 })
+      powersOf(store).write('immortal', text({}), null, life(null))
+      expect(jest.getTimerCount()).toBe(0)
+      powersOf(store).write('a', text({}), null, life(now + 500))
+      powersOf(store).write('b', text({}), null, life(now + 500))
+      expect(jest.getTimerCount()).toBe(1)
+      now += 1000
+      jest.advanceTimersByTime(1000)
+      expect(jest.getTimerCount()).toBe(0)
+      powersOf(store).extend('immortal', life(now + 500))
+      expect(jest.getTimerCount()).toBe(1)
+    })
+
+    it('stops with close(), and goes on answering', () => {
+      fakeTimers()
+      const store = new MemoryStore()
+      powersOf(store).write('a', text({}), null, life(now + 500))
+      store.close()
+      expect(jest.getTimerCount()).toBe(0)
+      powersOf(store).write('b', text({}), null, life(now + 1500))
+      expect(jest.getTimerCount()).toBe(0)
+      now += 500
+      expect([store.get('a'), store.length()]).toEqual([null, 1])
+    })
+
+    it('does not free a session again when the clock goes back, nor any before its time', () => {
+      fakeTimers()
+      const store = new MemoryStore({ sweepEvery: 1000 })
+      powersOf(store).write('a', text({}), null, life(now + 5000))
+      now -= 60 * MINUTE
+      jest.advanceTimersByTime(1000)
+      expect(store.ids()).toEqual(['a'])
+      now = START + 5000
+      jest.advanceTimersByTime(1000)
+      expect([store.ids(), jest.getTimerCount()]).toEqual([[], 0])
+    })
+
+    it('J1 frees 200,000 sessions that expire together in bounded slices', () => {
+      const entries = new Entries({ max: Infinity, maxBytes: Infinity, onMortal: () => undefined })
+      for (let n = 0; n < 200_000; n++) {
+        const slot = entries.put(`id${n}`, -1, '{"cookie":{}}')
+        entries.live(slot, now, n % 1000 === 0 ? null : now + MINUTE)
+        if (n % 4 === 0) entries.assign(slot, `user${n % 100}`)
+      }
+      now += MINUTE
+      let slices = 0
+      let largest = 0
+      for (let from: number | undefined = 0; from !== undefined; slices++) {
+        const before = entries.size
+        from = entries.sweep(from)
+        largest = Math.max(largest, before - entries.size)
+      }
+      expect(largest).toBeGreaterThan(0)
+      expect(largest).toBeLessThan(2 * FREED_PER_SLICE)
+      expect(slices).toBeGreaterThanOrEqual(200_000 / (2 * FREED_PER_SLICE))
+      expect([entries.size, entries.bytes]).toEqual([200, 200 * '{"cookie":{}}'.length])
+      expect(entries.findUser('user0')).toHaveLength(200)
+    })
+
+    it('J1 lets others run between the slices, and sweeps on when they write', async () => {
+      fakeTimers()
+      const store = new MemoryStore({ sweepEvery: 1000 })
+      for (let n = 0; n < 10_000; n++) powersOf(store).write(`id${n}`, '{"cookie":{}}', null, life(now + 500))
+      now += 1000
+      jest.advanceTimersByTime(1000)
+      expect(store.lastCleanup).toBeUndefined()
+      powersOf(store).write('during', text({}), null, life(now + 500))
+      await turns(10)
+      expect(store.lastCleanup).toBe(now)
+      expect([store.ids(), jest.getTimerCount()]).toEqual([['during'], 1])
+    })
+
+    it('does not sweep in the context of the request that wrote first', () => {
+      fakeTimers()
+      const requests = new AsyncLocalStorage<string>()
+      const store = new MemoryStore({ sweepEvery: 1000 })
+      let seen: string | undefined = 'unset'
+      const setTimer = jest.spyOn(globalThis, 'setTimeout').mockImplementation((() => {
+        seen = requests.getStore()
+        return { unref: () => undefined }
+      }) as never)
+      requests.run('request', () => powersOf(store).write('a', text({}), null, life(now + 500)))
+      expect(setTimer).toHaveBeenCalledTimes(1)
+      expect(seen).toBeUndefined()
+    })
+  })
+})
+
+function take(model: Map<string, string>, id: string): string {
+  const user = model.get(id)!
+  model.delete(id)
+  return user
+}
+
+// express-session's store holds expired texts until they are asked for.
+async function liveTexts(store: any): Promise<Record<string, string>> {
+  const all = await called<Record<string, unknown>>((cb) => store.all(cb))
+  return Object.fromEntries(Object.keys(all).map((id) => [id, store.sessions[id]]))
+}

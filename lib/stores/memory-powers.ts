@@ -1,0 +1,69 @@
+import type { Extension, Found, Life, Listed, Powers, UserChange } from '../contract'
+import { decodeRecord, withCookie } from '../record'
+import type { Milliseconds } from '../time'
+import type { Entries } from './memory-entries'
+import { Locks } from './memory-locks'
+import { NONE } from './memory-slots'
+
+/** A MemoryStore's powers. Last use, expiry and user lie beside the text, so that extending leaves it as it is. */
+export class MemoryPowers implements Powers {
+  readonly sync = true
+  readonly remote = false
+  readonly lock = new Locks()
+  readonly #entries: Entries
+
+  constructor(entries: Entries) {
+    this.#entries = entries
+  }
+
+  read(id: string, extend?: Extension): Found | null {
+    const slot = this.#entries.find(id)
+    if (slot === NONE) return null
+    const found = this.#entries.found(slot)
+    if (extend !== undefined && extend.now - found.usedAt! >= extend.after) {
+      found.usedAt = extend.now
+      found.expiresAt = deadline(found.text, extend)
+      this.#entries.live(slot, found.usedAt, found.expiresAt)
+    }
+    return found
+  }
+
+  write(id: string, text: string, expected: string | null, life: Life, user?: UserChange): true | Found | null {
+    const found = this.#entries.find(id)
+    if (found === NONE && expected !== null) return null
+    if (found !== NONE && this.#entries.text(found) !== expected) return this.#entries.found(found)
+    const slot = this.#entries.put(id, found, text)
+    this.#entries.live(slot, life.usedAt, life.expiresAt)
+    if (user !== undefined) this.#entries.assign(slot, user.to)
+    return true
+  }
+
+  extend(id: string, life: Life): boolean {
+    const slot = this.#entries.find(id)
+    if (slot === NONE) return false
+    if (life.cookieText !== undefined) {
+      this.#entries.put(id, slot, withCookie(this.#entries.text(slot), life.cookieText))
+    }
+    this.#entries.live(slot, life.usedAt, life.expiresAt)
+    return true
+  }
+
+  remove(id: string): boolean {
+    const slot = this.#entries.find(id)
+    if (slot === NONE) return false
+    this.#entries.free(slot)
+    return true
+  }
+
+  list(user: string): Listed[] {
+    return this.#entries.findUser(user).map((slot) => ({ id: this.#entries.id(slot), ...this.#entries.found(slot) }))
+  }
+}
+
+function deadline(text: string, { now, idle, absolute }: Extension): Milliseconds | null {
+  const idleEnd = idle === null ? Infinity : now + idle
+  // Creation is in the text alone. Taking it apart happens once every `after`, not once a read.
+  const createdAt = absolute === null ? undefined : decodeRecord(text)?.meta?.c
+  const end = createdAt === undefined ? idleEnd : Math.min(idleEnd, createdAt + absolute!)
+  return end === Infinity ? null : end
+}
