@@ -1,0 +1,159 @@
+import { Cluster, Redis } from 'ioredis'
+import { createClient, createCluster } from 'redis'
+import { createCluster as createCluster5 } from 'redis5'
+import { POWERS, type Extension, type Found, type Life } from '../../lib/contract'
+import { decodeRecord, encodeRecord } from '../../lib/record'
+import { RedisStore } from '../../lib/stores/redis'
+import type { RedisClient } from '../../lib/stores/redis-client'
+import { type RedisServer, startCluster } from '../helpers/redis-server'
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+
+let nodes: RedisServer[]
+
+beforeAll(async () => {
+  nodes = await startCluster()
+}, 60_000)
+
+afterEach(() => Promise.all(nodes.map((node) => node.cli('flushall'))))
+
+afterAll(() => Promise.all(nodes.map((node) => node.stop())))
+
+interface Connected {
+  client: RedisClient
+  close(): void
+}
+
+const CLUSTERS: Record<string, () => Promise<Connected>> = {
+  'node-redis 6': async () => {
+    const client = createCluster({ rootNodes: nodes.map(({ url }) => ({ url })) })
+    client.on('error', () => undefined)
+    await client.connect()
+    return { client, close: () => client.destroy() }
+  },
+  'node-redis 5': async () => {
+    const client = createCluster5({ rootNodes: nodes.map(({ url }) => ({ url })) })
+    client.on('error', () => undefined)
+    await client.connect()
+    return { client, close: () => client.destroy() }
+  },
+  ioredis: async () => {
+    const client = new Cluster(nodes.map(({ url }) => url))
+    await new Promise((resolve) => client.once('ready', resolve))
+    return { client, close: () => client.disconnect() }
+  }
+}
+
+function textOf(data: object, user?: string, usedAt = Date.now()): string {
+  const meta = { u: usedAt, c: usedAt, ...(user !== undefined && { i: user }) }
+  return encodeRecord('{"path":"/"}', meta, JSON.stringify(data))
+}
+
+function life(): Life {
+  return { usedAt: Date.now(), expiresAt: Date.now() + HOUR }
+}
+
+function due(): Extension {
+  return { now: Date.now() + 2 * MINUTE, after: MINUTE, idle: HOUR, absolute: null }
+}
+
+async function sizes(): Promise<number[]> {
+  return (await Promise.all(nodes.map((node) => node.cli('dbsize')))).map(Number)
+}
+
+describe.each(Object.entries(CLUSTERS))('A cluster through %s', (_name, connect) => {
+  let connected: Connected
+  let store: RedisStore
+
+  beforeAll(async () => {
+    connected = await connect()
+    store = new RedisStore({ client: connected.client })
+  })
+
+  afterAll(() => connected.close())
+
+  it('serves logins on every master, with all powers', async () => {
+    const powers = store[POWERS]
+    const ids = Array.from({ length: 60 }, (_, i) => `id${i}`)
+    await Promise.all(
+      ids.map(async (id, i) => {
+        const user = `user${i % 3}`
+        const anonymous = textOf({ n: 1 })
+        expect(await powers.write(id, anonymous, null, life())).toBe(true)
+        const known = textOf({ n: 2 }, user)
+        expect(await powers.write(id, known, anonymous, life(), { from: undefined, to: user })).toBe(true)
+        expect(await powers.write(id, known, anonymous, life())).toEqual({ text: known })
+        const extend = due()
+        const found = (await powers.read(id, extend)) as Found
+        expect(decodeRecord(found.text)!.meta!.u).toBe(extend.now)
+        expect(await powers.extend(id, life())).toBe(true)
+      })
+    )
+    expect(Math.min(...(await sizes()))).toBeGreaterThan(0)
+    for (const user of ['user0', 'user1', 'user2']) expect(await powers.list!(user)).toHaveLength(20)
+    await Promise.all(ids.map((id, i) => powers.remove(id, `user${i % 3}`)))
+    expect(await sizes()).toEqual([0, 0, 0])
+  })
+
+  it('clears its own keys on every master and leaves foreign ones', async () => {
+    const foreign = Array.from({ length: 30 }, (_, i) => `foreign:sess:${i}`)
+    const clear = new RedisStore({ client: connected.client, prefix: 's[e]*:', scanCount: 10 })
+    const ids = Array.from({ length: 60 }, (_, i) => `id${i}`)
+    const record = { cookie: { path: '/' } }
+    await Promise.all([...foreign.map((id) => store.set(id, record)), ...ids.map((id) => clear.set(id, record))])
+    expect((await clear.ids())!.sort()).toEqual([...ids].sort())
+    expect((await clear.all())!.map((session) => session['id']).sort()).toEqual([...ids].sort())
+    expect(await clear.length()).toBe(60)
+    await clear.clear()
+    expect(await clear.length()).toBe(0)
+    expect((await store.ids())!.sort()).toEqual([...foreign].sort())
+  })
+
+  it('locks across its clients', async () => {
+    const { lock } = store[POWERS]
+    for (let i = 0; i < 10; i++) {
+      expect(await lock!.acquire(`id${i}`, 'one', MINUTE)).toBe(true)
+      expect(await lock!.acquire(`id${i}`, 'two', MINUTE)).toBe(false)
+      await lock!.release(`id${i}`, 'one')
+    }
+    expect(await sizes()).toEqual([0, 0, 0])
+  })
+
+  it('H5 counts 300 increments of two clients exactly', async () => {
+    const other = await connect()
+    const both = [store[POWERS], new RedisStore({ client: other.client })[POWERS]]
+    await both[0]!.write('a', textOf({ n: 0 }), null, life())
+    const increment = async (i: number) => {
+      const powers = both[i % 2]!
+      let found = (await powers.read('a')) as Found
+      for (;;) {
+        const n = decodeRecord(found.text)!.data['n'] as number
+        const result = await powers.write('a', textOf({ n: n + 1 }), found.text, life())
+        if (result === true) return
+        found = result as Found
+      }
+    }
+    const workers = [0, 1, 2, 3].map(async (w) => {
+      for (let i = 0; i < 75; i++) await increment(w)
+    })
+    await Promise.all(workers)
+    expect(decodeRecord(((await both[1]!.read('a')) as Found).text)!.data).toEqual({ n: 300 })
+    other.close()
+  })
+})
+
+describe('F7 a client that knows no clusters', () => {
+  it.each([
+    ['node-redis', (url: string) => createClient({ url })],
+    ['ioredis', (url: string) => new Redis(url, { lazyConnect: true })]
+  ])('of %s is told that it needs to', async (_name, create) => {
+    const client = create(nodes[0]!.url)
+    await client.connect()
+    const store = new RedisStore({ client })
+    const answers = await Promise.allSettled(Array.from({ length: 20 }, (_, i) => store.get(`id${i}`)))
+    const reasons = new Set(answers.map((each) => (each.status === 'rejected' ? each.reason.message : each.value)))
+    expect(reasons).toEqual(new Set([null, 'Redis refused GET: MOVED (a cluster needs a cluster client)']))
+    client.disconnect()
+  })
+})

@@ -1,0 +1,88 @@
+import { Redis } from 'ioredis'
+import { createSentinel } from 'redis'
+import { createSentinel as createSentinel5 } from 'redis5'
+import { POWERS, type Found, type Life, type Powers } from '../../lib/contract'
+import { encodeRecord } from '../../lib/record'
+import { RedisStore } from '../../lib/stores/redis'
+import type { RedisClient } from '../../lib/stores/redis-client'
+import { RedisServer, startSentinel, until } from '../helpers/redis-server'
+
+const HOUR = 3_600_000
+
+interface Connected {
+  client: RedisClient
+  close(): void
+}
+
+const SENTINELS: Record<string, (port: number) => Promise<Connected>> = {
+  'node-redis 6': async (port) => {
+    const client = createSentinel({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port }] })
+    client.on('error', () => undefined)
+    await client.connect()
+    return { client, close: () => void client.destroy() }
+  },
+  'node-redis 5': async (port) => {
+    const client = createSentinel5({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port }] })
+    client.on('error', () => undefined)
+    await client.connect()
+    return { client, close: () => void client.destroy() }
+  },
+  ioredis: async (port) => {
+    const client = new Redis({ name: 'main', sentinels: [{ host: '127.0.0.1', port }] })
+    client.on('error', () => undefined)
+    await new Promise((resolve) => client.once('ready', resolve))
+    return { client, close: () => client.disconnect() }
+  }
+}
+
+function textOf(n: number): string {
+  return encodeRecord('{}', { u: n, c: n }, JSON.stringify({ n }))
+}
+
+function life(): Life {
+  return { usedAt: Date.now(), expiresAt: Date.now() + HOUR }
+}
+
+async function attempt(work: () => unknown): Promise<unknown> {
+  try {
+    return await work()
+  } catch {
+    return undefined
+  }
+}
+
+// Replication is asynchronous: what a master acknowledged in the last moments before it died may be lost, a logout
+// too. The test waits until the replica has everything, and so tests what can be promised.
+async function inStep(master: RedisServer, replica: RedisServer): Promise<void> {
+  const offset = async (server: RedisServer, name: string) =>
+    new RegExp(`${name}:(\\d+)`).exec(await server.cli('info', 'replication'))?.[1]
+  await until(
+    async () => (await offset(master, 'master_repl_offset')) === (await offset(replica, 'slave_repl_offset')),
+    'the replica has it all'
+  )
+}
+
+it.each(Object.entries(SENTINELS))(
+  'F10 a failover through %s keeps what was replicated, and goes on',
+  async (_name, connect) => {
+    const { master, replica, sentinel } = await startSentinel()
+    const connected = await connect(sentinel.port)
+    const powers: Powers = new RedisStore({ client: connected.client })[POWERS]
+    const ids = Array.from({ length: 20 }, (_, i) => `id${i}`)
+    await Promise.all(ids.map((id, i) => powers.write(id, textOf(i), null, life())))
+    await powers.remove('id0')
+    await inStep(master, replica)
+    await master.kill()
+    const isMaster = async () => (await replica.cli('info', 'replication')).includes('role:master')
+    await until(isMaster, 'the replica took over')
+    await until(() => attempt(() => powers.read('id1')), 'the client found the new master')
+    const found = (await Promise.all(ids.map((id) => powers.read(id)))) as (Found | null)[]
+    expect(found.map((each) => each?.text)).toEqual([undefined, ...ids.slice(1).map((_, i) => textOf(i + 1))])
+    // The new master has never seen the scripts.
+    expect(await powers.write('id1', textOf(100), textOf(1), life())).toBe(true)
+    expect(await powers.write('id0', textOf(100), textOf(0), life())).toBeNull()
+    expect(await powers.extend('id2', life())).toBe(true)
+    connected.close()
+    await Promise.all([master, replica, sentinel].map((server) => server.stop()))
+  }
+)
