@@ -36,6 +36,8 @@ export interface StoreContract {
 export interface Found {
   /** The record exactly as it is kept: what a later conditional write compares against. */
   text: string
+  /** The record as an object, from a store that hands out objects; `text` is then empty. */
+  record?: unknown
   /** Last use, where the store keeps it beside the text instead of inside (see `Meta.u`). */
   usedAt?: Milliseconds
   /** When the store lets go of it; `null`: never. */
@@ -51,7 +53,7 @@ export interface Life {
   cookieText?: string
 }
 
-/** Extends while reading: only if the last use is at least `after` ago; never past `absolute` since creation. */
+/** Extends while reading: only if the last use is at least `after` ago; never past `absolute`, and never shortens. */
 export interface Extension {
   now: Milliseconds
   after: Milliseconds
@@ -81,12 +83,20 @@ export interface Powers {
   /**
    * Writes if what is kept is still exactly `expected`; `null` as `expected`: if nothing is kept.
    *
-   * @returns `true` when written; what is kept instead when it differs; `null` when it is gone.
+   * @returns `true` when written, or a string that the cookie must carry from now on; what is kept instead when it
+   * differs; `null` when it is gone. `live` makes the session object for stores that take objects.
    */
-  write(id: string, text: string, expected: string | null, life: Life, user?: UserChange): MaybePromise<true | Found | null>
+  write(
+    id: string,
+    text: string,
+    expected: string | null,
+    life: Life,
+    user?: UserChange,
+    live?: () => object
+  ): MaybePromise<true | string | Found | null>
 
   /** Extends a lifetime without touching the data. `false` when the session is gone. */
-  extend(id: string, life: Life): MaybePromise<boolean>
+  extend(id: string, life: Life, live?: () => object): MaybePromise<boolean>
 
   /** Removes a session and its place in the index of `user`. `false` when it was gone already. */
   remove(id: string, user?: string): MaybePromise<boolean>
@@ -156,3 +166,24 @@ export interface Carrier {
 
 /** Where a store keeps that. */
 export const CARRIER: unique symbol = Symbol.for('silverback.carrier')
+
+/** The verbs of a store class as it was written; a store whose verbs differ has been subclassed or spied on. */
+export type NativeVerbs = Pick<StoreContract, (typeof VERBS)[number]>
+
+const natives = new WeakMap<object, NativeVerbs>()
+
+/** Declares that a class's `[POWERS]` do the same as its verbs, as long as nobody replaces those. */
+export function declareNative(storeClass: { prototype: StoreContract }): void {
+  const { get, set, destroy, touch } = storeClass.prototype
+  natives.set(storeClass.prototype, { get, set, destroy, touch })
+}
+
+/** The verbs a store had when it was written; those it has now, for a class that declared nothing. */
+export function nativeVerbs(store: StoreContract): NativeVerbs {
+  for (let proto = Object.getPrototypeOf(store); proto; proto = Object.getPrototypeOf(proto)) {
+    const verbs = natives.get(proto)
+    if (verbs !== undefined) return verbs
+  }
+  const { get, set, destroy, touch } = store
+  return { get, set, destroy, touch }
+}

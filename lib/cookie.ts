@@ -31,6 +31,9 @@ export interface CookieData {
   sameSite: CookieOptions['sameSite']
 }
 
+// Beyond the year 11,970 Date has no room for every clock to add to.
+const MAX_AGE = 10_000 * 365 * 24 * 60 * 60 * 1000
+
 // While a session's data is serialized for comparison, its cookie leaves itself out: one JSON.stringify with no
 // replacer then serves change detection and storage alike.
 let omitted = false
@@ -93,6 +96,9 @@ export class Cookie {
     if (ms && typeof ms !== 'number' && !((ms as unknown) instanceof Date)) {
       throw new TypeError('maxAge must be a number or Date')
     }
+    if (typeof ms === 'number' && !(Math.abs(ms) <= MAX_AGE)) {
+      throw new TypeError('maxAge must be a finite number of milliseconds, at most 10,000 years')
+    }
     if ((ms as unknown) instanceof Date) deprecate('maxAge as Date; pass number of milliseconds instead')
     this.expires = typeof ms === 'number' ? new Date(Date.now() + ms) : (ms as Date | null | undefined)
   }
@@ -121,11 +127,25 @@ export class Cookie {
   }
 }
 
+/** The cookie of `sessions()`: an invalid date is refused where it is assigned, not when the response is sent. */
+export class StrictCookie extends Cookie {
+  override get expires(): Date | null | undefined {
+    return super.expires
+  }
+
+  override set expires(date: Date | null | undefined) {
+    if (date !== null && date !== undefined && !(date instanceof Date && !Number.isNaN(date.valueOf()))) {
+      throw new TypeError('expires must be a valid Date or null')
+    }
+    super.expires = date
+  }
+}
+
 /** Makes a cookie from what a record keeps of it: dates are strings there. */
-export function reviveCookie(stored: Record<string, unknown>): Cookie {
-  const cookie = new Cookie(stored as CookieOptions)
-  const expires = stored.expires
-  if (typeof expires === 'string') cookie.expires = new Date(expires)
+export function reviveCookie(stored: Record<string, unknown>, CookieClass: typeof Cookie = Cookie): Cookie {
+  const { expires, ...attributes } = stored
+  const cookie = new CookieClass(attributes as CookieOptions)
+  cookie.expires = typeof expires === 'string' ? new Date(expires) : (expires as Date | null | undefined)
   cookie.originalMaxAge = stored.originalMaxAge as Milliseconds | null
   return cookie
 }

@@ -51,10 +51,10 @@ export class Session {
   }
 
   /** As in express-session: `req` carries `sessionID` (and `sessionStore`), `data` is copied except `cookie`-less keys. */
-  constructor(req: SessionRequest, data?: Record<string, unknown> | null, host?: SessionHost) {
+  constructor(req: SessionRequest, data?: Record<string, unknown> | null, host?: SessionHost, id = req.sessionID) {
     this.#state = {
       req,
-      id: req.sessionID as string,
+      id: id as string,
       host: host ?? new DetachedHost(req),
       cookie: undefined as unknown as Cookie,
       isNew: false,

@@ -1,0 +1,184 @@
+import { createHash } from 'node:crypto'
+import {
+  CARRIER,
+  nativeVerbs,
+  POWERS,
+  type Carrier,
+  type Extension,
+  type Found,
+  type Life,
+  type Listed,
+  type LockPower,
+  type NativeVerbs,
+  type PowerfulStore,
+  type Powers,
+  type StoreContract,
+  type UserChange
+} from './contract'
+import { SessionError } from './errors'
+import { ForeignPowers } from './foreign'
+import { chain, isPromise, type MaybePromise, type Milliseconds } from './time'
+
+// Shared by every middleware on one store: their writes must be serialised with each other's.
+const foreignPowers = new WeakMap<object, ForeignPowers>()
+
+interface BackendOptions {
+  storeTimeout: Milliseconds
+  hashIds: boolean
+}
+
+/** A store as the engine uses it: one calling style, a deadline on every call, IDs hashed if so configured. */
+export class Backend {
+  readonly store: StoreContract
+  readonly carrier: Carrier | undefined
+  readonly #timeout: Milliseconds
+  readonly #hashIds: boolean
+  readonly #native: Powers | undefined
+  readonly #verbs: NativeVerbs
+  readonly #foreign: ForeignPowers
+
+  constructor(store: StoreContract, { storeTimeout, hashIds }: BackendOptions) {
+    this.store = store
+    this.carrier = (store as Partial<{ [CARRIER]: Carrier }>)[CARRIER]
+    this.#timeout = storeTimeout
+    this.#hashIds = hashIds
+    this.#native = (store as Partial<PowerfulStore>)[POWERS]
+    this.#verbs = nativeVerbs(store)
+    let foreign = foreignPowers.get(store)
+    if (foreign === undefined) foreignPowers.set(store, (foreign = new ForeignPowers(store)))
+    this.#foreign = foreign
+  }
+
+  /** Whether the store's own powers are in use; not while its verbs are replaced (a subclass, a spy, a wrapper). */
+  get native(): boolean {
+    if (this.#native === undefined) return false
+    if (this.carrier !== undefined) return true
+    const { store } = this
+    const verbs = this.#verbs
+    return (
+      store.get === verbs.get &&
+      store.set === verbs.set &&
+      store.destroy === verbs.destroy &&
+      store.touch === verbs.touch
+    )
+  }
+
+  get sync(): boolean {
+    return this.#powers.sync && !(this.#native === undefined)
+  }
+
+  get remote(): boolean {
+    return this.native && this.#native!.remote
+  }
+
+  /** Whether a lifetime can be extended by reading alone. */
+  get touches(): boolean {
+    return this.native || typeof this.store.touch === 'function'
+  }
+
+  read(id: string, extend?: Extension): MaybePromise<Found | null> {
+    const key = this.keyOf(id)
+    const found = this.#guard('get', () => this.#powers.read(key, extend))
+    return this.#hashIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key, extend)) : found
+  }
+
+  write(
+    id: string,
+    text: string,
+    expected: string | null,
+    life: Life,
+    user?: UserChange,
+    live?: () => object
+  ): MaybePromise<true | string | Found | null> {
+    return this.#guard('set', () => this.#powers.write(this.keyOf(id), text, expected, life, user, live))
+  }
+
+  extend(id: string, life: Life, live?: () => object): MaybePromise<boolean> {
+    return this.#guard('touch', () => this.#powers.extend(this.keyOf(id), life, live))
+  }
+
+  remove(id: string, user?: string): MaybePromise<boolean> {
+    return this.#guard('destroy', () => this.#powers.remove(this.keyOf(id), user))
+  }
+
+  /** Removes by the ID as the store sees it, which is what `list` gives. */
+  removeKey(key: string, user?: string): MaybePromise<boolean> {
+    return this.#guard('destroy', () => this.#powers.remove(key, user))
+  }
+
+  extendKey(key: string, life: Life): MaybePromise<boolean> {
+    return this.#guard('touch', () => this.#powers.extend(key, life))
+  }
+
+  /** Reads by the ID as the store sees it. */
+  readKey(key: string): MaybePromise<Found | null> {
+    return this.#guard('get', () => this.#powers.read(key))
+  }
+
+  /** `undefined` when the store keeps no index of users. */
+  list(user: string): MaybePromise<Listed[] | undefined> {
+    return this.#guard('list', () => this.#native?.list?.(user))
+  }
+
+  get locks(): LockPower | undefined {
+    return this.native ? this.#native!.lock : undefined
+  }
+
+  /** The ID as the store sees it. */
+  keyOf(id: string): string {
+    return this.#hashIds ? createHash('sha256').update(id).digest('base64url') : id
+  }
+
+  get #powers(): Powers {
+    return this.native ? this.#native! : this.#foreign
+  }
+
+  // A record from before `hashIds` was switched on moves under its hash the first time it is asked for.
+  #adoptPlain(id: string, key: string, extend?: Extension): MaybePromise<Found | null> {
+    return chain(
+      this.#guard('get', () => this.#powers.read(id, extend)),
+      (found) => {
+        if (found === null) return null
+        const life = { usedAt: found.usedAt ?? Date.now(), expiresAt: found.expiresAt ?? null }
+        const live = found.record === undefined ? undefined : () => found.record as object
+        return chain(
+          this.#guard('set', () => this.#powers.write(key, found.text, null, life, undefined, live)),
+          () =>
+            chain(
+              this.#guard('destroy', () => this.#powers.remove(id)),
+              () => found
+            )
+        )
+      }
+    )
+  }
+
+  #guard<T>(verb: string, call: () => MaybePromise<T>): MaybePromise<T> {
+    const result = call()
+    return isPromise(result) ? withDeadline(result, this.#timeout, verb) : result
+  }
+}
+
+// The call itself goes on: only the waiting ends. Its late answer is nobody's.
+function withDeadline<T>(promise: Promise<T>, timeout: Milliseconds, verb: string): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(
+        new SessionError(
+          'ERR_SESSION_STORE_TIMEOUT',
+          `The session store did not answer ${verb}() within ${timeout} ms; check that it is reachable, or raise storeTimeout.`
+        )
+      )
+    }, timeout)
+    promise.then(
+      (value) => {
+        clearTimeout(timer)
+        resolve(value)
+      },
+      (err) => {
+        clearTimeout(timer)
+        reject(err as Error)
+      }
+    )
+  })
+}

@@ -1,0 +1,270 @@
+import type { Engine } from './engine'
+import { OptionError, quote, SessionError } from './errors'
+import { storeFault } from './faults'
+import { Gate, type Gatekeeper, type Phase } from './gate'
+import { addVary, guardCache, writeHeaders } from './headers'
+import { Registry } from './registry'
+import { Session, stateOf } from './session'
+import { sendText } from './set-cookie'
+import { Slot } from './slot'
+import { chain, isPromise, type MaybePromise } from './time'
+
+const CONTEXT = Symbol('silverback.context')
+
+/** Everything about the sessions of one request. */
+export class Context implements Gatekeeper {
+  readonly engine: Engine
+  readonly req: any
+  readonly res: any
+  readonly next: (err?: unknown) => void
+  readonly main: Slot
+  registry: Registry | undefined
+  #gate: Gate | undefined
+  #unset: null | undefined | false = false
+  #read = false
+  #failed = false
+  #sessionId: unknown
+  #idAssigned = false
+
+  constructor(engine: Engine, req: any, res: any, next: (err?: unknown) => void) {
+    this.engine = engine
+    this.req = req
+    this.res = res
+    this.next = next
+    this.main = new Slot(engine, engine.settings, req, () => {
+      this.#unset = false
+      this.#idAssigned = false
+      if (!Object.hasOwn(req, 'session')) Object.defineProperty(req, 'session', SESSION)
+    })
+    this.main.publicId = () => this.publicId()
+  }
+
+  /** Puts the session on the request and stands before the response. */
+  install(): void {
+    const { req, res } = this
+    req[CONTEXT] = this
+    req.sessionStore = this.engine.settings.backend.store
+    Object.defineProperty(req, 'session', SESSION)
+    Object.defineProperty(req, 'sessionID', SESSION_ID)
+    Object.defineProperty(req, 'sessions', SESSIONS)
+    if (res) this.#gate = new Gate(res, this)
+  }
+
+  get session(): Session | null | undefined {
+    this.#read = true
+    if (this.#unset !== false) return this.#unset
+    const { main } = this
+    if (main.ended) return undefined
+    if (main.tracked !== undefined) return main.tracked.session
+    const result = main.load()
+    if (!isPromise(result)) return result
+    result.catch(() => undefined)
+    throw notLoaded()
+  }
+
+  set session(value: unknown) {
+    this.#read = true
+    if (value === null || value === undefined) {
+      this.#unset = value as null | undefined
+      return
+    }
+    if (!(value instanceof Session) || stateOf(value) === undefined) {
+      throw new OptionError(
+        `req.session can only be set to null or to a session, got ${typeof value === 'object' ? quote(value) : typeof value}; ` +
+          'assign its properties instead: req.session.user = user',
+        'ERR_SESSION_UNSERIALIZABLE'
+      )
+    }
+    this.#unset = false
+    this.main.replace(value)
+  }
+
+  get sessionId(): unknown {
+    if (this.#idAssigned) return this.#sessionId
+    if (this.main.tracked === undefined && !this.main.ended) void this.session
+    return this.main.tracked?.id
+  }
+
+  set sessionId(value: unknown) {
+    this.#idAssigned = true
+    this.#sessionId = value
+  }
+
+  get sessions(): Registry {
+    return (this.registry ??= new Registry(this))
+  }
+
+  publicId(): unknown {
+    if (!Object.hasOwn(this.req, 'sessionID')) return undefined
+    return this.#idAssigned ? this.#sessionId : this.main.tracked?.id
+  }
+
+  /** Whether `req.session` is there, without loading it. */
+  get present(): boolean {
+    return this.#unset === false && !this.main.ended && Object.hasOwn(this.req, 'session')
+  }
+
+  /** Reads the main session before the handlers run. */
+  load(): MaybePromise<Session> {
+    return this.main.load()
+  }
+
+  /** Whether somebody read the session: the response then depends on the cookie. */
+  noteRead(): void {
+    this.#read = true
+  }
+
+  // Gatekeeper
+
+  get hasHead(): boolean {
+    if (this.#failed) return false
+    if (this.engine.settings.cacheGuard && this.#read) return true
+    return [...this.#slots()].some((slot) => slot.outgoing !== 'none' || slot.planted)
+  }
+
+  get lenient(): boolean {
+    return this.engine.settings.classic && typeof this.req.next !== 'function'
+  }
+
+  commit(_phase: Phase): MaybePromise<void> {
+    if (this.#failed) return undefined
+    const late = this.#gate!.headCommitted
+    let result: MaybePromise<void> = undefined
+    if (this.#unset === false && !Object.hasOwn(this.req, 'session')) this.#unset = undefined
+    try {
+      if (this.#unset !== false && !this.main.ended) result = this.#commitUnset()
+      for (const slot of this.#slots()) {
+        slot.late = late
+        if (slot.idle) continue
+        result = chain(result, () => this.#commitSlot(slot))
+      }
+    } catch (err) {
+      throw this.#fault(err)
+    }
+    return isPromise(result) ? result.catch((err) => Promise.reject(this.#fault(err))) : result
+  }
+
+  #commitSlot(slot: Slot): MaybePromise<void> {
+    return chain(slot.commit(), () => {
+      // Rendered now, while a mistake can still become an error page.
+      if (!slot.settings.classic && slot.outgoing === 'send' && !slot.loaded?.viaHeader) {
+        slot.cookieText = sendText(slot, slot.tracked!)
+      }
+    })
+  }
+
+  // `req.session = null` or `delete req.session`.
+  #commitUnset(): MaybePromise<void> {
+    const { main } = this
+    const { settings } = main
+    const id = main.tracked?.id ?? main.identify().id
+    main.end()
+    if (!settings.unsetDestroys || id === undefined) {
+      main.outgoing = 'none'
+      return undefined
+    }
+    if (main.tracked !== undefined) main.tracked.dead = true
+    return chain(settings.backend.remove(id, main.tracked?.meta?.i), () => {
+      this.engine.monitor.note('destroyed', settings.name, id)
+      this.engine.ended(id)
+    })
+  }
+
+  #fault(err: unknown): unknown {
+    const { settings, monitor } = this.engine
+    monitor.note('error', settings.name, undefined, { error: err })
+    if (settings.classic) return err
+    return storeFault(err, 'save the session', settings.backend.remote ? 503 : 500)
+  }
+
+  head(res: any): void {
+    const { cacheGuard, classic } = this.engine.settings
+    let sent = false
+    for (const slot of this.#slots()) {
+      try {
+        if (slot.outgoing !== 'none' || slot.planted) sent = writeHeaders(slot, res) || sent
+      } catch (err) {
+        // express-session's way: the response goes out without the cookie, and the application hears of it.
+        if (!classic) throw err
+        setImmediate(this.next, err)
+      }
+    }
+    if (!cacheGuard) return
+    if (sent) guardCache(res)
+    if (!this.#read) return
+    if (this.engine.settings.acceptsCookie) addVary(res, 'Cookie')
+    if (this.engine.settings.header !== undefined) addVary(res, headerCase(this.engine.settings.header))
+  }
+
+  refuse(err: unknown): void {
+    this.#failed = true
+    this.next(err)
+  }
+
+  report(err: unknown): void {
+    this.engine.monitor.note('error', this.engine.settings.name, undefined, { error: err, reason: 'HEADERS_SENT' })
+    process.emitWarning('A session could not be saved after its response had started.', {
+      type: 'SilverbackWarning',
+      code: 'ERR_SESSION_HEADERS_SENT'
+    })
+  }
+
+  done(): void {
+    const { touchError } = this.main
+    if (this.engine.settings.classic && touchError !== undefined) setImmediate(this.next, touchError)
+  }
+
+  *#slots(): Iterable<Slot> {
+    yield this.main
+    if (this.registry !== undefined) yield* this.registry.slots()
+  }
+}
+
+/** The context of a request that a middleware of ours has seen. */
+export function contextOf(req: any): Context | undefined {
+  return req?.[CONTEXT]
+}
+
+function notLoaded(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_NOT_LOADED',
+    'The session is not loaded yet: call "await req.sessions.load()" before reading req.session, or use the option load: "eager".'
+  )
+}
+
+function headerCase(name: string): string {
+  return name.replace(/(^|-)[a-z]/g, (text) => text.toUpperCase())
+}
+
+// One set of accessors serves every request: nothing is closed over, nothing allocated.
+const SESSION: PropertyDescriptor & ThisType<any> = {
+  configurable: true,
+  enumerable: true,
+  get() {
+    return contextOf(this)?.session
+  },
+  set(value: unknown) {
+    const context = contextOf(this)
+    if (context !== undefined) context.session = value as Session
+  }
+}
+
+const SESSION_ID: PropertyDescriptor & ThisType<any> = {
+  configurable: true,
+  enumerable: true,
+  get() {
+    return contextOf(this)?.sessionId
+  },
+  set(value: unknown) {
+    const context = contextOf(this)
+    if (context !== undefined) context.sessionId = value
+  }
+}
+
+const SESSIONS: PropertyDescriptor & ThisType<any> = {
+  configurable: true,
+  enumerable: false,
+  get() {
+    return contextOf(this)?.sessions
+  }
+}

@@ -1,0 +1,23 @@
+import { SessionError } from './errors'
+
+/** A fault of the store as the application meets it: with a status, and the store's own error as its cause. */
+export function storeFault(err: unknown, verb: string, status: number): SessionError {
+  if (err instanceof SessionError && err.kind !== 'store') return err
+  if (err instanceof SessionError && err.code !== 'ERR_SESSION_STORE') {
+    return new SessionError(err.code, err.message, { cause: err.cause, status })
+  }
+  const cause = err instanceof SessionError && err.cause !== undefined ? err.cause : err
+  const message =
+    err instanceof SessionError
+      ? err.message
+      : `The session store failed to ${verb}; see the cause, and check that the store is reachable.`
+  return new SessionError('ERR_SESSION_STORE', message, { cause, status })
+}
+
+/** The session is gone, and no save brings it back. */
+export function destroyedError(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_DESTROYED',
+    'The session was destroyed, regenerated or revoked meanwhile; its data was not saved.'
+  )
+}

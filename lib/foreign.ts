@@ -1,0 +1,147 @@
+import type { Callback, Found, Life, Powers, SessionRecord, StoreContract } from './contract'
+import { reviveCookie } from './cookie'
+import { decodeObject, decodeRecord, META } from './record'
+import { chain, isPromise, type MaybePromise } from './time'
+
+/**
+ * Calls a method of any calling style: direct answer, promise, or Node callback.
+ *
+ * The first answer counts. A method that declares the callback and returns nothing (or a promise of nothing) is
+ * waited for; of one that does not declare it, nothing is the answer.
+ */
+export function callStore<T>(store: object, method: (...args: any[]) => unknown, args: unknown[]): MaybePromise<T> {
+  let settled: { err?: unknown; value?: T } | undefined
+  let resolve: ((value: T) => void) | undefined
+  let reject: ((err: unknown) => void) | undefined
+  const callback: Callback<T> = (err, value) => {
+    if (resolve === undefined) settled ??= { err, value: value as T }
+    else if (err) reject!(err)
+    else resolve(value as T)
+  }
+  const returned = method.call(store, ...args, callback)
+  const declared = declaresCallback(method, args.length)
+  if (settled !== undefined) {
+    if (isPromise(returned)) returned.then(undefined, () => undefined)
+    if (settled.err) throw settled.err
+    return settled.value as T
+  }
+  if (!isPromise(returned) && (returned !== undefined || !declared)) return returned as T
+  return new Promise<T>((res, rej) => {
+    resolve = res
+    reject = rej
+    if (!isPromise(returned)) return
+    returned.then((value) => {
+      if (value !== undefined || !declared) res(value as T)
+    }, rej)
+  })
+}
+
+const declarations = new WeakMap<object, boolean>()
+
+// `length` ends at the first default or rest parameter (`set(id, session, cb = noop)`), so the source is asked too.
+function declaresCallback(method: (...args: any[]) => unknown, before: number): boolean {
+  if (method.length > before) return true
+  let declared = declarations.get(method)
+  if (declared === undefined) {
+    const source = Function.prototype.toString.call(method)
+    const parameters = source.slice(source.indexOf('(') + 1, source.search(/\)\s*(?:=>|\{)/))
+    declared = /\barguments\b/.test(source) || parameters.includes('...') || parameters.split(',').length > before
+    declarations.set(method, declared)
+  }
+  return declared
+}
+
+/**
+ * Gives a store that only knows the contract the powers the middleware works with, within this process: writes of
+ * one session are serialised, compared with what was read, and checked against a session that is gone.
+ */
+export class ForeignPowers implements Powers {
+  readonly sync = false
+  readonly remote = false
+  readonly #store: StoreContract
+  readonly #tails = new Map<string, Promise<unknown>>()
+
+  constructor(store: StoreContract) {
+    this.#store = store
+  }
+
+  read(id: string): MaybePromise<Found | null> {
+    const store = this.#store
+    try {
+      const record = callStore<unknown>(store, store.get, [id])
+      return isPromise(record) ? record.then(found, absentIfEnoent) : found(record)
+    } catch (err) {
+      return absentIfEnoent(err)
+    }
+  }
+
+  write(
+    id: string,
+    text: string,
+    expected: string | null,
+    _life: Life,
+    _user?: unknown,
+    live?: () => object
+  ): MaybePromise<true | string | Found | null> {
+    return this.#serial(id, () => {
+      const set = () => this.#set(id, live?.() ?? revive(text))
+      if (expected === null) return set()
+      return chain(this.read(id), (current) => {
+        if (current === null) return null
+        return dataOf(current) === expected ? set() : current
+      })
+    })
+  }
+
+  extend(id: string, _life: Life, live?: () => object): MaybePromise<boolean> {
+    const { touch } = this.#store
+    if (typeof touch !== 'function') return true
+    return this.#serial(id, () =>
+      chain(callStore(this.#store, touch, [id, live?.()]) as MaybePromise<unknown>, () => true)
+    )
+  }
+
+  remove(id: string): MaybePromise<boolean> {
+    return this.#serial(id, () => chain(callStore(this.#store, this.#store.destroy, [id]), () => true))
+  }
+
+  #set(id: string, live: object): MaybePromise<true | string> {
+    const store = this.#store
+    return chain(callStore<unknown>(store, store.set, [id, live]), (value) => (typeof value === 'string' ? value : true))
+  }
+
+  #serial<T>(id: string, work: () => MaybePromise<T>): MaybePromise<T> {
+    const tail = this.#tails.get(id)
+    const result = tail === undefined ? work() : tail.then(work, work)
+    if (!isPromise(result)) return result
+    const settled = result.then(
+      () => undefined,
+      () => undefined
+    )
+    this.#tails.set(id, settled)
+    void settled.then(() => {
+      if (this.#tails.get(id) === settled) this.#tails.delete(id)
+    })
+    return result
+  }
+}
+
+/** The data text a found record is compared by, whichever way the store hands it out. */
+function dataOf(current: Found): string {
+  return current.record === undefined ? current.text : (decodeObject(current.record)?.dataText ?? '')
+}
+
+function found(record: unknown): Found | null {
+  return record ? { text: '', record } : null
+}
+
+// express-session's rule: a file store whose file is missing has no session, not a fault.
+function absentIfEnoent(err: unknown): null {
+  if ((err as { code?: unknown } | null)?.code === 'ENOENT') return null
+  throw err
+}
+
+function revive(text: string): SessionRecord {
+  const { cookie, meta, data } = decodeRecord(text)!
+  return { cookie: reviveCookie(cookie), ...(meta && { [META]: meta }), ...data }
+}

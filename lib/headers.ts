@@ -1,0 +1,77 @@
+import { isProduction } from './warnings'
+import { alreadyExpired, expirePlantedTexts, expireTexts, isDeliverable, sendText, tokenOf } from './set-cookie'
+import type { Slot } from './slot'
+import type { Tracked } from './tracked'
+
+const WITHHELD =
+  'The session cookie has the attribute Secure, but the request did not come over HTTPS, so it is not sent and the ' +
+  'next request begins a new session. Behind a proxy that terminates TLS, set app.set("trust proxy", 1) or the ' +
+  "option proxy: true; without TLS, use cookie.secure 'auto'."
+
+/** Adds what the client must be told about one session to the header block. */
+export function writeHeaders(slot: Slot, res: any): boolean {
+  const { loaded, tracked, settings } = slot
+  const viaHeader = loaded?.viaHeader === true
+  let sent = false
+  if (slot.outgoing === 'send' && tracked !== undefined) {
+    sent = viaHeader ? setToken(res, settings.header!, tokenOf(slot, tracked)) : sendCookie(slot, tracked, res)
+  } else if (slot.outgoing === 'expire') {
+    if (viaHeader) res.setHeader(settings.header!, '')
+    else if (!alreadyExpired(res.getHeader('Set-Cookie'), settings.name)) append(res, expireTexts(slot))
+    sent = true
+  }
+  if (slot.planted && !viaHeader) {
+    append(res, expirePlantedTexts(slot))
+    sent = true
+  }
+  return sent
+}
+
+function sendCookie(slot: Slot, tracked: Tracked, res: any): boolean {
+  const { settings, engine } = slot
+  if (settings.classic) slot.touchOnce()
+  if (!isDeliverable(slot, tracked)) {
+    engine.withhold(settings, tracked.id, 'SECURE_COOKIE_OVER_HTTP', WITHHELD)
+    return false
+  }
+  append(res, [slot.cookieText ?? sendText(slot, tracked)])
+  return true
+}
+
+function setToken(res: any, header: string, token: string): boolean {
+  res.setHeader(header, token)
+  return true
+}
+
+// Appended, never replacing: other middleware set cookies too.
+function append(res: any, texts: string[]): void {
+  const previous = res.getHeader('Set-Cookie')
+  const list = previous === undefined ? [] : Array.isArray(previous) ? previous : [previous]
+  // The deletion of a planted cookie goes first: the last word on a name is ours.
+  res.setHeader('Set-Cookie', [...list, ...texts])
+}
+
+/** Keeps shared caches from storing a response that sets a session cookie. @see RFC 9111 3, OWASP Session Management */
+export function guardCache(res: any): void {
+  const given = res.getHeader('Cache-Control')
+  const text = given === undefined ? '' : String(given).toLowerCase()
+  if (!isProduction() && /\bpublic\b|s-maxage/.test(text)) {
+    process.emitWarning('A response that sets a session cookie was marked as publicly cacheable; this was undone.', {
+      type: 'SilverbackWarning',
+      code: 'SILVERBACK_PUBLIC_COOKIE'
+    })
+  }
+  if (!/\bno-store\b/.test(text)) res.setHeader('Cache-Control', 'private, no-store')
+  for (const name of ['CDN-Cache-Control', 'Surrogate-Control']) {
+    if (res.getHeader(name) !== undefined) res.setHeader(name, 'no-store')
+  }
+}
+
+/** Says that the response depends on a request header. */
+export function addVary(res: any, field: string): void {
+  const given = res.getHeader('Vary')
+  const text = given === undefined ? '' : Array.isArray(given) ? given.join(', ') : String(given)
+  const fields = text.split(',').map((item) => item.trim().toLowerCase())
+  if (fields.includes('*') || fields.includes(field.toLowerCase())) return
+  res.setHeader('Vary', text === '' ? field : `${text}, ${field}`)
+}

@@ -1,0 +1,116 @@
+import * as contractModule from './contract'
+import * as cookieModule from './cookie'
+import * as errorsModule from './errors'
+import * as guardModule from './guard'
+import * as keysModule from './keys'
+import * as managerModule from './manager'
+import * as monitorModule from './monitor'
+import * as optionsModule from './options'
+import * as registryModule from './registry'
+import * as sessionModule from './session'
+import * as sessionsModule from './sessions'
+import * as storeModule from './store'
+import * as cookieStoreModule from './stores/cookie'
+import * as fileStoreModule from './stores/file'
+import * as memoryStoreModule from './stores/memory'
+
+/**
+ * The drop-in for express-session: its options, its defaults, its cookies and records, and every option of
+ * `sessions()` beside them.
+ *
+ * @example app.use(session({ secret, resave: false, saveUninitialized: false }))
+ */
+function session(options?: session.SessionOptions): session.SessionsHandler {
+  return sessionsModule.createClassic(options)
+}
+
+// Types and values of one name travel as one alias, so that `require`, `import` and module augmentation all see them.
+namespace session {
+  /** What an application keeps in its sessions: augment it with `declare module`. */
+  export interface SessionData {
+    cookie: Cookie
+  }
+
+  /** The session on a request. */
+  export type RequestSession = Session & Partial<SessionData>
+
+  export import Store = storeModule.Store
+  export import MemoryStore = memoryStoreModule.MemoryStore
+  export import CookieStore = cookieStoreModule.CookieStore
+  export import FileStore = fileStoreModule.FileStore
+  export import Session = sessionModule.Session
+  export import Cookie = cookieModule.Cookie
+  export import SessionError = errorsModule.SessionError
+  export import requireSession = guardModule.requireSession
+  export import generateKey = keysModule.generateKey
+
+  /** Options of the drop-in door: those of express-session, and all of `sessions()`. */
+  export interface SessionOptions<Request = any> extends optionsModule.SessionsOptions<Request> {
+    /** Old spelling of `name`. */
+    key?: string | undefined
+  }
+  export type SessionsOptions<Request = any> = optionsModule.SessionsOptions<Request>
+  export type NamedOptions = optionsModule.NamedOptions
+  export type StandardSchema<Output = unknown> = optionsModule.StandardSchema<Output>
+  export type CookieOptions = cookieModule.CookieOptions
+  export type SessionErrorCode = errorsModule.SessionErrorCode
+  export type ErrorKind = errorsModule.ErrorKind
+  export type StoreContract = contractModule.StoreContract
+  export type Registry = registryModule.Registry
+  export type SessionsHandler<Data = Record<string, any>> = sessionsModule.SessionsHandler<Data>
+  export type SessionManager<Data = Record<string, any>> = managerModule.SessionManager<Data>
+  export type SessionEntry<Data = Record<string, any>> = managerModule.SessionEntry<Data>
+  export type SessionStats = monitorModule.SessionStats
+  export type SessionEvent = monitorModule.SessionEvent
+  export type SessionEventMessage = monitorModule.SessionEventMessage
+
+  type Output<S> = S extends StandardSchema<infer Data> ? Data : never
+
+  /**
+   * Sessions with today's defaults.
+   *
+   * @throws {TypeError} with `code`, naming the option, its value and the remedy
+   * @example const auth = sessions<{ userId: string }>({ secret: process.env.SESSION_SECRET })
+   */
+  export function sessions<S extends StandardSchema<any>>(
+    options: SessionsOptions & { schema: S }
+  ): SessionsHandler<Output<S>>
+  export function sessions<Data = SessionData>(options?: SessionsOptions): SessionsHandler<Data>
+  export function sessions(options?: SessionsOptions): SessionsHandler<any> {
+    return sessionsModule.createSessions(options)
+  }
+}
+
+declare global {
+  namespace Express {
+    type SessionStore = session.Store & { generate: (req: Request) => void }
+
+    interface Request {
+      session: session.Session & Partial<session.SessionData>
+      sessionID: string
+      sessionStore: SessionStore
+      /** The sessions of this request by name. */
+      sessions: session.Registry
+    }
+  }
+}
+
+// Never runs. Node's ESM loader finds the named exports of a CommonJS file by reading it, and this is what it reads.
+if (false as boolean) {
+  const { Store, MemoryStore, CookieStore, FileStore, Session, Cookie, SessionError } = session
+  const { sessions, requireSession, generateKey } = session
+  module.exports = {
+    Store,
+    MemoryStore,
+    CookieStore,
+    FileStore,
+    Session,
+    Cookie,
+    SessionError,
+    sessions,
+    requireSession,
+    generateKey
+  }
+}
+
+export = session

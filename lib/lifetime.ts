@@ -1,0 +1,70 @@
+import type { Life } from './contract'
+import type { Meta } from './record'
+import type { Settings } from './options'
+import type { Milliseconds } from './time'
+
+/** The part of a cookie that lifetimes look at. */
+interface CookieLife {
+  expires?: Date | null | undefined
+  originalMaxAge: Milliseconds | null
+}
+
+/** The idle limit of one session: a longer life that the application gave its cookie counts, unless `idle` is policy. */
+export function idleLimit(settings: Settings, cookie: CookieLife): Milliseconds | null {
+  const { idle, idleIsPolicy } = settings
+  const own = typeof cookie.originalMaxAge === 'number' && cookie.originalMaxAge > 0 ? cookie.originalMaxAge : null
+  if (settings.classic) return idle
+  if (idle === null || own === null) return idle
+  return idleIsPolicy ? Math.min(idle, own) : Math.max(idle, own)
+}
+
+/** When a session ends; `null`: not by itself. The earlier of idle and absolute deadline, and of the cookie's own. */
+export function deadline(
+  settings: Settings,
+  cookie: CookieLife,
+  createdAt: Milliseconds,
+  usedAt: Milliseconds
+): Milliseconds | null {
+  const idle = idleLimit(settings, cookie)
+  const ends = [
+    idle === null ? null : usedAt + idle,
+    settings.absolute === null ? null : createdAt + settings.absolute,
+    // The cookie's own end is known by its span, not by the date in the record, which a touch leaves behind.
+    settings.classic
+      ? dateOf(cookie.expires)
+      : typeof cookie.originalMaxAge === 'number'
+        ? usedAt + cookie.originalMaxAge
+        : null
+  ].filter((end): end is Milliseconds => end !== null)
+  return ends.length === 0 ? null : Math.min(...ends)
+}
+
+/** Whether what we wrote ourselves says that a session is over. `usedAt` is `undefined` where the store settles idling. */
+export function isOver(
+  settings: Settings,
+  cookie: CookieLife,
+  meta: Meta,
+  usedAt: Milliseconds | undefined,
+  now: Milliseconds
+): boolean {
+  if (settings.absolute !== null && meta.c + settings.absolute <= now) return true
+  if (usedAt === undefined) return false
+  const idle = idleLimit(settings, cookie)
+  if (idle !== null && usedAt + idle <= now) return true
+  const span = cookie.originalMaxAge
+  return !settings.classic && typeof span === 'number' && usedAt + span <= now
+}
+
+/** What a store needs to know to keep a session as long as it lives. */
+export function lifeOf(
+  settings: Settings,
+  cookie: CookieLife,
+  createdAt: Milliseconds,
+  usedAt: Milliseconds
+): Life {
+  return { usedAt, expiresAt: deadline(settings, cookie, createdAt, usedAt) }
+}
+
+function dateOf(date: Date | null | undefined): Milliseconds | null {
+  return date instanceof Date ? date.valueOf() : null
+}

@@ -1,0 +1,180 @@
+import type { Extension, Found, Opened } from './contract'
+import type { Engine } from './engine'
+import { markOf } from './engine'
+import type { SessionErrorCode } from './errors'
+import { idleLimit, isOver } from './lifetime'
+import type { Settings } from './options'
+import { chooseAuthentic, fromCookieParser, presentedValues, type Presented } from './presented'
+import { decodeObject, decodeRecord, type Decoded } from './record'
+import { chain, type MaybePromise } from './time'
+
+/** What came of a request's cookie. */
+export interface Loaded extends Presented {
+  /** The authentic session ID, whether or not the store knows it. */
+  id: string | undefined
+  stale: boolean
+  /** Values that are not the chosen session came along with it. */
+  surplus: boolean
+  record: Decoded | undefined
+  kept: string
+  usedAt: number | undefined
+  extended: boolean
+  /** Found through a rotated ID in its grace period. */
+  rotated: boolean
+  error: SessionErrorCode | undefined
+}
+
+/** Identifies the session of a request without asking any store. `undefined` values: an anonymous visitor. */
+export function identify(engine: Engine, settings: Settings, req: any): Loaded {
+  const presented = presentedValues(req, settings)
+  const loaded: Loaded = {
+    ...presented,
+    id: undefined,
+    stale: false,
+    surplus: false,
+    record: undefined,
+    kept: '',
+    usedAt: undefined,
+    extended: false,
+    rotated: false,
+    error: undefined
+  }
+  if (settings.backend.carrier !== undefined) return loaded
+  const keys = engine.keysFor(settings, req)
+  if (keys === undefined) return loaded
+  let chosen = chooseAuthentic(presented.values, settings, keys)
+  if (typeof chosen !== 'object' && settings.classic) chosen = fromCookieParser(req, settings, keys) ?? chosen
+  if (typeof chosen === 'object') {
+    loaded.id = chosen.id
+    loaded.stale = chosen.stale
+    loaded.surplus = new Set(presented.values).size > 1
+  } else {
+    loaded.error = chosen
+  }
+  return loaded
+}
+
+/** Reads and checks the record of an identified session; decides nothing by exception but faults of the store. */
+export function loadRecord(engine: Engine, settings: Settings, req: any, loaded: Loaded): MaybePromise<Loaded> {
+  if (settings.backend.carrier !== undefined) return openCarried(engine, settings, req, loaded)
+  if (loaded.id === undefined) return loaded
+  const extension = extensionFor(settings, req)
+  return chain(settings.backend.read(loaded.id, extension), (found) => {
+    if (found === null) return refuse(loaded, 'ERR_SESSION_MISSING')
+    return admit(engine, settings, req, loaded, found, extension)
+  })
+}
+
+// Every value is tried; of several authentic ones that are not the same session none is believed.
+function openCarried(engine: Engine, settings: Settings, req: any, loaded: Loaded, index = 0): MaybePromise<Loaded> {
+  const keys = engine.keysFor(settings, req)
+  const value = loaded.values[index]
+  if (value === undefined || keys === undefined) return loaded
+  return chain(settings.backend.carrier!.open(value, settings.name, keys), (opened) => {
+    if (typeof opened === 'string') {
+      loaded.error ??= opened
+      return openCarried(engine, settings, req, loaded, index + 1)
+    }
+    return chain(otherSession(engine, settings, req, loaded, opened, index + 1), (ambiguous) => {
+      if (ambiguous) return refuse(loaded, 'ERR_SESSION_AMBIGUOUS')
+      loaded.id = opened.id
+      loaded.stale = opened.stale
+      loaded.surplus = new Set(loaded.values).size > 1
+      loaded.error = undefined
+      return admit(engine, settings, req, loaded, opened, undefined)
+    })
+  })
+}
+
+function otherSession(
+  engine: Engine,
+  settings: Settings,
+  req: any,
+  loaded: Loaded,
+  chosen: Opened,
+  index: number
+): MaybePromise<boolean> {
+  const value = loaded.values[index]
+  if (value === undefined) return false
+  const keys = engine.keysFor(settings, req)!
+  return chain(settings.backend.carrier!.open(value, settings.name, keys), (opened) => {
+    if (typeof opened === 'object' && opened.id !== chosen.id) return true
+    return otherSession(engine, settings, req, loaded, chosen, index + 1)
+  })
+}
+
+function extensionFor(settings: Settings, req: any): Extension | undefined {
+  // express-session's door touches at the end of the response; a foreign store cannot extend while reading.
+  if (settings.classic || !settings.backend.native || !settings.extend(req)) return undefined
+  return { now: Date.now(), after: settings.touchAfter, idle: settings.idle, absolute: settings.absolute }
+}
+
+function admit(
+  engine: Engine,
+  settings: Settings,
+  req: any,
+  loaded: Loaded,
+  found: Found,
+  extension: Extension | undefined
+): MaybePromise<Loaded> {
+  const { backend } = settings
+  const now = Date.now()
+  const record = found.record === undefined ? decodeRecord(found.text) : decodeObject(found.record)
+  if (record === undefined) return refuse(loaded, 'ERR_SESSION_CORRUPT')
+  const { meta } = record
+  const id = loaded.id!
+  if (meta !== undefined) {
+    if (meta.h !== undefined && meta.h !== markOf(id)) {
+      engine.monitor.note('error', settings.name, id, { reason: 'FOREIGN_RECORD' })
+      return refuse(loaded, 'ERR_SESSION_CORRUPT')
+    }
+    if (meta.n !== undefined) return follow(engine, settings, req, loaded, meta.n, meta.g ?? 0)
+    const usedAt = backend.native ? (found.usedAt ?? meta.u) : undefined
+    const cookie = record.cookie as unknown as { originalMaxAge: number | null }
+    if (isOver(settings, cookie, meta, usedAt, now)) {
+      return chain(backend.carrier === undefined ? backend.remove(id, meta.i) : true, () =>
+        refuse(loaded, 'ERR_SESSION_EXPIRED')
+      )
+    }
+    if (settings.bind !== undefined && meta.b !== undefined && meta.b !== markOf(settings.bind(req))) {
+      return refuse(loaded, 'ERR_SESSION_BINDING')
+    }
+    loaded.usedAt = usedAt ?? meta.u
+    loaded.extended = usedAt === extension?.now && idleLimit(settings, cookie) === settings.idle
+  }
+  loaded.kept = found.record === undefined ? found.text : record.dataText
+  loaded.record = record
+  engine.monitor.note('loaded', settings.name, id)
+  return settings.schema === undefined ? loaded : validate(settings, loaded, record)
+}
+
+// The old ID of a routine rotation: for a moment it leads to the new session, to read only.
+function follow(
+  engine: Engine,
+  settings: Settings,
+  req: any,
+  loaded: Loaded,
+  nextId: string,
+  until: number
+): MaybePromise<Loaded> {
+  if (until <= Date.now() || loaded.rotated) return refuse(loaded, 'ERR_SESSION_MISSING')
+  loaded.rotated = true
+  loaded.id = nextId
+  return chain(settings.backend.read(nextId), (found) =>
+    found === null ? refuse(loaded, 'ERR_SESSION_MISSING') : admit(engine, settings, req, loaded, found, undefined)
+  )
+}
+
+function validate(settings: Settings, loaded: Loaded, record: Decoded): MaybePromise<Loaded> {
+  return chain(settings.schema!['~standard'].validate(record.data), (result) => {
+    if (result.issues) return refuse(loaded, 'ERR_SESSION_SCHEMA')
+    loaded.record = { ...record, data: result.value as Record<string, unknown> }
+    return loaded
+  })
+}
+
+function refuse(loaded: Loaded, code: SessionErrorCode): Loaded {
+  loaded.error = code
+  loaded.record = undefined
+  return loaded
+}

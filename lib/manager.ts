@@ -1,0 +1,175 @@
+import type { Found, Listed } from './contract'
+import { reviveCookie } from './cookie'
+import type { Engine } from './engine'
+import { OptionError } from './errors'
+import { deadline, isOver } from './lifetime'
+import type { SessionStats } from './monitor'
+import { decodeObject, decodeRecord, type Decoded } from './record'
+import { stateOf, type Session } from './session'
+import { Slot } from './slot'
+import type { Tracked } from './tracked'
+import type { Milliseconds } from './time'
+import { watch } from './watch'
+
+/** A stored session, seen from outside a request. Times in ms since 1970. */
+export interface SessionEntry<Data = Record<string, any>> {
+  id: string
+  createdAt: Milliseconds | undefined
+  lastUsedAt: Milliseconds | undefined
+  /** `null`: never by itself. */
+  expiresAt: Milliseconds | null
+  /** The session given as `current` to `list`. */
+  current: boolean
+  data: Data
+}
+
+/** What the middleware can do beside serving requests. */
+export interface SessionManager<Data = Record<string, any>> {
+  /** The session of a request without a response (a WebSocket upgrade): save it by hand, watch `session.signal`. */
+  open(req: any): Promise<Session & Data>
+  /** A stored session, or `null`. */
+  get(id: string): Promise<SessionEntry<Data> | null>
+  /** Stores a new session. */
+  create(data: Partial<Data>, options?: { userId?: string }): Promise<SessionEntry<Data>>
+  /** Extends the lifetime of a session. `false` when there is none. */
+  extend(id: string): Promise<boolean>
+  /** Destroys a session; destroying what is absent does nothing. */
+  destroy(id: string): Promise<void>
+  /** The live sessions of a user. @throws {OptionError} without the option `userId`, or on a store without an index */
+  list(userId: string, options?: { current?: string | Session }): Promise<SessionEntry<Data>[]>
+  /** Destroys the sessions of a user, all or all but one. Resolves with their number. */
+  revoke(userId: string, options?: { except?: string | Session }): Promise<number>
+  /** Counters since set-up. */
+  stats(): SessionStats
+}
+
+/** Makes the manager half of a middleware. */
+export class Manager implements SessionManager {
+  readonly #engine: Engine
+
+  constructor(engine: Engine) {
+    this.#engine = engine
+  }
+
+  async open(req: any): Promise<Session & Record<string, any>> {
+    const slot = new Slot(this.#engine, this.#engine.settings, req)
+    const session = await slot.load()
+    stateOf(session)!.signal = watch(this.#engine, slot)
+    return session as Session & Record<string, any>
+  }
+
+  async get(id: string): Promise<SessionEntry | null> {
+    return (await this.#find(id))?.entry ?? null
+  }
+
+  async create(data: Record<string, any>, options: { userId?: string } = {}): Promise<SessionEntry> {
+    const { tracked } = await mint(this.#engine, data, options.userId)
+    const { settings } = this.#engine
+    const { id, createdAt, usedAt, session } = tracked
+    const expiresAt = deadline(settings, session.cookie, createdAt, usedAt)
+    return { id, createdAt, lastUsedAt: usedAt, expiresAt, current: false, data: JSON.parse(tracked.base) }
+  }
+
+  async extend(id: string): Promise<boolean> {
+    const hit = await this.#find(id)
+    if (hit === null) return false
+    const { settings } = this.#engine
+    const { cookie, meta } = hit.record
+    const now = Date.now()
+    const expiresAt = deadline(settings, reviveCookie(cookie), meta?.c ?? now, now)
+    return settings.backend.extendKey(hit.key, { usedAt: now, expiresAt })
+  }
+
+  async destroy(id: string): Promise<void> {
+    const hit = await this.#find(id)
+    if (hit !== null) await this.#remove(hit.key, id, hit.record.meta?.i)
+  }
+
+  async list(userId: string, options: { current?: string | Session } = {}): Promise<SessionEntry[]> {
+    const current = this.#keyOf(options.current)
+    return (await this.#listed(userId)).flatMap((item) => {
+      const record = decode(item)
+      if (record === undefined) return []
+      const entry = entryOf(this.#engine, item.id, record, item)
+      return entry === null ? [] : [{ ...entry, current: item.id === current }]
+    })
+  }
+
+  async revoke(userId: string, options: { except?: string | Session } = {}): Promise<number> {
+    const except = this.#keyOf(options.except)
+    const others = (await this.#listed(userId)).filter(({ id }) => id !== except)
+    for (const { id } of others) await this.#remove(id, id, userId, 'revoked')
+    return others.length
+  }
+
+  stats(): SessionStats {
+    const { monitor, settings } = this.#engine
+    return monitor.stats((settings.backend.store as { lastCleanup?: number | null }).lastCleanup ?? null)
+  }
+
+  async #find(id: string): Promise<{ key: string; record: Decoded; entry: SessionEntry } | null> {
+    const { backend } = this.#engine.settings
+    if (typeof id !== 'string' || id === '') return null
+    // With hashed IDs, what `list` gives is already the hash.
+    for (const key of new Set([backend.keyOf(id), id])) {
+      const found = await backend.readKey(key)
+      const record = found === null ? undefined : decode(found)
+      const entry = record === undefined ? null : entryOf(this.#engine, id, record, found!)
+      if (entry !== null) return { key, record: record!, entry }
+    }
+    return null
+  }
+
+  async #remove(key: string, id: string, user: string | undefined, reason?: string): Promise<void> {
+    const { settings, monitor } = this.#engine
+    await settings.backend.removeKey(key, user)
+    monitor.note('destroyed', settings.name, id, reason === undefined ? {} : { reason })
+    this.#engine.ended(key)
+    this.#engine.ended(id)
+  }
+
+  async #listed(userId: string): Promise<Listed[]> {
+    const { backend, userId: option } = this.#engine.settings
+    if (option === undefined) throw new OptionError('Listing and revoking need the option userId')
+    const list = await backend.list(userId)
+    if (list !== undefined) return list
+    throw new OptionError('This store keeps no index of users: use MemoryStore, FileStore or RedisStore to list and revoke')
+  }
+
+  #keyOf(session: string | Session | undefined): string | undefined {
+    if (session === undefined) return undefined
+    const id = typeof session === 'string' ? session : stateOf(session)!.id
+    return this.#engine.settings.backend.keyOf(id)
+  }
+}
+
+/** Stores a new session outside any request. */
+export async function mint(
+  engine: Engine,
+  data: Record<string, any>,
+  userId?: string
+): Promise<{ slot: Slot; tracked: Tracked }> {
+  const slot = new Slot(engine, engine.settings, { headers: {} })
+  const session = await slot.load()
+  Object.assign(session, data)
+  const tracked = slot.tracked!
+  tracked.owner = userId
+  await session.save()
+  return { slot, tracked }
+}
+
+function decode(found: Found): Decoded | undefined {
+  return found.record === undefined ? decodeRecord(found.text) : decodeObject(found.record)
+}
+
+function entryOf(engine: Engine, id: string, record: Decoded, found: Found): SessionEntry | null {
+  const { settings } = engine
+  const { meta, data } = record
+  if (meta?.n !== undefined) return null
+  const cookie = reviveCookie(record.cookie)
+  const lastUsedAt = found.usedAt ?? meta?.u
+  const now = Date.now()
+  if (meta !== undefined && isOver(settings, cookie, meta, settings.backend.native ? lastUsedAt : undefined, now)) return null
+  const expiresAt = deadline(settings, cookie, meta?.c ?? now, lastUsedAt ?? now)
+  return { id, createdAt: meta?.c, lastUsedAt, expiresAt, current: false, data }
+}

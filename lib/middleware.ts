@@ -1,0 +1,61 @@
+import { Context, contextOf } from './context'
+import type { Engine } from './engine'
+import { SessionError } from './errors'
+import { coversPath } from './presented'
+import { isPromise } from './time'
+
+type Next = (err?: unknown) => void
+
+/** The request handler of both doors: finds out as little as it can, and leaves the rest to whoever asks. */
+export function handle(engine: Engine, req: any, res: any, next: Next): void {
+  const { settings } = engine
+  if (isMounted(req)) return next()
+  if (!engine.ready && !admitsWithoutStore(engine, req, next)) return
+  if (!engine.ready && settings.classic) return next()
+  const cookie = typeof settings.cookie === 'function' ? settings.cookie(req) : settings.cookie
+  if (!coversPath(req, cookie.path || '/', settings.classic)) return next()
+  if (engine.keysFor(settings, req) === undefined) return next(new Error('secret option required for sessions'))
+
+  const context = new Context(engine, req, res, next)
+  context.install()
+  if (!engine.ready) context.main.unsaved = true
+  if (!needsLoading(engine, context)) return next()
+  let loading
+  try {
+    loading = context.load()
+  } catch (err) {
+    return next(err)
+  }
+  if (!isPromise(loading)) return next()
+  // On a turn of its own: what a handler throws is not a rejection of ours.
+  loading.then(
+    () => process.nextTick(next),
+    (err) => process.nextTick(next, err)
+  )
+}
+
+// A second mount is a no-op; asking must not load a session that nobody wants.
+function isMounted(req: any): boolean {
+  const context = contextOf(req)
+  return context === undefined ? Boolean(req.session) : context.present
+}
+
+// The store said `disconnect`. express-session's door goes on with req.session undefined; the other follows its policy.
+function admitsWithoutStore(engine: Engine, req: any, next: Next): boolean {
+  const { settings } = engine
+  if (settings.classic) return true
+  const err = new SessionError('ERR_SESSION_STORE', 'The session store is disconnected.', { status: 503 })
+  if (settings.onStoreError(err, req) === 'anonymous') return true
+  engine.monitor.note('error', settings.name, undefined, { error: err })
+  next(err)
+  return false
+}
+
+function needsLoading({ settings }: Engine, { main }: Context): boolean {
+  const { backend } = settings
+  if (settings.saveUninitialized || settings.genid !== undefined) return true
+  const lazy = settings.load === 'lazy' || (settings.load === 'auto' && backend.native && backend.sync)
+  if (lazy && !settings.rolling && !settings.resave && !(settings.classic && settings.load !== 'lazy')) return false
+  const { id, values } = main.identify()
+  return backend.carrier === undefined ? id !== undefined : values.length > 0
+}

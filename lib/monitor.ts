@@ -1,0 +1,72 @@
+import { channel, type Channel } from 'node:diagnostics_channel'
+import { createHash, randomBytes } from 'node:crypto'
+
+/** What happens to sessions, as published on `node:diagnostics_channel` under `silverback:<event>`. */
+export const EVENTS = [
+  ...(['created', 'loaded', 'saved', 'touched', 'destroyed', 'expired', 'rejected'] as const),
+  ...(['withheld', 'dropped', 'conflict', 'error'] as const)
+]
+
+export type SessionEvent = (typeof EVENTS)[number]
+
+/** The message of every event. Never a session ID in clear: `session` is a salted hash that lives as long as the process. */
+export interface SessionEventMessage {
+  /** Cookie name. */
+  name: string
+  /** Tells sessions apart within this process. */
+  session?: string
+  /** Why: an error code, or a short word. */
+  reason?: string
+  error?: unknown
+  /** On `created`: the first key that made the session necessary. */
+  key?: string
+}
+
+/** Counters since the middleware was set up. */
+export interface SessionStats {
+  created: number
+  loaded: number
+  saved: number
+  touched: number
+  destroyed: number
+  expired: number
+  rejected: number
+  withheld: number
+  dropped: number
+  conflicts: number
+  errors: number
+  /** Requests that hold a session at this moment. */
+  active: number
+  /** When the store last finished a sweep (ms since 1970); `null`: it does not sweep, or has not yet. */
+  lastCleanup: number | null
+}
+
+const channels = Object.fromEntries(EVENTS.map((event) => [event, channel(`silverback:${event}`)])) as Record<
+  SessionEvent,
+  Channel
+>
+const salt = randomBytes(16)
+
+/** Counts and publishes the life of one middleware's sessions. */
+export class Monitor {
+  readonly #counts = Object.fromEntries(EVENTS.map((event) => [event, 0])) as Record<SessionEvent, number>
+  active = 0
+
+  note(event: SessionEvent, name: string, id?: string, details?: Omit<SessionEventMessage, 'name' | 'session'>): void {
+    this.#counts[event]++
+    const target = channels[event]
+    if (!target.hasSubscribers) return
+    const message: SessionEventMessage = { name, ...details }
+    if (id !== undefined) message.session = pseudonym(id)
+    target.publish(message)
+  }
+
+  stats(lastCleanup: number | null): SessionStats {
+    const { conflict, error, ...counts } = this.#counts
+    return { ...counts, conflicts: conflict, errors: error, active: this.active, lastCleanup }
+  }
+}
+
+function pseudonym(id: string): string {
+  return createHash('sha256').update(salt).update(id).digest('base64url').slice(0, 12)
+}

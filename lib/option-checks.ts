@@ -1,0 +1,116 @@
+import { randomBytes } from 'node:crypto'
+import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } from './cookie'
+import { OptionError, quote } from './errors'
+import type { Secret } from './keys'
+import type { Milliseconds } from './time'
+
+const SECRET_BYTES_MIN = 32
+const KNOWN_SECRETS = /keyboard.?cat|change.?me|your.?secret|replace.?me|insert.?secret/i
+const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
+
+/** A secret for a process that was given none. */
+export function randomSecret(): Secret {
+  return randomBytes(SECRET_BYTES_MIN)
+}
+
+/** @throws {OptionError} for a cookie name that is no token, or that would be mistaken for a property */
+export function checkName(name: string): void {
+  if (typeof name !== 'string' || !isCookieName(name) || RESERVED_NAMES.has(name)) {
+    throw new OptionError(
+      `name must be a cookie name (letters, digits and !#$%&'*+-.^_\`|~), got ${quote(name)}`,
+      'ERR_SESSION_NAME'
+    )
+  }
+}
+
+/** @throws {OptionError} unless every secret is long enough and not one from a tutorial */
+export function checkSecret(secret: Secret | readonly Secret[]): Secret | readonly Secret[] {
+  const list = (Array.isArray(secret) ? secret : [secret]) as unknown[]
+  if (list.length === 0) throw new OptionError('secret must not be an empty array: pass at least one secret')
+  for (const item of list) {
+    const size = sizeOf(item)
+    if (size < SECRET_BYTES_MIN) {
+      throw new OptionError(
+        `secret must be a string or Buffer of at least ${SECRET_BYTES_MIN} random bytes, got ${size} bytes; generateKey() makes one`
+      )
+    }
+    if (typeof item === 'string' && KNOWN_SECRETS.test(item)) {
+      throw new OptionError('secret is a well-known example: anybody can forge sessions with it; generateKey() makes one')
+    }
+  }
+  return secret
+}
+
+function sizeOf(secret: unknown): number {
+  if (typeof secret === 'string') return Buffer.byteLength(secret)
+  if (secret instanceof Uint8Array) return secret.byteLength
+  return (secret as { symmetricKeySize?: number } | null)?.symmetricKeySize ?? 0
+}
+
+/** A span of time, `null` for no limit. @throws {OptionError} for anything but a finite number above 0 or `null` */
+export function checkSpan<T extends Milliseconds | null>(
+  option: string,
+  value: Milliseconds | null | undefined,
+  fallback: T
+): Milliseconds | T | null {
+  if (value === undefined) return fallback
+  if (value === null) return null
+  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
+    throw new OptionError(`${option} must be a number of milliseconds above 0, or null for no limit, got ${quote(value)}`)
+  }
+  return value
+}
+
+const DEFAULTS: CookieOptions = { path: '/', httpOnly: true, sameSite: 'lax', secure: 'auto', maxAge: null }
+
+/**
+ * Completes cookie attributes with today's defaults and checks what browsers would silently drop.
+ *
+ * A function of the request is checked as it answers. @see RFC 6265bis 4.1.3 (prefixes), 5.7
+ * @throws {OptionError}
+ */
+export function checkCookie(
+  name: string,
+  given: CookieOptions | ((req: any) => CookieOptions)
+): CookieOptions | ((req: any) => CookieOptions) {
+  if (typeof given === 'function') return (req) => completed(name, given(req) ?? {})
+  if (typeof given !== 'object' || given === null) throw new OptionError(`cookie must be an object, got ${quote(given)}`)
+  return completed(name, given)
+}
+
+function completed(name: string, given: CookieOptions): CookieOptions {
+  const cookie = { ...DEFAULTS }
+  for (const [key, value] of Object.entries(given)) {
+    if (value !== undefined) (cookie as Record<string, unknown>)[key] = value
+  }
+  const prefix = /^__(host-http|host|http|secure)-/i.exec(name)?.[1]?.toLowerCase()
+  const sameSite = typeof cookie.sameSite === 'string' ? cookie.sameSite.toLowerCase() : cookie.sameSite
+  const needsSecure = prefix ? `name ${quote(name)}` : sameSite === 'none' ? 'sameSite none' : cookie.partitioned ? 'partitioned' : ''
+  if (needsSecure) {
+    if (cookie.secure !== true && cookie.secure !== 'auto') {
+      throw new OptionError(`cookie.secure must be true for ${needsSecure}: browsers drop the cookie otherwise`)
+    }
+    cookie.secure = true
+  }
+  if (prefix?.startsWith('host') && (cookie.domain || cookie.path !== '/')) {
+    throw new OptionError(`cookie must have path '/' and no domain for name ${quote(name)}`)
+  }
+  if (prefix?.endsWith('http') && !cookie.httpOnly) {
+    throw new OptionError(`cookie.httpOnly must be true for name ${quote(name)}`)
+  }
+  checkAttributes(cookie)
+  return cookie
+}
+
+function checkAttributes(cookie: CookieOptions): void {
+  try {
+    const { secure, sameSite, ...rest } = new StrictCookie(cookie)
+    serializeAttributes({
+      ...rest,
+      secure: secure === 'auto' ? false : secure,
+      sameSite: sameSite === 'auto' ? 'lax' : sameSite
+    })
+  } catch (err) {
+    throw new OptionError(`cookie has an attribute that cannot be sent: ${(err as Error).message}`)
+  }
+}

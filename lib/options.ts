@@ -1,0 +1,338 @@
+import { Backend } from './backend'
+import type { StoreContract } from './contract'
+import type { CookieOptions } from './cookie'
+import { OptionError, quote, type SessionError } from './errors'
+import { KeyRing, type Secret } from './keys'
+import { MemoryStore } from './stores/memory'
+import { DAY, HOUR, MINUTE, SECOND, type MaybePromise, type Milliseconds } from './time'
+import { checkCookie, checkName, checkSecret, checkSpan, randomSecret } from './option-checks'
+import { deprecate, isProduction, warnOnce } from './warnings'
+
+/** @see https://standardschema.dev */
+export interface StandardSchema<Output = unknown> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (
+      value: unknown
+    ) => MaybePromise<{ readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly unknown[] }>
+    readonly types?: { readonly input: unknown; readonly output: Output } | undefined
+  }
+}
+
+export type StoreErrorPolicy = 'fail' | 'anonymous'
+export type Transport = 'cookie' | 'header' | { header: string }
+
+/** The options of both doors; the defaults named are those of `sessions()`. */
+export interface SessionsOptions<Request = any> {
+  /**
+   * Signs and seals: the first of an array, all verify and open (key rotation). The array is live.
+   *
+   * At least 32 bytes each. @default required in production; elsewhere a random one per process, with a warning
+   */
+  secret?: Secret | readonly Secret[] | undefined
+  /** Where sessions live. @default new MemoryStore() */
+  store?: StoreContract | undefined
+  /** Cookie name. @default 'sid' */
+  name?: string | undefined
+  /** Attributes, or a function of the request. @default path '/', httpOnly, sameSite 'lax', secure 'auto', maxAge null */
+  cookie?: CookieOptions | ((req: Request) => CookieOptions) | undefined
+  /** ms since the last use until a session dies; `null`: no limit. @default 24 h @see OWASP ASVS 7.3.1 */
+  idle?: Milliseconds | null | undefined
+  /** ms since creation until it dies whatever happens; `null`: no limit. @default 30 d @see OWASP ASVS 7.3.2 */
+  absolute?: Milliseconds | null | undefined
+  /** Least ms between two extensions of a lifetime. @default idle / 20, at most 60 s */
+  touchAfter?: Milliseconds | undefined
+  /** `false` for a request that must not prolong the session. @default always true */
+  extend?: boolean | ((req: Request) => boolean) | undefined
+  /** Re-sends the cookie with every response that has a session. @default false */
+  rolling?: boolean | undefined
+  /** Writes sessions that nobody changed. @default false */
+  resave?: boolean | undefined
+  /** Stores new sessions that nobody wrote to. @default false */
+  saveUninitialized?: boolean | undefined
+  /** What `req.session = null` does to the stored session. @default 'destroy' */
+  unset?: 'destroy' | 'keep' | undefined
+  /** Makes session IDs: letters, digits, `-`, `_`, `.`, `~`, at most 128. @default 192 random bits */
+  genid?: ((req: Request) => MaybePromise<string>) | undefined
+  /** Whether `X-Forwarded-Proto` is believed. @default Express's `trust proxy` */
+  proxy?: boolean | undefined
+  /** How the session travels. @default 'cookie' */
+  transport?: Transport | readonly Transport[] | undefined
+  /** Stores see a SHA-256 of the ID. @default false */
+  hashIds?: boolean | undefined
+  /** When the store is asked. @default 'auto' */
+  load?: 'auto' | 'eager' | 'lazy' | undefined
+  /** ms for one store call. @default 5 s */
+  storeTimeout?: Milliseconds | undefined
+  /** What a fault of the store does to the request. @default 'fail' */
+  onStoreError?: StoreErrorPolicy | ((err: unknown, req: Request) => StoreErrorPolicy) | undefined
+  /** What a session is bound to (User-Agent, client IP, ...). @default nothing */
+  bind?: ((req: Request) => string) | undefined
+  /** Whose session it is; enables listing and revoking. */
+  userId?: ((session: any) => string | undefined) | undefined
+  /** Validates, migrates and types the data when it is loaded. */
+  schema?: StandardSchema<any> | undefined
+  /** Also accepts express-session's unbound cookie under this name, and re-issues it bound. */
+  adopt?: 'express-session' | undefined
+  /** Keeps caches from mixing up users: `Cache-Control` with a new cookie, `Vary` with a read. @default true */
+  cacheGuard?: boolean | undefined
+  /** Most sessions of one user (needs `userId`): the least recently used goes first. */
+  maxPerUser?: number | undefined
+  /** Options of further named sessions. */
+  named?: Record<string, NamedOptions> | undefined
+}
+
+/** Options of one further named session; what is left out is taken from the main session. */
+export type NamedOptions = Pick<
+  SessionsOptions,
+  | ('secret' | 'store' | 'cookie' | 'idle' | 'absolute' | 'touchAfter' | 'rolling' | 'saveUninitialized')
+  | ('schema' | 'userId' | 'maxPerUser' | 'hashIds')
+>
+
+/** Every option resolved: defaults applied, values checked. Nothing later looks at a raw option. */
+export interface Settings {
+  /** express-session's door: its defaults, its habits. */
+  readonly classic: boolean
+  readonly name: string
+  /** `undefined`: express-session's `req.secret`, left there by cookie-parser. */
+  readonly keys: KeyRing | undefined
+  /** Values are bound to their cookie name. */
+  readonly bound: boolean
+  readonly adopt: boolean
+  readonly backend: Backend
+  readonly cookie: CookieOptions | ((req: any) => CookieOptions)
+  readonly idle: Milliseconds | null
+  /** A lifetime that the application gives a cookie cannot exceed an `idle` that was set on purpose. */
+  readonly idleIsPolicy: boolean
+  readonly absolute: Milliseconds | null
+  readonly touchAfter: Milliseconds
+  readonly extend: (req: any) => boolean
+  readonly rolling: boolean
+  readonly resave: boolean
+  readonly saveUninitialized: boolean
+  readonly unsetDestroys: boolean
+  readonly genid: ((req: any) => MaybePromise<string>) | undefined
+  readonly proxy: boolean | undefined
+  readonly acceptsCookie: boolean
+  /** Lower-case name of the header transport. */
+  readonly header: string | undefined
+  readonly load: 'auto' | 'eager' | 'lazy'
+  readonly storeTimeout: Milliseconds
+  readonly onStoreError: (err: unknown, req: any) => StoreErrorPolicy
+  readonly bind: ((req: any) => string) | undefined
+  readonly userId: ((session: any) => string | undefined) | undefined
+  readonly schema: StandardSchema<any> | undefined
+  readonly cacheGuard: boolean
+  readonly maxPerUser: number | undefined
+  readonly named: ReadonlyMap<string, Settings>
+  /** Whether records carry our metadata. */
+  readonly writesMeta: boolean
+}
+
+export const DEFAULT_IDLE: Milliseconds = DAY
+const DEFAULT_TOUCH_AFTER_MAX = MINUTE
+
+/** Resolves the options of `sessions()`. @throws {OptionError} naming option, value and remedy */
+export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
+  const { secret } = given
+  const name = given.name ?? 'sid'
+  checkName(name)
+  const keys = new KeyRing(secret === undefined || secret === null ? missingSecret() : checkSecret(secret))
+  const cookie = checkCookie(name, given.cookie ?? {})
+  const idle = checkSpan('idle', given.idle, DEFAULT_IDLE)
+  const settings = {
+    classic: false,
+    name,
+    keys,
+    bound: true,
+    adopt: given.adopt === 'express-session',
+    cookie,
+    idle,
+    idleIsPolicy: given.idle !== undefined,
+    absolute: checkSpan('absolute', given.absolute, 30 * DAY),
+    touchAfter: touchAfterOf(given.touchAfter, idle),
+    rolling: given.rolling ?? false,
+    resave: given.resave ?? false,
+    saveUninitialized: given.saveUninitialized ?? false,
+    unsetDestroys: (given.unset ?? 'destroy') === 'destroy',
+    cacheGuard: given.cacheGuard ?? true,
+    ...common(given),
+    writesMeta: true,
+    named: new Map<string, Settings>()
+  } satisfies Settings
+  return withNamed(settings, given.named)
+}
+
+/** Resolves the options of express-session's door: its defaults and its words, plus all of `sessions()`'s options. */
+export function resolveClassicOptions(given: SessionsOptions & { key?: string | undefined } = {}): Settings {
+  const { secret, genid, resave, saveUninitialized, unset } = given
+  if (genid !== undefined && genid !== null && typeof genid !== 'function') {
+    throw new OptionError('genid option must be a function')
+  }
+  if (resave === undefined) deprecate('undefined resave option; provide resave option')
+  if (saveUninitialized === undefined) {
+    deprecate('undefined saveUninitialized option; provide saveUninitialized option')
+  }
+  if (unset && unset !== 'destroy' && unset !== 'keep') {
+    throw new OptionError('unset option must be "destroy" or "keep"')
+  }
+  if (Array.isArray(secret) && secret.length === 0) {
+    throw new OptionError('secret option array must contain one or more strings')
+  }
+  if (!secret) deprecate('req.secret; provide secret option')
+  const name = given.name || given.key || 'connect.sid'
+  checkName(name)
+  const idle = checkSpan('idle', given.idle, null)
+  const absolute = checkSpan('absolute', given.absolute, null)
+  const settings = {
+    classic: true,
+    name,
+    keys: secret ? new KeyRing(secret) : undefined,
+    bound: false,
+    adopt: false,
+    cookie: given.cookie ?? {},
+    idle,
+    idleIsPolicy: given.idle !== undefined,
+    absolute,
+    touchAfter: given.touchAfter === undefined ? 0 : touchAfterOf(given.touchAfter, idle),
+    rolling: Boolean(given.rolling),
+    resave: resave === undefined ? true : Boolean(resave),
+    saveUninitialized: saveUninitialized === undefined ? true : Boolean(saveUninitialized),
+    unsetDestroys: unset === 'destroy',
+    cacheGuard: given.cacheGuard ?? false,
+    ...common(given),
+    writesMeta: [given.idle, given.absolute, given.bind, given.userId].some((option) => option != null),
+    named: new Map<string, Settings>()
+  } satisfies Settings
+  if (isProduction() && given.store === undefined) {
+    // express-session warns here because its store leaks. Ours is bounded and swept, so only the scope is left to say.
+    warnOnce('SILVERBACK_MEMORY', 'Sessions live in the memory of this process: they end with it and are not shared.')
+  }
+  return withNamed(settings, given.named)
+}
+
+function common(given: SessionsOptions) {
+  const storeTimeout = checkSpan('storeTimeout', given.storeTimeout, 5 * SECOND) ?? 5 * SECOND
+  const store = given.store || new MemoryStore()
+  if (typeof store.get !== 'function' || typeof store.set !== 'function' || typeof store.destroy !== 'function') {
+    throw new OptionError(`store must have the methods get, set and destroy, got ${quote(store)}`)
+  }
+  const { genid, extend, bind, userId, onStoreError = 'fail', maxPerUser } = given
+  for (const [option, value] of Object.entries({ genid, bind, userId })) {
+    if (value !== undefined && value !== null && typeof value !== 'function') {
+      throw new OptionError(`${option} must be a function, got ${quote(value)}`)
+    }
+  }
+  if (maxPerUser !== undefined && !(Number.isInteger(maxPerUser) && maxPerUser > 0 && userId)) {
+    throw new OptionError('maxPerUser must be a whole number above 0, and needs the option userId')
+  }
+  return {
+    backend: new Backend(store, { storeTimeout, hashIds: given.hashIds ?? false }),
+    storeTimeout,
+    extend: typeof extend === 'function' ? extend : () => extend ?? true,
+    genid: genid ?? undefined,
+    proxy: given.proxy,
+    ...transportOf(given.transport),
+    load: oneOf('load', given.load ?? 'auto', ['auto', 'eager', 'lazy'] as const),
+    onStoreError: typeof onStoreError === 'function' ? onStoreError : constantPolicy(onStoreError),
+    bind: bind ?? undefined,
+    userId: userId ?? undefined,
+    schema: given.schema,
+    maxPerUser
+  }
+}
+
+function constantPolicy(policy: StoreErrorPolicy): () => StoreErrorPolicy {
+  oneOf('onStoreError', policy, ['fail', 'anonymous'] as const)
+  return () => policy
+}
+
+function oneOf<T extends string>(option: string, value: T, choices: readonly T[]): T {
+  if (!choices.includes(value)) {
+    throw new OptionError(`${option} must be one of ${choices.join(', ')}, got ${quote(value)}`)
+  }
+  return value
+}
+
+function transportOf(given: SessionsOptions['transport']): Pick<Settings, 'acceptsCookie' | 'header'> {
+  const list = (Array.isArray(given) ? given : [given ?? 'cookie']) as Transport[]
+  let header: string | undefined
+  for (const transport of list) {
+    if (transport === 'header') header = 'x-session'
+    else if (typeof transport === 'object' && typeof transport?.header === 'string') {
+      header = transport.header.toLowerCase()
+      checkName(header)
+    } else if (transport !== 'cookie') {
+      throw new OptionError(`transport must be 'cookie', 'header' or { header: name }, got ${quote(transport)}`)
+    }
+  }
+  return { acceptsCookie: list.includes('cookie'), header }
+}
+
+function touchAfterOf(given: Milliseconds | undefined, idle: Milliseconds | null): Milliseconds {
+  if (given === 0) return 0
+  const fallback = Math.min((idle ?? HOUR) / 20, DEFAULT_TOUCH_AFTER_MAX)
+  return checkSpan('touchAfter', given, fallback) ?? fallback
+}
+
+function missingSecret(): Secret {
+  if (isProduction()) {
+    throw new OptionError(
+      'secret is required in production: pass a random string of at least 32 bytes, for example from generateKey()'
+    )
+  }
+  warnOnce(
+    'SILVERBACK_SECRET',
+    'No secret given: using a random one, so every session ends with this process. Pass secret to sessions().'
+  )
+  return randomSecret()
+}
+
+function withNamed(main: Settings & { named: Map<string, Settings> }, named: SessionsOptions['named']): Settings {
+  for (const [name, options] of Object.entries(named ?? {})) main.named.set(name, namedSettings(main, name, options))
+  return main
+}
+
+/** The settings of a named session: its own options over the main session's. @throws {SessionError | OptionError} */
+export function namedSettings(main: Settings, name: string, given: NamedOptions = {}): Settings {
+  checkName(name)
+  const backend =
+    given.store === undefined && given.hashIds === undefined
+      ? main.backend
+      : new Backend(given.store ?? main.backend.store, {
+          storeTimeout: main.storeTimeout,
+          hashIds: given.hashIds ?? false
+        })
+  const idle = checkSpan('idle', given.idle, main.idle ?? (main.classic ? DEFAULT_IDLE : null))
+  return {
+    ...main,
+    classic: false,
+    name,
+    bound: true,
+    adopt: false,
+    keys: given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret)),
+    backend,
+    cookie: given.cookie === undefined ? inheritedCookie(main, name) : checkCookie(name, given.cookie),
+    idle,
+    idleIsPolicy: given.idle !== undefined || main.idleIsPolicy,
+    absolute: checkSpan('absolute', given.absolute, main.absolute),
+    touchAfter: given.touchAfter === undefined && !main.classic ? main.touchAfter : touchAfterOf(given.touchAfter, idle),
+    rolling: given.rolling ?? false,
+    resave: false,
+    saveUninitialized: given.saveUninitialized ?? false,
+    genid: undefined,
+    schema: given.schema,
+    userId: given.userId,
+    maxPerUser: given.maxPerUser,
+    writesMeta: true,
+    unsetDestroys: true,
+    named: new Map()
+  }
+}
+
+function inheritedCookie(main: Settings, name: string): Settings['cookie'] {
+  return typeof main.cookie === 'function' ? main.cookie : checkCookie(name, main.cookie)
+}
+
+export type { SessionError }

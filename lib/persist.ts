@@ -1,0 +1,124 @@
+import type { UserChange } from './contract'
+import { Cookie } from './cookie'
+import { SessionError } from './errors'
+import { lifeOf } from './lifetime'
+import { mergeData } from './merge'
+import type { Monitor } from './monitor'
+import type { Settings } from './options'
+import { decodeObject, decodeRecord, encodeRecord, META, type Meta } from './record'
+import { Session, stateOf } from './session'
+import type { Tracked } from './tracked'
+import { chain, type MaybePromise, type Milliseconds } from './time'
+
+/** Writers that keep getting in each other's way give up here; far beyond what real traffic needs. */
+const ATTEMPTS_MAX = 64
+
+/** What a write needs beside the session itself. */
+export interface WriteContext {
+  settings: Settings
+  monitor: Monitor
+  /** The time of use that is written down: now, or the old one where the request must not extend. */
+  usedAt: Milliseconds
+  /** Hash of what the session is bound to. */
+  binding: string | undefined
+  /** Hash that ties the record to its ID, where records travel a network. */
+  owner: string | undefined
+}
+
+/**
+ * Writes a session's data against what was read: merged with what others wrote meanwhile, never over it.
+ *
+ * @returns `false` when the session is gone. @throws {SessionError} `ERR_SESSION_CONFLICT`, or the store's fault
+ */
+export function persist(tracked: Tracked, dataText: string, context: WriteContext): MaybePromise<boolean> {
+  return attempt(tracked, dataText, context, 1)
+}
+
+function attempt(tracked: Tracked, dataText: string, context: WriteContext, count: number): MaybePromise<boolean> {
+  const { settings, monitor } = context
+  const { session, id } = tracked
+  const merged = mergedText(tracked, dataText)
+  const cookieText = JSON.stringify(cookieOf(session))
+  const user = settings.userId?.(session) ?? tracked.owner
+  const meta = settings.writesMeta ? metaFor(tracked, user, context) : tracked.meta
+  const record = encodeRecord(cookieText, meta, merged)
+  const change: UserChange | undefined =
+    user === undefined && tracked.meta?.i === undefined ? undefined : { from: tracked.meta?.i, to: user }
+  const life = lifeOf(settings, session.cookie, tracked.createdAt, context.usedAt)
+  const { carrier } = settings.backend
+  const value = carrier === undefined ? undefined : carrier.seal(record, settings.name, settings.keys!)
+  const live = () => liveRecord(tracked, merged, dataText, meta)
+
+  return chain(settings.backend.write(id, record, tracked.kept, life, change, live), (result) => {
+    if (result === null) {
+      tracked.dead = true
+      return false
+    }
+    if (result === true || typeof result === 'string') {
+      tracked.kept = settings.backend.native ? record : merged
+      tracked.keptData = merged
+      tracked.base = dataText
+      tracked.meta = meta
+      tracked.usedAt = context.usedAt
+      tracked.value = value ?? (result === true ? tracked.value : result)
+      return true
+    }
+    // Somebody else wrote in between.
+    if (tracked.kept !== null) monitor.note('conflict', settings.name, id)
+    else if (!settings.classic) throw idTaken()
+    if (tracked.exact || count >= ATTEMPTS_MAX) throw conflict()
+    const found = result.record === undefined ? decodeRecord(result.text) : decodeObject(result.record)
+    if (found === undefined) throw conflict()
+    if (tracked.kept === null) tracked.base = tracked.keptData = '{}'
+    else tracked.keptData = found.dataText
+    tracked.kept = result.record === undefined ? result.text : found.dataText
+    tracked.meta = found.meta ?? tracked.meta
+    return attempt(tracked, dataText, context, count + 1)
+  })
+}
+
+// What the store keeps, with our changes since `base` laid over it.
+function mergedText({ base, keptData }: Tracked, dataText: string): string {
+  if (keptData === base || dataText === keptData) return dataText
+  return JSON.stringify(mergeData(JSON.parse(base), JSON.parse(dataText), JSON.parse(keptData)))
+}
+
+function metaFor(tracked: Tracked, user: string | undefined, context: WriteContext): Meta {
+  const meta: Meta = { u: context.usedAt, c: tracked.createdAt }
+  if (context.owner !== undefined) meta.h = context.owner
+  const binding = tracked.meta?.b ?? context.binding
+  if (binding !== undefined) meta.b = binding
+  if (user !== undefined) meta.i = user
+  if (context.settings.backend.carrier !== undefined) meta.d = tracked.id
+  return meta
+}
+
+// Stores of the contract take the session itself, with its live cookie, and may add to it (session-file-store does).
+// Only where the record holds more than the application's view do they get a copy.
+function liveRecord(tracked: Tracked, merged: string, dataText: string, meta: Meta | undefined): object {
+  const { session } = tracked
+  if (meta === undefined && merged === dataText) return session
+  const copy = new Session({}, JSON.parse(merged), stateOf(session)!.host, tracked.id)
+  copy.cookie = cookieOf(session)
+  if (meta !== undefined) (copy as unknown as Record<string, unknown>)[META] = meta
+  return copy
+}
+
+function cookieOf(session: Session): Cookie {
+  const { cookie } = session
+  return cookie instanceof Cookie ? cookie : new Cookie(cookie as never)
+}
+
+function idTaken(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_OPTION',
+    'The new session ID is already in use: genid must never return the same ID twice.'
+  )
+}
+
+function conflict(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_CONFLICT',
+    'The session could not be written: other requests kept changing it. Use session.update() or session.lock().'
+  )
+}

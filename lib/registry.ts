@@ -1,0 +1,75 @@
+import type { Context } from './context'
+import { SessionError } from './errors'
+import { isCookieName } from './cookie'
+import { namedSettings, type NamedOptions, type Settings } from './options'
+import type { Session } from './session'
+import { Slot } from './slot'
+
+/** The sessions of one request, by name: gorilla's `Registry`. */
+export class Registry {
+  readonly #context: Context
+  readonly #slots = new Map<string, Slot>()
+
+  constructor(context: Context) {
+    this.#context = context
+  }
+
+  /** Loads the main session, where it is not loaded before the handlers run. */
+  load(): Promise<Session & Record<string, any>> {
+    this.#context.noteRead()
+    return Promise.resolve(this.#context.main.load()) as Promise<Session & Record<string, any>>
+  }
+
+  /**
+   * The session of a name, the same instance all through the request; never nothing: a cookie that is refused gives a
+   * new session with the reason in `error`. Undeclared names use the main session's store, keys and attributes.
+   * @throws {SessionError} `ERR_SESSION_NAME` for what cannot be a cookie name
+   */
+  async get(name: string, options?: NamedOptions): Promise<Session & Record<string, any>> {
+    this.#context.noteRead()
+    const { main } = this.#context
+    const slot = name === main.settings.name ? main : this.#slot(name, options)
+    if (slot.session === undefined && slot.tracked !== undefined) await slot.renew()
+    return (await slot.load()) as Session & Record<string, any>
+  }
+
+  /** Decodes the session of a name anew; the result is not registered, and saved only by its own `save()`. */
+  async new(name: string, options?: NamedOptions): Promise<Session & Record<string, any>> {
+    this.#context.noteRead()
+    const { engine, req } = this.#context
+    return (await new Slot(engine, this.#settings(name, options), req).load()) as Session & Record<string, any>
+  }
+
+  /** Saves every session of the request. @throws {AggregateError} that lists every failure */
+  async save(): Promise<void> {
+    const sessions = [this.#context.main, ...this.#slots.values()].flatMap(({ session }) => session ?? [])
+    const results = await Promise.allSettled(sessions.map((session) => session.save()))
+    const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+    if (errors.length > 0) throw new AggregateError(errors, `${errors.length} of ${sessions.length} sessions could not be saved`)
+  }
+
+  slots(): Iterable<Slot> {
+    return this.#slots.values()
+  }
+
+  #slot(name: string, options?: NamedOptions): Slot {
+    let slot = this.#slots.get(name)
+    if (slot === undefined) {
+      const { engine, req } = this.#context
+      slot = new Slot(engine, this.#settings(name, options), req)
+      this.#slots.set(name, slot)
+    }
+    return slot
+  }
+
+  #settings(name: string, options?: NamedOptions): Settings {
+    if (typeof name !== 'string' || !isCookieName(name) || name === '__proto__') {
+      throw new SessionError('ERR_SESSION_NAME', 'A session name must be a cookie name: letters, digits and !#$%&\'*+-.^_`|~')
+    }
+    const { settings } = this.#context.engine
+    if (name === settings.name) return settings
+    const declared = settings.named.get(name)
+    if (declared !== undefined && options === undefined) return declared
+    return namedSettings(declared ?? settings, name, options)
+  }
+}

@@ -1,0 +1,91 @@
+import { Cookie, serializeCookie } from './cookie'
+import { deadline } from './lifetime'
+import { isSecure } from './presented'
+import type { Slot } from './slot'
+import type { Tracked } from './tracked'
+
+const EPOCH = new Date(0)
+/** Parent domains tried when planted cookies are expired; more labels than any sensible host has. */
+const PARENTS_MAX = 4
+
+/** The value that stands for a session on the wire: signed, bound to its name, or sealed by the store. */
+export function tokenOf(slot: Slot, tracked: Tracked): string {
+  const { settings, engine, req } = slot
+  if (settings.backend.carrier !== undefined) return tracked.value ?? ''
+  const keys = engine.keysFor(settings, req)!
+  const value = tracked.value ?? tracked.id
+  return settings.bound ? keys.signBound(settings.name, value) : keys.signPlain(value)
+}
+
+/** The `Set-Cookie` text that carries a session. @throws {TypeError} when an attribute cannot be sent */
+export function sendText(slot: Slot, tracked: Tracked): string {
+  const { settings } = slot
+  const cookie = cookieOf(tracked)
+  const token = tokenOf(slot, tracked)
+  if (settings.classic) return serializeCookie(settings.name, token, cookie.data)
+  if (typeof cookie.originalMaxAge !== 'number') return serializeCookie(settings.name, token, cookie.data)
+  // Cookie, record and `expiresAt` end together: with the session, if that is sooner than the cookie's own span.
+  const now = Date.now()
+  const end = deadline(settings, cookie, tracked.createdAt, tracked.usedAt) ?? now + cookie.originalMaxAge
+  const data = { ...cookie.data, expires: new Date(end) }
+  return serializeCookie(settings.name, token, data, Math.max(0, Math.ceil((end - now) / 1000)))
+}
+
+/** The texts that delete a session's cookie, with the attributes it was set with. @see RFC 6265 4.1.2 */
+export function expireTexts(slot: Slot): string[] {
+  const { settings, req } = slot
+  const cookie = slot.tracked === undefined ? configuredCookie(slot) : cookieOf(slot.tracked)
+  const data = { ...cookie.data, expires: EPOCH, secure: secureNow(cookie.secure, req, settings.proxy) }
+  if (data.sameSite === 'auto') data.sameSite = 'lax'
+  return [serializeCookie(settings.name, '', data, 0)]
+}
+
+/**
+ * The texts that delete cookies of our name which somebody else planted: on the host itself and its parent domains,
+ * wherever ours is not. Browsers ignore those that are not theirs to set (public suffixes).
+ */
+export function expirePlantedTexts(slot: Slot): string[] {
+  const { settings, req } = slot
+  const own = slot.tracked === undefined ? configuredCookie(slot) : cookieOf(slot.tracked)
+  const base = { path: own.path ?? '/', expires: EPOCH, httpOnly: true, secure: secureNow(own.secure, req, settings.proxy) }
+  const ownDomain = own.domain?.replace(/^\./, '').toLowerCase()
+  const domains: (string | undefined)[] = [undefined, ...parentDomains(String(req.headers?.host ?? ''))]
+  return domains
+    .filter((domain) => domain !== ownDomain)
+    .map((domain) => serializeCookie(settings.name, '', domain === undefined ? base : { ...base, domain }, 0))
+}
+
+function parentDomains(host: string): string[] {
+  const name = host.replace(/:\d+$/, '').toLowerCase()
+  if (!/^[a-z0-9.-]+$/.test(name) || /^[\d.]+$/.test(name)) return []
+  const labels = name.split('.')
+  const domains: string[] = []
+  for (let from = 0; from < labels.length - 1 && domains.length < PARENTS_MAX; from++) {
+    domains.push(labels.slice(from).join('.'))
+  }
+  return domains
+}
+
+/** Whether the application has expired the cookie itself, so that a second text would only contradict it. */
+export function alreadyExpired(header: unknown, name: string): boolean {
+  const texts = Array.isArray(header) ? header : header === undefined ? [] : [header]
+  return texts.some((text) => String(text).startsWith(`${name}=;`))
+}
+
+/** Whether the cookie may travel over this connection. */
+export function isDeliverable(slot: Slot, tracked: Tracked): boolean {
+  return !tracked.session.cookie.secure || isSecure(slot.req, slot.settings.proxy)
+}
+
+function configuredCookie(slot: Slot): Cookie {
+  const { cookie } = slot.settings
+  return new Cookie(typeof cookie === 'function' ? cookie(slot.req) : cookie)
+}
+
+function secureNow(secure: Cookie['secure'], req: unknown, proxy: boolean | undefined): boolean {
+  return secure === 'auto' ? isSecure(req, proxy) : Boolean(secure)
+}
+
+function cookieOf({ session: { cookie } }: Tracked): Cookie {
+  return cookie instanceof Cookie ? cookie : new Cookie(cookie)
+}

@@ -1,0 +1,356 @@
+import { Cookie } from './cookie'
+import { decide, type Plan } from './decide'
+import { markOf, type Engine } from './engine'
+import { SessionError, type SessionErrorCode } from './errors'
+import { checkGeneratedId, randomId } from './ids'
+import { lifeOf } from './lifetime'
+import { storeFault } from './faults'
+import { identify, loadRecord, type Loaded } from './loader'
+import type { Settings } from './options'
+import { persist } from './persist'
+import { serializeSession, warnOfLosses } from './serialize'
+import { stateOf, type Session } from './session'
+import type { SessionHost } from './session-host'
+import { attributesOf, freshTracked, loadedTracked, type Tracked } from './tracked'
+import { chain, isPromise, type MaybePromise } from './time'
+import { Verbs } from './verbs'
+
+/** What the response has to tell the client about one session. */
+export type Outgoing = 'none' | 'send' | 'expire'
+
+/** The session of one name during one request: how it is found, what becomes of it. */
+export class Slot {
+  readonly engine: Engine
+  readonly settings: Settings
+  readonly req: any
+  readonly host: SessionHost
+  loaded: Loaded | undefined
+  tracked: Tracked | undefined
+  /** The session was destroyed, or taken off the request. */
+  ended = false
+  outgoing: Outgoing = 'none'
+  /** The response's headers are gone: no cookie can be sent any more. */
+  late = false
+  /** `Set-Cookie` text of the main door, rendered before anything is sent. */
+  cookieText: string | undefined
+  /** Loading failed and the application goes on without a store, or a commit failed: nothing is written. */
+  unsaved = false
+  #original: { id: string; text: string } | undefined
+  #touched = false
+  readonly #onReplace: ((session: Session) => void) | undefined
+
+  constructor(engine: Engine, settings: Settings, req: any, onReplace?: (session: Session) => void) {
+    this.engine = engine
+    this.settings = settings
+    this.req = req
+    this.#onReplace = onReplace
+    this.host = new Verbs(this, onReplace)
+  }
+
+  get session(): Session | undefined {
+    return this.ended ? undefined : this.tracked?.session
+  }
+
+  identify(): Loaded {
+    return (this.loaded ??= identify(this.engine, this.settings, this.req))
+  }
+
+  /** Finds the session of the request, or begins a new one; rejects only for a fault of the store. */
+  load(): MaybePromise<Session> {
+    if (this.tracked !== undefined) return this.tracked.session
+    const loaded = this.identify()
+    if (loaded.id === undefined && (this.settings.backend.carrier === undefined || loaded.values.length === 0)) {
+      return this.#begin(loaded.error)
+    }
+    let result: MaybePromise<Loaded>
+    try {
+      result = loadRecord(this.engine, this.settings, this.req, loaded)
+    } catch (err) {
+      return this.#loadFailed(err)
+    }
+    return isPromise(result)
+      ? result.then(
+          (done) => this.#adopt(done),
+          (err) => this.#loadFailed(err)
+        )
+      : this.#adopt(result)
+  }
+
+  #adopt(loaded: Loaded): MaybePromise<Session> {
+    const { record, id } = loaded
+    if (record === undefined || id === undefined) return this.#begin(loaded.error)
+    const tracked = loadedTracked(this.settings, this.host, this.req, id, record, loaded.kept, loaded.usedAt)
+    if (this.settings.schema !== undefined) {
+      tracked.base = serializeSession(tracked.session)
+      tracked.savedText = this.settings.resave ? undefined : tracked.base
+    }
+    tracked.extended = loaded.extended
+    tracked.readOnly = loaded.rotated
+    return this.start(tracked)
+  }
+
+  #begin(error?: SessionErrorCode): MaybePromise<Session> {
+    const reason = error === undefined ? undefined : this.engine.reject(this.settings, error, this.loaded?.id)
+    return chain(this.newId(), (id) => {
+      const session = this.start(freshTracked(this.settings, this.host, this.req, id))
+      if (reason !== undefined) stateOf(session)!.error = reason
+      return session
+    })
+  }
+
+  #loadFailed(err: unknown): MaybePromise<Session> {
+    const { engine, settings, req } = this
+    engine.monitor.note('error', settings.name, this.loaded?.id, { error: err })
+    const policy = settings.onStoreError(err, req)
+    if (policy !== 'anonymous') throw settings.classic ? err : storeFault(err, 'read the session', 503)
+    this.unsaved = true
+    const session = this.start(freshTracked(settings, this.host, req, randomId()))
+    stateOf(session)!.error = storeFault(err, 'read the session', 503)
+    return session
+  }
+
+  /** The session that the request begins with: what it changes from here on is what gets written. */
+  start(tracked: Tracked): Session {
+    this.tracked = tracked
+    this.#original = { id: tracked.id, text: tracked.base }
+    return tracked.session
+  }
+
+  newId(): MaybePromise<string> {
+    const { genid } = this.settings
+    if (genid === undefined) return randomId()
+    return chain(genid(this.req), (id) => {
+      if (this.settings.classic) return id
+      const checked = checkGeneratedId(id, this.engine.previousId)
+      this.engine.previousId = checked
+      return checked
+    })
+  }
+
+  /** Cookies of our name that are not ours, or cannot be told apart, came along: they are expired. */
+  get planted(): boolean {
+    const { loaded } = this
+    if (loaded === undefined || loaded.values.length < 2 || this.settings.classic) return false
+    return loaded.error === 'ERR_SESSION_AMBIGUOUS' || loaded.surplus
+  }
+
+  /** The application puts another session object on the request (`store.createSession`). */
+  replace(session: Session): void {
+    const { tracked } = this
+    const id = stateOf(session)!.id
+    this.ended = false
+    if (tracked?.session === session) return
+    if (tracked !== undefined && tracked.id === id) {
+      this.tracked = { ...tracked, session }
+      return
+    }
+    const fresh = freshTracked(this.settings, this.host, this.req, id)
+    this.tracked = { ...fresh, session, mustSave: true }
+  }
+
+  /** Begins another session where the last one was destroyed. */
+  renew(): MaybePromise<void> {
+    return chain(this.newId(), (id) => {
+      this.ended = false
+      this.tracked = freshTracked(this.settings, this.host, this.req, id)
+      this.#onReplace?.(this.tracked.session)
+    })
+  }
+
+  /** Takes the session off the request: destroyed, or unset. */
+  end(): void {
+    this.ended = true
+    this.outgoing = (this.loaded?.values.length ?? 0) > 0 || this.outgoing === 'send' ? 'expire' : 'none'
+  }
+
+  /** Whether committing could find anything to do; the cheap way out for a request that never asked. */
+  get idle(): boolean {
+    return this.tracked === undefined
+  }
+
+  /** Decides and does what the store needs before the response may go; leaves in `outgoing` what the client needs. */
+  commit(): MaybePromise<void> {
+    const { tracked, settings } = this
+    if (tracked === undefined || this.unsaved) return undefined
+    if (this.ended) return undefined
+    if (tracked.dead || tracked.readOnly) {
+      this.outgoing = 'none'
+      return undefined
+    }
+    const { session } = tracked
+    if (!settings.classic && isDeleting(session)) return this.host.destroy(session)
+    if (settings.classic && typeof this.publicId() !== 'string') return undefined
+    const text = serializeSession(session)
+    const plan = this.#plan(tracked, text)
+    if (plan.sendCookie) this.outgoing = 'send'
+    if (this.late && plan.sendCookie && !this.presented(tracked)) return this.#tooLate(tracked)
+    if (plan.store === 'none') return undefined
+    this.#prolong(tracked)
+    return plan.store === 'save' ? this.#save(tracked, text) : this.#touch(tracked)
+  }
+
+  /** express-session reads `req.sessionID`, which applications may set. */
+  publicId(): unknown {
+    return this.tracked?.id
+  }
+
+  presented(tracked: Tracked): boolean {
+    return this.loaded?.id === tracked.id && tracked.value === undefined
+  }
+
+  #plan(tracked: Tracked, text: string): Plan {
+    const { settings } = this
+    const { session } = tracked
+    const { cookie } = session
+    const original = this.#original!
+    const now = Date.now()
+    const cookieChanged = !settings.classic && attributesOf(asCookie(cookie)) !== tracked.cookieText
+    const modified = settings.classic
+      ? original.id !== tracked.id || original.text !== text
+      : tracked.mustSave || text !== tracked.base
+    return decide({
+      classic: settings.classic,
+      presented: this.presented(tracked),
+      stored: tracked.kept !== null,
+      modified,
+      saved: tracked.savedText === text && !tracked.mustSave,
+      everSaved: tracked.savedText !== undefined,
+      cookieChanged,
+      persistent: settings.classic ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
+      due: now - tracked.usedAt >= settings.touchAfter && settings.extend(this.req),
+      extended: tracked.extended,
+      stale: this.loaded?.stale === true && !settings.classic,
+      canTouch: settings.backend.touches || settings.backend.carrier !== undefined,
+      rolling: settings.rolling,
+      resave: settings.resave,
+      saveUninitialized: settings.saveUninitialized
+    })
+  }
+
+  // The cookie's lifetime starts anew, once a request.
+  #prolong(tracked: Tracked): void {
+    if (this.#touched) return
+    this.#touched = true
+    if (this.settings.classic || this.settings.extend(this.req)) tracked.session.touch()
+  }
+
+  /** express-session touches a session whenever its cookie is sent or its response ends. */
+  touchOnce(): void {
+    if (this.tracked !== undefined && !this.ended) this.#prolong(this.tracked)
+  }
+
+  #save(tracked: Tracked, text: string): MaybePromise<void> {
+    const own = (tracked.session as { save?: unknown }).save
+    if (this.settings.classic && Object.hasOwn(tracked.session, 'save') && typeof own === 'function') {
+      return new Promise((resolve, reject) => {
+        own.call(tracked.session, (err: unknown) => (err ? reject(err as Error) : resolve()))
+      })
+    }
+    return chain(this.write(tracked, text), (written) => {
+      if (!written) this.#dropped(tracked)
+    })
+  }
+
+  /** Writes one session. `false` when it is gone. */
+  write(tracked: Tracked, text: string): MaybePromise<boolean> {
+    const { settings, engine, req } = this
+    if (!settings.classic) warnOfLosses(tracked.session)
+    const first = tracked.kept === null
+    const owner = tracked.meta?.i
+    const extend = settings.extend(req)
+    const context = {
+      settings,
+      monitor: engine.monitor,
+      usedAt: first || extend ? Date.now() : tracked.usedAt,
+      binding: settings.bind === undefined ? undefined : markOf(settings.bind(req)),
+      owner: settings.writesMeta && settings.backend.remote ? markOf(tracked.id) : undefined
+    }
+    return chain(persist(tracked, text, context), (written) => {
+      if (!written) return false
+      tracked.mustSave = false
+      tracked.savedText = text
+      tracked.cookieText = attributesOf(asCookie(tracked.session.cookie))
+      if (first) {
+        const key = Object.keys(tracked.session).find((name) => name !== 'cookie')
+        engine.monitor.note('created', settings.name, tracked.id, key === undefined ? {} : { key })
+      }
+      engine.monitor.note('saved', settings.name, tracked.id)
+      return chain(settings.maxPerUser !== undefined && tracked.meta?.i !== owner ? this.#evict(tracked) : undefined, () => true)
+    })
+  }
+
+  #dropped(tracked: Tracked): void {
+    this.outgoing = 'none'
+    this.engine.monitor.note('dropped', this.settings.name, tracked.id, { reason: 'ERR_SESSION_DESTROYED' })
+  }
+
+  #touch(tracked: Tracked): MaybePromise<void> {
+    const { settings, engine } = this
+    const { session } = tracked
+    const life = lifeOf(settings, session.cookie, tracked.createdAt, Date.now())
+    if (settings.classic) life.cookieText = JSON.stringify(session.cookie)
+    if (settings.backend.carrier !== undefined) return this.#save(tracked, tracked.base)
+    const done = (alive: boolean) => {
+      if (!alive) {
+        if (!settings.classic) tracked.dead = true
+        this.outgoing = 'none'
+        return
+      }
+      tracked.usedAt = life.usedAt
+      engine.monitor.note('touched', settings.name, tracked.id)
+    }
+    const failed = (err: unknown) => {
+      engine.monitor.note('error', settings.name, tracked.id, { error: err })
+      this.touchError = err
+    }
+    try {
+      const result = settings.backend.extend(tracked.id, life, () => session)
+      return isPromise(result) ? result.then(done, failed) : done(result)
+    } catch (err) {
+      failed(err)
+    }
+  }
+
+  /** A touch that failed: it never spoils a response, and express-session's door tells the application afterwards. */
+  touchError: unknown
+
+  // Nobody would ever learn this ID, so no record is made either.
+  #tooLate(tracked: Tracked): void {
+    this.outgoing = 'none'
+    tracked.dead = true
+    const remedy =
+      'A session was begun after the response had started: its cookie cannot be sent, and it is not stored. ' +
+      'Write to req.session before the first byte of the response.'
+    this.engine.withhold(this.settings, tracked.id, 'ERR_SESSION_HEADERS_SENT', remedy)
+    stateOf(tracked.session)!.error = new SessionError('ERR_SESSION_HEADERS_SENT', remedy)
+  }
+
+  #evict(tracked: Tracked): MaybePromise<void> {
+    const { backend, userId, maxPerUser } = this.settings
+    const user = userId?.(tracked.session)
+    if (user === undefined) return undefined
+    return chain(backend.list(user), (listed) => {
+      const own = backend.keyOf(tracked.id)
+      const others = (listed ?? []).filter(({ id }) => id !== own)
+      const surplus = others.length + 1 - maxPerUser!
+      if (surplus <= 0) return undefined
+      others.sort((a, b) => (a.usedAt ?? 0) - (b.usedAt ?? 0))
+      let rest: MaybePromise<unknown> = undefined
+      for (const { id } of others.slice(0, surplus)) {
+        rest = chain(rest, () => backend.removeKey(id, user))
+        this.engine.monitor.note('destroyed', this.settings.name, id, { reason: 'maxPerUser' })
+      }
+      return chain(rest, () => undefined)
+    })
+  }
+}
+
+function isDeleting(session: Session): boolean {
+  const { cookie } = session
+  const span = cookie.originalMaxAge
+  return typeof span === 'number' && span <= 0
+}
+
+function asCookie(cookie: Cookie): Cookie {
+  return cookie instanceof Cookie ? cookie : new Cookie(cookie)
+}

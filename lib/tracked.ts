@@ -1,0 +1,128 @@
+import { Cookie, reviveCookie, serializeAttributes, StrictCookie } from './cookie'
+import type { Settings } from './options'
+import { isSecure } from './presented'
+import type { Decoded, Meta } from './record'
+import { Session, stateOf } from './session'
+import type { SessionHost, SessionRequest } from './session-host'
+import type { Milliseconds } from './time'
+
+/** A session together with what we know of its record: the state behind every decision about it. */
+export interface Tracked {
+  session: Session
+  readonly id: string
+  /** Data text that the application saw when it was last in step with the store. */
+  base: string
+  /** What the store keeps, to compare a write against; `null`: nothing yet. */
+  kept: string | null
+  /** Data text of what the store keeps: differs from `base` after a merge or a migration. */
+  keptData: string
+  meta: Meta | undefined
+  createdAt: Milliseconds
+  usedAt: Milliseconds
+  /** Attributes as they were loaded or made, to notice what the application changes. */
+  cookieText: string
+  /** Data text last written explicitly, or loaded where nothing needs writing: express-session's savedHash. */
+  savedText: string | undefined
+  /** A new ID (regenerate): stored and sent even when empty. */
+  mustSave: boolean
+  /** Destroyed, revoked or expired meanwhile: no save brings it back. */
+  dead: boolean
+  /** Reading extended it. */
+  extended: boolean
+  /** Found through an old ID in its grace period, or made while the store was down: never written, never sent. */
+  readOnly: boolean
+  /** `update` is at work: a write that finds other data fails instead of merging. */
+  exact: boolean
+  /** Whose session it is, where its data does not say (`auth.create`). */
+  owner: string | undefined
+  /** What the cookie carries, where it is not the ID. */
+  value: string | undefined
+}
+
+/** Begins a session that nothing is stored of. */
+export function freshTracked(
+  settings: Settings,
+  host: SessionHost,
+  req: SessionRequest,
+  id: string,
+): Tracked {
+  const session = new Session(req, undefined, host, id)
+  session.cookie = freshCookie(settings, req)
+  const state = stateOf(session)!
+  state.isNew = true
+  return {
+    session,
+    id,
+    base: '{}',
+    kept: null,
+    keptData: '{}',
+    meta: undefined,
+    createdAt: state.createdAt,
+    usedAt: state.createdAt,
+    cookieText: attributesOf(session.cookie),
+    savedText: undefined,
+    mustSave: false,
+    dead: false,
+    extended: false,
+    readOnly: false,
+    exact: false,
+    owner: undefined,
+    value: undefined,
+  }
+}
+
+/** Makes the session of a record. `kept` is what the store compares a later write against. */
+export function loadedTracked(
+  settings: Settings,
+  host: SessionHost,
+  req: SessionRequest,
+  id: string,
+  record: Decoded,
+  kept: string,
+  usedAt: Milliseconds | undefined
+): Tracked {
+  const session = new Session(req, record.data, host, id)
+  session.cookie = reviveCookie(record.cookie, settings.classic ? Cookie : StrictCookie)
+  const state = stateOf(session)!
+  if (record.meta !== undefined) state.createdAt = record.meta.c
+  return {
+    session,
+    id,
+    base: record.dataText,
+    kept,
+    keptData: record.dataText,
+    meta: record.meta,
+    createdAt: state.createdAt,
+    usedAt: usedAt ?? record.meta?.u ?? state.createdAt,
+    cookieText: attributesOf(session.cookie),
+    savedText: settings.resave ? undefined : record.dataText,
+    mustSave: false,
+    dead: false,
+    extended: false,
+    readOnly: false,
+    exact: false,
+    owner: undefined,
+    value: undefined
+  }
+}
+
+function freshCookie(settings: Settings, req: SessionRequest): Cookie {
+  const options = typeof settings.cookie === 'function' ? settings.cookie(req) : settings.cookie
+  const cookie = new (settings.classic ? Cookie : StrictCookie)(options)
+  if (options.secure === 'auto' || options.sameSite === 'auto') {
+    const secure = isSecure(req, settings.proxy)
+    if (options.secure === 'auto') cookie.secure = secure
+    if (options.sameSite === 'auto') cookie.sameSite = secure ? 'none' : 'lax'
+  }
+  return cookie
+}
+
+/** The attributes an application may change, without the moving date. */
+export function attributesOf(cookie: Cookie): string {
+  try {
+    return `${cookie.originalMaxAge}${serializeAttributes({ ...cookie.data, expires: null })}`
+  } catch {
+    // Not sendable: reported when it is sent, not here.
+    return JSON.stringify({ ...cookie.data, expires: null })
+  }
+}

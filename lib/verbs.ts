@@ -1,0 +1,232 @@
+import { destroyedError, storeFault } from './faults'
+import { decodeObject, decodeRecord, encodeRecord } from './record'
+import { runLocked } from './lock'
+import { serializeSession } from './serialize'
+import { replaceData, stateOf, type Session } from './session'
+import type { LockOptions, RegenerateOptions, SessionHost } from './session-host'
+import type { Slot } from './slot'
+import { SessionError } from './errors'
+import { freshTracked, loadedTracked, type Tracked } from './tracked'
+import { mergeData } from './merge'
+
+const UPDATES_MAX = 1000
+
+/** The verbs of a session that the middleware made. */
+export class Verbs implements SessionHost {
+  readonly #slot: Slot
+  readonly #onReplace: ((session: Session) => void) | undefined
+
+  constructor(slot: Slot, onReplace?: (session: Session) => void) {
+    this.#slot = slot
+    this.#onReplace = onReplace
+  }
+
+  get name(): string {
+    return this.#slot.settings.name
+  }
+
+  get store() {
+    return this.#slot.settings.backend.store
+  }
+
+  get classic(): boolean {
+    return this.#slot.settings.classic
+  }
+
+  async save(session: Session): Promise<void> {
+    const slot = this.#slot
+    const tracked = this.#trackedOf(session)
+    if (slot.late && tracked.kept === null && !slot.settings.classic) throw tooLate()
+    const text = serializeSession(session)
+    const written = await this.#guarded('save the session', async () => slot.write(tracked, text))
+    if (!written) throw destroyedError()
+  }
+
+  async reload(session: Session): Promise<void> {
+    const slot = this.#slot
+    const tracked = this.#trackedOf(session)
+    const { settings } = slot
+    const found = await this.#guarded('read the session', async () => settings.backend.read(tracked.id))
+    const record = found === null ? undefined : found.record === undefined ? decodeRecord(found.text) : decodeObject(found.record)
+    if (found === null || record === undefined) throw new SessionError('ERR_SESSION_MISSING', 'failed to load session')
+    const kept = found.record === undefined ? found.text : record.dataText
+    const fresh = loadedTracked(settings, this, slot.req, tracked.id, record, kept, found.usedAt)
+    fresh.savedText = tracked.savedText
+    fresh.value = tracked.value
+    slot.tracked = fresh
+    slot.ended = false
+    this.#onReplace?.(fresh.session)
+  }
+
+  async destroy(session: Session): Promise<void> {
+    const slot = this.#slot
+    const { settings, engine } = slot
+    const tracked = slot.tracked?.session === session ? slot.tracked : undefined
+    const id = stateOf(session)!.id
+    if (tracked !== undefined) {
+      tracked.dead = true
+      slot.end()
+    }
+    await this.#guarded('destroy the session', async () => settings.backend.remove(id, tracked?.meta?.i))
+    engine.monitor.note('destroyed', settings.name, id)
+    engine.ended(id)
+  }
+
+  async regenerate(session: Session, options: RegenerateOptions): Promise<void> {
+    const slot = this.#slot
+    const { settings, engine } = slot
+    const old = this.#currentOf(session)
+    const id = await slot.newId()
+    let failure: unknown
+    let keepable = true
+    try {
+      keepable = await this.#guarded('destroy the session', () => this.#retire(old, id, options))
+    } catch (err) {
+      // express-session hands out the new session and the error together.
+      if (!settings.classic) throw err
+      failure = err
+    }
+    if (old !== undefined) old.dead = true
+    engine.ended(stateOf(session)!.id)
+    engine.monitor.note('destroyed', settings.name, old?.id, { reason: 'regenerate' })
+    const next = freshTracked(settings, this, slot.req, id)
+    next.mustSave = true
+    if (keepable && failure === undefined) keepData(session, next.session, options.keep)
+    slot.tracked = next
+    slot.ended = false
+    this.#onReplace?.(next.session)
+    if (failure !== undefined) throw failure as Error
+  }
+
+  async update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {
+    const slot = this.#slot
+    return slot.engine.serialize(slot.settings.backend.store, stateOf(session)!.id, async () => {
+      for (let count = 0; count < UPDATES_MAX; count++) {
+        const tracked = this.#trackedOf(session)
+        await this.#refresh(tracked)
+        const before = serializeSession(session)
+        let result: T
+        try {
+          result = await fn(session)
+        } catch (err) {
+          replaceData(session, JSON.parse(before))
+          throw err
+        }
+        if (await this.#writeExactly(tracked, serializeSession(session))) return result
+        replaceData(session, JSON.parse(before))
+      }
+      throw new SessionError('ERR_SESSION_CONFLICT', 'session.update() gave up: other requests kept changing the session.')
+    })
+  }
+
+  lock<T>(session: Session, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T> {
+    const { backend } = this.#slot.settings
+    return runLocked(backend, backend.keyOf(stateOf(session)!.id), fn, options)
+  }
+
+  // Brings a session up to date: what others wrote, with our unsaved changes laid over it.
+  async #refresh(tracked: Tracked): Promise<void> {
+    const { settings } = this.#slot
+    if (tracked.kept === null) return
+    const found = await this.#guarded('read the session', async () => settings.backend.read(tracked.id))
+    if (found === null && settings.backend.carrier !== undefined && !tracked.dead) return
+    if (found === null) {
+      tracked.dead = true
+      throw destroyedError()
+    }
+    const record = found.record === undefined ? decodeRecord(found.text) : decodeObject(found.record)
+    if (record === undefined) throw destroyedError()
+    const local = serializeSession(tracked.session)
+    if (record.dataText !== local) {
+      replaceData(tracked.session, mergeData(JSON.parse(tracked.base), JSON.parse(local), record.data))
+    }
+    tracked.kept = found.record === undefined ? found.text : record.dataText
+    tracked.keptData = tracked.base = record.dataText
+    tracked.meta = record.meta ?? tracked.meta
+  }
+
+  // Writes only over exactly what was read: no merge, because `fn` must see what it changes.
+  async #writeExactly(tracked: Tracked, text: string): Promise<boolean> {
+    const { kept, keptData } = tracked
+    tracked.exact = true
+    try {
+      const written = await this.#guarded('save the session', async () => this.#slot.write(tracked, text))
+      if (!written) throw destroyedError()
+      return true
+    } catch (err) {
+      if (!(err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT')) throw err
+      tracked.kept = kept
+      tracked.keptData = keptData
+      return false
+    } finally {
+      tracked.exact = false
+    }
+  }
+
+  // Ends the old ID: removed, or for a grace period made to lead to the new one. `false`: it was gone already, so
+  // somebody logged out meanwhile, and nothing of it may live on under the new ID.
+  async #retire(old: Tracked | undefined, nextId: string, { keep, grace = 0 }: RegenerateOptions): Promise<boolean> {
+    const { settings } = this.#slot
+    const { backend } = settings
+    if (old === undefined) return true
+    if (old.kept === null) {
+      if (this.#slot.loaded?.id === old.id || settings.classic) await backend.remove(old.id)
+      return true
+    }
+    if (grace > 0 && backend.carrier === undefined) {
+      const now = Date.now()
+      const meta = { u: now, c: old.createdAt, n: nextId, g: now + grace }
+      const stub = encodeRecord(JSON.stringify(old.session.cookie), meta, '{}')
+      const life = { usedAt: now, expiresAt: now + grace }
+      let result = await backend.write(old.id, stub, old.kept, life, { from: old.meta?.i, to: undefined })
+      while (typeof result === 'object' && result !== null) {
+        result = await backend.write(old.id, stub, result.text, life, { from: old.meta?.i, to: undefined })
+      }
+      return result !== null
+    }
+    if (keep !== undefined && !backend.native && (await backend.read(old.id)) === null) return false
+    return backend.remove(old.id, old.meta?.i)
+  }
+
+  #currentOf(session: Session): Tracked | undefined {
+    const { tracked } = this.#slot
+    return tracked?.id === stateOf(session)!.id ? tracked : undefined
+  }
+
+  #trackedOf(session: Session): Tracked {
+    const tracked = this.#currentOf(session)
+    if (tracked === undefined || tracked.dead) throw destroyedError()
+    if (tracked.session === session) return tracked
+    // An object from before reload(): same session, its own data.
+    return Object.assign(Object.create(tracked) as Tracked, { session })
+  }
+
+  async #guarded<T>(verb: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (err) {
+      const { settings, engine } = this.#slot
+      if (err instanceof SessionError && err.kind === 'usage') throw err
+      if (!(err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT')) {
+        engine.monitor.note('error', settings.name, undefined, { error: err })
+      }
+      throw settings.classic ? err : storeFault(err, verb, settings.backend.remote ? 503 : 500)
+    }
+  }
+}
+
+function keepData(from: Session, to: Session, keep: RegenerateOptions['keep']): void {
+  if (keep === undefined) return
+  const source = from as unknown as Record<string, unknown>
+  const target = to as unknown as Record<string, unknown>
+  for (const key of keep === true ? Object.keys(source) : keep) {
+    if (key !== 'cookie' && Object.hasOwn(source, key)) target[key] = source[key]
+  }
+}
+
+function tooLate(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_HEADERS_SENT',
+    'A session cannot begin after the response has started: its cookie cannot be sent any more.'
+  )
+}

@@ -1,0 +1,53 @@
+import type { Engine } from './engine'
+import { SessionError } from './errors'
+import { deadline } from './lifetime'
+import type { Slot } from './slot'
+import type { Milliseconds } from './time'
+
+/** How often the store is asked whether a watched session still lives: half of what `session.signal` promises. */
+const POLL: Milliseconds = 500
+
+/**
+ * A signal that fires when a session is destroyed, revoked or expires: at once in this process, within a second when
+ * it happens in another. The timers do not keep the process alive; asking the store does not extend the session.
+ */
+export function watch(engine: Engine, slot: Slot): AbortSignal {
+  const controller = new AbortController()
+  const { backend } = slot.settings
+  let asking = false
+
+  const stop = () => {
+    clearInterval(timer)
+    const watching = engine.watchers.get(idNow())
+    watching?.delete(fire)
+    if (watching?.size === 0) engine.watchers.delete(idNow())
+  }
+  const fire = () => {
+    stop()
+    controller.abort(new SessionError('ERR_SESSION_DESTROYED', 'The session has ended.'))
+  }
+  const idNow = () => slot.tracked!.id
+  const poll = async () => {
+    const tracked = slot.tracked!
+    if (tracked.dead) return fire()
+    if (asking || tracked.kept === null) return
+    asking = true
+    try {
+      const found = await backend.read(tracked.id)
+      // A store that could not be asked says nothing; one that answers "absent" is believed.
+      if (found === null) return fire()
+      const end = deadline(slot.settings, tracked.session.cookie, tracked.createdAt, found?.usedAt ?? tracked.usedAt)
+      if (end !== null && end <= Date.now() && backend.native) fire()
+    } catch {
+      // The next poll asks again; the store's faults are reported by the requests that need it.
+    } finally {
+      asking = false
+    }
+  }
+  const timer = setInterval(() => void poll(), POLL)
+  timer.unref()
+  let watching = engine.watchers.get(idNow())
+  if (watching === undefined) engine.watchers.set(idNow(), (watching = new Set()))
+  watching.add(fire)
+  return controller.signal
+}
