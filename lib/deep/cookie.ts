@@ -1,0 +1,4 @@
+// `express-session/session/cookie`: a path that applications and stores import.
+import { Cookie } from '../cookie'
+
+export = Cookie

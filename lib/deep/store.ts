@@ -1,0 +1,4 @@
+// `express-session/session/store`: a path that applications and stores import.
+import { Store } from '../store'
+
+export = Store
