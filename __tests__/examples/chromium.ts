@@ -1,0 +1,28 @@
+import { execFileSync } from 'node:child_process'
+import { chromium, type Browser } from 'playwright-core'
+
+// Headless, and quiet: no sandbox because containers run tests as root, no traffic of the browser's own.
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync'
+]
+
+/** Starts the Chromium of this machine: `CHROMIUM_PATH`, or the one on the PATH. */
+export function launchChromium(): Promise<Browser> {
+  return chromium.launch({ executablePath: process.env.CHROMIUM_PATH || onPath(), args: FLAGS })
+}
+
+function onPath(): string {
+  try {
+    return execFileSync('which', ['chromium'], { encoding: 'utf8' }).trim()
+  } catch (cause) {
+    const help = 'The browser tests need Chromium: run `apt-get install chromium`, or set CHROMIUM_PATH.'
+    throw new Error(help, { cause })
+  }
+}
