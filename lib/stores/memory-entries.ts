@@ -7,10 +7,13 @@ import { NONE, PAGE_MASK, PAGE_SIZE, Slots } from './memory-slots'
 import { compact, narrow } from './memory-text'
 import { Users } from './memory-users'
 
-/** A slice of a sweep ends, for others to run, after freeing so many sessions (a millisecond or two) ... */
-export const FREED_PER_SLICE = 2 * PAGE_SIZE
-/** ... or looking at so many pages. */
-const PAGES_PER_SLICE = 256
+/**
+ * A slice of a sweep ends, for others to run, after freeing so many sessions. They take a third of a millisecond, or
+ * a few when the index shrinks, whose parts all do so at about the same time ...
+ */
+export const FREED_PER_SLICE = 256
+/** ... or after looking at so many, a millisecond's worth. */
+const SEEN_PER_SLICE = 256 * PAGE_SIZE
 
 interface Bounds {
   max: number
@@ -154,28 +157,27 @@ export class Entries {
   }
 
   /**
-   * Frees the expired sessions of some pages from `page` on, boundedly many.
+   * Frees expired sessions from slot `from` on, boundedly many.
    *
-   * @returns the page to go on with, `undefined` after the last.
+   * @returns the slot to go on with, `undefined` after the last.
    */
-  sweep(page: number): number | undefined {
-    const { pages } = this.#slots
+  sweep(from: number): number | undefined {
     const now = Date.now()
-    const size = this.#size
-    const end = Math.min(pages.length, page + PAGES_PER_SLICE)
-    while (page < end && size - this.#size < FREED_PER_SLICE) this.#sweepPage(page++, now)
-    return page < pages.length ? page : undefined
-  }
-
-  #sweepPage(number: number, now: Milliseconds): void {
-    const page = this.#slots.pages[number]
-    if (page === undefined) return
-    for (let at = 0; at < PAGE_SIZE; at++) {
-      const expiresAt = page.expiresAt[at]!
-      if (expiresAt === Infinity) continue
-      if (expiresAt <= now) this.free(this.#slots.slot(number, at))
-      else this.#bounds.onMortal()
+    const enough = this.#size - FREED_PER_SLICE
+    const end = Math.min(this.#slots.end, from + SEEN_PER_SLICE)
+    let slot = from
+    while (slot < end && this.#size > enough) {
+      const page = this.#slots.pageAt(slot)
+      if (page === undefined) {
+        slot = (slot | PAGE_MASK) + 1
+        continue
+      }
+      const expiresAt = page.expiresAt[slot & PAGE_MASK]!
+      if (expiresAt <= now) this.free(slot)
+      else if (expiresAt !== Infinity) this.#bounds.onMortal()
+      slot++
     }
+    return slot < this.#slots.end ? slot : undefined
   }
 
   #add(id: string): number {

@@ -83,8 +83,13 @@ export class Slots {
     return this.pages[slot >>> PAGE_BITS]!
   }
 
-  /** The slot at a place of a page. */
-  slot(number: number, at: number): number {
-    return (number << PAGE_BITS) | at
+  /** The same for any slot; `undefined` where the whole page is free. */
+  pageAt(slot: number): Page | undefined {
+    return this.pages[slot >>> PAGE_BITS]
+  }
+
+  /** One past the last slot. */
+  get end(): number {
+    return this.pages.length << PAGE_BITS
   }
 }

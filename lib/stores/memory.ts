@@ -19,14 +19,15 @@ export interface MemoryStoreOptions {
    */
   max?: number
   /**
-   * Most bytes of session JSON to hold: beyond it the least recently used goes. Each session takes some 150 bytes more.
+   * Most bytes of session JSON to hold: beyond it the least recently used goes. Each session takes some 160 bytes
+   * more, 250 if it has a user.
    *
    * A positive integer, or `Infinity`. A session that exceeds it alone is refused with `ERR_SESSION_TOO_LARGE`.
    * @default a quarter of the heap that the process may use
    */
   maxBytes?: number
   /**
-   * Span between two sweeps that free expired sessions (a sweep works in slices of a millisecond or two).
+   * Span between two sweeps that free expired sessions (a sweep works in slices of about a millisecond).
    *
    * 1 to 2^31 - 1.
    * @default 60_000
