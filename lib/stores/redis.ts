@@ -57,6 +57,9 @@ export interface RedisStoreOptions {
  * Sessions in Redis: connect-redis's options, keys and stored text, with conditional writes on the server.
  *
  * While the client reconnects every call fails at once (`ERR_SESSION_STORE`, status 503) instead of queueing up.
+ * Replication is asynchronous: a failover may lose what its old master acknowledged last, a logout too. Clients that
+ * send a command again after a lost connection (ioredis with `autoResendUnfulfilledCommands`, its default; sentinels of
+ * node-redis) may have a write meet its own trace: a conflict, solved as any other; `update(fn)` may then count twice.
  *
  * @example
  * const client = await createClient({ url: process.env.REDIS_URL }).connect()
