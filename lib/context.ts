@@ -1,7 +1,7 @@
 import type { Engine } from './engine'
 import { OptionError, quote, SessionError } from './errors'
 import { storeFault } from './faults'
-import { Gate, type Gatekeeper, type Phase } from './gate'
+import { Gate, type Gatekeeper } from './gate'
 import { addVary, guardCache, writeHeaders } from './headers'
 import { Registry } from './registry'
 import { Session, stateOf } from './session'
@@ -126,7 +126,7 @@ export class Context implements Gatekeeper {
     return this.engine.settings.classic && typeof this.req.next !== 'function'
   }
 
-  commit(_phase: Phase): MaybePromise<void> {
+  commit(): MaybePromise<void> {
     if (this.#failed) return undefined
     const late = this.#gate!.headCommitted
     let result: MaybePromise<void> = undefined

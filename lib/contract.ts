@@ -145,7 +145,6 @@ export function answer<T>(work: () => MaybePromise<T>, callback?: Callback<T>): 
   return undefined
 }
 
-
 /** A session that travelled inside a cookie. */
 export interface Opened extends Found {
   id: string

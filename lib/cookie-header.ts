@@ -11,7 +11,7 @@ const CANDIDATES_MAX = 16
 export function cookieValues(header: string, name: string): string[] {
   const values: string[] = []
   const length = header.length
-  for (let start = 0; start < length && values.length < CANDIDATES_MAX; ) {
+  for (let start = 0; start < length && values.length < CANDIDATES_MAX;) {
     let end = header.indexOf(';', start)
     if (end === -1) end = length
     const value = valueOf(header, skipBlank(header, start, end), end, name)

@@ -96,9 +96,6 @@ export class Cookie {
     if (ms && typeof ms !== 'number' && !((ms as unknown) instanceof Date)) {
       throw new TypeError('maxAge must be a number or Date')
     }
-    if (typeof ms === 'number' && !(Math.abs(ms) <= MAX_AGE)) {
-      throw new TypeError('maxAge must be a finite number of milliseconds, at most 10,000 years')
-    }
     if ((ms as unknown) instanceof Date) deprecate('maxAge as Date; pass number of milliseconds instead')
     this.expires = typeof ms === 'number' ? new Date(Date.now() + ms) : (ms as Date | null | undefined)
   }
@@ -139,6 +136,17 @@ export class StrictCookie extends Cookie {
     }
     super.expires = date
   }
+
+  override get maxAge(): Milliseconds | null | undefined {
+    return super.maxAge
+  }
+
+  override set maxAge(ms: Milliseconds | Date | null | undefined) {
+    if (typeof ms === 'number' && !(Math.abs(ms) <= MAX_AGE)) {
+      throw new TypeError('maxAge must be a finite number of milliseconds, at most 10,000 years')
+    }
+    super.maxAge = ms
+  }
 }
 
 /** Makes a cookie from what a record keeps of it: dates are strings there. */
@@ -169,7 +177,12 @@ export function isCookieName(name: string): boolean {
  * `maxAgeSeconds` adds `Max-Age`.
  * @throws {TypeError} for an attribute that would not survive the trip, in the words of the `cookie` package.
  */
-export function serializeCookie(name: string, value: string, data: Partial<CookieData>, maxAgeSeconds?: number): string {
+export function serializeCookie(
+  name: string,
+  value: string,
+  data: Partial<CookieData>,
+  maxAgeSeconds?: number
+): string {
   if (!NAME.test(name)) throw new TypeError('argument name is invalid')
   const encoded = encodeURIComponent(value)
   if (!VALUE.test(encoded)) throw new TypeError('argument val is invalid')

@@ -21,6 +21,8 @@ export interface Facts {
   /** An older key verified it, or it came in a form that is re-issued. */
   stale: boolean
   canTouch: boolean
+  /** The record travels in the cookie. */
+  carried: boolean
   rolling: boolean
   resave: boolean
   saveUninitialized: boolean
@@ -59,6 +61,11 @@ function decideModern(facts: Facts): Plan {
     store: save ? 'save' : touch ? 'touch' : 'none',
     sendCookie:
       exists &&
-      (!presented || facts.rolling || facts.stale || facts.cookieChanged || (persistent && prolonged))
+      (!presented ||
+        (facts.carried && (save || touch)) ||
+        facts.rolling ||
+        facts.stale ||
+        facts.cookieChanged ||
+        (persistent && prolonged))
   }
 }

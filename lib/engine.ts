@@ -6,7 +6,8 @@ import type { Settings } from './options'
 import { isProduction, warnOnce } from './warnings'
 
 const REASONS: Partial<Record<SessionErrorCode, string>> = {
-  ERR_SESSION_SIGNATURE: 'The session cookie is not one that this application made: forged, damaged, or of another key.',
+  ERR_SESSION_SIGNATURE:
+    'The session cookie is not one that this application made: forged, damaged, or of another key.',
   ERR_SESSION_EXPIRED: 'The session has expired.',
   ERR_SESSION_MISSING: 'The session cookie is authentic, but the store does not know the session (any more).',
   ERR_SESSION_CORRUPT: 'What the store holds under this session ID is not a session; it was left alone.',

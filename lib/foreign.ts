@@ -107,7 +107,9 @@ export class ForeignPowers implements Powers {
 
   #set(id: string, live: object): MaybePromise<true | string> {
     const store = this.#store
-    return chain(callStore<unknown>(store, store.set, [id, live]), (value) => (typeof value === 'string' ? value : true))
+    return chain(callStore<unknown>(store, store.set, [id, live]), (value) =>
+      typeof value === 'string' ? value : true
+    )
   }
 
   #serial<T>(id: string, work: () => MaybePromise<T>): MaybePromise<T> {

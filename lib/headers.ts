@@ -13,6 +13,7 @@ export function writeHeaders(slot: Slot, res: any): boolean {
   const { loaded, tracked, settings } = slot
   const viaHeader = loaded?.viaHeader === true
   let sent = false
+  slot.announced = slot.outgoing === 'send' ? tracked?.id : undefined
   if (slot.outgoing === 'send' && tracked !== undefined) {
     sent = viaHeader ? setToken(res, settings.header!, tokenOf(slot, tracked)) : sendCookie(slot, tracked, res)
   } else if (slot.outgoing === 'expire') {

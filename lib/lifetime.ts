@@ -56,15 +56,10 @@ export function isOver(
 }
 
 /** What a store needs to know to keep a session as long as it lives. */
-export function lifeOf(
-  settings: Settings,
-  cookie: CookieLife,
-  createdAt: Milliseconds,
-  usedAt: Milliseconds
-): Life {
+export function lifeOf(settings: Settings, cookie: CookieLife, createdAt: Milliseconds, usedAt: Milliseconds): Life {
   return { usedAt, expiresAt: deadline(settings, cookie, createdAt, usedAt) }
 }
 
 function dateOf(date: Date | null | undefined): Milliseconds | null {
-  return date instanceof Date ? date.valueOf() : null
+  return date instanceof Date && !Number.isNaN(date.valueOf()) ? date.valueOf() : null
 }

@@ -133,7 +133,9 @@ export class Manager implements SessionManager {
     if (option === undefined) throw new OptionError('Listing and revoking need the option userId')
     const list = await backend.list(userId)
     if (list !== undefined) return list
-    throw new OptionError('This store keeps no index of users: use MemoryStore, FileStore or RedisStore to list and revoke')
+    throw new OptionError(
+      'This store keeps no index of users: use MemoryStore, FileStore or RedisStore to list and revoke'
+    )
   }
 
   #keyOf(session: string | Session | undefined): string | undefined {
@@ -169,7 +171,8 @@ function entryOf(engine: Engine, id: string, record: Decoded, found: Found): Ses
   const cookie = reviveCookie(record.cookie)
   const lastUsedAt = found.usedAt ?? meta?.u
   const now = Date.now()
-  if (meta !== undefined && isOver(settings, cookie, meta, settings.backend.native ? lastUsedAt : undefined, now)) return null
+  if (meta !== undefined && isOver(settings, cookie, meta, settings.backend.native ? lastUsedAt : undefined, now))
+    return null
   const expiresAt = deadline(settings, cookie, meta?.c ?? now, lastUsedAt ?? now)
   return { id, createdAt: meta?.c, lastUsedAt, expiresAt, current: false, data }
 }

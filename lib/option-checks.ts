@@ -35,7 +35,9 @@ export function checkSecret(secret: Secret | readonly Secret[]): Secret | readon
       )
     }
     if (typeof item === 'string' && KNOWN_SECRETS.test(item)) {
-      throw new OptionError('secret is a well-known example: anybody can forge sessions with it; generateKey() makes one')
+      throw new OptionError(
+        'secret is a well-known example: anybody can forge sessions with it; generateKey() makes one'
+      )
     }
   }
   return secret
@@ -56,7 +58,9 @@ export function checkSpan<T extends Milliseconds | null>(
   if (value === undefined) return fallback
   if (value === null) return null
   if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
-    throw new OptionError(`${option} must be a number of milliseconds above 0, or null for no limit, got ${quote(value)}`)
+    throw new OptionError(
+      `${option} must be a number of milliseconds above 0, or null for no limit, got ${quote(value)}`
+    )
   }
   return value
 }
@@ -74,7 +78,8 @@ export function checkCookie(
   given: CookieOptions | ((req: any) => CookieOptions)
 ): CookieOptions | ((req: any) => CookieOptions) {
   if (typeof given === 'function') return (req) => completed(name, given(req) ?? {})
-  if (typeof given !== 'object' || given === null) throw new OptionError(`cookie must be an object, got ${quote(given)}`)
+  if (typeof given !== 'object' || given === null)
+    throw new OptionError(`cookie must be an object, got ${quote(given)}`)
   return completed(name, given)
 }
 
@@ -85,7 +90,13 @@ function completed(name: string, given: CookieOptions): CookieOptions {
   }
   const prefix = /^__(host-http|host|http|secure)-/i.exec(name)?.[1]?.toLowerCase()
   const sameSite = typeof cookie.sameSite === 'string' ? cookie.sameSite.toLowerCase() : cookie.sameSite
-  const needsSecure = prefix ? `name ${quote(name)}` : sameSite === 'none' ? 'sameSite none' : cookie.partitioned ? 'partitioned' : ''
+  const needsSecure = prefix
+    ? `name ${quote(name)}`
+    : sameSite === 'none'
+      ? 'sameSite none'
+      : cookie.partitioned
+        ? 'partitioned'
+        : ''
   if (needsSecure) {
     if (cookie.secure !== true && cookie.secure !== 'auto') {
       throw new OptionError(`cookie.secure must be true for ${needsSecure}: browsers drop the cookie otherwise`)

@@ -317,7 +317,8 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     idle,
     idleIsPolicy: given.idle !== undefined || main.idleIsPolicy,
     absolute: checkSpan('absolute', given.absolute, main.absolute),
-    touchAfter: given.touchAfter === undefined && !main.classic ? main.touchAfter : touchAfterOf(given.touchAfter, idle),
+    touchAfter:
+      given.touchAfter === undefined && !main.classic ? main.touchAfter : touchAfterOf(given.touchAfter, idle),
     rolling: given.rolling ?? false,
     resave: false,
     saveUninitialized: given.saveUninitialized ?? false,

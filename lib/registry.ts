@@ -45,7 +45,8 @@ export class Registry {
     const sessions = [this.#context.main, ...this.#slots.values()].flatMap(({ session }) => session ?? [])
     const results = await Promise.allSettled(sessions.map((session) => session.save()))
     const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
-    if (errors.length > 0) throw new AggregateError(errors, `${errors.length} of ${sessions.length} sessions could not be saved`)
+    if (errors.length > 0)
+      throw new AggregateError(errors, `${errors.length} of ${sessions.length} sessions could not be saved`)
   }
 
   slots(): Iterable<Slot> {
@@ -64,7 +65,10 @@ export class Registry {
 
   #settings(name: string, options?: NamedOptions): Settings {
     if (typeof name !== 'string' || !isCookieName(name) || name === '__proto__') {
-      throw new SessionError('ERR_SESSION_NAME', 'A session name must be a cookie name: letters, digits and !#$%&\'*+-.^_`|~')
+      throw new SessionError(
+        'ERR_SESSION_NAME',
+        "A session name must be a cookie name: letters, digits and !#$%&'*+-.^_`|~"
+      )
     }
     const { settings } = this.#context.engine
     if (name === settings.name) return settings

@@ -60,9 +60,14 @@ export function warnOfLosses(session: Session): void {
 function warnOfLoss(value: unknown, path: string, depth: number): void {
   const loss = lossOf(value)
   if (loss !== undefined) {
-    warnOnce('SILVERBACK_LOSSY', `session.${path} is ${loss}: it does not survive being stored as JSON.`, `lossy ${path}`)
+    warnOnce(
+      'SILVERBACK_LOSSY',
+      `session.${path} is ${loss}: it does not survive being stored as JSON.`,
+      `lossy ${path}`
+    )
   } else if (typeof value === 'object' && value !== null && depth < 8) {
-    for (const key of Object.keys(value)) warnOfLoss((value as Record<string, unknown>)[key], `${path}.${key}`, depth + 1)
+    for (const key of Object.keys(value))
+      warnOfLoss((value as Record<string, unknown>)[key], `${path}.${key}`, depth + 1)
   }
 }
 
@@ -70,7 +75,8 @@ function lossOf(value: unknown): string | undefined {
   if (value === undefined) return 'undefined'
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'symbol') return 'a symbol'
-  if (typeof value === 'number') return Number.isFinite(value) ? (Object.is(value, -0) ? '-0' : undefined) : String(value)
+  if (typeof value === 'number')
+    return Number.isFinite(value) ? (Object.is(value, -0) ? '-0' : undefined) : String(value)
   if (value instanceof Date) return 'a Date'
   if (value instanceof Map) return 'a Map'
   if (value instanceof Set) return 'a Set'

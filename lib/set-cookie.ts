@@ -47,7 +47,12 @@ export function expireTexts(slot: Slot): string[] {
 export function expirePlantedTexts(slot: Slot): string[] {
   const { settings, req } = slot
   const own = slot.tracked === undefined ? configuredCookie(slot) : cookieOf(slot.tracked)
-  const base = { path: own.path ?? '/', expires: EPOCH, httpOnly: true, secure: secureNow(own.secure, req, settings.proxy) }
+  const base = {
+    path: own.path ?? '/',
+    expires: EPOCH,
+    httpOnly: true,
+    secure: secureNow(own.secure, req, settings.proxy)
+  }
   const ownDomain = own.domain?.replace(/^\./, '').toLowerCase()
   const domains: (string | undefined)[] = [undefined, ...parentDomains(String(req.headers?.host ?? ''))]
   return domains

@@ -29,6 +29,8 @@ export class Slot {
   /** The session was destroyed, or taken off the request. */
   ended = false
   outgoing: Outgoing = 'none'
+  /** The session ID that the response's headers have told the client. */
+  announced: string | undefined
   /** The response's headers are gone: no cookie can be sent any more. */
   late = false
   /** `Set-Cookie` text of the main door, rendered before anything is sent. */
@@ -183,10 +185,16 @@ export class Slot {
     const text = serializeSession(session)
     const plan = this.#plan(tracked, text)
     if (plan.sendCookie) this.outgoing = 'send'
-    if (this.late && plan.sendCookie && !this.presented(tracked)) return this.#tooLate(tracked)
+    if (this.late && this.#unannounced(tracked, plan)) return this.#tooLate(tracked)
     if (plan.store === 'none') return undefined
     this.#prolong(tracked)
     return plan.store === 'save' ? this.#save(tracked, text) : this.#touch(tracked)
+  }
+
+  // What the client would have to be told, and cannot be any more.
+  #unannounced(tracked: Tracked, plan: Plan): boolean {
+    if (this.settings.backend.carrier !== undefined) return plan.store !== 'none'
+    return plan.sendCookie && !this.presented(tracked) && this.announced !== tracked.id
   }
 
   /** express-session reads `req.sessionID`, which applications may set. */
@@ -221,6 +229,7 @@ export class Slot {
       extended: tracked.extended,
       stale: this.loaded?.stale === true && !settings.classic,
       canTouch: settings.backend.touches || settings.backend.carrier !== undefined,
+      carried: settings.backend.carrier !== undefined,
       rolling: settings.rolling,
       resave: settings.resave,
       saveUninitialized: settings.saveUninitialized
@@ -275,7 +284,10 @@ export class Slot {
         engine.monitor.note('created', settings.name, tracked.id, key === undefined ? {} : { key })
       }
       engine.monitor.note('saved', settings.name, tracked.id)
-      return chain(settings.maxPerUser !== undefined && tracked.meta?.i !== owner ? this.#evict(tracked) : undefined, () => true)
+      return chain(
+        settings.maxPerUser !== undefined && tracked.meta?.i !== owner ? this.#evict(tracked) : undefined,
+        () => true
+      )
     })
   }
 
@@ -317,7 +329,7 @@ export class Slot {
   // Nobody would ever learn this ID, so no record is made either.
   #tooLate(tracked: Tracked): void {
     this.outgoing = 'none'
-    tracked.dead = true
+    if (tracked.kept === null) tracked.dead = true
     const remedy =
       'A session was begun after the response had started: its cookie cannot be sent, and it is not stored. ' +
       'Write to req.session before the first byte of the response.'

@@ -40,12 +40,7 @@ export interface Tracked {
 }
 
 /** Begins a session that nothing is stored of. */
-export function freshTracked(
-  settings: Settings,
-  host: SessionHost,
-  req: SessionRequest,
-  id: string,
-): Tracked {
+export function freshTracked(settings: Settings, host: SessionHost, req: SessionRequest, id: string): Tracked {
   const session = new Session(req, undefined, host, id)
   session.cookie = freshCookie(settings, req)
   const state = stateOf(session)!
@@ -67,7 +62,7 @@ export function freshTracked(
     readOnly: false,
     exact: false,
     owner: undefined,
-    value: undefined,
+    value: undefined
   }
 }
 

@@ -47,7 +47,8 @@ export class Verbs implements SessionHost {
     const tracked = this.#trackedOf(session)
     const { settings } = slot
     const found = await this.#guarded('read the session', async () => settings.backend.read(tracked.id))
-    const record = found === null ? undefined : found.record === undefined ? decodeRecord(found.text) : decodeObject(found.record)
+    const record =
+      found === null ? undefined : found.record === undefined ? decodeRecord(found.text) : decodeObject(found.record)
     if (found === null || record === undefined) throw new SessionError('ERR_SESSION_MISSING', 'failed to load session')
     const kept = found.record === undefined ? found.text : record.dataText
     const fresh = loadedTracked(settings, this, slot.req, tracked.id, record, kept, found.usedAt)
@@ -115,7 +116,10 @@ export class Verbs implements SessionHost {
         if (await this.#writeExactly(tracked, serializeSession(session))) return result
         replaceData(session, JSON.parse(before))
       }
-      throw new SessionError('ERR_SESSION_CONFLICT', 'session.update() gave up: other requests kept changing the session.')
+      throw new SessionError(
+        'ERR_SESSION_CONFLICT',
+        'session.update() gave up: other requests kept changing the session.'
+      )
     })
   }
 

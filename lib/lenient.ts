@@ -1,0 +1,36 @@
+import { HEADER_VERBS, HELD, isHttp1 } from './response-lock'
+
+/**
+ * Offers a failed commit to a plain node:http application, express-session's way: while `offer` runs, the response
+ * can be taken over by touching it; if nobody does, the caller lets the handler's own response go.
+ *
+ * Such applications look at `_header` to tell whether they still can answer, so it says "sent" until they try.
+ * @returns whether the response was taken over. `takeOver` is called as soon as it is
+ */
+export function offerTakeOver(res: any, takeOver: () => void, offer: (touch: () => void) => void): boolean {
+  const { statusCode } = res
+  let taken = false
+  const restore = () => {
+    for (const name of ['headersSent', ...HEADER_VERBS]) delete res[name]
+    if (res._header === HELD) res._header = null
+  }
+  const touch = () => {
+    if (taken) return
+    taken = true
+    restore()
+    takeOver()
+  }
+  for (const name of HEADER_VERBS) {
+    if (typeof res[name] !== 'function') continue
+    res[name] = (...args: unknown[]) => {
+      touch()
+      return res[name](...args)
+    }
+  }
+  Object.defineProperty(res, 'headersSent', { configurable: true, get: () => false })
+  if (isHttp1(res) && res._header === null) res._header = HELD
+  offer(touch)
+  if (taken) return true
+  restore()
+  return res.statusCode !== statusCode
+}

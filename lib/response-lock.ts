@@ -1,0 +1,115 @@
+/**
+ * Makes a response look sent while its bytes are held back: `headersSent` is true, setHeader throws, and what is
+ * changed meanwhile (the status) does not leak into what is sent later.
+ */
+export interface ResponseLock {
+  /** `ended`: end() was called, so the response looks finished too. */
+  lock(ended: boolean): void
+  /** end() was called while the response was locked already. */
+  finish(): void
+  unlock(): void
+  /** Whether the header block really was sent, whatever the lock pretends. */
+  readonly sent: boolean
+}
+
+/** The lock that fits a response. */
+export function lockFor(res: any): ResponseLock {
+  return isHttp1(res) ? new Http1Lock(res) : new MemberLock(res)
+}
+
+/** The error that Node throws for headers that come too late. */
+export function headersSentError(verb: string): Error {
+  return Object.assign(new Error(`Cannot ${verb} headers after they are sent to the client`), {
+    code: 'ERR_HTTP_HEADERS_SENT'
+  })
+}
+
+export const HEADER_VERBS = ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader'] as const
+
+// Truthy and never sent: Node's own members then behave as after a real end().
+export const HELD = 'held'
+
+/** Whether a response is one of node:http, whose state is within reach. */
+export function isHttp1(res: any): boolean {
+  return res._header === null || typeof res._header === 'string'
+}
+
+class Http1Lock implements ResponseLock {
+  readonly #res: any
+  #status: [number, string | undefined] | undefined
+
+  constructor(res: any) {
+    this.#res = res
+  }
+
+  get sent(): boolean {
+    return typeof this.#res._header === 'string' && this.#res._header !== HELD
+  }
+
+  lock(ended: boolean): void {
+    const res = this.#res
+    if (res._header === null) {
+      this.#status = [res.statusCode, res.statusMessage]
+      res._header = HELD
+    }
+    if (ended) res.finished = true
+  }
+
+  finish(): void {
+    this.#res.finished = true
+  }
+
+  unlock(): void {
+    const res = this.#res
+    res.finished = false
+    if (res._header !== HELD) return
+    res._header = null
+    ;[res.statusCode, res.statusMessage] = this.#status!
+  }
+}
+
+// HTTP/2's compatibility response keeps its state out of reach, so its members are covered one by one.
+class MemberLock implements ResponseLock {
+  readonly #res: any
+  #locked = false
+  #statusCode = 200
+
+  constructor(res: any) {
+    this.#res = res
+  }
+
+  get sent(): boolean {
+    return !this.#locked && this.#res.headersSent === true
+  }
+
+  lock(ended: boolean): void {
+    const res = this.#res
+    if (res.headersSent === true) return
+    this.#locked = true
+    this.#statusCode = res.statusCode
+    Object.defineProperty(res, 'headersSent', { configurable: true, get: () => true })
+    for (const name of HEADER_VERBS) {
+      if (typeof res[name] !== 'function') continue
+      res[name] = () => {
+        throw headersSentError(name === 'removeHeader' ? 'remove' : 'set')
+      }
+    }
+    if (ended) this.finish()
+  }
+
+  finish(): void {
+    for (const name of ['finished', 'writableEnded']) {
+      Object.defineProperty(this.#res, name, { configurable: true, get: () => true })
+    }
+  }
+
+  unlock(): void {
+    const res = this.#res
+    delete res.finished
+    delete res.writableEnded
+    if (!this.#locked) return
+    this.#locked = false
+    for (const name of ['headersSent', ...HEADER_VERBS]) delete res[name]
+    res.statusCode = this.#statusCode
+  }
+}

@@ -1,0 +1,151 @@
+import { Backend } from '../backend'
+import {
+  answer,
+  CARRIER,
+  declareNative,
+  POWERS,
+  type Callback,
+  type Carrier,
+  type Found,
+  type Life,
+  type Opened,
+  type Powers,
+  type StoreContract
+} from '../contract'
+import { OptionError, SessionError, type SessionErrorCode } from '../errors'
+import type { KeyRing } from '../keys'
+import { decodeRecord, encodeRecord } from '../record'
+import { readSigned, seal, signText, unseal } from '../seal'
+import { Store } from '../store'
+import { chain, DAY, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../time'
+import { RecentWrites } from './recent'
+
+/** What browsers keep of a cookie: bytes of name and value together. @see RFC 6265bis 5.7 */
+const COOKIE_BYTES_MAX = 4096
+/** How far another machine's clock may be ahead. */
+const SKEW: Milliseconds = 5 * MINUTE
+/** A revocation outlives every cookie that it is about. */
+const REVOKED_FOR: Milliseconds = 30 * DAY
+
+/** Options of `CookieStore`. */
+export interface CookieStoreOptions {
+  /** Sealed (encrypted and authenticated); `false`: readable, but signed. @default true */
+  encrypt?: boolean | undefined
+  /** Where destroyed sessions are noted, so that logout is final for copied cookies as well. @default nowhere */
+  revocations?: StoreContract | undefined
+}
+
+/**
+ * Keeps sessions in their cookies alone: nothing on the server, 4096 bytes at most.
+ *
+ * Without `revocations`, logout and the merging of parallel writes hold within one process; a copied cookie lives
+ * until it expires.
+ *
+ * @example app.use(sessions({ secret, store: new CookieStore() }))
+ */
+export class CookieStore extends (Store as unknown as new () => Store) implements Carrier, StoreContract {
+  readonly [CARRIER]: Carrier = this
+  readonly [POWERS]: Powers
+  readonly #encrypt: boolean
+  readonly #recent = new RecentWrites()
+  readonly #revocations: Backend | undefined
+
+  constructor({ encrypt = true, revocations }: CookieStoreOptions = {}) {
+    super()
+    this.#encrypt = encrypt
+    if (revocations !== undefined) {
+      if (typeof revocations.get !== 'function' || typeof revocations.set !== 'function') {
+        throw new OptionError('revocations must be a store with the methods get, set and destroy')
+      }
+      this.#revocations = new Backend(revocations, { storeTimeout: 5 * SECOND, hashIds: false })
+    }
+    this[POWERS] = this.#revocations === undefined ? this.#recent : this.#withRevocations(this.#revocations)
+  }
+
+  open(value: string, name: string, keys: KeyRing): MaybePromise<Opened | SessionErrorCode> {
+    const unsealed = this.#encrypt
+      ? unseal(keys.derived('sealed cookie'), name, value)
+      : readSigned(keys.derived('signed session'), name, value)
+    if (unsealed === undefined) return 'ERR_SESSION_SIGNATURE'
+    // Authentic, but from a clock we do not share: it would outlive every deadline.
+    if (unsealed.issuedAt > Date.now() + SKEW) return 'ERR_SESSION_EXPIRED'
+    const id = decodeRecord(unsealed.text)?.meta?.d
+    if (id === undefined) return 'ERR_SESSION_CORRUPT'
+    if (this.#recent.isDead(id)) return 'ERR_SESSION_MISSING'
+    const opened = { id, text: unsealed.text, stale: unsealed.stale }
+    if (this.#revocations === undefined) return opened
+    return chain(this.#revocations.read(id), (revoked) => (revoked === null ? opened : 'ERR_SESSION_MISSING'))
+  }
+
+  seal(text: string, name: string, keys: KeyRing): string {
+    const value = this.#encrypt
+      ? seal(keys.derived('sealed cookie')[0]!, name, text, Date.now())
+      : signText(keys.derived('signed session')[0]!, name, text, Date.now())
+    const size = name.length + value.length
+    if (size > COOKIE_BYTES_MAX) throw tooLarge(size, text)
+    return value
+  }
+
+  // The contract alone cannot carry these sessions: they need the name and the keys, which the middleware has.
+
+  get(_id: string, callback?: Callback<null>): Promise<null> | undefined {
+    return answer(() => null, callback)
+  }
+
+  set(_id: string, _session: object, callback?: Callback): Promise<void> | undefined {
+    return answer(() => {
+      throw new OptionError('CookieStore works with the middleware of this package only: it needs its keys')
+    }, callback)
+  }
+
+  destroy(id: string, callback?: Callback): Promise<void> | undefined {
+    return answer(() => chain(this[POWERS].remove(id), () => undefined), callback)
+  }
+
+  #withRevocations(revocations: Backend): Powers {
+    const recent = this.#recent
+    return {
+      sync: false,
+      remote: false,
+      read: (id: string): Found | null => recent.read(id),
+      extend: (id: string): boolean => recent.extend(id),
+      write: (id, text, expected, life) =>
+        chain(revocations.read(id), (revoked) => (revoked === null ? recent.write(id, text, expected, life) : null)),
+      remove: (id) => {
+        const alive = recent.remove(id)
+        return chain(revocations.write(id, tombstone(), null, revokedLife()), () => alive)
+      }
+    }
+  }
+}
+
+declareNative(CookieStore as unknown as { prototype: StoreContract })
+
+function revokedLife(): Life {
+  const now = Date.now()
+  return { usedAt: now, expiresAt: now + REVOKED_FOR }
+}
+
+// A record like any other, so that every store keeps it as long as it should.
+function tombstone(): string {
+  const expires = new Date(Date.now() + REVOKED_FOR)
+  return encodeRecord(
+    JSON.stringify({ originalMaxAge: REVOKED_FOR, expires, path: '/' }),
+    undefined,
+    '{"revoked":true}'
+  )
+}
+
+function tooLarge(size: number, text: string): SessionError {
+  const data = decodeRecord(text)?.data ?? {}
+  const largest = Object.entries(data)
+    .map(([key, value]) => ({ key, bytes: Buffer.byteLength(JSON.stringify(value) ?? '') }))
+    .sort((a, b) => b.bytes - a.bytes)
+    .slice(0, 3)
+    .map(({ key, bytes }) => `${key} (${bytes} bytes)`)
+  return new SessionError(
+    'ERR_SESSION_COOKIE_TOO_LARGE',
+    `The session takes ${size} bytes of cookie; browsers keep ${COOKIE_BYTES_MAX}. Largest keys: ${largest.join(', ')}. ` +
+      'Keep less in it, or use a store on the server.'
+  )
+}
