@@ -4,8 +4,14 @@
 module.exports = {
   testEnvironment: 'node',
   testMatch: ['**/__tests__/**/*.test.ts'],
-  transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: 'tsconfig.test.json', diagnostics: false, isolatedModules: true }] },
+  moduleNameMapper: {
+    // Examples import the package by its name; here they get the sources.
+    '^silverback$': '<rootDir>/lib/index.ts',
+    '^silverback/(redis|testing|gorilla)$': '<rootDir>/lib/$1.ts'
+  },
+  // Types are checked by `npm run typecheck`, once and for everything.
+  transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/tsconfig.jest.json', diagnostics: false }] },
   testTimeout: 30_000,
-  // Two workers: the suite starts real servers, and the smallest supported machine has two cores.
+  // The suite starts real servers, and the smallest supported machine has two cores.
   maxWorkers: 2
 }

@@ -4,7 +4,7 @@ import type { Milliseconds } from '../time'
 /** A connected client of `redis` (5 or later: client, pool, sentinel, cluster) or of `ioredis` (Redis or Cluster). */
 export type RedisClient = Record<'get' | 'set' | 'del' | 'expire', Method> & ({ evalSha: Method } | { evalsha: Method })
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- the clients' own types are generic beyond naming
+ 
 type Method = (...args: any[]) => any
 
 /** `down`: not connected now; `closed`: nobody is trying to connect. */
@@ -46,7 +46,7 @@ export function dialectOf(client: unknown): Dialect {
   )
 }
 
-/* eslint-disable @typescript-eslint/no-explicit-any -- replies are checked where they are used */
+ 
 interface NodeRedisShape {
   isOpen?: boolean
   /** Pools, and clusters of version 5, do not tell. */
@@ -132,7 +132,7 @@ interface IoRedisShape {
   eval(source: string, keys: number, ...args: string[]): Promise<unknown>
   scan(cursor: string, ...options: (string | number)[]): Promise<any>
 }
-/* eslint-enable @typescript-eslint/no-explicit-any */
+ 
 
 class IoRedis implements Dialect {
   readonly #client: IoRedisShape
