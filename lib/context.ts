@@ -4,15 +4,14 @@ import { storeFault } from './faults'
 import { Gate, type Gatekeeper } from './gate'
 import { addVary, guardCache, writeHeaders } from './headers'
 import { Registry } from './registry'
+import { putBack, putOn, type RequestSessions } from './request-properties'
 import { Session, stateOf } from './session'
 import { sendText } from './set-cookie'
 import { Slot } from './slot'
 import { chain, isPromise, type MaybePromise } from './time'
 
-const CONTEXT = Symbol('silverback.context')
-
 /** Everything about the sessions of one request. */
-export class Context implements Gatekeeper {
+export class Context implements Gatekeeper, RequestSessions {
   readonly engine: Engine
   readonly req: any
   readonly res: any
@@ -34,7 +33,7 @@ export class Context implements Gatekeeper {
     this.main = new Slot(engine, engine.settings, req, () => {
       this.#unset = false
       this.#idAssigned = false
-      if (!Object.hasOwn(req, 'session')) Object.defineProperty(req, 'session', SESSION)
+      putBack(req)
     })
     this.main.publicId = () => this.publicId()
   }
@@ -42,15 +41,12 @@ export class Context implements Gatekeeper {
   /** Puts the session on the request and stands before the response. */
   install(): void {
     const { req, res } = this
-    req[CONTEXT] = this
     req.sessionStore = this.engine.settings.backend.store
-    Object.defineProperty(req, 'session', SESSION)
-    Object.defineProperty(req, 'sessionID', SESSION_ID)
-    Object.defineProperty(req, 'sessions', SESSIONS)
+    putOn(req, this)
     if (res) this.#gate = new Gate(res, this)
   }
 
-  get session(): Session | null | undefined {
+  get session(): unknown {
     this.#read = true
     if (this.#unset !== false) return this.#unset
     const { main } = this
@@ -114,6 +110,10 @@ export class Context implements Gatekeeper {
     this.#read = true
   }
 
+  restart(): void {
+    void this.main.renew()
+  }
+
   // Gatekeeper
 
   get hasHead(): boolean {
@@ -135,7 +135,7 @@ export class Context implements Gatekeeper {
       if (this.#unset !== false && !this.main.ended) result = this.#commitUnset()
       for (const slot of this.#slots()) {
         slot.late = late
-        if (slot.idle) continue
+        if (slot.tracked === undefined) continue
         result = chain(result, () => this.#commitSlot(slot))
       }
     } catch (err) {
@@ -220,11 +220,6 @@ export class Context implements Gatekeeper {
   }
 }
 
-/** The context of a request that a middleware of ours has seen. */
-export function contextOf(req: any): Context | undefined {
-  return req?.[CONTEXT]
-}
-
 function notLoaded(): SessionError {
   return new SessionError(
     'ERR_SESSION_NOT_LOADED',
@@ -234,37 +229,4 @@ function notLoaded(): SessionError {
 
 function headerCase(name: string): string {
   return name.replace(/(^|-)[a-z]/g, (text) => text.toUpperCase())
-}
-
-// One set of accessors serves every request: nothing is closed over, nothing allocated.
-const SESSION: PropertyDescriptor & ThisType<any> = {
-  configurable: true,
-  enumerable: true,
-  get() {
-    return contextOf(this)?.session
-  },
-  set(value: unknown) {
-    const context = contextOf(this)
-    if (context !== undefined) context.session = value as Session
-  }
-}
-
-const SESSION_ID: PropertyDescriptor & ThisType<any> = {
-  configurable: true,
-  enumerable: true,
-  get() {
-    return contextOf(this)?.sessionId
-  },
-  set(value: unknown) {
-    const context = contextOf(this)
-    if (context !== undefined) context.sessionId = value
-  }
-}
-
-const SESSIONS: PropertyDescriptor & ThisType<any> = {
-  configurable: true,
-  enumerable: false,
-  get() {
-    return contextOf(this)?.sessions
-  }
 }

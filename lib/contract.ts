@@ -6,7 +6,7 @@ import type { MaybePromise, Milliseconds } from './time'
 export type Callback<T = void> = (err?: unknown, value?: T) => void
 
 /** A stored session as a store sees it: `cookie` and the application's data. */
- 
+
 export type SessionRecord = { cookie: any } & Record<string, any>
 
 /**

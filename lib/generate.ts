@@ -1,5 +1,5 @@
-import { contextOf } from './context'
 import type { Engine } from './engine'
+import { sessionsOf } from './request-properties'
 import { Slot } from './slot'
 
 /**
@@ -10,8 +10,8 @@ import { Slot } from './slot'
 export function offerGenerate(engine: Engine): void {
   const store = engine.settings.backend.store as { generate?: (req: any) => void }
   store.generate = (req) => {
-    const context = contextOf(req)
-    if (context !== undefined) return void context.main.renew()
+    const sessions = sessionsOf(req)
+    if (sessions !== undefined) return sessions.restart()
     const slot = new Slot(engine, engine.settings, req)
     void slot.load()
     req.sessionID = slot.tracked!.id

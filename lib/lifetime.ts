@@ -55,6 +55,11 @@ export function isOver(
   return !settings.classic && typeof span === 'number' && usedAt + span <= now
 }
 
+/** Whether a cookie's lifetime says that its session is to be deleted: gorilla's `MaxAge` below 0. */
+export function isDeleting({ originalMaxAge }: CookieLife): boolean {
+  return typeof originalMaxAge === 'number' && originalMaxAge <= 0
+}
+
 /** What a store needs to know to keep a session as long as it lives. */
 export function lifeOf(settings: Settings, cookie: CookieLife, createdAt: Milliseconds, usedAt: Milliseconds): Life {
   return { usedAt, expiresAt: deadline(settings, cookie, createdAt, usedAt) }

@@ -1,7 +1,8 @@
-import { Context, contextOf } from './context'
+import { Context } from './context'
 import type { Engine } from './engine'
 import { SessionError } from './errors'
 import { coversPath } from './presented'
+import { sessionsOf } from './request-properties'
 import { isPromise } from './time'
 
 type Next = (err?: unknown) => void
@@ -36,8 +37,8 @@ export function handle(engine: Engine, req: any, res: any, next: Next): void {
 
 // A second mount is a no-op; asking must not load a session that nobody wants.
 function isMounted(req: any): boolean {
-  const context = contextOf(req)
-  return context === undefined ? Boolean(req.session) : context.present
+  const sessions = sessionsOf(req)
+  return sessions === undefined ? Boolean(req.session) : sessions.present
 }
 
 // The store said `disconnect`. express-session's door goes on with req.session undefined; the other follows its policy.

@@ -1,16 +1,26 @@
-import type { Context } from './context'
+import type { Engine } from './engine'
 import { SessionError } from './errors'
 import { isCookieName } from './cookie'
-import { namedSettings, type NamedOptions, type Settings } from './options'
+import { namedSettings, type Settings } from './options'
+import type { NamedOptions } from './sessions-options'
 import type { Session } from './session'
 import { Slot } from './slot'
 
+/** What the registry needs of the request. */
+export interface RegistryHost {
+  readonly engine: Engine
+  readonly req: any
+  readonly main: Slot
+  /** Somebody reads a session: the response depends on the cookie. */
+  noteRead(): void
+}
+
 /** The sessions of one request, by name: gorilla's `Registry`. */
 export class Registry {
-  readonly #context: Context
+  readonly #context: RegistryHost
   readonly #slots = new Map<string, Slot>()
 
-  constructor(context: Context) {
+  constructor(context: RegistryHost) {
     this.#context = context
   }
 

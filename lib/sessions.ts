@@ -2,7 +2,8 @@ import { Engine } from './engine'
 import { offerGenerate } from './generate'
 import { Manager, type SessionManager } from './manager'
 import { handle } from './middleware'
-import { resolveClassicOptions, resolveSessionsOptions, type SessionsOptions, type Settings } from './options'
+import { resolveClassicOptions, resolveSessionsOptions, type Settings } from './options'
+import type { SessionsOptions } from './sessions-options'
 
 /** The middleware, which is also the manager. */
 export interface SessionsHandler<Data = Record<string, any>> extends SessionManager<Data> {

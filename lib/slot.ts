@@ -1,22 +1,22 @@
-import { Cookie } from './cookie'
-import { decide, type Plan } from './decide'
-import { markOf, type Engine } from './engine'
+import type { Plan } from './decide'
+import type { Engine } from './engine'
 import { SessionError, type SessionErrorCode } from './errors'
 import { checkGeneratedId, randomId } from './ids'
-import { lifeOf } from './lifetime'
 import { storeFault } from './faults'
 import { identify, loadRecord, type Loaded } from './loader'
 import type { Settings } from './options'
-import { persist } from './persist'
-import { serializeSession, warnOfLosses } from './serialize'
+import { serializeSession } from './serialize'
 import { stateOf, type Session } from './session'
 import type { SessionHost } from './session-host'
-import { attributesOf, freshTracked, loadedTracked, type Tracked } from './tracked'
+import { freshTracked, loadedTracked, type Tracked } from './tracked'
 import { chain, isPromise, type MaybePromise } from './time'
+import { isDeleting } from './lifetime'
 import { Verbs } from './verbs'
+import { planFor, touchSession, writeSession, type Outgoing } from './writer'
 
-/** What the response has to tell the client about one session. */
-export type Outgoing = 'none' | 'send' | 'expire'
+const TOO_LATE =
+  'A session was begun after the response had started: its cookie cannot be sent, and it is not stored. ' +
+  'Write to req.session before the first byte of the response.'
 
 /** The session of one name during one request: how it is found, what becomes of it. */
 export class Slot {
@@ -37,7 +37,8 @@ export class Slot {
   cookieText: string | undefined
   /** Loading failed and the application goes on without a store, or a commit failed: nothing is written. */
   unsaved = false
-  #original: { id: string; text: string } | undefined
+  /** What the request began with: changes are counted from here. */
+  original: { id: string; text: string } | undefined
   #touched = false
   readonly #onReplace: ((session: Session) => void) | undefined
 
@@ -114,7 +115,7 @@ export class Slot {
   /** The session that the request begins with: what it changes from here on is what gets written. */
   start(tracked: Tracked): Session {
     this.tracked = tracked
-    this.#original = { id: tracked.id, text: tracked.base }
+    this.original = { id: tracked.id, text: tracked.base }
     return tracked.session
   }
 
@@ -127,6 +128,10 @@ export class Slot {
       this.engine.previousId = checked
       return checked
     })
+  }
+
+  get stale(): boolean {
+    return this.loaded?.stale === true
   }
 
   /** Cookies of our name that are not ours, or cannot be told apart, came along: they are expired. */
@@ -165,11 +170,6 @@ export class Slot {
     this.outgoing = (this.loaded?.values.length ?? 0) > 0 || this.outgoing === 'send' ? 'expire' : 'none'
   }
 
-  /** Whether committing could find anything to do; the cheap way out for a request that never asked. */
-  get idle(): boolean {
-    return this.tracked === undefined
-  }
-
   /** Decides and does what the store needs before the response may go; leaves in `outgoing` what the client needs. */
   commit(): MaybePromise<void> {
     const { tracked, settings } = this
@@ -180,10 +180,10 @@ export class Slot {
       return undefined
     }
     const { session } = tracked
-    if (!settings.classic && isDeleting(session)) return this.host.destroy(session)
+    if (!settings.classic && isDeleting(session.cookie)) return this.host.destroy(session)
     if (settings.classic && typeof this.publicId() !== 'string') return undefined
     const text = serializeSession(session)
-    const plan = this.#plan(tracked, text)
+    const plan = planFor(this, tracked, text)
     if (plan.sendCookie) this.outgoing = 'send'
     if (this.late && this.#unannounced(tracked, plan)) return this.#tooLate(tracked)
     if (plan.store === 'none') return undefined
@@ -204,36 +204,6 @@ export class Slot {
 
   presented(tracked: Tracked): boolean {
     return this.loaded?.id === tracked.id && tracked.value === undefined
-  }
-
-  #plan(tracked: Tracked, text: string): Plan {
-    const { settings } = this
-    const { session } = tracked
-    const { cookie } = session
-    const original = this.#original!
-    const now = Date.now()
-    const cookieChanged = !settings.classic && attributesOf(asCookie(cookie)) !== tracked.cookieText
-    const modified = settings.classic
-      ? original.id !== tracked.id || original.text !== text
-      : tracked.mustSave || text !== tracked.base
-    return decide({
-      classic: settings.classic,
-      presented: this.presented(tracked),
-      stored: tracked.kept !== null,
-      modified,
-      saved: tracked.savedText === text && !tracked.mustSave,
-      everSaved: tracked.savedText !== undefined,
-      cookieChanged,
-      persistent: settings.classic ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
-      due: now - tracked.usedAt >= settings.touchAfter && settings.extend(this.req),
-      extended: tracked.extended,
-      stale: this.loaded?.stale === true && !settings.classic,
-      canTouch: settings.backend.touches || settings.backend.carrier !== undefined,
-      carried: settings.backend.carrier !== undefined,
-      rolling: settings.rolling,
-      resave: settings.resave,
-      saveUninitialized: settings.saveUninitialized
-    })
   }
 
   // The cookie's lifetime starts anew, once a request.
@@ -262,33 +232,7 @@ export class Slot {
 
   /** Writes one session. `false` when it is gone. */
   write(tracked: Tracked, text: string): MaybePromise<boolean> {
-    const { settings, engine, req } = this
-    if (!settings.classic) warnOfLosses(tracked.session)
-    const first = tracked.kept === null
-    const owner = tracked.meta?.i
-    const extend = settings.extend(req)
-    const context = {
-      settings,
-      monitor: engine.monitor,
-      usedAt: first || extend ? Date.now() : tracked.usedAt,
-      binding: settings.bind === undefined ? undefined : markOf(settings.bind(req)),
-      owner: settings.writesMeta && settings.backend.remote ? markOf(tracked.id) : undefined
-    }
-    return chain(persist(tracked, text, context), (written) => {
-      if (!written) return false
-      tracked.mustSave = false
-      tracked.savedText = text
-      tracked.cookieText = attributesOf(asCookie(tracked.session.cookie))
-      if (first) {
-        const key = Object.keys(tracked.session).find((name) => name !== 'cookie')
-        engine.monitor.note('created', settings.name, tracked.id, key === undefined ? {} : { key })
-      }
-      engine.monitor.note('saved', settings.name, tracked.id)
-      return chain(
-        settings.maxPerUser !== undefined && tracked.meta?.i !== owner ? this.#evict(tracked) : undefined,
-        () => true
-      )
-    })
+    return writeSession(this, tracked, text)
   }
 
   #dropped(tracked: Tracked): void {
@@ -297,30 +241,8 @@ export class Slot {
   }
 
   #touch(tracked: Tracked): MaybePromise<void> {
-    const { settings, engine } = this
-    const { session } = tracked
-    const life = lifeOf(settings, session.cookie, tracked.createdAt, Date.now())
-    if (settings.classic) life.cookieText = JSON.stringify(session.cookie)
-    if (settings.backend.carrier !== undefined) return this.#save(tracked, tracked.base)
-    const done = (alive: boolean) => {
-      if (!alive) {
-        if (!settings.classic) tracked.dead = true
-        this.outgoing = 'none'
-        return
-      }
-      tracked.usedAt = life.usedAt
-      engine.monitor.note('touched', settings.name, tracked.id)
-    }
-    const failed = (err: unknown) => {
-      engine.monitor.note('error', settings.name, tracked.id, { error: err })
-      this.touchError = err
-    }
-    try {
-      const result = settings.backend.extend(tracked.id, life, () => session)
-      return isPromise(result) ? result.then(done, failed) : done(result)
-    } catch (err) {
-      failed(err)
-    }
+    if (this.settings.backend.carrier !== undefined) return this.#save(tracked, tracked.base)
+    return touchSession(this, tracked)
   }
 
   /** A touch that failed: it never spoils a response, and express-session's door tells the application afterwards. */
@@ -330,39 +252,8 @@ export class Slot {
   #tooLate(tracked: Tracked): void {
     this.outgoing = 'none'
     if (tracked.kept === null) tracked.dead = true
-    const remedy =
-      'A session was begun after the response had started: its cookie cannot be sent, and it is not stored. ' +
-      'Write to req.session before the first byte of the response.'
-    this.engine.withhold(this.settings, tracked.id, 'ERR_SESSION_HEADERS_SENT', remedy)
-    stateOf(tracked.session)!.error = new SessionError('ERR_SESSION_HEADERS_SENT', remedy)
+    const { engine, settings } = this
+    engine.withhold(settings, tracked.id, 'ERR_SESSION_HEADERS_SENT', TOO_LATE)
+    stateOf(tracked.session)!.error = new SessionError('ERR_SESSION_HEADERS_SENT', TOO_LATE)
   }
-
-  #evict(tracked: Tracked): MaybePromise<void> {
-    const { backend, userId, maxPerUser } = this.settings
-    const user = userId?.(tracked.session)
-    if (user === undefined) return undefined
-    return chain(backend.list(user), (listed) => {
-      const own = backend.keyOf(tracked.id)
-      const others = (listed ?? []).filter(({ id }) => id !== own)
-      const surplus = others.length + 1 - maxPerUser!
-      if (surplus <= 0) return undefined
-      others.sort((a, b) => (a.usedAt ?? 0) - (b.usedAt ?? 0))
-      let rest: MaybePromise<unknown> = undefined
-      for (const { id } of others.slice(0, surplus)) {
-        rest = chain(rest, () => backend.removeKey(id, user))
-        this.engine.monitor.note('destroyed', this.settings.name, id, { reason: 'maxPerUser' })
-      }
-      return chain(rest, () => undefined)
-    })
-  }
-}
-
-function isDeleting(session: Session): boolean {
-  const { cookie } = session
-  const span = cookie.originalMaxAge
-  return typeof span === 'number' && span <= 0
-}
-
-function asCookie(cookie: Cookie): Cookie {
-  return cookie instanceof Cookie ? cookie : new Cookie(cookie)
 }

@@ -1,22 +1,40 @@
+import type { Engine } from './engine'
 import { destroyedError, storeFault } from './faults'
+import type { Loaded } from './loader'
+import type { Settings } from './options'
+import type { MaybePromise } from './time'
 import { decodeObject, decodeRecord, encodeRecord } from './record'
 import { runLocked } from './lock'
 import { serializeSession } from './serialize'
 import { replaceData, stateOf, type Session } from './session'
 import type { LockOptions, RegenerateOptions, SessionHost } from './session-host'
-import type { Slot } from './slot'
 import { SessionError } from './errors'
 import { freshTracked, loadedTracked, type Tracked } from './tracked'
 import { mergeData } from './merge'
 
 const UPDATES_MAX = 1000
 
+/** What the verbs need of the session's place in its request. */
+export interface VerbSlot {
+  readonly engine: Engine
+  readonly settings: Settings
+  readonly req: any
+  readonly late: boolean
+  readonly loaded: Loaded | undefined
+  tracked: Tracked | undefined
+  ended: boolean
+  newId(): MaybePromise<string>
+  end(): void
+  /** `false` when the session is gone. */
+  write(tracked: Tracked, text: string): MaybePromise<boolean>
+}
+
 /** The verbs of a session that the middleware made. */
 export class Verbs implements SessionHost {
-  readonly #slot: Slot
+  readonly #slot: VerbSlot
   readonly #onReplace: ((session: Session) => void) | undefined
 
-  constructor(slot: Slot, onReplace?: (session: Session) => void) {
+  constructor(slot: VerbSlot, onReplace?: (session: Session) => void) {
     this.#slot = slot
     this.#onReplace = onReplace
   }

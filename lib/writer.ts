@@ -1,0 +1,138 @@
+import type { Listed } from './contract'
+import { Cookie } from './cookie'
+import { decide, type Plan } from './decide'
+import { markOf, type Engine } from './engine'
+import { lifeOf } from './lifetime'
+import type { Settings } from './options'
+import { persist } from './persist'
+import { decodeRecord } from './record'
+import { warnOfLosses } from './serialize'
+import { attributesOf, type Tracked } from './tracked'
+import { chain, isPromise, type MaybePromise } from './time'
+
+/** What the response has to tell the client about one session. */
+export type Outgoing = 'none' | 'send' | 'expire'
+
+/** A session's place in its request, as planning and writing need it. */
+export interface WriterSlot {
+  readonly engine: Engine
+  readonly settings: Settings
+  readonly req: any
+  /** The cookie came verified by an older key, or in a form that is re-issued. */
+  readonly stale: boolean
+  /** What the request began with. */
+  readonly original: { id: string; text: string } | undefined
+  presented(tracked: Tracked): boolean
+  outgoing: Outgoing
+  touchError: unknown
+}
+
+/** Gathers the facts about a session and decides. */
+export function planFor(slot: WriterSlot, tracked: Tracked, text: string): Plan {
+  const { settings, req } = slot
+  const { cookie } = tracked.session
+  const { backend, classic } = settings
+  const original = slot.original!
+  const modified = classic
+    ? original.id !== tracked.id || original.text !== text
+    : tracked.mustSave || text !== tracked.base
+  return decide({
+    classic,
+    presented: slot.presented(tracked),
+    stored: tracked.kept !== null,
+    modified,
+    saved: tracked.savedText === text && !tracked.mustSave,
+    everSaved: tracked.savedText !== undefined,
+    cookieChanged: !classic && attributesOf(asCookie(cookie)) !== tracked.cookieText,
+    persistent: classic ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
+    due: Date.now() - tracked.usedAt >= settings.touchAfter && settings.extend(req),
+    extended: tracked.extended,
+    stale: slot.stale && !classic,
+    canTouch: backend.touches || backend.carrier !== undefined,
+    carried: backend.carrier !== undefined,
+    rolling: settings.rolling,
+    resave: settings.resave,
+    saveUninitialized: settings.saveUninitialized
+  })
+}
+
+/** Writes one session and counts it. `false` when it is gone. */
+export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): MaybePromise<boolean> {
+  const { settings, engine, req } = slot
+  if (!settings.classic) warnOfLosses(tracked.session)
+  const first = tracked.kept === null
+  const owner = tracked.meta?.i
+  const context = {
+    settings,
+    monitor: engine.monitor,
+    usedAt: first || settings.extend(req) ? Date.now() : tracked.usedAt,
+    binding: settings.bind === undefined ? undefined : markOf(settings.bind(req)),
+    owner: settings.writesMeta && settings.backend.remote ? markOf(tracked.id) : undefined
+  }
+  return chain(persist(tracked, text, context), (written) => {
+    if (!written) return false
+    tracked.mustSave = false
+    tracked.savedText = text
+    tracked.cookieText = attributesOf(asCookie(tracked.session.cookie))
+    if (first) {
+      const key = Object.keys(tracked.session).find((name) => name !== 'cookie')
+      engine.monitor.note('created', settings.name, tracked.id, key === undefined ? {} : { key })
+    }
+    engine.monitor.note('saved', settings.name, tracked.id)
+    const arrived = settings.maxPerUser !== undefined && tracked.meta?.i !== owner
+    return chain(arrived ? evict(slot, tracked) : undefined, () => true)
+  })
+}
+
+/** Extends the lifetime of a session that nobody changed. Its failure is noted, and spoils no response. */
+export function touchSession(slot: WriterSlot, tracked: Tracked): MaybePromise<void> {
+  const { settings, engine } = slot
+  const { session, id } = tracked
+  const life = lifeOf(settings, session.cookie, tracked.createdAt, Date.now())
+  if (settings.classic) life.cookieText = JSON.stringify(session.cookie)
+  const done = (alive: boolean) => {
+    if (alive) {
+      tracked.usedAt = life.usedAt
+      engine.monitor.note('touched', settings.name, id)
+    } else if (!settings.classic) {
+      tracked.dead = true
+      slot.outgoing = 'none'
+    }
+  }
+  const failed = (err: unknown) => {
+    engine.monitor.note('error', settings.name, id, { error: err })
+    slot.touchError = err
+  }
+  try {
+    const result = settings.backend.extend(id, life, () => session)
+    return isPromise(result) ? result.then(done, failed) : done(result)
+  } catch (err) {
+    failed(err)
+  }
+}
+
+// The least recently used sessions of a user who has too many go; the one just written stays.
+function evict({ settings, engine }: WriterSlot, tracked: Tracked): MaybePromise<void> {
+  const { backend, maxPerUser } = settings
+  const user = tracked.meta?.i
+  if (user === undefined) return undefined
+  return chain(backend.list(user), (listed) => {
+    const own = backend.keyOf(tracked.id)
+    const others = (listed ?? []).filter(({ id }) => id !== own).sort((a, b) => lastUse(a) - lastUse(b))
+    let rest: MaybePromise<unknown> = undefined
+    for (const { id } of others.slice(0, Math.max(0, others.length + 1 - maxPerUser!))) {
+      rest = chain(rest, () => backend.removeKey(id, user))
+      engine.monitor.note('destroyed', settings.name, id, { reason: 'maxPerUser' })
+      engine.ended(id)
+    }
+    return chain(rest, () => undefined)
+  })
+}
+
+function lastUse({ usedAt, text }: Listed): number {
+  return usedAt ?? decodeRecord(text)?.meta?.u ?? 0
+}
+
+function asCookie(cookie: Cookie): Cookie {
+  return cookie instanceof Cookie ? cookie : new Cookie(cookie)
+}
