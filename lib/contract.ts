@@ -40,6 +40,8 @@ export interface Found {
   record?: unknown
   /** Last use, where the store keeps it beside the text instead of inside (see `Meta.u`). */
   usedAt?: Milliseconds
+  /** Reading extended its lifetime just now. */
+  extended?: boolean
   /** When the store lets go of it; `null`: never. */
   expiresAt?: Milliseconds | null
 }

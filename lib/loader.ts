@@ -144,7 +144,8 @@ function admit(
       return refuse(loaded, 'ERR_SESSION_BINDING')
     }
     loaded.usedAt = usedAt ?? meta.u
-    loaded.extended = usedAt === extension?.now && idleLimit(settings, cookie) === settings.idle
+    const extended = found.extended ?? (backend.remote && usedAt === extension?.now)
+    loaded.extended = extended && idleLimit(settings, cookie) === settings.idle
   }
   loaded.kept = found.record === undefined ? found.text : record.dataText
   loaded.record = record

@@ -173,8 +173,7 @@ export class Slot {
   /** Decides and does what the store needs before the response may go; leaves in `outgoing` what the client needs. */
   commit(): MaybePromise<void> {
     const { tracked, settings } = this
-    if (tracked === undefined || this.unsaved) return undefined
-    if (this.ended) return undefined
+    if (tracked === undefined || this.unsaved || this.ended) return undefined
     if (tracked.dead || tracked.readOnly) {
       this.outgoing = 'none'
       return undefined
@@ -185,6 +184,7 @@ export class Slot {
     const text = serializeSession(session)
     const plan = planFor(this, tracked, text)
     if (plan.sendCookie) this.outgoing = 'send'
+    else if (this.loaded?.error === 'ERR_SESSION_AMBIGUOUS') this.outgoing = 'expire'
     if (this.late && this.#unannounced(tracked, plan)) return this.#tooLate(tracked)
     if (plan.store === 'none') return undefined
     this.#prolong(tracked)

@@ -22,7 +22,8 @@ export class MemoryPowers implements Powers {
     const found = this.#entries.found(slot)
     if (extend !== undefined && extend.now - found.usedAt! >= extend.after) {
       found.usedAt = extend.now
-      found.expiresAt = deadline(found.text, extend)
+      found.expiresAt = later(found.expiresAt!, deadline(found.text, extend))
+      found.extended = true
       this.#entries.live(slot, found.usedAt, found.expiresAt)
     }
     return found
@@ -58,6 +59,11 @@ export class MemoryPowers implements Powers {
   list(user: string): Listed[] {
     return this.#entries.findUser(user).map((slot) => ({ id: this.#entries.id(slot), ...this.#entries.found(slot) }))
   }
+}
+
+// A session that was given a longer life than the common one keeps it.
+function later(known: Milliseconds | null, next: Milliseconds | null): Milliseconds | null {
+  return known === null || next === null ? null : Math.max(known, next)
 }
 
 function deadline(text: string, { now, idle, absolute }: Extension): Milliseconds | null {

@@ -33,7 +33,7 @@ end
  * A server that takes no writes for now (replica, out of memory, broken persistence) still answers the read.
  */
 export const READ = script(
-  'get set pexpire',
+  'get set pexpire pttl',
   `${SPLIT}
 local function refused(reply)
   local err = type(reply) == 'table' and reply.err
@@ -59,6 +59,9 @@ if born and ARGV[4] ~= '' then
   if not life or left < life then life = left end
 end
 life = life or tonumber(ARGV[5])
+-- A session that was given a longer life than the common one keeps it.
+local known = redis.call('PTTL', KEYS[1])
+if life and known > life then life = nil end
 local fresh = head .. ARGV[1] .. rest
 local reply
 if life then
@@ -89,7 +92,7 @@ return 1
 
 /** Extends a life: time of last use, ms (empty: as it was). The record as it is now, or 1 where it keeps no such time. */
 export const TOUCH = script(
-  'get set pexpire',
+  'get set pexpire pttl',
   `${SPLIT}
 local text = redis.call('GET', KEYS[1])
 if not text then return false end

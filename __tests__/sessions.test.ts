@@ -1,0 +1,709 @@
+import diagnostics from 'node:diagnostics_channel'
+import request from 'supertest'
+import session, { CookieStore, MemoryStore, requireSession, sessions } from '../lib/index'
+import { sessionCookie } from '../lib/testing'
+import { appWith, cookieOf, deferred, secret } from './helpers/app'
+import { Clock } from './helpers/clock'
+
+const basics = {
+  '/read': (req: any, res: any) => {
+    const { session: s } = req
+    const { cookie: _cookie, ...data } = s
+    res.json({ data, isNew: s.isNew, code: s.error?.code })
+  },
+  '/write': (req: any, res: any) => {
+    Object.assign(req.session, req.query)
+    res.send('written')
+  },
+  '/logout': async (req: any, res: any) => {
+    await req.session.destroy()
+    res.send('out')
+  },
+  '/nothing': (_req: any, res: any) => res.send('nothing')
+}
+
+async function login(app: any, query = 'user=u'): Promise<string> {
+  return cookieOf(await request(app).get(`/write?${query}`))!
+}
+
+const read = (app: any, cookie: string | undefined) =>
+  request(app)
+    .get('/read')
+    .set('Cookie', cookie ?? '')
+
+let clock: Clock | undefined
+afterEach(() => {
+  clock?.restore()
+  clock = undefined
+})
+
+describe('an anonymous request', () => {
+  it('H11 costs nothing and leaves nothing, used or not', async () => {
+    const store = new MemoryStore()
+    const app = appWith(sessions({ secret, store }), basics)
+    for (const path of ['/nothing', '/read']) {
+      const res = await request(app).get(path)
+      expect(res.headers['set-cookie']).toBeUndefined()
+    }
+    expect(store.ids()).toEqual([])
+  })
+})
+
+describe('a stored session', () => {
+  it('comes back with its data, and is not written when nothing changed', async () => {
+    const auth = sessions({ secret })
+    const app = appWith(auth, basics)
+    const cookie = await login(app)
+    const res = await read(app, cookie)
+    expect(res.body).toEqual({ data: { user: 'u' }, isNew: false })
+    expect(res.headers['set-cookie']).toBeUndefined()
+    expect(auth.stats()).toMatchObject({ created: 1, saved: 1, loaded: 1, touched: 0 })
+  })
+
+  it('C9 notices a change deep inside', async () => {
+    const auth = sessions({ secret })
+    const app = appWith(auth, {
+      ...basics,
+      '/deep': (req: any, res: any) => res.send(String(((req.session.a ??= { b: {} }).b.c = 1)))
+    })
+    const cookie = cookieOf(await request(app).get('/deep'))!
+    await request(app).get('/deep').set('Cookie', cookie)
+    expect((await read(app, cookie)).body.data).toEqual({ a: { b: { c: 1 } } })
+  })
+
+  it('C4 keeps data under names of methods and built-ins', async () => {
+    const data = { constructor: '1', toString: '2', save: '3', id: '4', req: '5', name: '6', isNew: '7' }
+    const auth = sessions({ secret, store: new MemoryStore() })
+    const app = appWith(auth, basics)
+    const cookie = await sessionCookie(auth, { user: 'u' })
+    await request(app)
+      .get(`/write?${new URLSearchParams(data)}`)
+      .set('Cookie', cookie)
+    const id = cookie.split('=')[1]!.split('.')[0]!
+    expect((await auth.get(id))!.data).toEqual({ user: 'u', ...data })
+  })
+
+  it('C5 C6 never lets a stored or assigned __proto__ reach a prototype', async () => {
+    const store = new MemoryStore()
+    const app = appWith(sessions({ secret, store }), {
+      ...basics,
+      '/proto': (req: any, res: any) => {
+        req.session['__proto__'] = { admin: 1 }
+        res.json({ admin: req.session.admin ?? null, kept: typeof req.session.save })
+      }
+    })
+    expect((await request(app).get('/proto')).body).toEqual({ admin: null, kept: 'function' })
+    const cookie = await login(app)
+    const [id] = store.ids() as unknown as string[]
+    ;(store.sessions as any)[id!] =
+      '{"cookie":{"originalMaxAge":null},"__proto__":{"admin":true},"n":{"__proto__":{"x":1}}}'
+    expect((await read(app, cookie)).body.data).toEqual({ n: {} })
+  })
+})
+
+describe('what is refused', () => {
+  const cases: [string, (cookie: string) => string][] = [
+    ['A3 another spelling of the MAC', (cookie) => `${cookie}=`],
+    ['A8 a broken percent encoding', () => 'sid=%E0%A4%A'],
+    ['A8 an empty ID', () => 'sid=.x'],
+    ['a forged MAC', (cookie) => cookie.slice(0, -2) + (cookie.endsWith('AA') ? 'BB' : 'AA')],
+    ['A14 a JSON value', () => 'sid=j:{"a":1}']
+  ]
+  it.each(cases)('%s gives a new session with the reason, without asking the store', async (_name, forge) => {
+    const auth = sessions({ secret })
+    const app = appWith(auth, basics)
+    const res = await read(app, forge(await login(app)))
+    expect(res.status).toBe(200)
+    expect(res.body).toEqual({ data: {}, isNew: true, code: 'ERR_SESSION_SIGNATURE' })
+    expect(auth.stats()).toMatchObject({ rejected: 1, loaded: 0 })
+  })
+
+  it('A2 accepts the same value in another encoding', async () => {
+    const app = appWith(session({ secret, resave: false, saveUninitialized: false }), basics)
+    const cookie = cookieOf(await request(app).get('/write?user=u'), 'connect.sid')!
+    const value = decodeURIComponent(cookie.slice('connect.sid='.length))
+    for (const text of [`"${value}"`, value.replace('s:', 's%3a'), value.replace('s:', '%73%3A'), value]) {
+      expect((await read(app, `connect.sid=${text}`)).body.data).toEqual({ user: 'u' })
+    }
+  })
+
+  it('A4 a value minted for another name', async () => {
+    const other = appWith(sessions({ secret, name: 'theme' }), basics)
+    const app = appWith(sessions({ secret }), basics)
+    const cookie = cookieOf(await request(other).get('/write?user=u'), 'theme')!
+    expect((await read(app, cookie.replace('theme=', 'sid='))).body.code).toBe('ERR_SESSION_SIGNATURE')
+  })
+
+  it('A7 odd cookie names change nothing', async () => {
+    const app = appWith(sessions({ secret }), basics)
+    const cookie = await login(app)
+    const res = await read(app, `__proto__=x; constructor=y; hasOwnProperty=z; ${cookie}`)
+    expect(res.body.data).toEqual({ user: 'u' })
+    expect(({} as any).x).toBeUndefined()
+  })
+
+  it('A10 of several cookies the authentic one wins, and the planted ones are expired', async () => {
+    const app = appWith(sessions({ secret }), basics)
+    const cookie = await login(app)
+    const res = await read(app, `sid=planted; ${cookie}`).set('Host', 'app.example.com')
+    expect(res.body.data).toEqual({ user: 'u' })
+    const texts = res.headers['set-cookie'] as unknown as string[]
+    expect(texts).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^sid=; Max-Age=0; Domain=app\.example\.com;/),
+        expect.stringMatching(/Domain=example\.com/)
+      ])
+    )
+  })
+
+  it('A11 two authentic cookies of two sessions are ambiguous: neither is believed, both are expired', async () => {
+    const app = appWith(sessions({ secret }), basics)
+    const [a, b] = [await login(app), await login(app)]
+    const res = await read(app, `${a}; ${b}`)
+    expect(res.body).toEqual({ data: {}, isNew: true, code: 'ERR_SESSION_AMBIGUOUS' })
+    expect(cookieOf(res)).toBe('sid=')
+  })
+
+  it('H10 F8 an authentic ID that the store does not know is never adopted', async () => {
+    const store = new MemoryStore()
+    const app = appWith(sessions({ secret, store }), basics)
+    const cookie = await login(app)
+    store.clear()
+    const res = await request(app).get('/write?x=1').set('Cookie', cookie)
+    expect(cookieOf(res)).not.toBe(cookie)
+    expect((await read(app, cookie)).body.code).toBe('ERR_SESSION_MISSING')
+  })
+
+  it.each(['{"cookie":{', '42', '"s"', '[]', '{}', '{"cookie":"x"}', '\u0000\u00ff'])(
+    'D1 the record %j is corrupt: a new session, the record left alone',
+    async (text) => {
+      const store = new MemoryStore()
+      const app = appWith(sessions({ secret, store }), basics)
+      const cookie = await login(app)
+      const [id] = store.ids() as unknown as string[]
+      const get = jest.spyOn(store, 'get').mockImplementation(((_id: string, callback: any) => {
+        let record: unknown = text
+        try {
+          record = JSON.parse(text)
+        } catch {
+          // A store that hands out the text itself.
+        }
+        setImmediate(callback, null, record)
+      }) as never)
+      const res = await read(app, cookie)
+      expect(res.body).toEqual({ data: {}, isNew: true, code: 'ERR_SESSION_CORRUPT' })
+      get.mockRestore()
+      expect(store.sessions[id!]).toBeDefined()
+    }
+  )
+
+  it('D4 a record of another ID', async () => {
+    const store = new MemoryStore()
+    const auth = sessions({ secret, store })
+    const app = appWith(auth, basics)
+    const cookie = await login(app)
+    const [id] = store.ids() as unknown as string[]
+    store.sessions[id!] = store.sessions[id!]!.replace('"u":', '"u":').replace(/("c":\d+)/, '$1,"h":"of another one"')
+    expect((await read(app, cookie)).body.code).toBe('ERR_SESSION_CORRUPT')
+  })
+})
+
+describe('a session that cannot be stored', () => {
+  const cycle: any = {}
+  cycle.self = cycle
+  it.each([
+    ['a BigInt', () => ({ n: 1n }), 'session.x.n'],
+    ['a cycle', () => cycle, 'session.x.self'],
+    ['a throwing getter', () => Object.defineProperty({}, 'g', { enumerable: true, get: () => fail() }), 'session.x.g']
+  ])('C1 %s is an error that names the key path, and the stored session stays', async (_name, make, path) => {
+    const store = new MemoryStore()
+    const app = appWith(sessions({ secret, store }), {
+      ...basics,
+      '/bad': (req: any, res: any) => {
+        req.session.x = make()
+        res.send('bad')
+      }
+    })
+    const cookie = await login(app)
+    const res = await request(app).get('/bad').set('Cookie', cookie)
+    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_UNSERIALIZABLE'])
+    expect(res.body.message).toContain(path)
+    expect((await read(app, cookie)).body.data).toEqual({ user: 'u' })
+  })
+
+  function fail(): never {
+    throw new Error('no')
+  }
+
+  it.each(['x', 5, [1], { a: 1 }])('C7 req.session = %j is an error where it is assigned', async (value) => {
+    const app = appWith(sessions({ secret }), { '/set': (req: any) => (req.session = value) })
+    const res = await request(app).get('/set')
+    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_UNSERIALIZABLE'])
+  })
+
+  it('B6 an impossible maxAge is refused where it is assigned', async () => {
+    const app = appWith(sessions({ secret }), { '/set': (req: any) => (req.session.cookie.maxAge = NaN) })
+    expect((await request(app).get('/set')).body.message).toMatch(/maxAge must be a finite number/)
+  })
+})
+
+describe.each([
+  ['memory', () => new MemoryStore()],
+  ['a foreign store', () => new (require('express-session').MemoryStore)()],
+  ['cookie', () => new CookieStore()]
+])('concurrent requests on one session (%s)', (kind, makeStore) => {
+  function race() {
+    const reached = deferred()
+    const go = deferred()
+    const auth = sessions({ secret, store: makeStore() as never })
+    const app = appWith(auth, {
+      ...basics,
+      '/slow': async (req: any, res: any) => {
+        await req.sessions.load()
+        void req.session.user
+        reached.resolve()
+        await go.promise
+        Object.assign(req.session, req.query)
+        res.send('slow')
+      },
+      '/rotate': async (req: any, res: any) => {
+        await req.session.regenerate({ keep: true })
+        res.send('rotated')
+      }
+    })
+    return { app, auth, reached, go }
+  }
+
+  it('H4 keeps both of two different keys', async () => {
+    const { app, reached, go } = race()
+    const cookie = await login(app)
+    const slow = request(app)
+      .get('/slow?a=1')
+      .set('Cookie', cookie)
+      .then((res) => res)
+    await reached.promise
+    await request(app).get('/write?b=2').set('Cookie', cookie)
+    go.resolve()
+    const res = await slow
+    expect(res.status).toBe(200)
+    expect((await read(app, cookieOf(res) ?? cookie)).body.data).toEqual({ user: 'u', a: '1', b: '2' })
+  })
+
+  it.each(['/logout', '/rotate'])('H1 H3 a slow writer cannot bring a session back after %s', async (path) => {
+    const { app, auth, reached, go } = race()
+    const dropped: unknown[] = []
+    const onDropped = (message: unknown) => dropped.push(message)
+    diagnostics.subscribe('silverback:dropped', onDropped)
+    const cookie = await login(app)
+    const slow = request(app)
+      .get('/slow?a=1')
+      .set('Cookie', cookie)
+      .then((res) => res)
+    await reached.promise
+    await request(app).get(path).set('Cookie', cookie)
+    go.resolve()
+    const res = await slow
+    diagnostics.unsubscribe('silverback:dropped', onDropped)
+    expect([res.status, res.text]).toEqual([200, 'slow'])
+    expect(res.headers['set-cookie']).toBeUndefined()
+    expect((await read(app, cookie)).body.code).toBe('ERR_SESSION_MISSING')
+    expect(dropped).toHaveLength(1)
+    expect(auth.stats().dropped).toBe(1)
+  })
+
+  it('rejects an explicit save of a session that is gone', async () => {
+    const { app, auth } = race()
+    const cookie = await login(app)
+    const gone = appWith(auth, {
+      '/save': async (req: any, res: any) => {
+        await req.sessions.load()
+        await request(app).get('/logout').set('Cookie', cookie)
+        req.session.x = 1
+        await req.session.save()
+        res.send('saved')
+      }
+    })
+    const res = await request(gone).get('/save').set('Cookie', cookie)
+    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_DESTROYED'])
+  })
+
+  if (kind !== 'cookie') {
+    it('H5 update() loses no increment', async () => {
+      const { app, auth } = race()
+      const cookie = await login(app, 'n=0')
+      const counting = appWith(auth, {
+        '/count': async (req: any, res: any) => {
+          await req.session.update((s: any) => (s.n = Number(s.n) + 1))
+          res.send('ok')
+        }
+      })
+      const server = counting.listen(0)
+      const results = await Promise.all(
+        Array.from({ length: 100 }, () => request(server).get('/count').set('Cookie', cookie))
+      )
+      server.close()
+      expect(results.every(({ status }) => status === 200)).toBe(true)
+      expect((await read(app, cookie)).body.data.n).toBe(100)
+    })
+  }
+})
+
+it('H7 three regenerations at once leave three sessions of their own and a dead ID', async () => {
+  const auth = sessions({ secret })
+  const ready = Array.from({ length: 3 }, () => deferred())
+  const go = deferred()
+  let waiting = 0
+  const app = appWith(auth, {
+    ...basics,
+    '/rotate': async (req: any, res: any) => {
+      void req.session.user
+      ready[waiting++]!.resolve()
+      await go.promise
+      await req.session.regenerate()
+      req.session.me = req.query.me
+      res.send('ok')
+    }
+  })
+  const cookie = await login(app)
+  const server = app.listen(0)
+  const calls = [0, 1, 2].map((me) =>
+    request(server)
+      .get(`/rotate?me=${me}`)
+      .set('Cookie', cookie)
+      .then((res) => res)
+  )
+  await Promise.all(ready.map(({ promise }) => promise))
+  go.resolve()
+  const results = await Promise.all(calls)
+  server.close()
+  expect((await read(app, cookie)).body.code).toBe('ERR_SESSION_MISSING')
+  for (const [me, res] of results.entries()) {
+    expect(res.status).toBe(200)
+    expect((await read(app, cookieOf(res))).body.data).toEqual({ me: String(me) })
+  }
+})
+
+describe('lifetimes', () => {
+  it('idle counts from the last use, absolute from creation; polling cannot pass it (H13)', async () => {
+    clock = new Clock()
+    const auth = sessions({ secret, idle: 10_000, absolute: 25_000, touchAfter: 1000 })
+    const app = appWith(auth, basics)
+    const cookie = await login(app)
+    for (let i = 0; i < 3; i++) {
+      clock.forward(8000)
+      expect((await read(app, cookie)).body.data).toEqual({ user: 'u' })
+    }
+    clock.forward(1001)
+    expect((await read(app, cookie)).body.code).toMatch(/EXPIRED|MISSING/)
+  })
+
+  it('D3 dies when idle, and the record is destroyed', async () => {
+    clock = new Clock()
+    const store = new MemoryStore()
+    const app = appWith(sessions({ secret, store, idle: 10_000 }), basics)
+    const cookie = await login(app)
+    clock.forward(10_001)
+    expect((await read(app, cookie)).body.isNew).toBe(true)
+    expect(store.ids()).toEqual([])
+  })
+
+  it('a request that must not extend lets the session die on time', async () => {
+    clock = new Clock()
+    const auth = sessions({ secret, idle: 10_000, touchAfter: 1, extend: (req) => req.path !== '/read' })
+    const app = appWith(auth, basics)
+    const cookie = await login(app)
+    clock.forward(8000)
+    expect((await read(app, cookie)).body.isNew).toBe(false)
+    clock.forward(8000)
+    expect((await read(app, cookie)).body.isNew).toBe(true)
+  })
+
+  it('extends at most once in touchAfter, and re-sends a persistent cookie then', async () => {
+    clock = new Clock()
+    const auth = sessions({ secret, idle: 100_000, touchAfter: 5000, cookie: { maxAge: 100_000 } })
+    const app = appWith(auth, basics)
+    const cookie = await login(app)
+    for (let i = 0; i < 4; i++) expect((await read(app, cookie)).headers['set-cookie']).toBeUndefined()
+    clock.forward(5001)
+    const res = await read(app, cookie)
+    expect((res.headers['set-cookie'] as any)[0]).toMatch(/Max-Age=100;.*Expires=/)
+    expect((await read(app, cookie)).headers['set-cookie']).toBeUndefined()
+  })
+
+  it('maxAge of 0 or less deletes the session and its cookie', async () => {
+    const store = new MemoryStore()
+    const app = appWith(sessions({ secret, store }), {
+      ...basics,
+      '/delete': (req: any, res: any) => {
+        req.session.cookie.maxAge = -1
+        res.send('x')
+      }
+    })
+    const cookie = await login(app)
+    const res = await request(app).get('/delete').set('Cookie', cookie)
+    expect(cookieOf(res)).toBe('sid=')
+    expect(store.ids()).toEqual([])
+  })
+})
+
+describe('keys', () => {
+  const [older, newer] = ['o'.repeat(32), 'n'.repeat(32)]
+
+  it('A6 accepts an older key and re-issues, also when the session is only read; refuses a removed one', async () => {
+    const store = new MemoryStore()
+    const cookie = await login(appWith(sessions({ secret: older, store }), basics))
+    const app = appWith(sessions({ secret: [newer, older], store }), basics)
+    const res = await read(app, cookie)
+    expect(res.body.data).toEqual({ user: 'u' })
+    const renewed = cookieOf(res)!
+    expect(renewed).not.toBe(cookie)
+    const last = appWith(sessions({ secret: newer, store }), basics)
+    expect((await read(last, renewed)).body.data).toEqual({ user: 'u' })
+    expect((await read(last, cookie)).body.code).toBe('ERR_SESSION_SIGNATURE')
+  })
+
+  it('trap 5 follows the secret array as it changes', async () => {
+    const list = [older]
+    const app = appWith(sessions({ secret: list }), basics)
+    const cookie = await login(app)
+    list.unshift(newer)
+    expect((await read(app, cookie)).body.isNew).toBe(false)
+    list.pop()
+    expect((await read(app, cookie)).body.isNew).toBe(true)
+  })
+
+  it("adopts express-session's cookie and re-issues it bound", async () => {
+    const store = new MemoryStore()
+    const old = appWith(session({ secret, store, name: 'sid', resave: false, saveUninitialized: false }), basics)
+    const cookie = await login(old)
+    const app = appWith(sessions({ secret, store, adopt: 'express-session' }), basics)
+    const res = await read(app, cookie)
+    expect(res.body.data).toEqual({ user: 'u' })
+    expect(cookieOf(res)).toMatch(/^sid=[\w-]+\.[\w-]{43}$/)
+    expect((await read(appWith(sessions({ secret, store }), basics), cookie)).body.code).toBe('ERR_SESSION_SIGNATURE')
+  })
+})
+
+describe('users', () => {
+  const userId = (s: any) => s.user
+  it('lists and revokes the sessions of a user', async () => {
+    const auth = sessions({ secret, userId })
+    const app = appWith(auth, basics)
+    const cookies = [await login(app), await login(app), await login(app, 'user=other')]
+    const current = cookies[0]!.slice(4).split('.')[0]!
+    const list = await auth.list('u', { current })
+    expect(list.map((entry) => entry.current).sort()).toEqual([false, true])
+    expect(list[0]).toMatchObject({ data: { user: 'u' }, createdAt: expect.any(Number), expiresAt: expect.any(Number) })
+    expect(await auth.revoke('u', { except: current })).toBe(1)
+    expect((await read(app, cookies[0])).body.isNew).toBe(false)
+    expect((await read(app, cookies[1])).body.code).toBe('ERR_SESSION_MISSING')
+    expect((await read(app, cookies[2])).body.isNew).toBe(false)
+    expect(await auth.list('u')).toHaveLength(1)
+  })
+
+  it('keeps to maxPerUser: the least recently used goes', async () => {
+    clock = new Clock()
+    const auth = sessions({ secret, userId, maxPerUser: 2 })
+    const app = appWith(auth, basics)
+    const cookies: string[] = []
+    for (let i = 0; i < 3; i++) {
+      cookies.push(await login(app))
+      clock.forward(1000)
+    }
+    expect((await read(app, cookies[0])).body.code).toBe('ERR_SESSION_MISSING')
+    expect((await read(app, cookies[1])).body.isNew).toBe(false)
+    expect(await auth.list('u')).toHaveLength(2)
+  })
+})
+
+describe('further options', () => {
+  it('bind refuses a session used from elsewhere', async () => {
+    const app = appWith(sessions({ secret, bind: (req) => req.headers['user-agent'] }), basics)
+    const cookie = cookieOf(await request(app).get('/write?user=u').set('User-Agent', 'a'))!
+    expect((await read(app, cookie).set('User-Agent', 'a')).body.data).toEqual({ user: 'u' })
+    expect((await read(app, cookie).set('User-Agent', 'b')).body.code).toBe('ERR_SESSION_BINDING')
+  })
+
+  it('the header transport carries the same value and never sets a cookie', async () => {
+    const app = appWith(sessions({ secret, transport: ['cookie', 'header'] }), basics)
+    const res = await request(app).get('/write?user=u').set('X-Session', '')
+    const token = res.headers['x-session']!
+    expect(res.headers['set-cookie']).toBeUndefined()
+    expect((await request(app).get('/read').set('X-Session', token)).body.data).toEqual({ user: 'u' })
+    expect((await read(app, `sid=${token}`)).body.data).toEqual({ user: 'u' })
+    expect((await request(app).get('/logout').set('X-Session', token)).headers['set-cookie']).toBeUndefined()
+  })
+
+  it('hashIds keeps IDs out of the store, and switching it on logs nobody out', async () => {
+    const store = new MemoryStore()
+    const cookie = await login(appWith(sessions({ secret, store }), basics))
+    const app = appWith(sessions({ secret, store, hashIds: true }), basics)
+    expect((await read(app, cookie)).body.data).toEqual({ user: 'u' })
+    const [id] = store.ids() as unknown as string[]
+    expect(cookie).not.toContain(id)
+    expect((await read(app, cookie)).body.data).toEqual({ user: 'u' })
+  })
+
+  it('a schema validates and migrates; a record that does not fit is left alone', async () => {
+    const store = new MemoryStore()
+    const v1 = appWith(sessions({ secret, store }), basics)
+    const schema = {
+      '~standard': {
+        version: 1 as const,
+        vendor: 'test',
+        validate: (value: any) =>
+          typeof value.user === 'string' ? { value: { name: value.user } } : { issues: [{ message: 'no user' }] }
+      }
+    }
+    const v2 = appWith(sessions({ secret, store, schema }), basics)
+    const [fits, not] = [await login(v1), await login(v1, 'x=1')]
+    expect((await read(v2, fits)).body.data).toEqual({ name: 'u' })
+    await request(v2).get('/write?y=2').set('Cookie', fits)
+    expect((await read(v1, fits)).body.data).toEqual({ user: 'u', y: '2' })
+    expect((await read(v2, not)).body).toMatchObject({ isNew: true, code: 'ERR_SESSION_SCHEMA' })
+    expect((await read(v1, not)).body.data).toEqual({ x: '1' })
+  })
+
+  it('E1 a store that cannot be read is a 503, or an anonymous request that saves nothing', async () => {
+    const store: any = {
+      get: (_id: string, callback: any) => callback(new Error('down')),
+      set: jest.fn(),
+      destroy: (_id: string, callback: any) => callback()
+    }
+    const cookie = await login(appWith(sessions({ secret }), basics))
+    const failing = await read(appWith(sessions({ secret, store }), basics), cookie)
+    expect([failing.status, failing.body.code]).toEqual([503, 'ERR_SESSION_STORE'])
+    const app = appWith(sessions({ secret, store, onStoreError: 'anonymous' }), basics)
+    expect((await read(app, cookie)).body).toMatchObject({ isNew: true, code: 'ERR_SESSION_STORE' })
+    const res = await request(app).get('/write?x=1').set('Cookie', cookie)
+    expect([res.status, res.headers['set-cookie']]).toEqual([200, undefined])
+    expect(store.set).not.toHaveBeenCalled()
+  })
+
+  it('load: lazy on an asynchronous store says how to load', async () => {
+    const store = new (require('express-session').MemoryStore)()
+    const app = appWith(sessions({ secret, store, load: 'lazy' }), {
+      ...basics,
+      '/loaded': async (req: any, res: any) => {
+        await req.sessions.load()
+        res.json(req.session.user)
+      }
+    })
+    const cookie = await login(app)
+    expect((await read(app, cookie)).body.code).toBe('ERR_SESSION_NOT_LOADED')
+    expect((await request(app).get('/loaded').set('Cookie', cookie)).body).toBe('u')
+  })
+
+  it('auth.open() watches a session from a request without a response', async () => {
+    const auth = sessions({ secret })
+    const cookie = await sessionCookie(auth, { user: 'u' })
+    const opened = await auth.open({ headers: { cookie }, url: '/' })
+    expect((opened as any).user).toBe('u')
+    const ended = new Promise((resolve) => opened.signal!.addEventListener('abort', resolve))
+    await auth.destroy(opened.id)
+    await ended
+    expect(opened.signal!.aborted).toBe(true)
+  })
+
+  it('requireSession answers 401 or redirects', async () => {
+    const auth = sessions({ secret })
+    const app = appWith(auth, basics)
+    app.get('/private', requireSession() as any, (_req, res) => void res.send('in'))
+    const cookie = await sessionCookie(auth, { user: 'u' })
+    expect((await request(appGuard(auth)).get('/private')).status).toBe(401)
+    expect((await request(appGuard(auth)).get('/private').set('Cookie', cookie)).text).toBe('in')
+    const res = await request(appGuard(auth, { redirectTo: '/login' })).get('/private')
+    expect([res.status, res.headers.location]).toEqual([303, '/login'])
+  })
+
+  function appGuard(auth: any, options?: object) {
+    return appWith(auth, {
+      '/private': (req, res, next) =>
+        requireSession((s: any) => s.user !== undefined, options)(req, res, (err) => (err ? next(err) : res.send('in')))
+    })
+  }
+})
+
+describe('named sessions', () => {
+  it('live in cookies of their own, the same instance all through a request', async () => {
+    const app = appWith(sessions({ secret, named: { cart: { cookie: { path: '/' } } } }), {
+      '/add': async (req: any, res: any) => {
+        const cart = await req.sessions.get('cart')
+        cart.items = ['apple']
+        expect(await req.sessions.get('cart')).toBe(cart)
+        cart.addFlash('added')
+        res.send('ok')
+      },
+      '/see': async (req: any, res: any) => {
+        const cart = await req.sessions.get('cart')
+        res.json({ items: cart.items, flashes: cart.flashes(), name: cart.name, isNew: cart.isNew })
+      }
+    })
+    const res = await request(app).get('/add')
+    const cookie = cookieOf(res, 'cart')!
+    expect(cookieOf(res)).toBeUndefined()
+    expect((await request(app).get('/see').set('Cookie', cookie)).body).toEqual({
+      items: ['apple'],
+      flashes: ['added'],
+      name: 'cart',
+      isNew: false
+    })
+    expect((await request(app).get('/see').set('Cookie', cookie)).body.flashes).toEqual([])
+  })
+
+  it('an invalid name is a SessionError, and save() reports every failure', async () => {
+    const app = appWith(sessions({ secret }), {
+      '/bad': (req: any) => req.sessions.get('a b'),
+      '/all': async (req: any, res: any) => {
+        for (const name of ['a', 'b']) (await req.sessions.get(name)).x = 1n
+        req.session.fine = 1
+        const err = await req.sessions.save().catch((reason: unknown) => reason)
+        for (const name of ['a', 'b']) delete (await req.sessions.get(name)).x
+        res.json({ name: err.constructor.name, count: err.errors.length })
+      }
+    })
+    expect((await request(app).get('/bad')).body.code).toBe('ERR_SESSION_NAME')
+    expect((await request(app).get('/all')).body).toEqual({ name: 'AggregateError', count: 2 })
+  })
+})
+
+describe('caches', () => {
+  it('I5 a response that sets a session cookie is never publicly cacheable, one that read it varies', async () => {
+    jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const app = appWith(sessions({ secret }), {
+      ...basics,
+      '/public': (req: any, res: any) => {
+        req.session.x = 1
+        res.set('Cache-Control', 'public, max-age=60').send('x')
+      }
+    })
+    const res = await request(app).get('/public')
+    jest.restoreAllMocks()
+    expect(res.headers['cache-control']).toBe('private, no-store')
+    expect((await request(app).get('/read')).headers.vary).toBe('Cookie')
+    expect((await request(app).get('/nothing')).headers.vary).toBeUndefined()
+  })
+})
+
+describe('logout', () => {
+  it('H12 expires the cookie with the attributes it was set with', async () => {
+    const app = appWith(sessions({ secret, cookie: { path: '/', domain: 'example.com', sameSite: 'strict' } }), basics)
+    const cookie = await login(app)
+    const res = await request(app).get('/logout').set('Cookie', cookie)
+    expect(res.headers['set-cookie']).toEqual([
+      'sid=; Max-Age=0; Domain=example.com; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Strict'
+    ])
+  })
+
+  it('E6 fails aloud when the store could not do it, and expires the cookie anyway', async () => {
+    const store = new MemoryStore()
+    const app = appWith(sessions({ secret, store }), basics)
+    const cookie = await login(app)
+    jest
+      .spyOn(store, 'destroy')
+      .mockImplementation(((_id: string, callback: any) => callback(new Error('down'))) as never)
+    const res = await request(app).get('/logout').set('Cookie', cookie)
+    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_STORE'])
+    expect(cookieOf(res)).toBe('sid=')
+  })
+})
