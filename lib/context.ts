@@ -1,11 +1,12 @@
 import type { Engine } from './engine'
 import { OptionError, quote, SessionError } from './errors'
 import { storeFault } from './faults'
+import { ownSession } from './foreign-session'
 import { Gate, type Gatekeeper } from './gate'
 import { addVary, guardCache, writeHeaders } from './headers'
 import { Registry } from './registry'
 import { putBack, putOn, type RequestSessions } from './request-properties'
-import { Session, stateOf } from './session'
+import type { Session } from './session'
 import { sendText } from './set-cookie'
 import { Slot } from './slot'
 import { chain, isPromise, type MaybePromise } from './time'
@@ -64,7 +65,8 @@ export class Context implements Gatekeeper, RequestSessions {
       this.#unset = value as null | undefined
       return
     }
-    if (!(value instanceof Session) || stateOf(value) === undefined) {
+    const session = ownSession(value, this.main.host, this.req)
+    if (session === undefined) {
       throw new OptionError(
         `req.session can only be set to null or to a session, got ${typeof value === 'object' ? quote(value) : typeof value}; ` +
           'assign its properties instead: req.session.user = user',
@@ -72,7 +74,7 @@ export class Context implements Gatekeeper, RequestSessions {
       )
     }
     this.#unset = false
-    this.main.replace(value)
+    this.main.replace(session)
   }
 
   get sessionId(): unknown {

@@ -74,7 +74,8 @@ export class Cookie {
         if (key !== 'data') (this as Record<string, unknown>)[key] = options[key as keyof CookieOptions]
       }
     }
-    if (this.originalMaxAge === undefined || this.originalMaxAge === null) this.originalMaxAge = this.maxAge ?? null
+    // `maxAge: undefined` stays undefined, and so leaves no trace in the record, as in express-session.
+    if (this.originalMaxAge === undefined || this.originalMaxAge === null) this.originalMaxAge = this.maxAge as null
   }
 
   /** When the browser drops the cookie; `null` or `false`-like: when it closes. */
@@ -84,7 +85,7 @@ export class Cookie {
 
   set expires(date: Date | null | undefined) {
     this._expires = date
-    this.originalMaxAge = this.maxAge ?? null
+    this.originalMaxAge = this.maxAge as Milliseconds | null
   }
 
   /** Remaining lifetime in ms; `null`: until the browser closes. */

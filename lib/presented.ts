@@ -41,7 +41,7 @@ export function authenticate(value: string, settings: Settings, keys: KeyRing): 
   let adopted = false
   if (!settings.bound) {
     verified = keys.verifyPlain(value)
-    return verified === undefined ? undefined : { id: verified.value, stale: verified.stale }
+    return verified === undefined || verified.value === '' ? undefined : { id: verified.value, stale: verified.stale }
   }
   verified = keys.verifyBound(settings.name, value)
   if (verified === undefined && settings.adopt) {
