@@ -72,11 +72,11 @@ export class Engine {
     return req.secret ? new KeyRing(req.secret) : undefined
   }
 
-  /** Makes and counts the reason why a visitor's session was not accepted. */
-  reject(settings: Settings, code: SessionErrorCode, id?: string): SessionError {
+  /** Counts a refusal, and makes the reason why a visitor's session was not accepted. */
+  reject(settings: Settings, code: SessionErrorCode, id?: string): () => SessionError {
     const expired = code === 'ERR_SESSION_EXPIRED'
     this.monitor.note(expired ? 'expired' : 'rejected', settings.name, id, { reason: code })
-    return new SessionError(code, REASONS[code] ?? 'The session was refused.')
+    return () => new SessionError(code, REASONS[code] ?? 'The session was refused.')
   }
 
   /** A cookie that cannot be sent: counted always, and outside production said once for each cause. */

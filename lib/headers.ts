@@ -56,7 +56,7 @@ function append(res: any, texts: string[]): void {
 export function guardCache(res: any): void {
   const given = res.getHeader('Cache-Control')
   const text = given === undefined ? '' : String(given).toLowerCase()
-  if (!isProduction() && /\bpublic\b|s-maxage/.test(text)) {
+  if (text !== '' && !isProduction() && /\bpublic\b|s-maxage/.test(text)) {
     process.emitWarning('A response that sets a session cookie was marked as publicly cacheable; this was undone.', {
       type: 'SilverbackWarning',
       code: 'SILVERBACK_PUBLIC_COOKIE'

@@ -26,17 +26,13 @@ export function deadline(
   usedAt: Milliseconds
 ): Milliseconds | null {
   const idle = idleLimit(settings, cookie)
-  const ends = [
-    idle === null ? null : usedAt + idle,
-    settings.absolute === null ? null : createdAt + settings.absolute,
-    // The cookie's own end is known by its span, not by the date in the record, which a touch leaves behind.
-    settings.classic
-      ? dateOf(cookie.expires)
-      : typeof cookie.originalMaxAge === 'number'
-        ? usedAt + cookie.originalMaxAge
-        : null
-  ].filter((end): end is Milliseconds => end !== null)
-  return ends.length === 0 ? null : Math.min(...ends)
+  const { originalMaxAge } = cookie
+  let end = idle === null ? Infinity : usedAt + idle
+  if (settings.absolute !== null) end = Math.min(end, createdAt + settings.absolute)
+  // The cookie's own end is known by its span, not by the date in the record, which a touch leaves behind.
+  if (settings.classic) end = Math.min(end, dateOf(cookie.expires) ?? Infinity)
+  else if (typeof originalMaxAge === 'number') end = Math.min(end, usedAt + originalMaxAge)
+  return end === Infinity ? null : end
 }
 
 /** Whether what we wrote ourselves says that a session is over. `usedAt` is `undefined` where the store settles idling. */

@@ -27,8 +27,10 @@ export interface Loaded extends Presented {
 /** Identifies the session of a request without asking any store. `undefined` values: an anonymous visitor. */
 export function identify(engine: Engine, settings: Settings, req: any): Loaded {
   const presented = presentedValues(req, settings)
+  // Spelled out: a spread here costs more than everything around it.
   const loaded: Loaded = {
-    ...presented,
+    values: presented.values,
+    viaHeader: presented.viaHeader,
     id: undefined,
     stale: false,
     surplus: false,
@@ -47,11 +49,16 @@ export function identify(engine: Engine, settings: Settings, req: any): Loaded {
   if (typeof chosen === 'object') {
     loaded.id = chosen.id
     loaded.stale = chosen.stale
-    loaded.surplus = new Set(presented.values).size > 1
+    loaded.surplus = hasOthers(presented.values)
   } else {
     loaded.error = chosen
   }
   return loaded
+}
+
+function hasOthers(values: readonly string[]): boolean {
+  for (let i = 1; i < values.length; i++) if (values[i] !== values[0]) return true
+  return false
 }
 
 /** Reads and checks the record of an identified session; decides nothing by exception but faults of the store. */
@@ -79,7 +86,7 @@ function openCarried(engine: Engine, settings: Settings, req: any, loaded: Loade
       if (ambiguous) return refuse(loaded, 'ERR_SESSION_AMBIGUOUS')
       loaded.id = opened.id
       loaded.stale = opened.stale
-      loaded.surplus = new Set(loaded.values).size > 1
+      loaded.surplus = hasOthers(loaded.values)
       loaded.error = undefined
       return admit(engine, settings, req, loaded, opened, undefined)
     })
@@ -182,7 +189,7 @@ function follow(
 function validate(settings: Settings, loaded: Loaded, record: Decoded): MaybePromise<Loaded> {
   return chain(settings.schema!['~standard'].validate(record.data), (result) => {
     if (result.issues) return refuse(loaded, 'ERR_SESSION_SCHEMA')
-    loaded.record = { ...record, data: result.value as Record<string, unknown> }
+    loaded.record = record.withData(result.value as Record<string, unknown>)
     return loaded
   })
 }

@@ -44,6 +44,8 @@ export interface Settings {
   readonly cacheGuard: boolean
   readonly maxPerUser: number | undefined
   readonly named: ReadonlyMap<string, Settings>
+  /** `NODE_ENV` at set-up: asking the environment for every request would cost more than most of the request. */
+  readonly production: boolean
   /** Whether records carry our metadata. */
   readonly writesMeta: boolean
 }
@@ -157,6 +159,7 @@ function common(given: SessionsOptions) {
     bind: bind ?? undefined,
     userId: userId ?? undefined,
     schema: given.schema,
+    production: isProduction(),
     maxPerUser
   }
 }

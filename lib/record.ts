@@ -29,22 +29,56 @@ export interface Meta {
   g?: Milliseconds
 }
 
-export interface Decoded {
-  cookie: Record<string, unknown>
-  meta: Meta | undefined
-  /** The application's data, without `cookie` and the reserved property. */
-  data: Record<string, unknown>
+/** A record taken apart. */
+export class Decoded {
+  readonly cookie: Record<string, unknown>
+  readonly meta: Meta | undefined
+  /** All of it, `cookie` and the reserved property included. */
+  readonly raw: Record<string, unknown>
   /** JSON of `data`, exactly as a later `JSON.stringify` of unchanged data gives it. */
-  dataText: string
+  readonly dataText: string
+  #data: Record<string, unknown> | undefined
+
+  constructor(
+    raw: Record<string, unknown>,
+    cookie: Record<string, unknown>,
+    meta: Meta | undefined,
+    dataText: string,
+    data?: Record<string, unknown>
+  ) {
+    this.raw = data ?? raw
+    this.cookie = cookie
+    this.meta = meta
+    this.dataText = dataText
+    this.#data = data
+  }
+
+  /** The application's data, without `cookie` and the reserved property; copied out when somebody asks. */
+  get data(): Record<string, unknown> {
+    return (this.#data ??= dataOf(this.raw))
+  }
+
+  /** The same record with other data, whatever the text says. */
+  withData(data: Record<string, unknown>, dataText = this.dataText): Decoded {
+    return new Decoded(this.raw, this.cookie, this.meta, dataText, data)
+  }
 }
 
-const COOKIE_PREFIX = '{"cookie":{'
-const META_PREFIX = `,"${META}":{`
+// A flat JSON object: strings may hold braces, anything nested makes it no match. Unrolled, so it runs in linear time.
+const STRING = String.raw`"[^"\\]*(?:\\.[^"\\]*)*"`
+const FLAT = String.raw`\{[^"{}]*(?:${STRING}[^"{}]*)*\}`
+const HEAD = new RegExp(`^\\{"cookie":${FLAT}(,"${META}":${FLAT})?(?=[,}])`)
+const META_KEY = `"${META}":`
 const USED_AT_PREFIX = `"${META}":{"u":`
 
-/** Joins the three parts to the stored text. `dataText` is the JSON of a plain object without `cookie`. */
+/**
+ * Joins the three parts to the stored text. `dataText` is the JSON of a plain object without `cookie`.
+ *
+ * Data under the reserved property is dropped: whatever a client got into the session, its metadata stays ours.
+ */
 export function encodeRecord(cookieText: string, meta: Meta | undefined, dataText: string): string {
-  const rest = dataText.length > 2 ? `,${dataText.slice(1)}` : '}'
+  const safe = dataText.includes(META_KEY) ? withoutMeta(dataText) : dataText
+  const rest = safe.length > 2 ? `,${safe.slice(1)}` : '}'
   return meta === undefined
     ? `{"cookie":${cookieText}${rest}`
     : `{"cookie":${cookieText},"${META}":${JSON.stringify(meta)}${rest}`
@@ -52,28 +86,41 @@ export function encodeRecord(cookieText: string, meta: Meta | undefined, dataTex
 
 /** Takes a stored text apart; `undefined` for whatever is not a session record. Never throws. */
 export function decodeRecord(text: string): Decoded | undefined {
-  let parsed: unknown
   try {
-    parsed = JSON.parse(text)
+    const parsed: unknown = JSON.parse(text)
+    // JSON may spell a letter of `__proto__` as \u005f, \u0070, ...
+    const suspicious = text.includes('__proto__') || text.includes('\\u00')
+    return suspicious ? takeApart(withoutProto(parsed)) : takeApart(parsed, text)
   } catch {
+    // No JSON, or nested too deeply to be written again.
     return undefined
   }
-  const suspicious = text.includes('__proto__') || text.includes('\\u005')
-  return decodeObject(suspicious ? withoutProto(parsed) : parsed, suspicious ? undefined : text)
 }
 
 /** The same for a record that a store hands out as an object. */
-export function decodeObject(record: unknown, text?: string): Decoded | undefined {
+export function decodeObject(record: unknown): Decoded | undefined {
+  try {
+    const decoded = takeApart(record)
+    if (!decoded?.dataText.includes('__proto__')) return decoded
+    const data = withoutProto(JSON.parse(decoded.dataText)) as Record<string, unknown>
+    return decoded.withData(data, JSON.stringify(data))
+  } catch {
+    return undefined
+  }
+}
+
+function takeApart(record: unknown, text?: string): Decoded | undefined {
   if (typeof record !== 'object' || record === null || Array.isArray(record)) return undefined
-  const { cookie, [META]: meta, ...data } = record as Record<string, unknown>
+  const raw = record as Record<string, unknown>
+  const { cookie, [META]: meta } = raw
   if (typeof cookie !== 'object' || cookie === null || Array.isArray(cookie)) return undefined
   if (meta !== undefined && !isMeta(meta)) return undefined
-  return {
-    cookie: cookie as Record<string, unknown>,
-    meta: meta as Meta | undefined,
-    data,
-    dataText: (text === undefined ? undefined : dataPart(text)) ?? JSON.stringify(data)
-  }
+  const dataText = text === undefined ? undefined : dataPart(text, meta !== undefined)
+  return new Decoded(raw, cookie as Record<string, unknown>, meta, dataText ?? JSON.stringify(dataOf(raw)))
+}
+
+function dataOf({ cookie: _cookie, [META]: _meta, ...data }: Record<string, unknown>): Record<string, unknown> {
+  return data
 }
 
 /** Replaces the time of last use inside a record's text; the text itself where it has none. */
@@ -93,15 +140,22 @@ export function withCookie(text: string, cookieText: string): string {
 }
 
 // The common case, text that JSON.stringify made with `cookie` first, needs no second serialization.
-// A '}' inside a string of the cookie makes the cut wrong, and then the result equals no JSON text:
-// a needless comparison later, never a missed change.
-function dataPart(text: string): string | undefined {
-  if (!text.startsWith(COOKIE_PREFIX)) return undefined
-  let end = text.indexOf('}', COOKIE_PREFIX.length) + 1
-  if (text.startsWith(META_PREFIX, end)) end = text.indexOf('}', end + META_PREFIX.length) + 1
-  const next = text.charCodeAt(end)
-  if (next === 0x7d /* } */ && end === text.length - 1) return '{}'
-  return next === 0x2c /* , */ ? `{${text.slice(end + 1)}` : undefined
+function dataPart(text: string, hasMeta: boolean): string | undefined {
+  const head = HEAD.exec(text)
+  // The reserved property stands elsewhere in the text: an express-session instance has written it.
+  if (head === null || (head[1] !== undefined) !== hasMeta) return undefined
+  const end = head[0].length
+  return text.charCodeAt(end) === 0x7d /* } */
+    ? end === text.length - 1
+      ? '{}'
+      : undefined
+    : `{${text.slice(end + 1)}`
+}
+
+function withoutMeta(dataText: string): string {
+  const data = JSON.parse(dataText) as Record<string, unknown>
+  delete data[META]
+  return JSON.stringify(data)
 }
 
 function isMeta(meta: unknown): meta is Meta {

@@ -1,6 +1,6 @@
 import { SessionError } from './errors'
 import { stringifyData, type Session } from './session'
-import { isProduction, warnOnce } from './warnings'
+import { warnOnce } from './warnings'
 
 /**
  * JSON of a session's data.
@@ -49,9 +49,8 @@ function findFault(value: unknown, path: string[], above: Set<unknown>): Fault |
   return undefined
 }
 
-/** Outside production: one warning for each key whose value JSON changes without a word. */
+/** For development: one warning for each key whose value JSON changes without a word. */
 export function warnOfLosses(session: Session): void {
-  if (isProduction()) return
   for (const key of Object.keys(session)) {
     if (key !== 'cookie') warnOfLoss((session as unknown as Record<string, unknown>)[key], key, 0)
   }

@@ -36,7 +36,8 @@ export interface SessionState {
   id: string
   cookie: Cookie
   isNew: boolean
-  error: SessionError | undefined
+  /** Made when somebody asks: an error captures the stack, and a flood of forged cookies must not pay for that. */
+  error: SessionError | (() => SessionError) | undefined
   createdAt: Milliseconds
   signal: AbortSignal | undefined
 }

@@ -181,7 +181,7 @@ function quiet<T>(work: Promise<T>): Promise<T> {
 export function assignData(session: Session, data: Record<string, unknown>, classic: boolean): void {
   const target = session as unknown as Record<string, unknown>
   for (const key in data) {
-    if (key === META || (classic && CLASSIC_RESERVED.has(key))) continue
+    if (key === META || key === 'cookie' || (classic && CLASSIC_RESERVED.has(key))) continue
     target[key] = data[key]
   }
 }
@@ -210,7 +210,10 @@ for (const [key, read] of Object.entries({
   name: (state: SessionState) => state.host.name,
   store: (state: SessionState) => state.host.store,
   isNew: (state: SessionState) => state.isNew,
-  error: (state: SessionState) => state.error,
+  error: (state: SessionState) => {
+    if (typeof state.error === 'function') state.error = state.error()
+    return state.error
+  },
   createdAt: (state: SessionState) => state.createdAt,
   signal: (state: SessionState) => state.signal
 })) {

@@ -76,7 +76,7 @@ export function loadedTracked(
   kept: string,
   usedAt: Milliseconds | undefined
 ): Tracked {
-  const session = new Session(req, record.data, host, id)
+  const session = new Session(req, record.raw, host, id)
   session.cookie = reviveCookie(record.cookie, settings.classic ? Cookie : StrictCookie)
   const state = stateOf(session)!
   if (record.meta !== undefined) state.createdAt = record.meta.c

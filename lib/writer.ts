@@ -59,7 +59,7 @@ export function planFor(slot: WriterSlot, tracked: Tracked, text: string): Plan 
 /** Writes one session and counts it. `false` when it is gone. */
 export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): MaybePromise<boolean> {
   const { settings, engine, req } = slot
-  if (!settings.classic) warnOfLosses(tracked.session)
+  if (!settings.classic && !settings.production) warnOfLosses(tracked.session)
   const first = tracked.kept === null
   const owner = tracked.meta?.i
   const context = {
