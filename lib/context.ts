@@ -198,6 +198,10 @@ export class Context implements Gatekeeper, RequestSessions {
     if (this.engine.settings.header !== undefined) addVary(res, headerCase(this.engine.settings.header))
   }
 
+  abandon(): void {
+    this.#failed = true
+  }
+
   refuse(err: unknown): void {
     this.#failed = true
     this.next(err)

@@ -13,6 +13,8 @@ export interface Gatekeeper {
   readonly hasHead: boolean
   /** The commit failed and nothing was sent: hands the error to the application. */
   refuse(err: unknown): void
+  /** The commit failed, and the answer is an error page as it is: it goes out without our headers. */
+  abandon(): void
   /** The commit failed when it was too late for another answer. */
   report(err: unknown): void
   /** Answers with the handler's own response if the application leaves the error unanswered. */
@@ -176,6 +178,13 @@ export class Gate {
     this.#lock!.unlock()
     if (this.#lock!.sent) {
       this.#keeper.report(err)
+      for (const op of queue) this.#perform(op)
+      return
+    }
+    if (res.statusCode >= 500) {
+      // The application's error page is on its way already: no reason to replace it by another.
+      this.#keeper.abandon()
+      this.#committed = true
       for (const op of queue) this.#perform(op)
       return
     }

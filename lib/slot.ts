@@ -9,7 +9,7 @@ import { serializeSession } from './serialize'
 import { stateOf, type Session } from './session'
 import type { SessionHost } from './session-host'
 import { freshTracked, loadedTracked, type Tracked } from './tracked'
-import { chain, isPromise, type MaybePromise } from './time'
+import { chain, isPromise, SECOND, type MaybePromise } from './time'
 import { isDeleting } from './lifetime'
 import { Verbs } from './verbs'
 import { planFor, touchSession, writeSession, type Outgoing } from './writer'
@@ -35,6 +35,8 @@ export class Slot {
   late = false
   /** `Set-Cookie` text of the main door, rendered before anything is sent. */
   cookieText: string | undefined
+  /** Explicit saves under way: the response waits for them instead of saving a second time. */
+  saving: Promise<unknown> | undefined
   /** Loading failed and the application goes on without a store, or a commit failed: nothing is written. */
   unsaved = false
   /** What the request began with: changes are counted from here. */
@@ -174,6 +176,7 @@ export class Slot {
   commit(): MaybePromise<void> {
     const { tracked, settings } = this
     if (tracked === undefined || this.unsaved || this.ended) return undefined
+    if (this.saving !== undefined) return this.saving.then(() => this.commit())
     if (tracked.dead || tracked.readOnly) {
       this.outgoing = 'none'
       return undefined
@@ -186,9 +189,15 @@ export class Slot {
     if (plan.sendCookie) this.outgoing = 'send'
     else if (this.loaded?.error === 'ERR_SESSION_AMBIGUOUS') this.outgoing = 'expire'
     if (this.late && this.#unannounced(tracked, plan)) return this.#tooLate(tracked)
-    if (plan.store === 'none') return undefined
+    if (plan.store === 'none' || (plan.store === 'touch' && this.#justStored(tracked))) return undefined
     this.#prolong(tracked)
-    return plan.store === 'save' ? this.#save(tracked, text) : this.#touch(tracked)
+    if (plan.store === 'touch' && settings.backend.carrier === undefined) return touchSession(this, tracked)
+    return this.#save(tracked, plan.store === 'save' ? text : tracked.base)
+  }
+
+  // The first byte of a streaming response has stored it; the last byte extends it only if that was a while ago.
+  #justStored(tracked: Tracked): boolean {
+    return this.late && Date.now() - tracked.usedAt < SECOND
   }
 
   // What the client would have to be told, and cannot be any more.
@@ -206,9 +215,9 @@ export class Slot {
     return this.loaded?.id === tracked.id && tracked.value === undefined
   }
 
-  // The cookie's lifetime starts anew, once a request.
+  // The cookie's lifetime starts anew once a request, and again at the end of a stream.
   #prolong(tracked: Tracked): void {
-    if (this.#touched) return
+    if (this.#touched && !this.late) return
     this.#touched = true
     if (this.settings.classic || this.settings.extend(this.req)) tracked.session.touch()
   }
@@ -226,23 +235,15 @@ export class Slot {
       })
     }
     return chain(this.write(tracked, text), (written) => {
-      if (!written) this.#dropped(tracked)
+      if (written) return
+      this.outgoing = 'none'
+      this.engine.monitor.note('dropped', this.settings.name, tracked.id, { reason: 'ERR_SESSION_DESTROYED' })
     })
   }
 
   /** Writes one session. `false` when it is gone. */
   write(tracked: Tracked, text: string): MaybePromise<boolean> {
     return writeSession(this, tracked, text)
-  }
-
-  #dropped(tracked: Tracked): void {
-    this.outgoing = 'none'
-    this.engine.monitor.note('dropped', this.settings.name, tracked.id, { reason: 'ERR_SESSION_DESTROYED' })
-  }
-
-  #touch(tracked: Tracked): MaybePromise<void> {
-    if (this.settings.backend.carrier !== undefined) return this.#save(tracked, tracked.base)
-    return touchSession(this, tracked)
   }
 
   /** A touch that failed: it never spoils a response, and express-session's door tells the application afterwards. */

@@ -23,6 +23,7 @@ export interface VerbSlot {
   readonly loaded: Loaded | undefined
   tracked: Tracked | undefined
   ended: boolean
+  saving: Promise<unknown> | undefined
   newId(): MaybePromise<string>
   end(): void
   /** `false` when the session is gone. */
@@ -56,8 +57,13 @@ export class Verbs implements SessionHost {
     const tracked = this.#trackedOf(session)
     if (slot.late && tracked.kept === null && !slot.settings.classic) throw tooLate()
     const text = serializeSession(session)
-    const written = await this.#guarded('save the session', async () => slot.write(tracked, text))
-    if (!written) throw destroyedError()
+    const work = this.#guarded('save the session', async () => slot.write(tracked, text))
+    const saving = Promise.allSettled([slot.saving, work])
+    slot.saving = saving
+    void saving.then(() => {
+      if (slot.saving === saving) slot.saving = undefined
+    })
+    if (!(await work)) throw destroyedError()
   }
 
   async reload(session: Session): Promise<void> {
