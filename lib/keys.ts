@@ -79,7 +79,7 @@ export class KeyRing {
     if (!value.startsWith('s:')) return undefined
     return this.#remembered(value, () => {
       const dot = value.lastIndexOf('.')
-      if (dot < 2) return undefined
+      if (dot < 3) return undefined
       const id = value.slice(2, dot)
       return verify(this.raw(), id, value.slice(dot + 1), 'base64', id)
     })

@@ -29,7 +29,9 @@ const SIGNED = 'S'
 /**
  * Encrypts and authenticates a text: `E` and base64url of time, nonce, ciphertext, tag (AES-256-GCM, NIST SP 800-38D).
  *
- * Format, cookie name and issue time are under the tag, so a value is worth nothing under another name.
+ * Format, cookie name and issue time are under the tag, so a value is worth nothing under another name. Nonces are
+ * random: replace a secret before it has sealed 2^32 values (SP 800-38D 8.3). Nothing is compressed: length would
+ * tell about the text, and a small value could inflate to a huge one.
  */
 export function seal(key: KeyObject, name: string, text: string, now: Milliseconds): string {
   // 1. Lay out one buffer: issue time, nonce, then room for the rest.
@@ -39,7 +41,7 @@ export function seal(key: KeyObject, name: string, text: string, now: Millisecon
   const nonce = randomFillSync(out.subarray(TIME, TIME + NONCE))
   // 2. Encrypt; name, format and time are authenticated beside the text.
   const cipher = createCipheriv('aes-256-gcm', key, nonce)
-  cipher.setAAD(associated(SEALED, name, out))
+  cipher.setAAD(associated(name, now))
   cipher.update(plain).copy(out, TIME + NONCE)
   cipher.final()
   // 3. Append the tag.
@@ -54,14 +56,16 @@ export function unseal(keys: readonly KeyObject[], name: string, value: string):
   const nonce = bytes.subarray(TIME, TIME + NONCE)
   const body = bytes.subarray(TIME + NONCE, bytes.length - TAG)
   const tag = bytes.subarray(bytes.length - TAG)
+  const issuedAt = bytes.readUIntBE(0, TIME)
+  const aad = associated(name, issuedAt)
   for (let i = 0; i < keys.length; i++) {
     try {
       const decipher = createDecipheriv('aes-256-gcm', keys[i]!, nonce, { authTagLength: TAG })
-      decipher.setAAD(associated(SEALED, name, bytes))
+      decipher.setAAD(aad)
       decipher.setAuthTag(tag)
       const plain = decipher.update(body)
       decipher.final()
-      return { text: plain.toString(), issuedAt: bytes.readUIntBE(0, TIME), stale: i > 0 }
+      return { text: plain.toString(), issuedAt, stale: i > 0 }
     } catch {
       // Not this key, or not authentic: only the last key's refusal is final.
     }
@@ -97,8 +101,9 @@ function macOf(key: KeyObject, name: string, covered: Buffer): Buffer {
   return createHmac('sha256', key).update(`${SIGNED}\n${name}\n`).update(covered).digest()
 }
 
-function associated(format: string, name: string, header: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`${format}\n${name}\n`), header.subarray(0, TIME)])
+// No cookie name holds a line break, so no two triples share a text.
+function associated(name: string, issuedAt: Milliseconds): Buffer {
+  return Buffer.from(`${SEALED}\n${name}\n${issuedAt}`)
 }
 
 function bytesOf(format: string, value: string, least: number): Buffer | undefined {

@@ -6,13 +6,12 @@ import {
   POWERS,
   type Callback,
   type Carrier,
-  type Found,
   type Life,
   type Opened,
   type Powers,
   type StoreContract
 } from '../contract'
-import { OptionError, SessionError, type SessionErrorCode } from '../errors'
+import { OptionError, quote, SessionError, type SessionErrorCode } from '../errors'
 import type { KeyRing } from '../keys'
 import { decodeRecord, encodeRecord } from '../record'
 import { readSigned, seal, signText, unseal } from '../seal'
@@ -24,22 +23,29 @@ import { RecentWrites } from './recent'
 const COOKIE_BYTES_MAX = 4096
 /** How far another machine's clock may be ahead. */
 const SKEW: Milliseconds = 5 * MINUTE
-/** A revocation outlives every cookie that it is about. */
-const REVOKED_FOR: Milliseconds = 30 * DAY
+/** With revocations, no cookie is believed for longer (gorilla/securecookie's `MaxAge`): a revocation outlives them all. */
+const ISSUED_FOR: Milliseconds = 30 * DAY
+const REVOKED_FOR: Milliseconds = ISSUED_FOR + SKEW
 
 /** Options of `CookieStore`. */
 export interface CookieStoreOptions {
   /** Sealed (encrypted and authenticated); `false`: readable, but signed. @default true */
   encrypt?: boolean | undefined
-  /** Where destroyed sessions are noted, so that logout is final for copied cookies as well. @default nowhere */
+  /**
+   * Where destroyed sessions are noted, so that logout is final for copied cookies as well, in every process.
+   *
+   * Any store, one round trip a request. A cookie that was not re-issued for 30 days is then refused as expired.
+   *
+   * @default nowhere
+   */
   revocations?: StoreContract | undefined
 }
 
 /**
  * Keeps sessions in their cookies alone: nothing on the server, 4096 bytes at most.
  *
- * Without `revocations`, logout and the merging of parallel writes hold within one process; a copied cookie lives
- * until it expires.
+ * Without `revocations`, logout holds within one process and for five minutes; a copied cookie lives until it
+ * expires. Parallel writes are merged within one process.
  *
  * @example app.use(sessions({ secret, store: new CookieStore() }))
  */
@@ -62,19 +68,31 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     this[POWERS] = this.#revocations === undefined ? this.#recent : this.#withRevocations(this.#revocations)
   }
 
+  /** Answers `ERR_SESSION_SIGNATURE`, `_EXPIRED`, `_CORRUPT` or `_MISSING` (revoked); fails only if revocations do. */
   open(value: string, name: string, keys: KeyRing): MaybePromise<Opened | SessionErrorCode> {
+    // No value of ours is longer, so nothing longer is worth decoding.
+    if (name.length + value.length > COOKIE_BYTES_MAX) return 'ERR_SESSION_SIGNATURE'
     const unsealed = this.#encrypt
       ? unseal(keys.derived('sealed cookie'), name, value)
       : readSigned(keys.derived('signed session'), name, value)
     if (unsealed === undefined) return 'ERR_SESSION_SIGNATURE'
+    const { text, issuedAt, stale } = unsealed
     // Authentic, but from a clock we do not share: it would outlive every deadline.
-    if (unsealed.issuedAt > Date.now() + SKEW) return 'ERR_SESSION_EXPIRED'
-    const id = decodeRecord(unsealed.text)?.meta?.d
-    if (id === undefined) return 'ERR_SESSION_CORRUPT'
+    if (issuedAt > Date.now() + SKEW) return 'ERR_SESSION_EXPIRED'
+    const id = decodeRecord(text)?.meta?.d
+    if (typeof id !== 'string') return 'ERR_SESSION_CORRUPT'
     if (this.#recent.isDead(id)) return 'ERR_SESSION_MISSING'
-    const opened = { id, text: unsealed.text, stale: unsealed.stale }
-    if (this.#revocations === undefined) return opened
-    return chain(this.#revocations.read(id), (revoked) => (revoked === null ? opened : 'ERR_SESSION_MISSING'))
+    const opened = { id, text, stale }
+    if (this.#revocations === undefined) {
+      this.#recent.saw(id, text, issuedAt)
+      return opened
+    }
+    if (issuedAt < Date.now() - ISSUED_FOR) return 'ERR_SESSION_EXPIRED'
+    return chain(this.#revocations.read(id), (revoked) => {
+      if (revoked !== null) return 'ERR_SESSION_MISSING'
+      this.#recent.saw(id, text, issuedAt)
+      return opened
+    })
   }
 
   seal(text: string, name: string, keys: KeyRing): string {
@@ -104,13 +122,14 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
 
   #withRevocations(revocations: Backend): Powers {
     const recent = this.#recent
+    const unlessRevoked = <T, R>(id: string, revoked: R, work: () => T): MaybePromise<T | R> =>
+      chain(revocations.read(id), (found): T | R => (found === null ? work() : revoked))
     return {
       sync: false,
       remote: false,
-      read: (id: string): Found | null => recent.read(id),
-      extend: (id: string): boolean => recent.extend(id),
-      write: (id, text, expected, life) =>
-        chain(revocations.read(id), (revoked) => (revoked === null ? recent.write(id, text, expected, life) : null)),
+      read: (id) => unlessRevoked(id, null, () => recent.read(id)),
+      extend: (id) => unlessRevoked(id, false, () => recent.extend(id)),
+      write: (id, text, expected, life) => unlessRevoked(id, null, () => recent.write(id, text, expected, life)),
       remove: (id) => {
         const alive = recent.remove(id)
         return chain(revocations.write(id, tombstone(), null, revokedLife()), () => alive)
@@ -137,15 +156,14 @@ function tombstone(): string {
 }
 
 function tooLarge(size: number, text: string): SessionError {
-  const data = decodeRecord(text)?.data ?? {}
-  const largest = Object.entries(data)
-    .map(([key, value]) => ({ key, bytes: Buffer.byteLength(JSON.stringify(value) ?? '') }))
+  const largest = Object.entries(decodeRecord(text)?.data ?? {})
+    .map(([key, value]) => ({ key, bytes: Buffer.byteLength(JSON.stringify({ [key]: value })) - '{}'.length }))
     .sort((a, b) => b.bytes - a.bytes)
     .slice(0, 3)
-    .map(({ key, bytes }) => `${key} (${bytes} bytes)`)
+    .map(({ key, bytes }) => `${quote(key)} (${bytes} bytes)`)
   return new SessionError(
     'ERR_SESSION_COOKIE_TOO_LARGE',
-    `The session takes ${size} bytes of cookie; browsers keep ${COOKIE_BYTES_MAX}. Largest keys: ${largest.join(', ')}. ` +
-      'Keep less in it, or use a store on the server.'
+    `The session takes ${size} bytes of cookie; browsers keep ${COOKIE_BYTES_MAX}. ` +
+      `Largest keys: ${largest.join(', ') || 'none'}. Keep less in it, or use a store on the server.`
   )
 }

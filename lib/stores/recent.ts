@@ -4,6 +4,13 @@ import type { Milliseconds } from '../time'
 const REMEMBER: Milliseconds = 5 * 60 * 1000
 const MAX = 10_000
 
+interface Entry {
+  /** `null`: destroyed. */
+  text: string | null
+  writtenAt: Milliseconds
+  until: Milliseconds
+}
+
 /**
  * The powers of a store whose records travel in cookies: what this process wrote lately.
  *
@@ -13,23 +20,34 @@ const MAX = 10_000
 export class RecentWrites implements Powers {
   readonly sync = true
   readonly remote = false
-  readonly #entries = new Map<string, { text: string | null; until: Milliseconds }>()
+  readonly #entries = new Map<string, Entry>()
 
   read(id: string): Found | null {
-    const text = this.#lookUp(id)
+    const text = this.#lookUp(id)?.text
     return typeof text === 'string' ? { text } : null
   }
 
   /** Whether the session was destroyed here. */
   isDead(id: string): boolean {
-    return this.#lookUp(id) === null
+    return this.#lookUp(id)?.text === null
+  }
+
+  /**
+   * Notes what a cookie carried. Issued after our last write, it comes from another process that went on from there;
+   * without this, its changes would look like ours undone.
+   */
+  saw(id: string, text: string, issuedAt: Milliseconds): void {
+    const entry = this.#lookUp(id)
+    if (entry === undefined || entry.text === null || issuedAt <= entry.writtenAt) return
+    entry.text = text
+    entry.writtenAt = issuedAt
   }
 
   write(id: string, text: string, expected: string | null, life: Life): true | Found | null {
     const known = this.#lookUp(id)
-    if (known === null) return null
-    if (known !== undefined && known !== expected) return { text: known }
-    this.#remember(id, text, life)
+    if (known?.text === null) return null
+    if (known !== undefined && known.text !== expected) return { text: known.text }
+    this.#remember(id, text, life.expiresAt, known?.writtenAt)
     return true
   }
 
@@ -43,18 +61,19 @@ export class RecentWrites implements Powers {
     return alive
   }
 
-  #lookUp(id: string): string | null | undefined {
+  #lookUp(id: string): Entry | undefined {
     const entry = this.#entries.get(id)
-    if (entry === undefined) return undefined
-    if (entry.until > Date.now()) return entry.text
+    if (entry === undefined || entry.until > Date.now()) return entry
     this.#entries.delete(id)
     return undefined
   }
 
-  #remember(id: string, text: string | null, life?: Life): void {
+  // A clock that is ahead elsewhere, or was set back here, must not make an older text look newer.
+  #remember(id: string, text: string | null, expiresAt: Milliseconds | null = null, notBefore = 0): void {
+    const now = Date.now()
     this.#entries.delete(id)
     if (this.#entries.size >= MAX) this.#entries.delete(this.#entries.keys().next().value!)
-    const until = Date.now() + REMEMBER
-    this.#entries.set(id, { text, until: life?.expiresAt == null ? until : Math.min(until, life.expiresAt) })
+    const until = Math.min(now + REMEMBER, expiresAt ?? Infinity)
+    this.#entries.set(id, { text, writtenAt: Math.max(now, notBefore), until })
   }
 }
