@@ -35,7 +35,7 @@ export const DIFFERENCES: Record<string, Difference> = {
       if (action !== 'destroy through the store') return seen
       const id = seen.calls.find((call) => call.startsWith('destroy '))?.slice('destroy '.length)
       if (id === undefined) return seen
-      const { [id]: _gone, ...stored } = seen.stored
+      const stored = without(seen.stored, id)
       // A session that was never stored has nothing to come back from: express-session's write of it stands.
       if (!seen.calls.includes(`get ${id}`)) return seen
       return { ...seen, stored, calls: seen.calls.map((call) => (call.startsWith('set ') ? `get ${id}` : call)) }
@@ -114,6 +114,10 @@ const AUTO = { secure: 'auto', sameSite: 'auto' }
 
 function withCookie(scenario: Scenario, cookie: object): Scenario {
   return { ...scenario, options: { ...scenario.options, given: { ...scenario.options.given, cookie } } }
+}
+
+function without(stored: Record<string, string>, id: string): Record<string, string> {
+  return Object.fromEntries(Object.entries(stored).filter(([key]) => key !== id))
 }
 
 function lengthOf(body: string): [string, string] {
@@ -208,6 +212,5 @@ function streamed(seen: Observation, scenario: Scenario): Observation {
   if (given.saveUninitialized ?? true) {
     return { ...seen, calls: [...started, `set ${id} ${before}`, `get ${id}`, last] }
   }
-  const { [id!]: _orphan, ...stored } = seen.stored
-  return { ...seen, calls: started, stored }
+  return { ...seen, calls: started, stored: without(seen.stored, id!) }
 }

@@ -1,3 +1,5 @@
+import { RESPONSES } from './scenarios-responses'
+
 /** What a handler does with its session. A promise that it returns is waited for, after the response too. */
 export type Action = (req: any, res: any, next: (err?: unknown) => void) => unknown
 
@@ -36,6 +38,7 @@ const verb =
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
 export const ACTIONS: Record<string, Action> = {
+  ...RESPONSES,
   nothing: (_req, res) => res.send('ok'),
   read: say,
   write: after((s) => (s.a = 1)),
@@ -196,69 +199,6 @@ export const ACTIONS: Record<string, Action> = {
   }),
   'look at the cookie': (req, res) => res.send({ all: req.session?.cookie, data: req.session?.cookie.data }),
   'serialize the cookie': (req, res) => res.send({ text: req.session?.cookie.serialize('n', 'a b') ?? '' }),
-  'another cookie before': after((s, _req, res) => {
-    res.cookie('first', '1')
-    s.a = 1
-  }),
-  'another cookie as text': after((s, _req, res) => {
-    res.setHeader('Set-Cookie', 'first=1')
-    s.a = 1
-  }),
-  'cookies in writeHead': (req, res) => {
-    if (req.session) req.session.a = 1
-    res.writeHead(201, { 'Set-Cookie': ['first=1', 'second=2'], 'Content-Type': 'text/plain' })
-    res.end('made')
-  },
-  'writeHead with a list': (req, res) => {
-    if (req.session) req.session.a = 1
-    res.writeHead(200, ['X-One', '1', 'X-Two', '2'])
-    res.end('list')
-  },
-  'writeHead with a reason': (req, res) => {
-    if (req.session) req.session.a = 1
-    res.writeHead(202, 'Taken', { 'X-One': '1' })
-    res.end()
-  },
-  redirect: (req, res) => {
-    if (req.session) req.session.a = 1
-    res.redirect('/elsewhere')
-  },
-  'status 204': (req, res) => {
-    if (req.session) req.session.a = 1
-    res.status(204).end()
-  },
-  'status 304': (req, res) => {
-    if (req.session) req.session.a = 1
-    res.status(304).end()
-  },
-  'end with bytes': (req, res) => {
-    if (req.session) req.session.a = 1
-    res.setHeader('Content-Length', '5')
-    res.end(Buffer.from('bytes'))
-  },
-  'end in another encoding': (req, res) => {
-    if (req.session) req.session.a = 1
-    res.end('c3bc', 'hex')
-  },
-  'end twice': (_req, res) => {
-    res.end('once')
-    res.end('twice')
-  },
-  'write, then end': (req, res) => {
-    if (req.session) req.session.a = 1
-    res.write('one,')
-    res.end('two')
-  },
-  'stream, then change': (req, res) => {
-    res.write('one,')
-    if (req.session) req.session.a = 1
-    res.end('two')
-  },
-  'flushHeaders first': (req, res) => {
-    if (req.session) req.session.a = 1
-    res.flushHeaders()
-    res.end('late')
-  },
   'work after the answer': async (req, res) => {
     const { session } = req
     res.send('done')
