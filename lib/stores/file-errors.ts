@@ -20,7 +20,8 @@ export function codeOf(err: unknown): string | undefined {
 
 /** What a failed file operation is to callers; any other error as it is. Paths stay in the cause. */
 export function fault(err: unknown): unknown {
-  if (!(err instanceof Error) || (err as NodeJS.ErrnoException).syscall === undefined) return err
+  // Not `instanceof Error`: those of the system belong to the main context, also where this code runs in another.
+  if ((err as NodeJS.ErrnoException | null | undefined)?.syscall === undefined) return err
   const code = codeOf(err) ?? 'unknown'
   const hint = HINTS[code]
   return new SessionError('ERR_SESSION_STORE', `The session folder fails with ${code}${hint ? `: ${hint}` : ''}.`, {

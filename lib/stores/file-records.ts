@@ -8,6 +8,7 @@ import type { Holders } from './file-holders'
 import type { Check, Mutex } from './file-mutex'
 
 const QUARANTINE_MAX = 100
+const SHELF = /^[0-9a-f]{2}$/
 
 /** Turns sessions into what a file keeps, and back: to encrypt them at rest, say. Either may answer by promise. */
 export interface FileSerializer {
@@ -118,6 +119,7 @@ export class Records {
   /** The hashes of everything kept, a bounded number at a time. */
   async *hashes(): AsyncGenerator<string> {
     for (const shelf of await this.#folder.names('records')) {
+      if (!SHELF.test(shelf)) continue
       for (const rest of await this.#folder.names('records', shelf)) {
         if (HASH.test(shelf + rest)) yield shelf + rest
       }

@@ -57,6 +57,7 @@ export class Users {
   /** Every entry, and the folder it lies in. */
   async *entries(): AsyncGenerator<{ folder: string; session: string }> {
     for (const folder of await this.#folder.names('users')) {
+      if (!HASH.test(folder)) continue
       const sessions = await this.#folder.names('users', folder)
       if (sessions.length === 0) await this.tidy(folder)
       for (const session of sessions) if (HASH.test(session)) yield { folder, session }

@@ -1,0 +1,172 @@
+import { once } from 'node:events'
+import fs from 'node:fs/promises'
+import { POWERS } from '../../lib/contract'
+import { FileStore } from '../../lib/stores/file'
+import { hashOf } from '../../lib/stores/file-folder'
+import { Child } from '../helpers/child'
+import { TestFolder } from '../helpers/folder'
+
+const cookie = { originalMaxAge: null, expires: null, path: '/' }
+
+let folder: TestFolder
+let store: FileStore
+let children: Child[]
+
+beforeEach(() => {
+  folder = new TestFolder()
+  store = new FileStore({ path: folder.at('s') })
+  children = []
+})
+
+afterEach(async () => {
+  for (const child of children) await child.kill()
+  await store.close()
+  folder.remove()
+})
+
+async function start(): Promise<Child> {
+  const child = await Child.start('file-child')
+  children.push(child)
+  return child
+}
+
+/** Waits for a child to reach the point where it stops for good. */
+async function stopped(child: Child, call: string, ...args: unknown[]): Promise<void> {
+  const ended = child.call(call, folder.at('s'), ...args)
+  ended.catch(() => undefined)
+  for (;;) if ((await once(child.process, 'message'))[0] === 'stopped') return
+}
+
+const leftovers = () => ['locks', 'temp'].flatMap((kind) => folder.files('s', kind))
+
+describe('several processes on one folder', () => {
+  it('count to exactly 1,000 together by conditional writes', async () => {
+    await store.set('a', { cookie, n: 0 })
+    const both = await Promise.all([start(), start()])
+    const conflicts = await Promise.all(both.map((child) => child.call('increment', folder.at('s'), 'a', 500)))
+    expect(await store.get('a')).toMatchObject({ n: 1000 })
+    // They were really in each other's way.
+    expect(conflicts[0] + conflicts[1]).toBeGreaterThan(0)
+    expect(leftovers()).toEqual([])
+  })
+
+  it('G7 save one ID 10,000 times: always readable, and a lost update is detected', async () => {
+    const both = await Promise.all([start(), start()])
+    await store.set('a', { cookie, items: [] })
+    const before = (await store[POWERS].read('a'))!.text
+    const unreadable = await Promise.all(both.map((child) => child.call('saveOften', folder.at('s'), 'a', 5000)))
+    expect(unreadable).toEqual([0, 0])
+    const life = { usedAt: Date.now(), expiresAt: null }
+    expect(await store[POWERS].write('a', '{"cookie":{}}', before, life)).toMatchObject({ usedAt: expect.any(Number) })
+    expect(leftovers()).toEqual([])
+  }, 60_000)
+})
+
+describe('processes that are killed', () => {
+  it('G3 between temporary file and rename: the old session stays, the next save works, temps are swept', async () => {
+    await store.set('a', { cookie, n: 'old' })
+    const child = await start()
+    await stopped(child, 'stopBeforeRename', 'a')
+    expect(folder.files('s', 'temp')).toHaveLength(1)
+    expect(folder.files('s', 'locks')).toEqual([hashOf('a')])
+    await store.sweep()
+    // It lives: what it holds and writes is its own.
+    expect(folder.files('s', 'temp')).toHaveLength(1)
+    await child.kill()
+    expect(await store.get('a')).toMatchObject({ n: 'old' })
+    await store.set('a', { cookie, n: 'next' })
+    expect(await store.get('a')).toMatchObject({ n: 'next' })
+    await store.sweep()
+    expect(leftovers()).toEqual([])
+    expect(folder.files('s', 'holders')).toHaveLength(1)
+  })
+
+  it('G3 at any moment, in 1,000 writers: each session is whole, nothing stays locked, everything is swept', async () => {
+    const ids = Array.from({ length: 20 }, (_, i) => `id${i}`)
+    for (const id of ids) await store.set(id, { cookie, size: 0, filler: '' })
+    for (let round = 0; round < 25; round++) {
+      const pair = await Promise.all([start(), start()])
+      await Promise.all(
+        pair.map(async (child) => {
+          child.call('writeForEver', folder.at('s'), ids).catch(() => undefined)
+          for (let writes = Math.floor(Math.random() * 60); writes > 0; writes--) await once(child.process, 'message')
+          await child.kill()
+        })
+      )
+      for (const id of ids) {
+        const record = (await store.get(id))!
+        expect(record.filler).toHaveLength(record.size)
+      }
+    }
+    expect((await fs.readdir(folder.at('s'))).includes('quarantine')).toBe(false)
+    for (const id of ids) await store.set(id, { cookie, done: true })
+    await store.sweep()
+    expect(leftovers()).toEqual([])
+    expect(folder.files('s', 'holders')).toHaveLength(1)
+    expect(await store.length()).toBe(20)
+  }, 60_000)
+
+  it('leave no lock behind, even if the one who frees it is killed at that', async () => {
+    await store.set('a', { cookie, n: 'old' })
+    const first = await start()
+    await stopped(first, 'stopBeforeRename', 'a')
+    await first.kill()
+    const second = await start()
+    await stopped(second, 'stopInBurial', 'a')
+    await second.kill()
+    await store.set('a', { cookie, n: 'next' })
+    expect(await store.get('a')).toMatchObject({ n: 'next' })
+  })
+
+  it('leave no lock behind, even if its holder was deleted', async () => {
+    const child = await start()
+    await stopped(child, 'stopBeforeRename', 'a')
+    await child.kill()
+    await fs.rm(folder.at('s', 'holders'), { recursive: true })
+    await store.set('a', { cookie, n: 'next' })
+    expect(await store.get('a')).toMatchObject({ n: 'next' })
+  })
+
+  it('leave no lock behind, even if a power cut emptied it', async () => {
+    await store.set('a', { cookie, n: 'old' })
+    await fs.writeFile(folder.at('s', 'locks', hashOf('a')), '')
+    const both = [store, new FileStore({ path: folder.at('s') })]
+    await Promise.all(both.map((each) => each.set('a', { cookie, n: 'next' })))
+    expect(await store.get('a')).toMatchObject({ n: 'next' })
+    expect(leftovers()).toEqual([])
+    await both[1]!.close()
+  })
+
+  it('free the lock of a session at once', async () => {
+    const child = await start()
+    const lock = store[POWERS].lock!
+    expect(await child.call('acquire', folder.at('s'), 'a', 'theirs', 3_600_000)).toBe(true)
+    expect(await lock.acquire('a', 'ours', 1000)).toBe(false)
+    await child.kill()
+    expect(await lock.acquire('a', 'ours', 1000)).toBe(true)
+  })
+
+  it('free the lock of a session that nobody asks for in the next sweep', async () => {
+    const child = await start()
+    await child.call('acquire', folder.at('s'), 'a', 'theirs', 3_600_000)
+    await store.sweep()
+    expect(folder.files('s', 'leases')).toHaveLength(1)
+    await child.kill()
+    await store.sweep()
+    expect(folder.files('s', 'leases')).toEqual([])
+  })
+
+  it('leave locks to whoever cannot be asked until it has been silent for long', async () => {
+    const elsewhere = `${'0'.repeat(8)}.1.1.${'0'.repeat(16)}`
+    await store.set('a', { cookie })
+    await fs.writeFile(folder.at('s', 'holders', elsewhere), elsewhere)
+    await fs.link(folder.at('s', 'holders', elsewhere), folder.at('s', 'locks', hashOf('a')))
+    await store.sweep()
+    expect(folder.files('s', 'locks')).toEqual([hashOf('a')])
+    const long = Date.now() / 1000 - 21
+    await fs.utimes(folder.at('s', 'holders', elsewhere), long, long)
+    await store.set('a', { cookie, n: 1 })
+    expect(await store.get('a')).toMatchObject({ n: 1 })
+    expect(leftovers()).toEqual([])
+  })
+})
