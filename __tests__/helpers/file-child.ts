@@ -14,13 +14,13 @@ function storeAt(path: string): FileStore {
 }
 
 /** Adds `times` times one, by conditional writes. Answers how often another process was faster. */
-export async function increment(path: string, id: string, times: number): Promise<number> {
+export async function increment(path: string, id: string, times: number, key = 'n'): Promise<number> {
   const powers = storeAt(path)[POWERS]
   let conflicts = 0
   for (let done = 0; done < times;) {
     const found = (await powers.read(id)) as Found
     const record = JSON.parse(found.text)
-    record.n++
+    record[key]++
     const written = await powers.write(id, JSON.stringify(record), found.text, life())
     if (written === true) done++
     else conflicts++

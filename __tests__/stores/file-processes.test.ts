@@ -106,6 +106,26 @@ describe('processes that are killed', () => {
     expect(await store.length()).toBe(20)
   }, 60_000)
 
+  it('do not spoil what the others count', async () => {
+    await store.set('a', { cookie, n: 0, killed: 0 })
+    const both = await Promise.all([start(), start()])
+    let over = false
+    const counting = Promise.all(both.map((child) => child.call('increment', folder.at('s'), 'a', 300)))
+    void counting.finally(() => (over = true))
+    let killed = 0
+    for (; !over; killed++) {
+      const victim = await start()
+      const victims = victim.call('increment', folder.at('s'), 'a', 1_000_000, 'killed').catch(() => undefined)
+      const before = (await store.get('a'))!.killed
+      while (!over && (await store.get('a'))!.killed === before) await new Promise(setImmediate)
+      await victim.kill()
+      await victims
+    }
+    await counting
+    expect(await store.get('a')).toMatchObject({ n: 600 })
+    expect(killed).toBeGreaterThan(1)
+  }, 60_000)
+
   it('leave no lock behind, even if the one who frees it is killed at that', async () => {
     await store.set('a', { cookie, n: 'old' })
     const first = await start()
