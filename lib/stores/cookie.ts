@@ -82,17 +82,12 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     const id = decodeRecord(text)?.meta?.d
     if (typeof id !== 'string') return 'ERR_SESSION_CORRUPT'
     if (this.#recent.isDead(id)) return 'ERR_SESSION_MISSING'
-    const opened = { id, text, stale }
-    if (this.#revocations === undefined) {
-      this.#recent.saw(id, text, issuedAt)
-      return opened
-    }
+    const opened = () => ({ id, text: this.#recent.latest(id, text, issuedAt), stale })
+    if (this.#revocations === undefined) return opened()
     if (issuedAt < Date.now() - ISSUED_FOR) return 'ERR_SESSION_EXPIRED'
-    return chain(this.#revocations.read(id), (revoked) => {
-      if (revoked !== null) return 'ERR_SESSION_MISSING'
-      this.#recent.saw(id, text, issuedAt)
-      return opened
-    })
+    return chain(this.#revocations.read(id), (revoked): Opened | SessionErrorCode =>
+      revoked === null ? opened() : 'ERR_SESSION_MISSING'
+    )
   }
 
   seal(text: string, name: string, keys: KeyRing): string {

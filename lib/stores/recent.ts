@@ -33,14 +33,19 @@ export class RecentWrites implements Powers {
   }
 
   /**
-   * Notes what a cookie carried. Issued after our last write, it comes from another process that went on from there;
-   * without this, its changes would look like ours undone.
+   * The latest text of a session of which a cookie carried this one.
+   *
+   * Issued before our last write, the cookie is an old one: parallel responses overtake each other. Issued after it,
+   * the cookie comes from another process that went on from there, and its changes must not look like ours undone.
    */
-  saw(id: string, text: string, issuedAt: Milliseconds): void {
+  latest(id: string, text: string, issuedAt: Milliseconds): string {
     const entry = this.#lookUp(id)
-    if (entry === undefined || entry.text === null || issuedAt <= entry.writtenAt) return
-    entry.text = text
-    entry.writtenAt = issuedAt
+    if (entry === undefined || entry.text === null) return text
+    if (issuedAt > entry.writtenAt) {
+      entry.text = text
+      entry.writtenAt = issuedAt
+    }
+    return entry.text
   }
 
   write(id: string, text: string, expected: string | null, life: Life): true | Found | null {

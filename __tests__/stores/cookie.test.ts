@@ -1,0 +1,417 @@
+import crypto = require('node:crypto')
+import fc from 'fast-check'
+import request from 'supertest'
+import { CARRIER, POWERS, type Callback } from '../../lib/contract'
+import { OptionError, SessionError } from '../../lib/errors'
+import { CookieStore, MemoryStore, sessions } from '../../lib/index'
+import { KeyRing } from '../../lib/keys'
+import { encodeRecord } from '../../lib/record'
+import { Store } from '../../lib/store'
+import { RecentWrites } from '../../lib/stores/recent'
+import { appWith, cookieOf, deferred, secret } from '../helpers/app'
+import { Clock } from '../helpers/clock'
+
+const { MemoryStore: TheirMemoryStore } = require('express-session')
+
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const DAY = 24 * 60 * MINUTE
+const COOKIE = '{"originalMaxAge":null,"expires":null,"path":"/"}'
+const keys = new KeyRing(secret)
+const olderKeys = new KeyRing('the secret from before the last rotation')
+
+let clock: Clock
+
+beforeEach(() => {
+  clock = new Clock()
+})
+
+afterEach(() => jest.restoreAllMocks())
+
+const recordOf = (data: object, id = 'id') =>
+  encodeRecord(COOKIE, { u: clock.now, c: clock.now, d: id }, JSON.stringify(data))
+const life = (expiresAt: number | null = null) => ({ usedAt: clock.now, expiresAt })
+
+/** Catches what `seal` throws. */
+function sealError(store: CookieStore, text: string, name = 'sid'): SessionError {
+  try {
+    store.seal(text, name, keys)
+  } catch (err) {
+    return err as SessionError
+  }
+  throw new Error('sealed')
+}
+
+describe.each([
+  ['sealed', () => new CookieStore()],
+  ['signed', () => new CookieStore({ encrypt: false })]
+])('CookieStore, %s', (_mode, create) => {
+  it('opens what it sealed', () => {
+    const store = create()
+    const text = recordOf({ user: 'ann', text: '\u20ac' })
+    const value = store[CARRIER].seal(text, 'sid', keys)
+    expect(value).toMatch(/^[\w-]+$/)
+    expect(create()[CARRIER].open(value, 'sid', keys)).toEqual({ id: 'id', text, stale: false })
+  })
+
+  it('A6 opens what an older listed key sealed, as stale', () => {
+    const value = create().seal(recordOf({}), 'sid', olderKeys)
+    const both = new KeyRing([secret, 'the secret from before the last rotation'])
+    expect(create().open(value, 'sid', both)).toMatchObject({ id: 'id', stale: true })
+    expect(create().open(value, 'sid', keys)).toBe('ERR_SESSION_SIGNATURE')
+  })
+
+  it('A16 refuses a value of another name, secret or mode, and distinguishes what is authentic', () => {
+    const store = create()
+    const value = store.seal(recordOf({}), 'sid', keys)
+    expect(store.open(value, 'cart', keys)).toBe('ERR_SESSION_SIGNATURE')
+    expect(store.open(value, 'sid', olderKeys)).toBe('ERR_SESSION_SIGNATURE')
+    const [sealing, signing] = [new CookieStore(), new CookieStore({ encrypt: false })]
+    expect(signing.open(sealing.seal(recordOf({}), 'sid', keys), 'sid', keys)).toBe('ERR_SESSION_SIGNATURE')
+    expect(sealing.open(signing.seal(recordOf({}), 'sid', keys), 'sid', keys)).toBe('ERR_SESSION_SIGNATURE')
+    for (const text of [
+      'no record',
+      '{}',
+      encodeRecord(COOKIE, undefined, '{}'),
+      encodeRecord(COOKIE, { u: 1, c: 1 }, '{}')
+    ]) {
+      expect(store.open(store.seal(text, 'sid', keys), 'sid', keys)).toBe('ERR_SESSION_CORRUPT')
+    }
+  })
+
+  it('A16 refuses a value dated more than five minutes ahead', () => {
+    const store = create()
+    clock.forward(10 * MINUTE)
+    const ahead = store.seal(recordOf({}), 'sid', keys)
+    clock.forward(-5 * MINUTE - 1)
+    expect(store.open(ahead, 'sid', keys)).toBe('ERR_SESSION_EXPIRED')
+    clock.forward(1)
+    expect(store.open(ahead, 'sid', keys)).toMatchObject({ id: 'id' })
+  })
+
+  it('A9 refuses a value longer than any of its own before any cryptography', () => {
+    const store = create()
+    const long = store.seal(recordOf({}), 'sid', keys)[0] + 'A'.repeat(1_000_000)
+    const [cipher, hmac] = [jest.spyOn(crypto, 'createDecipheriv'), jest.spyOn(crypto, 'createHmac')]
+    expect(store.open(long, 'sid', keys)).toBe('ERR_SESSION_SIGNATURE')
+    expect(cipher).not.toHaveBeenCalled()
+    expect(hmac).not.toHaveBeenCalled()
+  })
+
+  it('J5 gives one kind of answer to whatever comes', () => {
+    const store = create()
+    const value = store.seal(recordOf({}), 'sid', keys)
+    const input = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.uint8Array({ maxLength: 300 }).map((bytes) => value[0] + Buffer.from(bytes).toString('base64url')),
+      fc.nat(value.length - 1).map((at) => value.slice(0, at) + (value[at] === 'x' ? 'y' : 'x') + value.slice(at + 1))
+    )
+    fc.assert(
+      fc.property(input, (other) => store.open(other, 'sid', keys) === 'ERR_SESSION_SIGNATURE'),
+      { numRuns: 5000 }
+    )
+  })
+
+  it('A17 seals up to 4096 bytes of name and value, and not one more', () => {
+    const store = create()
+    const record = recordOf({ filler: '' })
+    const sized = (filler: number) => recordOf({ filler: 'x'.repeat(filler) })
+    let filler = 4096 - record.length
+    while (filler > 0) {
+      try {
+        store.seal(sized(filler), 'n', keys)
+        break
+      } catch {
+        filler--
+      }
+    }
+    const value = store.seal(sized(filler), 'n', keys)
+    const name = 'n'.repeat(4096 - value.length)
+    expect(store.seal(sized(filler), name, keys)).toHaveLength(value.length)
+    expect(store.open(store.seal(sized(filler), name, keys), name, keys)).toMatchObject({ id: 'id' })
+    expect(sealError(store, sized(filler), `${name}n`).code).toBe('ERR_SESSION_COOKIE_TOO_LARGE')
+  })
+
+  it('A17 names the size, the limit and the largest keys, and none of their content', () => {
+    const data = {
+      tiny: 1,
+      cart: 'CONTENT'.repeat(400),
+      user: 'CONTENT'.repeat(200),
+      list: ['CONTENT'],
+      [`${'k'.repeat(99)}`]: 'CONTENT'.repeat(300)
+    }
+    const error = sealError(create(), recordOf(data))
+    expect(error).toBeInstanceOf(SessionError)
+    expect(error).toMatchObject({ code: 'ERR_SESSION_COOKIE_TOO_LARGE', kind: 'usage' })
+    expect(error.message).toMatch(/takes \d{4,} bytes of cookie; browsers keep 4096\. /)
+    const bytes = (key: keyof typeof data) => JSON.stringify({ [key]: data[key] }).length - 2
+    expect(error.message).toContain(`"cart" (${bytes('cart')} bytes), "${'k'.repeat(40)}..." (`)
+    expect(error.message).toContain(`"user" (${bytes('user')} bytes).`)
+    expect(error.message).not.toMatch(/CONTENT|tiny|list|id"/)
+  })
+})
+
+describe('CookieStore', () => {
+  it('is a store that answers directly, unless it has revocations', () => {
+    const store = new CookieStore()
+    expect(store).toBeInstanceOf(Store)
+    expect(store[POWERS]).toMatchObject({ sync: true, remote: false })
+    expect(store[POWERS].list).toBeUndefined()
+    expect(new CookieStore({ revocations: new MemoryStore() })[POWERS].sync).toBe(false)
+  })
+
+  it('refuses revocations that are no store', () => {
+    expect(() => new CookieStore({ revocations: {} as never })).toThrow(OptionError)
+  })
+
+  it('has nothing to get without the middleware, and says so when asked to set', async () => {
+    const store = new CookieStore()
+    await expect(store.get('id')).resolves.toBeNull()
+    await expect(store.set('id', {})).rejects.toThrow(OptionError)
+    await expect(new Promise((resolve) => store.set('id', {}, resolve))).resolves.toBeInstanceOf(OptionError)
+    await expect(store.destroy('id')).resolves.toBeUndefined()
+    expect(store[POWERS].write('id', recordOf({}), null, life())).toBeNull()
+  })
+})
+
+describe('what a process wrote lately', () => {
+  it('H4 answers a write that missed one with what was written', () => {
+    const recent = new RecentWrites()
+    expect(recent.read('id')).toBeNull()
+    expect(recent.write('id', 'one', 'zero', life())).toBe(true)
+    expect(recent.read('id')).toEqual({ text: 'one' })
+    expect(recent.write('id', 'two', 'zero', life())).toEqual({ text: 'one' })
+    expect(recent.write('id', 'two', 'one', life())).toBe(true)
+  })
+
+  it('H1 keeps a destroyed session dead', () => {
+    const recent = new RecentWrites()
+    recent.write('id', 'one', null, life())
+    expect(recent.extend('id')).toBe(true)
+    expect(recent.remove('id')).toBe(true)
+    expect(recent.remove('id')).toBe(false)
+    expect(recent.write('id', 'two', 'one', life())).toBeNull()
+    expect(recent.read('id')).toBeNull()
+    expect(recent.extend('id')).toBe(false)
+    expect(recent.latest('id', 'three', clock.now + 1)).toBe('three')
+    expect(recent.isDead('id')).toBe(true)
+  })
+
+  it('goes by the issue time when a cookie carries something else', () => {
+    const recent = new RecentWrites()
+    recent.write('id', 'ours', null, life())
+    expect(recent.latest('id', 'older', clock.now - 1)).toBe('ours')
+    expect(recent.latest('id', 'same moment', clock.now)).toBe('ours')
+    expect(recent.latest('id', 'theirs', clock.now + 2)).toBe('theirs')
+    expect(recent.write('id', 'ours again', 'theirs', life())).toBe(true)
+    // Their clock is ahead of ours: what we wrote on top of theirs is still the newer one.
+    expect(recent.latest('id', 'theirs', clock.now + 2)).toBe('ours again')
+    expect(recent.latest('unknown', 'text', clock.now)).toBe('text')
+  })
+
+  it('forgets after five minutes, with the session, and beyond 10,000 sessions', () => {
+    const recent = new RecentWrites()
+    recent.write('long', 'text', null, life())
+    recent.write('short', 'text', null, life(clock.now + SECOND))
+    recent.remove('dead')
+    clock.forward(SECOND)
+    expect(recent.read('short')).toBeNull()
+    clock.forward(5 * MINUTE - SECOND - 1)
+    expect([recent.read('long'), recent.isDead('dead')]).toEqual([{ text: 'text' }, true])
+    clock.forward(1)
+    expect([recent.read('long'), recent.isDead('dead')]).toEqual([null, false])
+    for (let i = 0; i <= 10_000; i++) recent.write(`id-${i}`, 'text', null, life())
+    expect([recent.read('id-0'), recent.read('id-1'), recent.read('id-10000')]).toEqual([
+      null,
+      { text: 'text' },
+      { text: 'text' }
+    ])
+  })
+})
+
+/** A store whose verbs return promises and take no callback. */
+class PromiseStore {
+  readonly kept = new Map<string, unknown>()
+  async get(id: string) {
+    return this.kept.get(id)
+  }
+  async set(id: string, session: unknown) {
+    this.kept.set(id, session)
+  }
+  async destroy(id: string) {
+    this.kept.delete(id)
+  }
+}
+
+describe.each([
+  ['our MemoryStore', () => new MemoryStore()],
+  ["express-session's MemoryStore", () => new TheirMemoryStore()],
+  ['a store of promises', () => new PromiseStore() as never]
+])('CookieStore with revocations in %s', (_kind, createRevocations) => {
+  it('A18 refuses a destroyed session in every process, and cannot write it', async () => {
+    const revocations = createRevocations()
+    const [here, there] = [new CookieStore({ revocations }), new CookieStore({ revocations })]
+    const text = recordOf({ user: 'ann' })
+    const value = here.seal(text, 'sid', keys)
+    expect(await there.open(value, 'sid', keys)).toEqual({ id: 'id', text, stale: false })
+    expect(await there[POWERS].write('id', text, text, life())).toBe(true)
+    expect(await here[POWERS].remove('id')).toBe(true)
+    for (const store of [here, there, new CookieStore({ revocations })]) {
+      expect(await store.open(value, 'sid', keys)).toBe('ERR_SESSION_MISSING')
+      expect(await store[POWERS].write('id', text, text, life())).toBeNull()
+      expect(await store[POWERS].extend('id', life())).toBe(false)
+      expect(await store[POWERS].read('id')).toBeNull()
+    }
+    expect(await there[POWERS].remove('id')).toBe(true)
+    expect(await there.open(here.seal(recordOf({}, 'other'), 'sid', keys), 'sid', keys)).toMatchObject({ id: 'other' })
+  })
+})
+
+describe('CookieStore with revocations', () => {
+  it('A18 refuses a copied cookie before its revocation lapses', async () => {
+    const revocations = new MemoryStore()
+    const store = new CookieStore({ revocations })
+    const value = store.seal(recordOf({}), 'sid', keys)
+    await store[POWERS].remove('id')
+    for (const days of [1, 28, 1, 1, 30]) {
+      clock.forward(days * DAY)
+      expect(await new CookieStore({ revocations }).open(value, 'sid', keys)).toMatch(/MISSING|EXPIRED/)
+    }
+    const kept = store.seal(recordOf({}, 'kept'), 'sid', keys)
+    clock.forward(30 * DAY)
+    expect(await store.open(kept, 'sid', keys)).toMatchObject({ id: 'kept' })
+    clock.forward(1)
+    expect(await store.open(kept, 'sid', keys)).toBe('ERR_SESSION_EXPIRED')
+  })
+
+  it('asks them about authentic cookies only', async () => {
+    const revocations = new MemoryStore()
+    const get = jest.spyOn(revocations, 'get')
+    const store = new CookieStore({ revocations })
+    const value = store.seal(recordOf({}), 'sid', keys)
+    await store.open(`${value}A`, 'sid', keys)
+    await store.open(value, 'cart', keys)
+    expect(get).not.toHaveBeenCalled()
+    await store.open(value, 'sid', keys)
+    expect(get).toHaveBeenCalledTimes(1)
+  })
+
+  it('E6 fails aloud when they cannot be reached, and does not trust the cookie', async () => {
+    const fault = new Error('unreachable')
+    const down = {
+      get: (_id: string, callback: Callback) => callback(fault),
+      set: (_id: string, _session: unknown, callback: Callback) => callback(fault),
+      destroy: (_id: string, callback: Callback) => callback(fault)
+    }
+    const store = new CookieStore({ revocations: down })
+    const value = store.seal(recordOf({}), 'sid', keys)
+    await expect((async () => store.open(value, 'sid', keys))()).rejects.toBe(fault)
+    await expect((async () => store[POWERS].remove('id'))()).rejects.toBe(fault)
+    expect(await store.open(value, 'sid', keys)).toBe('ERR_SESSION_MISSING')
+  })
+})
+
+describe('sessions in cookies', () => {
+  const routes = {
+    '/set/:key': (req: any, res: any) => {
+      req.session[req.params.key] = true
+      res.end()
+    },
+    '/get': (req: any, res: any) => {
+      const data = { ...req.session }
+      delete data.cookie
+      res.json({ data, error: req.session.error?.code })
+    },
+    '/grow': (req: any, res: any) => {
+      req.session.filler = 'x'.repeat(5000)
+      res.end()
+    },
+    '/logout': async (req: any, res: any) => {
+      await req.session.destroy()
+      res.end()
+    }
+  }
+  const appOf = (store: CookieStore, more: object = {}) => appWith(sessions({ secret, store }), { ...routes, ...more })
+  const call = (app: ReturnType<typeof appOf>, path: string, cookie = '') =>
+    request(app).get(path).set('Cookie', cookie)
+
+  it('H4 keep what processes write one after the other', async () => {
+    const apps = [appOf(new CookieStore()), appOf(new CookieStore())]
+    let cookie = ''
+    for (let i = 0; i < 6; i++) {
+      clock.forward(1)
+      cookie = cookieOf(await call(apps[i % 2]!, `/set/key${i}`, cookie))!
+    }
+    const all = { key0: true, key1: true, key2: true, key3: true, key4: true, key5: true }
+    for (const app of apps) expect((await call(app, '/get', cookie)).body.data).toEqual(all)
+  })
+
+  it('H4 keep what parallel requests write, whichever response comes last', async () => {
+    const [entered, released] = [deferred(), deferred()]
+    const app = appOf(new CookieStore(), {
+      '/slow': async (req: any, res: any) => {
+        req.session.slow = true
+        entered.resolve()
+        await released.promise
+        res.end()
+      }
+    })
+    const first = cookieOf(await call(app, '/set/first'))!
+    clock.forward(1)
+    const slow = call(app, '/slow', first).then((res) => res)
+    await entered.promise
+    const fast = cookieOf(await call(app, '/set/fast', first))!
+    clock.forward(1)
+    released.resolve()
+    const both = cookieOf(await slow)!
+    clock.forward(1)
+    for (const cookie of [both, fast, first]) {
+      expect((await call(app, '/get', cookie)).body.data).toEqual({ first: true, fast: true, slow: true })
+    }
+  })
+
+  it('A17 answer an overgrown session with an error, and the previous cookie stays', async () => {
+    const app = appOf(new CookieStore())
+    const cookie = cookieOf(await call(app, '/set/small'))!
+    const grown = await call(app, '/grow', cookie)
+    expect(grown.status).toBe(500)
+    expect(grown.body.code).toBe('ERR_SESSION_COOKIE_TOO_LARGE')
+    expect(grown.headers['set-cookie']).toBeUndefined()
+    expect((await call(app, '/get', cookie)).body).toEqual({ data: { small: true } })
+  })
+
+  it('A18 end with logout, copies of the cookie included', async () => {
+    const revocations = new MemoryStore()
+    const [app, elsewhere] = [appOf(new CookieStore({ revocations })), appOf(new CookieStore({ revocations }))]
+    const cookie = cookieOf(await call(app, '/set/user'))!
+    expect((await call(elsewhere, '/get', cookie)).body).toEqual({ data: { user: true } })
+    expect(cookieOf(await call(app, '/logout', cookie))).toBe('sid=')
+    for (const each of [app, elsewhere]) {
+      expect((await call(each, '/get', cookie)).body).toEqual({ data: {}, error: 'ERR_SESSION_MISSING' })
+    }
+  })
+
+  it('A18 without revocations, live on as copies in other processes until they expire', async () => {
+    const [app, elsewhere] = [appOf(new CookieStore()), appOf(new CookieStore())]
+    const cookie = cookieOf(await call(app, '/set/user'))!
+    await call(app, '/logout', cookie)
+    expect((await call(app, '/get', cookie)).body).toEqual({ data: {}, error: 'ERR_SESSION_MISSING' })
+    expect((await call(elsewhere, '/get', cookie)).body).toEqual({ data: { user: true } })
+    clock.forward(DAY + 1)
+    expect((await call(elsewhere, '/get', cookie)).body).toEqual({ data: {}, error: 'ERR_SESSION_EXPIRED' })
+  })
+
+  it('never take their metadata from data', async () => {
+    const app = appOf(new CookieStore(), {
+      '/plant': (req: any, res: any) => {
+        Object.assign(req.session, { a: 1, __silverback: { u: 9e15, c: 9e15, d: 'victim' } })
+        res.end()
+      },
+      '/who': (req: any, res: any) => res.json({ id: req.sessionID, createdAt: req.session.createdAt })
+    })
+    const cookie = cookieOf(await call(app, '/plant'))!
+    const { body } = await call(app, '/who', cookie)
+    expect(body.id).not.toBe('victim')
+    expect(body.createdAt).toBe(clock.now)
+  })
+})
