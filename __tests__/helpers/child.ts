@@ -18,7 +18,7 @@ const ROOT = path.resolve(__dirname, '../..')
 const running = new Set<Child>()
 let built: string | undefined
 
-process.on('exit', () => {
+afterAll(() => {
   for (const child of running) child.process.kill('SIGKILL')
   if (built !== undefined) rmSync(built, { recursive: true, force: true })
 })
