@@ -6,8 +6,8 @@ import { chain, isPromise, type MaybePromise } from './time'
 /**
  * Calls a method of any calling style: direct answer, promise, or Node callback.
  *
- * The first answer counts. A method that declares the callback and returns nothing (or a promise of nothing) is
- * waited for; of one that does not declare it, nothing is the answer.
+ * The first answer counts. A method that declares the callback is waited for, whatever it returns beside a session
+ * or a promise: many return what their client returned. Of one that does not declare it, what it returns is the answer.
  */
 export function callStore<T>(store: object, method: (...args: any[]) => unknown, args: unknown[]): MaybePromise<T> {
   let settled: { err?: unknown; value?: T } | undefined
@@ -25,7 +25,7 @@ export function callStore<T>(store: object, method: (...args: any[]) => unknown,
     if (settled.err) throw settled.err
     return settled.value as T
   }
-  if (!isPromise(returned) && (returned !== undefined || !declared)) return returned as T
+  if (!isPromise(returned) && (!declared || isRecord(returned))) return returned as T
   return new Promise<T>((res, rej) => {
     resolve = res
     reject = rej
@@ -34,6 +34,10 @@ export function callStore<T>(store: object, method: (...args: any[]) => unknown,
       if (value !== undefined || !declared) res(value as T)
     }, rej)
   })
+}
+
+function isRecord(returned: unknown): boolean {
+  return typeof (returned as { cookie?: unknown } | null | undefined)?.cookie === 'object'
 }
 
 const declarations = new WeakMap<object, boolean>()
