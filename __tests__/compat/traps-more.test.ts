@@ -1,0 +1,240 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import http2 from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import request from 'supertest'
+import { appWith, cookieOf } from '../helpers/app'
+import { classic, classicApp, plainStore, ROUTES, setCookies, visit } from '../helpers/classic'
+import { exchange, get, serving } from '../helpers/raw'
+import session from '../../lib/index'
+
+// What applications and stores lean on, part three: odd stores, odd requests, odd responses.
+
+const onHeaders = require('on-headers') as (res: object, listener: (this: any) => void) => void
+
+describe('the store base class', () => {
+  it('trap 19: defines none of the optional verbs, because their presence is how stores say what they can', () => {
+    const store: any = {}
+    ;(session.Store as any).call(store)
+    for (const verb of ['get', 'set', 'destroy', 'touch', 'all', 'ids', 'length', 'clear']) {
+      expect(session.Store.prototype).not.toHaveProperty(verb)
+      expect(store).not.toHaveProperty(verb)
+    }
+  })
+
+  it('trap 20: stores get the live session, and may change it inside set', async () => {
+    const store = plainStore()
+    const { set } = store
+    const live: boolean[] = []
+    store.set = (id: string, given: any, done: any) => {
+      live.push(given.cookie instanceof session.Cookie && typeof given.cookie.maxAge === 'number')
+      given.__lastAccess = 42
+      set.call(store, id, given, done)
+    }
+    const app = classicApp({ store, cookie: { maxAge: 60_000 } }, ROUTES)
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/who', cookie)).body.user).toBe('ann')
+    expect(live).toEqual([true])
+    expect(JSON.parse([...store.texts.values()][0])).toMatchObject({ user: 'ann', __lastAccess: 42 })
+  })
+
+  it('trap 20: a store that calls back and also returns a promise answers once', async () => {
+    const texts = new Map<string, string>()
+    const twice = <T>(value: T, done?: (err: unknown, value?: T) => void) => {
+      done?.(null, value)
+      return Promise.resolve(value)
+    }
+    const store = Object.assign(new session.Store(), {
+      get: async (id: string, done?: any) => twice(texts.has(id) ? JSON.parse(texts.get(id)!) : undefined, done),
+      set: async (id: string, given: object, done?: any) =>
+        twice(texts.set(id, JSON.stringify(given)) && undefined, done),
+      destroy: async (id: string, done?: any) => twice(texts.delete(id) && undefined, done)
+    })
+    let runs = 0
+    const app = classicApp({ store }, { ...ROUTES, '/count': (_req, res) => res.json(++runs) })
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/who', cookie)).body.user).toBe('ann')
+    expect((await visit(app, '/count', cookie)).body).toBe(1)
+    await visit(app, '/logout', cookie)
+    expect(texts.size).toBe(0)
+  })
+
+  it('trap 20: a store that calls back and returns what its client returned is waited for', async () => {
+    const store = plainStore()
+    for (const verb of ['get', 'set', 'destroy']) {
+      const original = store[verb]
+      store[verb] = (...args: unknown[]) => {
+        original.apply(store, args)
+        return { client: 'queued' }
+      }
+    }
+    const app = classicApp({ store }, ROUTES)
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/who', cookie)).body.user).toBe('ann')
+    await visit(app, '/logout', cookie)
+    expect(store.texts.size).toBe(0)
+  })
+
+  it('trap 21: store.generate, createSession, load and regenerate are there for applications', async () => {
+    const store = new session.MemoryStore()
+    const app = classicApp(
+      { store },
+      {
+        ...ROUTES,
+        '/load': (req, res) => store.load(req.sessionID, (_err, found) => res.json({ user: found.user, id: found.id })),
+        '/generate': (req, res) => {
+          const before = req.sessionID
+          req.sessionStore.generate(req)
+          res.json({ renewed: req.sessionID !== before, user: req.session.user ?? null })
+        },
+        '/regenerate': (req, res) => {
+          const before = req.sessionID
+          req.sessionStore.regenerate(req, () => res.json({ renewed: req.sessionID !== before }))
+        },
+        '/create': (req, res) => {
+          const made = store.createSession(req, { cookie: { expires: '2030-01-01T00:00:00.000Z' }, user: 'eve' })
+          res.json({ same: made === req.session, user: req.session.user, dated: made.cookie.expires instanceof Date })
+        }
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    const { id } = (await visit(app, '/who', cookie)).body
+    expect((await visit(app, '/load', cookie)).body).toEqual({ user: 'ann', id })
+    expect((await visit(app, '/create', cookie)).body).toEqual({ same: true, user: 'eve', dated: true })
+    expect((await visit(app, '/generate', cookie)).body).toEqual({ renewed: true, user: null })
+    expect((await visit(app, '/regenerate', cookie)).body).toEqual({ renewed: true })
+  })
+
+  it('trap 21: MemoryStore.sessions is a map of JSON strings, to read and to write', async () => {
+    const store = new session.MemoryStore()
+    const app = classicApp({ store }, ROUTES)
+    const { cookie } = await visit(app, '/login')
+    const [id] = Object.keys(store.sessions)
+    expect(JSON.parse(store.sessions[id!]!)).toMatchObject({ user: 'ann', cookie: { path: '/' } })
+    store.sessions[id!] = store.sessions[id!]!.replace('ann', 'eve')
+    expect((await visit(app, '/who', cookie)).body.user).toBe('eve')
+    delete store.sessions[id!]
+    expect((await visit(app, '/who', cookie)).body.user).toBeUndefined()
+  })
+})
+
+describe('a request', () => {
+  it('trap 25: may be just { headers, url }', async () => {
+    const auth = classic()
+    const { cookie } = await visit(appWith(auth, ROUTES), '/login')
+    const req: any = { headers: { cookie }, url: '/' }
+    await new Promise<void>((resolve) => auth(req, {}, () => resolve()))
+    expect(req.session.user).toBe('ann')
+    req.session.user = 'eve'
+    await req.session.save()
+    const again: any = { headers: { cookie }, url: '/' }
+    await new Promise<void>((resolve) => auth(again, {}, () => resolve()))
+    expect(again.session.user).toBe('eve')
+  })
+
+  it('trap 25: equal loads at once do not leak AsyncLocalStorage context from one request to another', async () => {
+    const context = new AsyncLocalStorage<string>()
+    const auth = classic({ store: plainStore() })
+    const app = appWith(
+      (req: any, res: any, next: any) => context.run(String(req.headers['x-request']), () => auth(req, res, next)),
+      {
+        ...ROUTES,
+        '/context': (_req, res) => res.json(context.getStore())
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    const names = Array.from({ length: 20 }, (_, at) => `request ${at}`)
+    await serving(app, async (port) => {
+      const answers = names.map((name) =>
+        exchange(port, get('/context', { Cookie: cookie, 'X-Request': name })).then((bytes) => bytes.toString())
+      )
+      for (const [at, text] of (await Promise.all(answers)).entries()) expect(text).toContain(`"${names[at]}"`)
+    })
+  })
+})
+
+describe('a response', () => {
+  it('trap 26: Set-Cookie headers given to writeHead survive', async () => {
+    const app = classicApp(
+      {},
+      {
+        '/': (req, res) => {
+          req.session.a = 1
+          res.setHeader('Set-Cookie', 'zero=0')
+          res.writeHead(200, { 'Set-Cookie': ['first=1', 'second=2'] })
+          res.end('ok')
+        }
+      }
+    )
+    const names = setCookies(await visit(app, '/')).map((text) => text.split('=')[0])
+    expect(names).toEqual(['first', 'second', 'connect.sid'])
+  })
+
+  it('trap 26: on-headers listeners that were there before see our cookie, later ones run first', async () => {
+    const seen: Record<string, boolean> = {}
+    const note = (key: string) =>
+      function (this: any) {
+        seen[key] = this.getHeader('Set-Cookie') !== undefined
+      }
+    const auth = classic()
+    const app = appWith((req: any, res: any, next: any) => {
+      onHeaders(res, note('before'))
+      auth(req, res, (err) => {
+        onHeaders(res, note('after'))
+        next(err)
+      })
+    }, ROUTES)
+    await visit(app, '/login')
+    expect(seen).toEqual({ before: true, after: false })
+  })
+
+  it.each(['end(done)', 'end("text", done)', 'end("text", "utf8", done)'])(
+    'trap 27: %s calls back once',
+    async (form) => {
+      let calls = 0
+      const done = () => void calls++
+      const app = classicApp(
+        {},
+        {
+          '/': (req, res) => {
+            req.session.a = 1
+            if (form === 'end(done)') res.end(done)
+            else if (form.includes('utf8')) res.end('text', 'utf8', done)
+            else res.end('text', done)
+          }
+        }
+      )
+      const res = await request(app).get('/').buffer(true)
+      expect(cookieOf(res, 'connect.sid')).toBeDefined()
+      expect(res.text ?? '').toBe(form === 'end(done)' ? '' : 'text')
+      expect(calls).toBe(1)
+    }
+  )
+
+  it('trap 27: HTTP/2 res.end() without writeHead works', async () => {
+    const auth = classic()
+    const server = http2.createServer((req: any, res: any) =>
+      auth(req, res, () => {
+        req.session.count = (req.session.count ?? 0) + 1
+        res.end(String(req.session.count))
+      })
+    )
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const client = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    const ask = async (cookie?: string) => {
+      const stream = client.request({ ':path': '/', ...(cookie && { cookie }) })
+      const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders]
+      let body = ''
+      for await (const chunk of stream.setEncoding('utf8')) body += chunk
+      return { body, cookie: headers['set-cookie']?.[0]?.split(';')[0] }
+    }
+    try {
+      const first = await ask()
+      expect(first.body).toBe('1')
+      expect((await ask(first.cookie)).body).toBe('2')
+    } finally {
+      client.close()
+      server.close()
+    }
+  })
+})

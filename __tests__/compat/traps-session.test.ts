@@ -1,0 +1,247 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { deferred } from '../helpers/app'
+import { classicApp, plainStore, ROUTES, setCookies, visit } from '../helpers/classic'
+import session from '../../lib/index'
+
+// What applications and stores lean on, part two: the session object, its cookie and its store.
+
+const root = join(__dirname, '../..')
+
+describe('the session', () => {
+  it('trap 9: reload() and regenerate() replace req.session, and the old object keeps its data', async () => {
+    const app = classicApp(
+      {},
+      {
+        ...ROUTES,
+        '/reload': (req, res) => {
+          const old = req.session
+          old.draft = 'unsaved'
+          old.reload(() =>
+            res.json({ replaced: req.session !== old, old: old.draft, fresh: req.session.draft ?? null })
+          )
+        },
+        '/regenerate': (req, res) => {
+          const old = req.session
+          const { id } = old
+          old.regenerate(() => {
+            const { session: fresh } = req
+            res.json({ replaced: fresh !== old, old: old.user, fresh: fresh.user ?? null, renewed: fresh.id !== id })
+          })
+        }
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/reload', cookie)).body).toEqual({ replaced: true, old: 'unsaved', fresh: null })
+    const expected = { replaced: true, old: 'ann', fresh: null, renewed: true }
+    expect((await visit(app, '/regenerate', cookie)).body).toEqual(expected)
+  })
+
+  it('trap 9: reload() after destroy() gives its error to the callback', async () => {
+    const app = classicApp(
+      {},
+      {
+        ...ROUTES,
+        '/': (req, res) => {
+          const { session: old } = req
+          old.destroy(() => old.reload((err: unknown) => res.json({ error: err instanceof Error })))
+        }
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/', cookie)).body).toEqual({ error: true })
+  })
+
+  it('trap 10 (kept): work after the response is legal', async () => {
+    const store = plainStore()
+    const saved = deferred<unknown>()
+    const app = classicApp(
+      { store },
+      {
+        ...ROUTES,
+        '/': (req, res) => {
+          const { session: s } = req
+          res.on('finish', () =>
+            setImmediate(() => {
+              s.later = 1
+              s.save(saved.resolve)
+            })
+          )
+          res.send('done')
+        }
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    await visit(app, '/', cookie)
+    expect(await saved.promise).toBeFalsy()
+    expect(JSON.parse([...store.texts.values()][0])).toMatchObject({ user: 'ann', later: 1 })
+  })
+
+  it('trap 12 (kept): a change of req.session.cookie alone sends no cookie unless rolling', async () => {
+    const routes = {
+      ...ROUTES,
+      '/longer': (req: any, res: any) => {
+        req.session.cookie.maxAge = 3_600_000
+        res.send('ok')
+      }
+    }
+    for (const rolling of [false, true]) {
+      const app = classicApp({ rolling }, routes)
+      const { cookie } = await visit(app, '/login')
+      expect(setCookies(await visit(app, '/longer', cookie))).toHaveLength(rolling ? 1 : 0)
+    }
+  })
+
+  it('trap 13: keys begin with cookie, and nothing of ours is enumerable', async () => {
+    const store = plainStore()
+    const seen: object[] = []
+    const { set } = store
+    store.set = (id: string, given: any, done: any) => {
+      const { maxAge, expires, originalMaxAge } = given.cookie
+      seen.push({ maxAge: typeof maxAge, dated: expires instanceof Date, originalMaxAge })
+      set.call(store, id, given, done)
+    }
+    const app = classicApp(
+      { store, cookie: { maxAge: 60_000 } },
+      {
+        '/': (req, res) => {
+          req.session.a = 1
+          const all: string[] = []
+          for (const key in req.session) all.push(key)
+          res.json({ keys: Object.keys(req.session), all, id: req.session.id === req.sessionID })
+        }
+      }
+    )
+    expect((await visit(app, '/')).body).toEqual({ keys: ['cookie', 'a'], all: ['cookie', 'a'], id: true })
+    expect(seen).toEqual([{ maxAge: 'number', dated: true, originalMaxAge: 60_000 }])
+  })
+
+  it('trap 15 (kept): a cookie that the application cleared after destroy() is not cleared a second time', async () => {
+    const app = classicApp(
+      {},
+      {
+        ...ROUTES,
+        '/clear': (req, res) =>
+          req.session.destroy(() => {
+            res.clearCookie('connect.sid')
+            res.send('out')
+          })
+      }
+    )
+    for (const path of ['/clear', '/logout']) {
+      const { cookie } = await visit(app, '/login')
+      const cookies = setCookies(await visit(app, path, cookie))
+      expect(cookies).toHaveLength(1)
+      expect(cookies[0]).toMatch(/^connect\.sid=;.*Expires=Thu, 01 Jan 1970/)
+    }
+  })
+
+  it('trap 22: every enumerable key, cookie included, can be copied onto the next session', async () => {
+    const app = classicApp(
+      {},
+      {
+        ...ROUTES,
+        '/copy': (req, res, next) => {
+          const previous = req.session
+          previous.regenerate((err: unknown) => {
+            if (err) return next(err)
+            for (const key in previous) req.session[key] = previous[key]
+            Object.assign(req.session, previous)
+            res.json({ user: req.session.user, clone: structuredClone({ ...req.session, cookie: 0 }) })
+          })
+        }
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/copy', cookie)).body).toEqual({ user: 'ann', clone: { user: 'ann', cookie: 0 } })
+  })
+
+  it('trap 22: stored keys never shadow methods', async () => {
+    const store = plainStore()
+    const app = classicApp({ store }, ROUTES)
+    const { cookie } = await visit(app, '/login')
+    const [id] = [...store.texts.keys()]
+    const record = { ...JSON.parse(store.texts.get(id)), save: 'x', touch: 'y', id: 'z', regenerate: 1 }
+    store.texts.set(id, JSON.stringify(record))
+    expect(await visit(app, '/who', cookie)).toMatchObject({ status: 200, body: { user: 'ann', id } })
+  })
+
+  it('trap 23: change detection ignores the cookie but sees the order of keys', async () => {
+    const store = plainStore({ touch: (_id: string, _session: object, done: any) => setImmediate(done) })
+    const set = jest.spyOn(store, 'set')
+    const app = classicApp(
+      { store },
+      {
+        '/login': (req, res) => res.send(Object.assign(req.session, { a: 1, b: 2 }) && 'in'),
+        '/cookie': (req, res) => res.send(String((req.session.cookie.maxAge = 1000))),
+        '/order': (req, res) => {
+          const { a } = req.session
+          delete req.session.a
+          req.session.a = a
+          res.send('moved')
+        }
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    await visit(app, '/cookie', cookie)
+    expect(set).toHaveBeenCalledTimes(1)
+    await visit(app, '/order', cookie)
+    expect(set).toHaveBeenCalledTimes(2)
+    expect(Object.keys(JSON.parse([...store.texts.values()][0]))).toEqual(['cookie', 'b', 'a'])
+  })
+
+  it('trap 23: regenerate() always counts as modified: even an empty session is stored and sent', async () => {
+    const store = plainStore()
+    const app = classicApp({ store }, { '/': (req, res) => req.session.regenerate(() => res.send('new')) })
+    expect(setCookies(await visit(app, '/'))).toHaveLength(1)
+    expect(store.texts.size).toBe(1)
+  })
+
+  it('trap 24: existing sessions keep their stored cookie attributes when options change', async () => {
+    const store = plainStore()
+    const before = classicApp({ store, cookie: { httpOnly: false, domain: 'a.test' } }, ROUTES)
+    const { cookie } = await visit(before, '/login')
+    const after = classicApp({ store, rolling: true, cookie: { httpOnly: true, sameSite: 'strict' } }, ROUTES)
+    const [text] = setCookies(await visit(after, '/who', cookie))
+    expect(text).toMatch(/; Domain=a\.test; Path=\/$/)
+  })
+
+  it('trap 24 (kept): cookie.path is matched by prefix', async () => {
+    const app = classicApp({ cookie: { path: '/admin' } }, { '/adminx': ROUTES['/none']! })
+    expect((await visit(app, '/adminx')).body).toEqual({ there: true })
+  })
+})
+
+describe('the package', () => {
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+  it('trap 16: as an alias it satisfies ^1.17.1 and ^1.0.0', () => {
+    const [major, minor] = manifest.version.split('.').map(Number)
+    expect(major).toBe(1)
+    expect(minor).toBeGreaterThanOrEqual(20)
+  })
+
+  it('trap 17: the paths that stores import are exported, and lead to the same classes', () => {
+    for (const [path, Class] of Object.entries({
+      store: session.Store,
+      memory: session.MemoryStore,
+      session: session.Session,
+      cookie: session.Cookie
+    })) {
+      expect(manifest.exports).toHaveProperty([`./session/${path}`])
+      expect(manifest.exports).toHaveProperty([`./session/${path}.js`])
+      expect(require(`../../lib/deep/${path}`)).toBe(Class)
+    }
+    expect(Object.keys(manifest.exports)).toEqual(expect.arrayContaining(['./index.js', './package.json']))
+  })
+
+  it('trap 18: there is one build, and only CommonJS in it', () => {
+    expect(manifest.type).toBe('commonjs')
+    for (const target of Object.values<any>(manifest.exports)) {
+      expect(
+        Object.keys(typeof target === 'string' ? {} : target).filter((key) => /import|require|module/.test(key))
+      ).toEqual([])
+    }
+    expect(new session.MemoryStore()).toBeInstanceOf(session.Store)
+  })
+})
