@@ -1,7 +1,11 @@
 import type { Callback, Found, Life, Powers, SessionRecord, StoreContract } from './contract'
 import { reviveCookie } from './cookie'
 import { decodeObject, decodeRecord, META } from './record'
-import { chain, isPromise, type MaybePromise } from './time'
+import { chain, HOUR, isPromise, type MaybePromise, type Milliseconds } from './time'
+
+/** Longest that a request may hold a session which somebody else removes meanwhile. */
+const REQUEST_MAX = HOUR
+const REMOVED_MAX = 100_000
 
 /**
  * Calls a method of any calling style: direct answer, promise, or Node callback.
@@ -64,6 +68,8 @@ export class ForeignPowers implements Powers {
   readonly remote = false
   readonly #store: StoreContract
   readonly #tails = new Map<string, Promise<unknown>>()
+  /** When a session was removed, in that order: some stores touch by writing, and would bring it back. */
+  readonly #removed = new Map<string, Milliseconds>()
 
   constructor(store: StoreContract) {
     this.#store = store
@@ -71,6 +77,12 @@ export class ForeignPowers implements Powers {
 
   read(id: string): MaybePromise<Found | null> {
     const store = this.#store
+    const wasRemoved = this.#removed.has(id)
+    const found = (record: unknown): Found | null => {
+      // Somebody else has made it anew.
+      if (record && wasRemoved) this.#removed.delete(id)
+      return record ? { text: '', record } : null
+    }
     try {
       const record = callStore<unknown>(store, store.get, [id])
       return isPromise(record) ? record.then(found, absentIfEnoent) : found(record)
@@ -87,6 +99,7 @@ export class ForeignPowers implements Powers {
     _user?: unknown,
     live?: () => object
   ): MaybePromise<true | string | Found | null> {
+    if (expected === null) this.#removed.delete(id)
     return this.#serial(id, () => {
       const set = () => this.#set(id, live?.() ?? revive(text))
       if (expected === null) return set()
@@ -100,13 +113,19 @@ export class ForeignPowers implements Powers {
   extend(id: string, _life: Life, live?: () => object): MaybePromise<boolean> {
     const { touch } = this.#store
     if (typeof touch !== 'function') return true
-    return this.#serial(id, () =>
-      chain(callStore(this.#store, touch, [id, live?.()]) as MaybePromise<unknown>, () => true)
-    )
+    return this.#serial(id, () => {
+      if (this.#removed.has(id)) return false
+      return chain(callStore(this.#store, touch, [id, live?.()]) as MaybePromise<unknown>, () => true)
+    })
   }
 
   remove(id: string): MaybePromise<boolean> {
-    return this.#serial(id, () => chain(callStore(this.#store, this.#store.destroy, [id]), () => true))
+    return this.#serial(id, () =>
+      chain(callStore(this.#store, this.#store.destroy, [id]), () => {
+        this.#remember(id)
+        return true
+      })
+    )
   }
 
   #set(id: string, live: object): MaybePromise<true | string> {
@@ -114,6 +133,16 @@ export class ForeignPowers implements Powers {
     return chain(callStore<unknown>(store, store.set, [id, live]), (value) =>
       typeof value === 'string' ? value : true
     )
+  }
+
+  #remember(id: string): void {
+    const now = Date.now()
+    this.#removed.delete(id)
+    this.#removed.set(id, now)
+    for (const [oldest, at] of this.#removed) {
+      if (at + REQUEST_MAX > now && this.#removed.size <= REMOVED_MAX) break
+      this.#removed.delete(oldest)
+    }
   }
 
   #serial<T>(id: string, work: () => MaybePromise<T>): MaybePromise<T> {
@@ -135,10 +164,6 @@ export class ForeignPowers implements Powers {
 /** The data text a found record is compared by, whichever way the store hands it out. */
 function dataOf(current: Found): string {
   return current.record === undefined ? current.text : (decodeObject(current.record)?.dataText ?? '')
-}
-
-function found(record: unknown): Found | null {
-  return record ? { text: '', record } : null
 }
 
 // express-session's rule: a file store whose file is missing has no session, not a fault.
