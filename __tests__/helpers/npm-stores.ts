@@ -1,0 +1,69 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { session } from './alias'
+import { RedisServer } from './redis-server'
+import { startMemcached, startPostgres } from './servers'
+
+/** A store from npm, connected to a server of its own. */
+export interface OpenStore {
+  store: any
+  close(): Promise<unknown>
+}
+
+/** The stores that most applications use, each as its own documentation sets it up. */
+export const NPM_STORES: Record<string, () => Promise<OpenStore>> = {
+  'connect-redis': async () => {
+    const server = await RedisServer.start()
+    const client = require('redis').createClient({ url: server.url })
+    await client.connect()
+    const { RedisStore } = require('connect-redis')
+    return { store: new RedisStore({ client }), close: async () => client.destroy() ?? (await server.stop()) }
+  },
+
+  'connect-pg-simple': async () => {
+    const server = await startPostgres()
+    const { Pool } = require('pg')
+    const pool = new Pool({ host: '127.0.0.1', port: server.port, user: 'postgres', database: 'postgres' })
+    const Postgres = require('connect-pg-simple')(session)
+    const store = new Postgres({ pool, createTableIfMissing: true, pruneSessionInterval: false })
+    const close = async () => {
+      await store.close()
+      await pool.end()
+      await server.stop()
+    }
+    return { store, close }
+  },
+
+  'connect-memcached': async () => {
+    const server = await startMemcached()
+    const Memcached = require('connect-memcached')(session)
+    const store = new Memcached({ hosts: [`127.0.0.1:${server.port}`] })
+    return { store, close: async () => store.client.end() ?? (await server.stop()) }
+  },
+
+  'connect-sqlite3': async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sqlite-'))
+    const Sqlite = require('connect-sqlite3')(session)
+    const store = new Sqlite({ dir: folder, db: 'sessions.db' })
+    await new Promise((resolve) => store.client.once('connect', resolve))
+    const close = async () => {
+      await new Promise((resolve) => store.db.close(resolve))
+      await rm(folder, { recursive: true })
+    }
+    return { store, close }
+  },
+
+  memorystore: async () => {
+    const Memory = require('memorystore')(session)
+    const store = new Memory({ checkPeriod: 60_000 })
+    return { store, close: async () => store.stopInterval() }
+  },
+
+  'session-file-store': async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'files-'))
+    const Files = require('session-file-store')(session)
+    const store = new Files({ path: folder, retries: 0, reapInterval: -1, logFn: () => undefined })
+    return { store, close: () => rm(folder, { recursive: true }) }
+  }
+}

@@ -1,0 +1,94 @@
+import { execFileSync, spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
+import { once } from 'node:events'
+import { chownSync, mkdtempSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePort, until } from './redis-server'
+
+/** A real server of one test file. */
+export interface RunningServer {
+  port: number
+  stop(): Promise<void>
+}
+
+const running = new Set<ChildProcess>()
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
+
+/** A memcached with nothing in it. */
+export async function startMemcached(): Promise<RunningServer> {
+  const port = await freePort()
+  const flags = ['-p', String(port), '-l', '127.0.0.1', '-m', '16', ...(isRoot() ? ['-u', 'nobody'] : [])]
+  const child = launch('memcached', flags, 'memcached')
+  await until(() => answers(port), 'memcached answers')
+  return { port, stop: () => end(child) }
+}
+
+/** A PostgreSQL with an empty database, which refuses to run as root and so runs as its own user there. */
+export async function startPostgres(): Promise<RunningServer> {
+  const port = await freePort()
+  const folder = mkdtempSync(join(tmpdir(), 'postgres-'))
+  const as = isRoot() ? userOf('postgres') : {}
+  if (as.uid !== undefined) chownSync(folder, as.uid, as.gid!)
+  const data = join(folder, 'data')
+  try {
+    const flags = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync', '--no-instructions']
+    execFileSync('initdb', flags, { ...as, cwd: folder, stdio: 'pipe' })
+  } catch (err) {
+    throw (err as NodeJS.ErrnoException).code === 'ENOENT' ? missing('initdb', 'postgresql') : err
+  }
+  const flags = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-F']
+  const child = launch('postgres', flags, 'postgresql', { ...as, cwd: folder })
+  let said = ''
+  child.stderr!.on('data', (chunk) => (said += String(chunk)))
+  await until(() => said.includes('ready to accept connections'), 'PostgreSQL is ready')
+  return {
+    port,
+    async stop() {
+      await end(child)
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+function launch(command: string, flags: string[], pack: string, options: SpawnOptions = {}): ChildProcess {
+  const child = spawn(command, flags, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  child.once('error', () => {
+    throw missing(command, pack)
+  })
+  return child
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = once(child, 'exit')
+  child.kill('SIGKILL')
+  await ended
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0
+}
+
+function userOf(name: string): { uid?: number; gid?: number } {
+  const entry = new RegExp(`^${name}:[^:]*:(\\d+):(\\d+):`, 'm').exec(readFileSync('/etc/passwd', 'utf8'))
+  if (entry === null) throw missing(name, 'postgresql')
+  return { uid: Number(entry[1]), gid: Number(entry[2]) }
+}
+
+function missing(what: string, pack: string): Error {
+  return new Error(`These tests start a real server and need ${what}: install it with \`apt-get install ${pack}\``)
+}
