@@ -484,6 +484,39 @@ describe('keys', () => {
   })
 })
 
+describe('a session in its cookie', () => {
+  it('survives key rotation, also when it is only read', async () => {
+    const [older, newer] = ['o'.repeat(32), 'n'.repeat(32)]
+    const store = new CookieStore()
+    const cookie = await login(appWith(sessions({ secret: older, store }), basics))
+    const res = await read(appWith(sessions({ secret: [newer, older], store }), basics), cookie)
+    expect(res.body.data).toEqual({ user: 'u' })
+    expect((await read(appWith(sessions({ secret: newer, store }), basics), cookieOf(res))).body.data).toEqual({
+      user: 'u'
+    })
+  })
+
+  it('works behind the drop-in door as well', async () => {
+    const app = appWith(session({ secret, store: new CookieStore(), resave: false, saveUninitialized: false }), basics)
+    const cookie = cookieOf(await request(app).get('/write?user=u'), 'connect.sid')
+    expect((await read(app, cookie)).body.data).toEqual({ user: 'u' })
+  })
+})
+
+it('data under the reserved property never becomes metadata', async () => {
+  const store = new (require('express-session').MemoryStore)()
+  const app = appWith(session({ secret, store, resave: false, saveUninitialized: false }), {
+    ...basics,
+    '/assign': (req: any, res: any) => {
+      Object.assign(req.session, { user: 'me', __silverback: { u: 1, c: 1, n: 'other', g: 9e15 } })
+      res.send('assigned')
+    }
+  })
+  const cookie = cookieOf(await request(app).get('/assign'), 'connect.sid')
+  expect(Object.values(store.sessions)[0]).not.toContain('__silverback')
+  expect((await read(app, cookie)).body.data).toEqual({ user: 'me' })
+})
+
 describe('users', () => {
   const userId = (s: any) => s.user
   it('lists and revokes the sessions of a user', async () => {

@@ -17,6 +17,7 @@ import {
 } from './contract'
 import { SessionError } from './errors'
 import { ForeignPowers } from './foreign'
+import { decodeRecord } from './record'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from './time'
 
 // Shared by every middleware on one store: their writes must be serialised with each other's.
@@ -140,9 +141,11 @@ export class Backend {
       (found) => {
         if (found === null) return null
         const life = { usedAt: found.usedAt ?? Date.now(), expiresAt: found.expiresAt ?? null }
+        const owner = decodeRecord(found.text)?.meta?.i
+        const user = owner === undefined ? undefined : { from: undefined, to: owner }
         const live = found.record === undefined ? undefined : () => found.record as object
         return chain(
-          this.#guard('set', () => this.#powers.write(key, found.text, null, life, undefined, live)),
+          this.#guard('set', () => this.#powers.write(key, found.text, null, life, user, live)),
           () =>
             chain(
               this.#guard('destroy', () => this.#powers.remove(id)),

@@ -36,7 +36,9 @@ export interface Plan {
 
 /** The one decision point: from facts to plan, nothing else looks at them. */
 export function decide(facts: Facts): Plan {
-  return facts.classic ? decideClassic(facts) : decideModern(facts)
+  const plan = facts.classic ? decideClassic(facts) : decideModern(facts)
+  // A cookie that is the record can only be sent by writing it.
+  return facts.carried && plan.sendCookie && plan.store === 'none' ? { ...plan, store: 'touch' } : plan
 }
 
 // express-session's shouldSave, shouldTouch and shouldSetCookie.

@@ -21,3 +21,11 @@ export function destroyedError(): SessionError {
     'The session was destroyed, regenerated or revoked meanwhile; its data was not saved.'
   )
 }
+
+/** A session that begins after its cookie could still be sent. */
+export function tooLateError(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_HEADERS_SENT',
+    'A session cannot begin after the response has started: its cookie cannot be sent any more.'
+  )
+}

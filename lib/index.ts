@@ -83,12 +83,10 @@ namespace session {
 
 declare global {
   namespace Express {
-    type SessionStore = session.Store & { generate: (req: Request) => void }
-
     interface Request {
       session: session.Session & Partial<session.SessionData>
       sessionID: string
-      sessionStore: SessionStore
+      sessionStore: session.Store & { generate: (req: Request) => void }
       /** The sessions of this request by name. */
       sessions: session.Registry
     }

@@ -1,3 +1,4 @@
+import { decodeFound, keptText } from './found'
 import type { Extension, Found, Opened } from './contract'
 import type { Engine } from './engine'
 import { markOf } from './engine'
@@ -5,7 +6,7 @@ import type { SessionErrorCode } from './errors'
 import { idleLimit, isOver } from './lifetime'
 import type { Settings } from './options'
 import { chooseAuthentic, fromCookieParser, presentedValues, type Presented } from './presented'
-import { decodeObject, decodeRecord, type Decoded } from './record'
+import { type Decoded } from './record'
 import { chain, type MaybePromise } from './time'
 
 /** What came of a request's cookie. */
@@ -126,7 +127,7 @@ function admit(
 ): MaybePromise<Loaded> {
   const { backend } = settings
   const now = Date.now()
-  const record = found.record === undefined ? decodeRecord(found.text) : decodeObject(found.record)
+  const record = decodeFound(found)
   if (record === undefined) {
     // express-session lets the exception of its own inflation through; suites in the field assert on it.
     if (settings.classic) void (parsed(found) as any)?.cookie.expires
@@ -154,7 +155,7 @@ function admit(
     const extended = found.extended ?? (backend.remote && usedAt === extension?.now)
     loaded.extended = extended && idleLimit(settings, cookie) === settings.idle
   }
-  loaded.kept = found.record === undefined ? found.text : record.dataText
+  loaded.kept = keptText(found, record)
   loaded.record = record
   engine.monitor.note('loaded', settings.name, id)
   return settings.schema === undefined ? loaded : validate(settings, loaded, record)

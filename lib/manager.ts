@@ -1,10 +1,11 @@
+import { decodeFound } from './found'
 import type { Found, Listed } from './contract'
 import { reviveCookie } from './cookie'
 import type { Engine } from './engine'
 import { OptionError } from './errors'
 import { deadline, isOver } from './lifetime'
 import type { SessionStats } from './monitor'
-import { decodeObject, decodeRecord, type Decoded } from './record'
+import { type Decoded } from './record'
 import { stateOf, type Session } from './session'
 import { Slot } from './slot'
 import type { Tracked } from './tracked'
@@ -83,12 +84,14 @@ export class Manager implements SessionManager {
   async destroy(id: string): Promise<void> {
     const hit = await this.#find(id)
     if (hit !== null) await this.#remove(hit.key, id, hit.record.meta?.i)
+    // Of a session in a cookie nothing is known here, and yet it can be ended.
+    else if (this.#engine.settings.backend.carrier !== undefined) await this.#remove(id, id, undefined)
   }
 
   async list(userId: string, options: { current?: string | Session } = {}): Promise<SessionEntry[]> {
     const current = this.#keyOf(options.current)
     return (await this.#listed(userId)).flatMap((item) => {
-      const record = decode(item)
+      const record = decodeFound(item)
       if (record === undefined) return []
       const entry = entryOf(this.#engine, item.id, record, item)
       return entry === null ? [] : [{ ...entry, current: item.id === current }]
@@ -113,7 +116,7 @@ export class Manager implements SessionManager {
     // With hashed IDs, what `list` gives is already the hash.
     for (const key of new Set([backend.keyOf(id), id])) {
       const found = await backend.readKey(key)
-      const record = found === null ? undefined : decode(found)
+      const record = found === null ? undefined : decodeFound(found)
       const entry = record === undefined ? null : entryOf(this.#engine, id, record, found!)
       if (entry !== null) return { key, record: record!, entry }
     }
@@ -158,10 +161,6 @@ export async function mint(
   tracked.owner = userId
   await session.save()
   return { slot, tracked }
-}
-
-function decode(found: Found): Decoded | undefined {
-  return found.record === undefined ? decodeRecord(found.text) : decodeObject(found.record)
 }
 
 function entryOf(engine: Engine, id: string, record: Decoded, found: Found): SessionEntry | null {

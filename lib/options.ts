@@ -50,9 +50,6 @@ export interface Settings {
   readonly writesMeta: boolean
 }
 
-export const DEFAULT_IDLE: Milliseconds = DAY
-const DEFAULT_TOUCH_AFTER_MAX = MINUTE
-
 /** Resolves the options of `sessions()`. @throws {OptionError} naming option, value and remedy */
 export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
   const { secret } = given
@@ -60,7 +57,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
   checkName(name)
   const keys = new KeyRing(secret === undefined || secret === null ? missingSecret() : checkSecret(secret))
   const cookie = checkCookie(name, given.cookie ?? {})
-  const idle = checkSpan('idle', given.idle, DEFAULT_IDLE)
+  const idle = checkSpan('idle', given.idle, DAY)
   const settings = {
     classic: false,
     name,
@@ -84,6 +81,9 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
   return withNamed(settings, given.named)
 }
 
+// What needs our metadata in the record; without it the drop-in door's records are express-session's.
+const METADATA_OPTIONS = ['idle', 'absolute', 'bind', 'userId'] as const
+
 /** Resolves the options of express-session's door: its defaults and its words, plus all of `sessions()`'s options. */
 export function resolveClassicOptions(given: SessionsOptions & { key?: string | undefined } = {}): Settings {
   const { secret, genid, resave, saveUninitialized, unset } = given
@@ -105,6 +105,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
   checkName(name)
   const idle = checkSpan('idle', given.idle, null)
   const absolute = checkSpan('absolute', given.absolute, null)
+  const shared = common(given)
   const settings = {
     classic: true,
     name,
@@ -121,8 +122,8 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
     saveUninitialized: saveUninitialized === undefined ? true : Boolean(saveUninitialized),
     unsetDestroys: unset === 'destroy',
     cacheGuard: given.cacheGuard ?? false,
-    ...common(given),
-    writesMeta: [given.idle, given.absolute, given.bind, given.userId].some((option) => option != null),
+    ...shared,
+    writesMeta: shared.backend.carrier !== undefined || METADATA_OPTIONS.some((option) => given[option] != null),
     named: new Map<string, Settings>()
   } satisfies Settings
   if (isProduction() && given.store === undefined) {
@@ -193,7 +194,7 @@ function transportOf(given: SessionsOptions['transport']): Pick<Settings, 'accep
 
 function touchAfterOf(given: Milliseconds | undefined, idle: Milliseconds | null): Milliseconds {
   if (given === 0) return 0
-  const fallback = Math.min((idle ?? HOUR) / 20, DEFAULT_TOUCH_AFTER_MAX)
+  const fallback = Math.min((idle ?? HOUR) / 20, MINUTE)
   return checkSpan('touchAfter', given, fallback) ?? fallback
 }
 
@@ -225,7 +226,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
           storeTimeout: main.storeTimeout,
           hashIds: given.hashIds ?? false
         })
-  const idle = checkSpan('idle', given.idle, main.idle ?? (main.classic ? DEFAULT_IDLE : null))
+  const idle = checkSpan('idle', given.idle, main.idle ?? (main.classic ? DAY : null))
   return {
     ...main,
     classic: false,

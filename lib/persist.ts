@@ -1,3 +1,4 @@
+import { decodeFound, keptText } from './found'
 import type { UserChange } from './contract'
 import { Cookie } from './cookie'
 import { SessionError } from './errors'
@@ -5,7 +6,7 @@ import { lifeOf } from './lifetime'
 import { mergeData } from './merge'
 import type { Monitor } from './monitor'
 import type { Settings } from './options'
-import { decodeObject, decodeRecord, encodeRecord, META, type Meta } from './record'
+import { encodeRecord, META, type Meta } from './record'
 import { Session, stateOf } from './session'
 import type { Tracked } from './tracked'
 import { chain, type MaybePromise, type Milliseconds } from './time'
@@ -67,11 +68,11 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
     if (tracked.kept !== null) monitor.note('conflict', settings.name, id)
     else if (!settings.classic) throw idTaken()
     if (tracked.exact || count >= ATTEMPTS_MAX) throw conflict()
-    const found = result.record === undefined ? decodeRecord(result.text) : decodeObject(result.record)
+    const found = decodeFound(result)
     if (found === undefined) throw conflict()
     if (tracked.kept === null) tracked.base = tracked.keptData = '{}'
     else tracked.keptData = found.dataText
-    tracked.kept = result.record === undefined ? result.text : found.dataText
+    tracked.kept = keptText(result, found)
     tracked.meta = found.meta ?? tracked.meta
     return attempt(tracked, dataText, context, count + 1)
   })
@@ -100,7 +101,7 @@ function liveRecord(tracked: Tracked, merged: string, dataText: string, meta: Me
   if (meta === undefined && merged === dataText) return session
   const copy = new Session({}, JSON.parse(merged), stateOf(session)!.host, tracked.id)
   copy.cookie = cookieOf(session)
-  if (meta !== undefined) (copy as unknown as Record<string, unknown>)[META] = meta
+  if (meta !== undefined) Object.defineProperty(copy, META, { configurable: true, enumerable: true, value: meta })
   return copy
 }
 

@@ -230,6 +230,9 @@ for (const [key, read] of Object.entries({
   })
 }
 
+// Whatever a client got an application to assign under the reserved property must not become our metadata.
+Object.defineProperty(Session.prototype, META, { configurable: true, get: () => undefined, set: () => undefined })
+
 // An assignment to `session.__proto__` must change neither the prototype nor the data.
 Object.defineProperty(Session.prototype, '__proto__', {
   configurable: true,

@@ -1,9 +1,10 @@
+import { decodeFound, keptText } from './found'
 import type { Engine } from './engine'
-import { destroyedError, storeFault } from './faults'
+import { destroyedError, storeFault, tooLateError } from './faults'
 import type { Loaded } from './loader'
 import type { Settings } from './options'
 import type { MaybePromise } from './time'
-import { decodeObject, decodeRecord, encodeRecord } from './record'
+import { encodeRecord } from './record'
 import { runLocked } from './lock'
 import { serializeSession } from './serialize'
 import { replaceData, stateOf, type Session } from './session'
@@ -55,7 +56,7 @@ export class Verbs implements SessionHost {
   async save(session: Session): Promise<void> {
     const slot = this.#slot
     const tracked = this.#trackedOf(session)
-    if (slot.late && tracked.kept === null && !slot.settings.classic) throw tooLate()
+    if (slot.late && tracked.kept === null && !slot.settings.classic) throw tooLateError()
     const text = serializeSession(session)
     const work = this.#guarded('save the session', async () => slot.write(tracked, text))
     const saving = Promise.allSettled([slot.saving, work])
@@ -70,11 +71,13 @@ export class Verbs implements SessionHost {
     const slot = this.#slot
     const tracked = this.#trackedOf(session)
     const { settings } = slot
-    const found = await this.#guarded('read the session', async () => settings.backend.read(tracked.id))
-    const record =
-      found === null ? undefined : found.record === undefined ? decodeRecord(found.text) : decodeObject(found.record)
+    const read = await this.#guarded('read the session', async () => settings.backend.read(tracked.id))
+    // A cookie that this process did not write is still the newest that is known of the session.
+    const found =
+      read === null && settings.backend.carrier !== undefined && tracked.kept !== null ? { text: tracked.kept } : read
+    const record = found === null ? undefined : decodeFound(found)
     if (found === null || record === undefined) throw new SessionError('ERR_SESSION_MISSING', 'failed to load session')
-    const kept = found.record === undefined ? found.text : record.dataText
+    const kept = keptText(found, record)
     const fresh = loadedTracked(settings, this, slot.req, tracked.id, record, kept, found.usedAt)
     fresh.savedText = tracked.savedText
     fresh.value = tracked.value
@@ -162,13 +165,13 @@ export class Verbs implements SessionHost {
       tracked.dead = true
       throw destroyedError()
     }
-    const record = found.record === undefined ? decodeRecord(found.text) : decodeObject(found.record)
+    const record = decodeFound(found)
     if (record === undefined) throw destroyedError()
     const local = serializeSession(tracked.session)
     if (record.dataText !== local) {
       replaceData(tracked.session, mergeData(JSON.parse(tracked.base), JSON.parse(local), record.data))
     }
-    tracked.kept = found.record === undefined ? found.text : record.dataText
+    tracked.kept = keptText(found, record)
     tracked.keptData = tracked.base = record.dataText
     tracked.meta = record.meta ?? tracked.meta
   }
@@ -250,11 +253,4 @@ function keepData(from: Session, to: Session, keep: RegenerateOptions['keep']): 
   for (const key of keep === true ? Object.keys(source) : keep) {
     if (key !== 'cookie' && Object.hasOwn(source, key)) target[key] = source[key]
   }
-}
-
-function tooLate(): SessionError {
-  return new SessionError(
-    'ERR_SESSION_HEADERS_SENT',
-    'A session cannot begin after the response has started: its cookie cannot be sent any more.'
-  )
 }

@@ -33,6 +33,11 @@ export function watch(engine: Engine, slot: Slot): AbortSignal {
     if (asking || tracked.kept === null) return
     asking = true
     try {
+      if (backend.carrier !== undefined) {
+        // What a cookie carries cannot be read here; whether it was destroyed can be asked.
+        if (!(await backend.extend(tracked.id, { usedAt: tracked.usedAt, expiresAt: null }))) fire()
+        return
+      }
       const found = await backend.read(tracked.id)
       // A store that could not be asked says nothing; one that answers "absent" is believed.
       if (found === null) return fire()

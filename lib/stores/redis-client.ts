@@ -4,7 +4,6 @@ import type { Milliseconds } from '../time'
 /** A connected client of `redis` (5 or later: client, pool, sentinel, cluster) or of `ioredis` (Redis or Cluster). */
 export type RedisClient = Record<'get' | 'set' | 'del' | 'expire', Method> & ({ evalSha: Method } | { evalsha: Method })
 
- 
 type Method = (...args: any[]) => any
 
 /** `down`: not connected now; `closed`: nobody is trying to connect. */
@@ -46,7 +45,6 @@ export function dialectOf(client: unknown): Dialect {
   )
 }
 
- 
 interface NodeRedisShape {
   isOpen?: boolean
   /** Pools, and clusters of version 5, do not tell. */
@@ -132,7 +130,6 @@ interface IoRedisShape {
   eval(source: string, keys: number, ...args: string[]): Promise<unknown>
   scan(cursor: string, ...options: (string | number)[]): Promise<any>
 }
- 
 
 class IoRedis implements Dialect {
   readonly #client: IoRedisShape
