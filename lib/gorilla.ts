@@ -1,0 +1,6 @@
+export { decodeGob } from './gorilla/gob-decode'
+export { encodeGob } from './gorilla/gob-encode'
+export { GobError } from './gorilla/gob-read'
+export type { GoPayload, GoValue } from './gorilla/gob-values'
+export { SecureCookie, type KeyPair, type SecureCookieOptions } from './gorilla/securecookie'
+export { GorillaStore, type GorillaStoreOptions } from './gorilla/store'
