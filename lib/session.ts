@@ -62,6 +62,7 @@ export class Session {
       createdAt: Date.now(),
       signal: undefined
     }
+    if (host === undefined || host.classic) ownAsInExpressSession(this, req, id)
     Object.defineProperty(this, 'cookie', COOKIE_PROPERTY)
     if (typeof data === 'object' && data !== null) assignData(this, data, host === undefined || host.classic)
   }
@@ -155,6 +156,14 @@ export interface Session {
   readonly req: any
   /** Fires when the session is destroyed, revoked or expires; only for a session of `auth.open()`. */
   readonly signal: AbortSignal | undefined
+}
+
+// express-session's sessions have these as their own, hidden properties, and code in the field looks for them there.
+function ownAsInExpressSession(session: Session, req: SessionRequest, id: string | undefined): void {
+  Object.defineProperty(session, 'req', { value: req })
+  Object.defineProperty(session, 'id', { value: id })
+  Object.defineProperty(session, 'reload', { configurable: true, writable: true, value: Session.prototype.reload })
+  Object.defineProperty(session, 'save', { configurable: true, writable: true, value: Session.prototype.save })
 }
 
 function hostOf(session: Session): SessionHost {

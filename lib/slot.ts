@@ -6,7 +6,7 @@ import { storeFault } from './faults'
 import { identify, loadRecord, type Loaded } from './loader'
 import type { Settings } from './options'
 import { serializeSession } from './serialize'
-import { stateOf, type Session } from './session'
+import { Session, stateOf } from './session'
 import type { SessionHost } from './session-host'
 import { freshTracked, loadedTracked, type Tracked } from './tracked'
 import { chain, isPromise, SECOND, type MaybePromise } from './time'
@@ -228,8 +228,8 @@ export class Slot {
   }
 
   #save(tracked: Tracked, text: string): MaybePromise<void> {
-    const own = (tracked.session as { save?: unknown }).save
-    if (this.settings.classic && Object.hasOwn(tracked.session, 'save') && typeof own === 'function') {
+    const own: unknown = tracked.session.save
+    if (this.settings.classic && own !== Session.prototype.save && typeof own === 'function') {
       return new Promise((resolve, reject) => {
         own.call(tracked.session, (err: unknown) => (err ? reject(err as Error) : resolve()))
       })

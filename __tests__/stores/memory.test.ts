@@ -226,7 +226,12 @@ describe('MemoryStore', () => {
       now += 9
       expect(powers.read('a', extension())).toMatchObject({ usedAt: START, expiresAt: START + 100 })
       now += 1
-      expect(powers.read('a', extension())).toEqual({ text: text({}), usedAt: now, expiresAt: now + 100, extended: true })
+      expect(powers.read('a', extension())).toEqual({
+        text: text({}),
+        usedAt: now,
+        expiresAt: now + 100,
+        extended: true
+      })
       expect(powers.read('a')).toEqual({ text: text({}), usedAt: now, expiresAt: now + 100 })
     })
 
