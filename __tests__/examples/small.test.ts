@@ -1,0 +1,109 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import request from 'supertest'
+import { RedisServer, startCluster } from '../helpers/redis-server'
+
+const secret = process.env.SESSION_SECRET
+let folder: string
+
+beforeAll(() => {
+  process.env.SESSION_SECRET = 'a secret for the examples, 32 bytes or more'
+  folder = mkdtempSync(path.join(tmpdir(), 'silverback-examples-'))
+  process.env.SESSION_DIR = folder
+})
+
+afterAll(() => {
+  if (secret === undefined) delete process.env.SESSION_SECRET
+  else process.env.SESSION_SECRET = secret
+  delete process.env.SESSION_DIR
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function counts(app: any): Promise<void> {
+  const agent = request.agent(app)
+  expect((await agent.get('/')).body).toEqual({ views: 1 })
+  expect((await agent.get('/')).body).toEqual({ views: 2 })
+}
+
+it('cookie-store counts, and logout is final for a copied cookie', async () => {
+  const { app } = require('../../examples/cookie-store')
+  await counts(app)
+  const first = await request(app).get('/')
+  const cookie = (first.headers['set-cookie'] as unknown as string[])[0]!.split(';')[0]!
+  await request(app).post('/logout').set('Cookie', cookie)
+  expect((await request(app).get('/').set('Cookie', cookie)).body).toEqual({ views: 1 })
+})
+
+it('file-store counts', async () => {
+  const { app, store } = require('../../examples/file-store')
+  await counts(app)
+  await store.close()
+})
+
+it('redis counts', async () => {
+  const server = await RedisServer.start()
+  process.env.REDIS_URL = `redis://127.0.0.1:${server.port}`
+  const { app, client } = require('../../examples/redis')
+  try {
+    await client.connect()
+    await counts(app)
+  } finally {
+    delete process.env.REDIS_URL
+    client.destroy()
+    await server.stop()
+  }
+})
+
+it('flash shows a message once', async () => {
+  const agent = request.agent(require('../../examples/flash').app)
+  await agent.post('/save')
+  expect((await agent.get('/')).body).toEqual({ messages: ['Saved.'] })
+  expect((await agent.get('/')).body).toEqual({ messages: [] })
+})
+
+it('named keeps cart and preferences apart', async () => {
+  const agent = request.agent(require('../../examples/named').app)
+  await agent.post('/cart/apple')
+  expect((await agent.post('/cart/pear')).body).toEqual({ items: ['apple', 'pear'] })
+  const res = await agent.post('/theme/dark')
+  expect((res.headers['set-cookie'] as unknown as string[])[0]).toMatch(/^preferences=/)
+})
+
+it('oauth keeps two tabs apart, and refuses a state it did not give', async () => {
+  const agent = request.agent(require('../../examples/oauth').app)
+  const states: string[] = []
+  for (const tab of ['/a', '/b']) {
+    const res = await agent.get(`/oauth/start?returnTo=${tab}`)
+    states.push(new URL(res.headers.location!, 'http://x').searchParams.get('state')!)
+  }
+  expect((await agent.get(`/oauth/callback?state=${states[1]}`)).headers.location).toBe('/b')
+  expect((await agent.get(`/oauth/callback?state=${states[0]}`)).headers.location).toBe('/a')
+  expect((await agent.get('/oauth/callback?state=forged')).status).toBe(400)
+})
+
+it('key-rotation logs nobody out while traffic runs', async () => {
+  const { app, rotate, retire } = require('../../examples/key-rotation')
+  const agents = Array.from({ length: 10 }, () => request.agent(app))
+  await Promise.all(agents.map((agent) => agent.get('/')))
+  rotate()
+  const seen = await Promise.all(agents.map((agent) => agent.get('/')))
+  retire()
+  const later = await Promise.all(agents.map((agent) => agent.get('/')))
+  expect(seen.map((res) => res.body.views)).toEqual(agents.map(() => 2))
+  expect(later.map((res) => res.body.views)).toEqual(agents.map(() => 3))
+})
+
+it('redis-cluster counts', async () => {
+  const cluster = await startCluster()
+  process.env.REDIS_NODES = cluster.map((node) => `redis://127.0.0.1:${node.port}`).join(',')
+  const { app, client } = require('../../examples/redis-cluster')
+  try {
+    await client.connect()
+    await counts(app)
+  } finally {
+    delete process.env.REDIS_NODES
+    client.destroy()
+    await Promise.all(cluster.map((node) => node.stop()))
+  }
+})
