@@ -1,0 +1,231 @@
+import request from 'supertest'
+import session, { MemoryStore, sessions, Store } from '../lib/index'
+import { appWith, cookieOf, secret } from './helpers/app'
+
+const bad = (options: object): any => {
+  try {
+    sessions(options as never)
+  } catch (err) {
+    return err
+  }
+  throw new Error('was accepted')
+}
+
+describe('sessions() refuses at set-up', () => {
+  it.each([
+    ['B1 an empty secret', { secret: '' }, /secret must be .* 32/],
+    ['B1 an array with an empty secret', { secret: [''] }, /secret must be .* 32/],
+    ['B1 null in the array', { secret: [null] }, /secret must be .* 32/],
+    ['B1 an empty array', { secret: [] }, /empty array/],
+    ['B1 a short secret', { secret: 'x'.repeat(31) }, /got 31 bytes/],
+    ['B1 a well-known secret', { secret: 'keyboard cat keyboard cat keyboard cat' }, /well-known/],
+    ['B2 a name with a space', { secret, name: 'a b' }, /name must be a cookie name/],
+    ['B2 a name that is a property', { secret, name: '__proto__' }, /name must be a cookie name/],
+    ['B2 a line break in the domain', { secret, cookie: { domain: 'a\r\nb' } }, /domain/],
+    ['B2 a line break in the path', { secret, cookie: { path: '/\r\n' } }, /path/],
+    ['B3 __Host- with a domain', { secret, name: '__Host-sid', cookie: { domain: 'a.b' } }, /no domain/],
+    ['B3 __Host- with a path', { secret, name: '__host-sid', cookie: { path: '/a' } }, /path '\/'/],
+    ['B3 __Secure- without Secure', { secret, name: '__Secure-sid', cookie: { secure: false } }, /secure must be true/],
+    [
+      'B3 __Http- without HttpOnly',
+      { secret, name: '__Http-sid', cookie: { httpOnly: false } },
+      /httpOnly must be true/
+    ],
+    ['B3 SameSite=None without Secure', { secret, cookie: { sameSite: 'none', secure: false } }, /sameSite none/],
+    ['B3 Partitioned without Secure', { secret, cookie: { partitioned: true, secure: false } }, /partitioned/],
+    ['an unknown SameSite', { secret, cookie: { sameSite: 'maybe' } }, /sameSite/],
+    ['idle of 0', { secret, idle: 0 }, /idle must be a number of milliseconds above 0, or null/],
+    ['a text as absolute', { secret, absolute: '30d' }, /absolute must be/],
+    ['an unknown load', { secret, load: 'late' }, /load must be one of/],
+    ['an unknown policy', { secret, onStoreError: 'ignore' }, /onStoreError must be one of/],
+    ['an unknown transport', { secret, transport: 'pigeon' }, /transport must be/],
+    ['a store without set', { secret, store: { get() {}, destroy() {} } }, /store must have the methods/],
+    ['maxPerUser without userId', { secret, maxPerUser: 3 }, /needs the option userId/],
+    ['a genid that is no function', { secret, genid: 'x' }, /genid must be a function/]
+  ])('%s', (_name, options, message) => {
+    const err = bad(options)
+    expect(err).toBeInstanceOf(TypeError)
+    expect(err.code).toMatch(/^ERR_SESSION_(OPTION|NAME)$/)
+    expect(err.message).toMatch(message)
+    expect(err.message).not.toContain('keyboard cat')
+  })
+
+  it('no secret in production; elsewhere it makes one and says so', () => {
+    const before = process.env.NODE_ENV
+    const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    try {
+      process.env.NODE_ENV = 'production'
+      expect(() => sessions({})).toThrow(/secret is required in production/)
+      process.env.NODE_ENV = 'development'
+      sessions({})
+      expect(warned).toHaveBeenCalledTimes(1)
+    } finally {
+      process.env.NODE_ENV = before
+      warned.mockRestore()
+    }
+  })
+})
+
+it('a prefixed name becomes secure by itself', async () => {
+  const app = appWith(sessions({ secret, name: '__Host-sid', proxy: true }), {
+    '/': (req, res) => {
+      req.session.x = 1
+      res.send('x')
+    }
+  })
+  const res = await request(app).get('/').set('X-Forwarded-Proto', 'https')
+  expect((res.headers['set-cookie'] as unknown as string[])[0]).toMatch(/^__Host-sid=.*; Secure/)
+})
+
+it('B4 a secure cookie over http is withheld, with one warning that names the fix', async () => {
+  const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  const auth = sessions({ secret, cookie: { secure: true } })
+  const app = appWith(auth, {
+    '/': (req, res) => {
+      req.session.x = 1
+      res.send('x')
+    }
+  })
+  for (let i = 0; i < 2; i++) expect((await request(app).get('/')).headers['set-cookie']).toBeUndefined()
+  expect(warned).toHaveBeenCalledTimes(1)
+  expect(warned.mock.calls[0]![0]).toContain('trust proxy')
+  warned.mockRestore()
+  expect(auth.stats().withheld).toBe(2)
+})
+
+describe('genid', () => {
+  it('may return a promise, and runs once for a request without a session', async () => {
+    const genid = jest.fn(async () => `id-${Math.random().toString(36).slice(2)}`)
+    const app = appWith(sessions({ secret, genid }), {
+      '/': (req, res) => {
+        req.session.x = 1
+        res.send(req.sessionID)
+      }
+    })
+    const res = await request(app).get('/')
+    expect(res.text).toMatch(/^id-/)
+    await request(app).get('/').set('Cookie', cookieOf(res)!)
+    expect(genid).toHaveBeenCalledTimes(1)
+  })
+
+  it.each([7, '', '../../x', 'a/b', 'C:x', '*', '\u0000'])('B5 %j is refused, and nothing is stored', async (id) => {
+    const store = new MemoryStore()
+    const app = appWith(sessions({ secret, store, genid: () => id as string }), { '/': (_req, res) => res.send('x') })
+    const res = await request(app).get('/')
+    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
+    expect(store.ids()).toEqual([])
+  })
+
+  it('B5 a constant is refused the second time', async () => {
+    const app = appWith(sessions({ secret, genid: () => 'always' }), { '/': (_req, res) => res.send('x') })
+    expect((await request(app).get('/')).status).toBe(200)
+    expect((await request(app).get('/')).body.code).toBe('ERR_SESSION_OPTION')
+  })
+})
+
+it('B7 the path of the cookie is matched by segments, by prefix at the drop-in door', async () => {
+  const routes = { '/admin': see, '/administrator': see, '/admin/x': see }
+  function see(req: any, res: any) {
+    res.json(req.session !== undefined)
+  }
+  const modern = appWith(sessions({ secret, cookie: { path: '/admin' } }), routes)
+  const classic = appWith(
+    session({ secret, resave: false, saveUninitialized: false, cookie: { path: '/admin' } }),
+    routes
+  )
+  const answers = async (app: any) =>
+    Promise.all(['/admin', '/admin/x', '/administrator'].map(async (path) => (await request(app).get(path)).body))
+  expect(await answers(modern)).toEqual([true, true, false])
+  expect(await answers(classic)).toEqual([true, true, true])
+})
+
+describe('a store of any calling style', () => {
+  const styles: Record<string, (kept: Map<string, string>) => object> = {
+    direct: (kept) => ({
+      get: (id: string) => JSON.parse(kept.get(id) ?? 'null'),
+      set: (id: string, value: object) => void kept.set(id, JSON.stringify(value)),
+      destroy: (id: string) => void kept.delete(id)
+    }),
+    promise: (kept) => ({
+      get: async (id: string) => JSON.parse(kept.get(id) ?? 'null'),
+      set: async (id: string, value: object) => void kept.set(id, JSON.stringify(value)),
+      destroy: async (id: string) => void kept.delete(id)
+    }),
+    callback: (kept) => ({
+      get: (id: string, callback: any) => void setImmediate(callback, null, JSON.parse(kept.get(id) ?? 'null')),
+      set: (id: string, value: object, callback: any) => {
+        kept.set(id, JSON.stringify(value))
+        setImmediate(callback)
+      },
+      destroy: (id: string, callback: any) => {
+        kept.delete(id)
+        setImmediate(callback)
+      }
+    }),
+    'callback with a default': (kept) => ({
+      get: (id: string, callback: any = () => undefined) =>
+        void setImmediate(callback, null, JSON.parse(kept.get(id) ?? 'null')),
+      set: (id: string, value: object, callback: any = () => undefined) => {
+        setImmediate(() => {
+          kept.set(id, JSON.stringify(value))
+          callback()
+        })
+      },
+      destroy: (id: string, callback: any = () => undefined) => {
+        kept.delete(id)
+        setImmediate(callback)
+      }
+    })
+  }
+
+  it.each(Object.keys(styles))('%s: stores, loads, changes and destroys', async (style) => {
+    const kept = new Map<string, string>()
+    const app = appWith(sessions({ secret, store: styles[style]!(kept) as never }), {
+      '/': (req, res) => res.json((req.session.n = (req.session.n ?? 0) + 1)),
+      '/out': async (req, res) => {
+        await req.session.destroy()
+        res.send('out')
+      }
+    })
+    const cookie = cookieOf(await request(app).get('/'))!
+    expect((await request(app).get('/').set('Cookie', cookie)).body).toBe(2)
+    expect(kept.size).toBe(1)
+    await request(app).get('/out').set('Cookie', cookie)
+    expect(kept.size).toBe(0)
+  })
+
+  it('E5 answers twice and is heard once; E3 throws and is an error', async () => {
+    const store: any = new (Store as any)()
+    store.get = (_id: string, callback: any) => {
+      callback(null, null)
+      callback(null, null)
+    }
+    store.destroy = (_id: string, callback: any) => callback()
+    store.set = () => {
+      throw new Error('thrown')
+    }
+    const app = appWith(sessions({ secret, store }), {
+      '/': (req, res) => {
+        req.session.x = 1
+        res.send('x')
+      }
+    })
+    const res = await request(app).get('/')
+    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_STORE'])
+  })
+})
+
+it('a store that said disconnect: the drop-in door passes without a session, sessions() follows its policy', async () => {
+  const store = new MemoryStore()
+  const see = { '/': (req: any, res: any) => res.json(req.session === undefined) }
+  const classic = appWith(session({ secret, store, resave: false, saveUninitialized: false }), see)
+  const failing = appWith(sessions({ secret, store }), see)
+  const anonymous = appWith(sessions({ secret, store, onStoreError: 'anonymous' }), see)
+  ;(store as any).emit('disconnect')
+  expect((await request(classic).get('/')).body).toBe(true)
+  expect((await request(failing).get('/')).status).toBe(503)
+  expect((await request(anonymous).get('/')).body).toBe(false)
+  ;(store as any).emit('connect')
+  expect((await request(classic).get('/')).body).toBe(false)
+  expect((await request(failing).get('/')).status).toBe(200)
+})
