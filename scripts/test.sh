@@ -25,9 +25,6 @@ need python3 python3
 need make make
 need g++ g++
 
-# The peer that gorilla's cookie format is tested against.
-if ! command -v go >/dev/null 2>&1; then missing+=(golang); fi
-if [ ! -d /usr/share/gocode/src/github.com/gorilla/sessions ]; then missing+=(golang-github-gorilla-sessions-dev); fi
 if [ "${#missing[@]}" -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "Installing ${missing[*]}"
