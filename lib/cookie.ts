@@ -154,7 +154,7 @@ export class StrictCookie extends Cookie {
 export function reviveCookie(stored: Record<string, unknown>, CookieClass: typeof Cookie = Cookie): Cookie {
   const { expires, ...attributes } = stored
   const cookie = new CookieClass(attributes as CookieOptions)
-  cookie.expires = typeof expires === 'string' ? new Date(expires) : (expires as Date | null | undefined)
+  if (expires !== undefined) cookie.expires = typeof expires === 'string' ? new Date(expires) : (expires as Date | null)
   cookie.originalMaxAge = stored.originalMaxAge as Milliseconds | null
   return cookie
 }

@@ -6,6 +6,8 @@ import { chain, HOUR, isPromise, type MaybePromise, type Milliseconds } from './
 /** Longest that a request may hold a session which somebody else removes meanwhile. */
 const REQUEST_MAX = HOUR
 const REMOVED_MAX = 100_000
+/** What Redis and memcached clients reply to a write; stores hand it on to their callback, and it is no cookie value. */
+const STATUS_REPLIES = new Set(['OK', 'QUEUED', 'STORED'])
 
 /**
  * Calls a method of any calling style: direct answer, promise, or Node callback.
@@ -131,7 +133,7 @@ export class ForeignPowers implements Powers {
   #set(id: string, live: object): MaybePromise<true | string> {
     const store = this.#store
     return chain(callStore<unknown>(store, store.set, [id, live]), (value) =>
-      typeof value === 'string' ? value : true
+      typeof value === 'string' && !STATUS_REPLIES.has(value) ? value : true
     )
   }
 

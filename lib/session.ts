@@ -33,7 +33,9 @@ const COOKIE_PROPERTY: PropertyDescriptor & ThisType<Session> = {
   }
 }
 
-/** The private state of a session; `undefined` for a copy that is no session (a clone, a proxy). */
+const STATE = Symbol('silverback.state')
+
+/** The private state of a session; `undefined` for a copy that is no session (a clone). */
 export let stateOf: (session: Session) => SessionState | undefined
 
 /**
@@ -47,7 +49,7 @@ export class Session {
   readonly #state: SessionState
 
   static {
-    stateOf = (session) => (#state in session ? session.#state : undefined)
+    stateOf = (session) => (#state in session ? session.#state : (session as any)[STATE])
   }
 
   /** As in express-session: `req` carries `sessionID` (and `sessionStore`), `data` is copied except `cookie`-less keys. */
@@ -158,8 +160,10 @@ export interface Session {
   readonly signal: AbortSignal | undefined
 }
 
-// express-session's sessions have these as their own, hidden properties, and code in the field looks for them there.
+// express-session's sessions have these as their own, hidden properties, and code in the field looks for them there;
+// STATE serves a proxy of a session, and what inherits from one: a private field is out of their reach.
 function ownAsInExpressSession(session: Session, req: SessionRequest, id: string | undefined): void {
+  Object.defineProperty(session, STATE, { value: stateOf(session) })
   Object.defineProperty(session, 'req', { value: req })
   Object.defineProperty(session, 'id', { value: id })
   Object.defineProperty(session, 'reload', { configurable: true, writable: true, value: Session.prototype.reload })
