@@ -1,6 +1,6 @@
-export { decodeGob } from './gorilla/gob-decode'
-export { encodeGob } from './gorilla/gob-encode'
-export { GobError } from './gorilla/gob-read'
-export type { GoPayload, GoValue } from './gorilla/gob-values'
-export { SecureCookie, type KeyPair, type SecureCookieOptions } from './gorilla/securecookie'
+import * as gob from './gorilla/gob'
+
+export { gob }
+export { securecookie, type SecureCookie, type SecureCookieOptions } from './gorilla/securecookie'
 export { GorillaStore, type GorillaStoreOptions } from './gorilla/store'
+export { SessionError } from './errors'

@@ -77,7 +77,9 @@ export function loadedTracked(
   usedAt: Milliseconds | undefined
 ): Tracked {
   const session = new Session(req, record.raw, host, id)
-  session.cookie = reviveCookie(record.cookie, settings.classic ? Cookie : StrictCookie)
+  session.cookie = hasAttributes(record)
+    ? reviveCookie(record.cookie, settings.classic ? Cookie : StrictCookie)
+    : freshCookie(settings, req)
   const state = stateOf(session)!
   if (record.meta !== undefined) state.createdAt = record.meta.c
   return {
@@ -99,6 +101,12 @@ export function loadedTracked(
     owner: undefined,
     value: undefined
   }
+}
+
+// A session that another program began (Go, over a shared cookie) says nothing of attributes: the options do.
+function hasAttributes({ cookie }: Decoded): boolean {
+  for (const _ in cookie) return true
+  return false
 }
 
 function freshCookie(settings: Settings, req: SessionRequest): Cookie {

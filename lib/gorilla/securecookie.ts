@@ -1,125 +1,176 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { OptionError, SessionError } from '../errors'
+import { OptionError, SessionError, type SessionErrorCode } from '../errors'
 import { DAY, SECOND, type Milliseconds } from '../time'
+import { decode, encode } from './gob'
 
-/** One pair of keys: `hashKey` authenticates (32 or 64 bytes), `blockKey` encrypts (16, 24 or 32 bytes: AES). */
-export interface KeyPair {
-  hashKey: string | Uint8Array
-  blockKey?: string | Uint8Array | undefined
-}
-
-/** Options of `securecookie()`. */
+/** One pair of keys of gorilla/securecookie. Texts are taken as UTF-8, never as hex or base64. */
 export interface SecureCookieOptions {
-  /** How old a value may be. Securecookie counts in seconds. @default 30 days */
+  /** Authenticates (HMAC-SHA256). As long as Go's; 32 bytes or more for a new one. */
+  hashKey: string | Uint8Array
+  /** Encrypts (AES in counter mode): 16, 24 or 32 bytes. @default nothing is encrypted */
+  blockKey?: string | Uint8Array | null | undefined
+  /** ms until a value is refused, counted from when it was made; `null`: no limit. @default 30 days, as Go's */
   maxAge?: Milliseconds | null | undefined
-  /** Longest value in bytes. @default 4096 */
-  maxLength?: number | undefined
+  /** Most characters of a value; `null`: no limit. @default 4096, as Go's */
+  maxLength?: number | null | undefined
 }
 
-interface Pair {
-  hash: Buffer
-  block: Buffer | undefined
+/** What `securecookie()` makes. */
+export interface SecureCookie {
+  /** @throws {SessionError} `ERR_SESSION_UNSERIALIZABLE`, `ERR_SESSION_COOKIE_TOO_LARGE` */
+  encode(name: string, value: unknown): string
+  /** @throws {SessionError} `ERR_SESSION_SIGNATURE`, `ERR_SESSION_EXPIRED`, `ERR_SESSION_CORRUPT` */
+  decode(name: string, cookie: string, type?: string): unknown
 }
 
-/** The wire format of github.com/gorilla/securecookie, for serialized values. */
-export class SecureCookie {
-  readonly #pairs: readonly Pair[]
-  readonly #maxAge: Milliseconds | null
-  readonly #maxLength: number
+/** A pair of keys, checked. */
+export interface Pair {
+  readonly hashKey: Buffer
+  readonly blockKey: Buffer | undefined
+  readonly maxAge: Milliseconds | null
+  readonly maxLength: number | null
+}
 
-  /** @throws {OptionError} for a key of the wrong length */
-  constructor(pairs: readonly KeyPair[], { maxAge = 30 * DAY, maxLength = 4096 }: SecureCookieOptions = {}) {
-    if (pairs.length === 0) throw new OptionError('keyPairs must hold at least one pair of keys')
-    this.#pairs = pairs.map(({ hashKey, blockKey }) => {
-      const hash = Buffer.from(hashKey as string)
-      const block = blockKey === undefined ? undefined : Buffer.from(blockKey as string)
-      if (hash.length === 0) throw new OptionError('hashKey must not be empty; 32 or 64 random bytes are right')
-      if (block !== undefined && ![16, 24, 32].includes(block.length)) {
-        throw new OptionError(`blockKey must have 16, 24 or 32 bytes, got ${block.length}`)
-      }
-      return { hash, block }
-    })
-    this.#maxAge = maxAge
-    this.#maxLength = maxLength
-  }
+/** An authentic value, decrypted but not decoded. */
+export interface Authentic {
+  readonly bytes: Buffer
+  readonly issuedAt: Milliseconds
+  /** The MAC that vouches for it: one value has one. */
+  readonly mac: Buffer
+  /** Which pair opened it; 0 is the newest. */
+  readonly pair: number
+}
 
-  /** @throws {SessionError} `ERR_SESSION_COOKIE_TOO_LARGE` */
-  encode(name: string, serialized: Uint8Array): string {
-    const { hash, block } = this.#pairs[0]!
-    // 1. Encrypt, if there is a block key: AES in CTR mode, the random IV in front.
-    let value: Uint8Array = serialized
-    if (block !== undefined) {
-      const iv = randomBytes(16)
-      const cipher = createCipheriv(`aes-${block.length * 8}-ctr`, block, iv)
-      value = Buffer.concat([iv, cipher.update(serialized), cipher.final()])
+const BLOCK = 16
+const PIPE = 0x7c
+
+/**
+ * Encodes and decodes the values of Go's gorilla/securecookie with its gob serializer, byte for byte.
+ *
+ * Of several pairs the first encodes and all decode: key rotation.
+ * @example const codec = securecookie({ hashKey, blockKey }); codec.decode('session', req.cookies.session)
+ * @see github.com/gorilla/securecookie
+ */
+export function securecookie(options: SecureCookieOptions | readonly SecureCookieOptions[]): SecureCookie {
+  const list = Array.isArray(options) ? options : [options]
+  if (list.length === 0) throw new OptionError('securecookie needs at least one pair of keys')
+  const pairs = list.map(checkPair)
+  return {
+    encode: (name, value) => sealBytes(pairs[0]!, name, encode(value)),
+    decode(name, cookie, type) {
+      const opened = openBytes(pairs, name, cookie)
+      if (typeof opened === 'string') throw new SessionError(opened, REASONS[opened] ?? 'The value was refused.')
+      return decode(opened.bytes, type)
     }
-    // 2. MAC over name, time in seconds and value.
-    const time = Math.floor(Date.now() / SECOND)
-    const covered = Buffer.from(`${name}|${time}|${encodeBase64(value)}|`)
-    const mac = createHmac('sha256', hash)
-      .update(covered.subarray(0, covered.length - 1))
-      .digest()
-    // 3. The name itself does not travel.
-    const text = encodeBase64(Buffer.concat([covered.subarray(name.length + 1), mac]))
-    if (this.#maxLength !== 0 && text.length > this.#maxLength) {
-      throw new SessionError(
-        'ERR_SESSION_COOKIE_TOO_LARGE',
-        `The session takes ${text.length} bytes of cookie; the limit is ${this.#maxLength}. Keep less in it.`
-      )
+  }
+}
+
+const REASONS: Partial<Record<SessionErrorCode, string>> = {
+  ERR_SESSION_SIGNATURE: 'The value is not one that these keys made under this name: forged, damaged or too long.',
+  ERR_SESSION_EXPIRED: 'The value is older than maxAge.',
+  ERR_SESSION_CORRUPT: 'The value is authentic, but its time or its encryption is not as it should be.'
+}
+
+/** @throws {OptionError} for keys that cannot work */
+export function checkPair(options: SecureCookieOptions): Pair {
+  const { hashKey, blockKey, maxAge = 30 * DAY, maxLength = 4096 } = options
+  const hash = keyBytes(hashKey)
+  if (hash === undefined || hash.length === 0) throw new OptionError('hashKey must be a string or bytes, not empty')
+  const block = blockKey === undefined || blockKey === null ? undefined : (keyBytes(blockKey) ?? Buffer.alloc(0))
+  if (block !== undefined && ![16, 24, 32].includes(block.length)) {
+    throw new OptionError(`blockKey must be 16, 24 or 32 bytes, got ${block.length}`)
+  }
+  for (const [option, value] of Object.entries({ maxAge, maxLength })) {
+    if (value !== null && !(Number.isFinite(value) && value > 0)) {
+      throw new OptionError(`${option} must be a number above 0, or null for no limit`)
     }
-    return text
   }
-
-  /** The serialized value, its age in ms since 1970, and whether an older pair opened it. */
-  decode(name: string, text: string): { value: Buffer; issuedAt: Milliseconds; stale: boolean } {
-    let reason = refused('ERR_SESSION_SIGNATURE')
-    for (const [index, pair] of this.#pairs.entries()) {
-      const result = this.#open(pair, name, text)
-      if (!(result instanceof SessionError)) return { ...result, stale: index > 0 }
-      if (result.code !== 'ERR_SESSION_SIGNATURE') reason = result
-    }
-    throw reason
-  }
-
-  #open({ hash, block }: Pair, name: string, text: string): { value: Buffer; issuedAt: Milliseconds } | SessionError {
-    // 1. Length, then base64: padded, URL-safe, nothing else.
-    if (this.#maxLength !== 0 && text.length > this.#maxLength) return refused('ERR_SESSION_SIGNATURE')
-    const bytes = decodeBase64(text)
-    if (bytes === undefined) return refused('ERR_SESSION_SIGNATURE')
-    // 2. Three parts: time, value, MAC. The MAC may hold any byte.
-    const first = bytes.indexOf(0x7c)
-    const second = bytes.indexOf(0x7c, first + 1)
-    if (first === -1 || second === -1) return refused('ERR_SESSION_SIGNATURE')
-    const given = bytes.subarray(second + 1)
-    const expected = createHmac('sha256', hash).update(`${name}|`).update(bytes.subarray(0, second)).digest()
-    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return refused('ERR_SESSION_SIGNATURE')
-    // 3. Age.
-    const time = bytes.toString('latin1', 0, first)
-    if (!/^-?\d{1,18}$/.test(time)) return refused('ERR_SESSION_CORRUPT')
-    const issuedAt = Number(time) * SECOND
-    const oldest = Math.floor(Date.now() / SECOND) * SECOND - (this.#maxAge ?? Infinity)
-    if (this.#maxAge !== null && this.#maxAge !== 0 && issuedAt < oldest) return refused('ERR_SESSION_EXPIRED')
-    // 4. Value, decrypted if there is a block key.
-    const value = decodeBase64(bytes.toString('latin1', first + 1, second))
-    if (value === undefined) return refused('ERR_SESSION_CORRUPT')
-    if (block === undefined) return { value, issuedAt }
-    if (value.length <= 16) return refused('ERR_SESSION_CORRUPT')
-    const decipher = createDecipheriv(`aes-${block.length * 8}-ctr`, block, value.subarray(0, 16))
-    return { value: Buffer.concat([decipher.update(value.subarray(16)), decipher.final()]), issuedAt }
-  }
+  return { hashKey: hash, blockKey: block, maxAge, maxLength }
 }
 
-function refused(code: 'ERR_SESSION_SIGNATURE' | 'ERR_SESSION_CORRUPT' | 'ERR_SESSION_EXPIRED'): SessionError {
-  return new SessionError(code, 'The value is not one that these keys made for this name, or it is too old.')
+/** @throws {SessionError} `ERR_SESSION_COOKIE_TOO_LARGE` */
+export function sealBytes({ hashKey, blockKey, maxLength }: Pair, name: string, bytes: Buffer): string {
+  // 1. The value is serialized already. 2. Encrypt it.
+  const value = base64(blockKey === undefined ? bytes : encrypt(blockKey, bytes))
+  // 3. Create the MAC for "name|date|value"; the name itself stays out of the result.
+  const covered = `${Math.floor(Date.now() / SECOND)}|${value}`
+  const mac = macOf(hashKey, name, Buffer.from(covered))
+  // 4. Encode to base64.
+  const cookie = base64(Buffer.concat([Buffer.from(`${covered}|`), mac]))
+  // 5. Check the length.
+  if (maxLength !== null && cookie.length > maxLength) {
+    throw new SessionError(
+      'ERR_SESSION_COOKIE_TOO_LARGE',
+      `The value takes ${cookie.length} characters; ${maxLength} are allowed. Keep less in it.`
+    )
+  }
+  return cookie
 }
 
-function encodeBase64(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64').replaceAll('+', '-').replaceAll('/', '_')
+/** Opens a value with any of the pairs; the reason when none can. Never throws. */
+export function openBytes(pairs: readonly Pair[], name: string, cookie: string): Authentic | SessionErrorCode {
+  let refused: SessionErrorCode = 'ERR_SESSION_SIGNATURE'
+  for (const [index, pair] of pairs.entries()) {
+    const opened = openWith(pair, name, cookie)
+    if (typeof opened === 'object') return { ...opened, pair: index }
+    // An authentic value's own fault says more than that it is not authentic with other keys.
+    if (opened !== 'ERR_SESSION_SIGNATURE') refused = opened
+  }
+  return refused
 }
 
-function decodeBase64(text: string): Buffer | undefined {
-  if (!/^[A-Za-z0-9_-]*={0,2}$/.test(text)) return undefined
-  const bytes = Buffer.from(text, 'base64url')
-  // Stricter than Go, which forgives spare bits and line breaks: a value has exactly one spelling.
-  return encodeBase64(bytes) === text ? bytes : undefined
+function openWith(pair: Pair, name: string, cookie: string): Omit<Authentic, 'pair'> | SessionErrorCode {
+  // 1. Check the length.
+  if (pair.maxLength !== null && cookie.length > pair.maxLength) return 'ERR_SESSION_SIGNATURE'
+  // 2. Decode from base64.
+  const decoded = unbase64(cookie)
+  if (decoded === undefined) return 'ERR_SESSION_SIGNATURE'
+  // 3. Verify the MAC. The value is "date|value|mac".
+  const first = decoded.indexOf(PIPE)
+  const second = first === -1 ? -1 : decoded.indexOf(PIPE, first + 1)
+  if (second === -1) return 'ERR_SESSION_SIGNATURE'
+  const given = decoded.subarray(second + 1)
+  const mac = macOf(pair.hashKey, name, decoded.subarray(0, second))
+  if (given.length !== mac.length || !timingSafeEqual(given, mac)) return 'ERR_SESSION_SIGNATURE'
+  // 4. Verify the date.
+  const date = decoded.toString('latin1', 0, first)
+  if (!/^\d{1,12}$/.test(date)) return 'ERR_SESSION_CORRUPT'
+  const issuedAt = Number(date) * SECOND
+  const now = Math.floor(Date.now() / SECOND) * SECOND
+  if (pair.maxAge !== null && issuedAt < now - Math.floor(pair.maxAge / SECOND) * SECOND) return 'ERR_SESSION_EXPIRED'
+  // 5. Decrypt. 6. Deserializing is left to the caller.
+  const value = unbase64(decoded.toString('latin1', first + 1, second))
+  if (value === undefined) return 'ERR_SESSION_CORRUPT'
+  const bytes = pair.blockKey === undefined ? value : decrypt(pair.blockKey, value)
+  return bytes === undefined ? 'ERR_SESSION_CORRUPT' : { bytes, issuedAt, mac }
+}
+
+function macOf(key: Buffer, name: string, covered: Buffer): Buffer {
+  return createHmac('sha256', key).update(`${name}|`).update(covered).digest()
+}
+
+function encrypt(key: Buffer, bytes: Buffer): Buffer {
+  const iv = randomBytes(BLOCK)
+  return Buffer.concat([iv, createCipheriv(`aes-${key.length * 8}-ctr`, key, iv).update(bytes)])
+}
+
+function decrypt(key: Buffer, bytes: Buffer): Buffer | undefined {
+  if (bytes.length <= BLOCK) return undefined
+  const decipher = createDecipheriv(`aes-${key.length * 8}-ctr`, key, bytes.subarray(0, BLOCK))
+  return decipher.update(bytes.subarray(BLOCK))
+}
+
+function base64(bytes: Buffer): string {
+  return bytes.toString('base64').replaceAll('+', '-').replaceAll('/', '_')
+}
+
+// As Go's base64.URLEncoding: padding is required, line breaks are ignored, spare bits are not looked at.
+function unbase64(text: string): Buffer | undefined {
+  const compact = text.replace(/[\r\n]/g, '')
+  return compact.length % 4 === 0 && /^[\w-]*={0,2}$/.test(compact) ? Buffer.from(compact, 'base64url') : undefined
+}
+
+function keyBytes(key: unknown): Buffer | undefined {
+  if (typeof key === 'string') return Buffer.from(key)
+  return key instanceof Uint8Array ? Buffer.from(key) : undefined
 }

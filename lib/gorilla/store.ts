@@ -1,87 +1,109 @@
 import { createHash } from 'node:crypto'
-import {
-  answer,
-  CARRIER,
-  declareNative,
-  POWERS,
-  type Callback,
-  type Carrier,
-  type Opened,
-  type StoreContract
-} from '../contract'
+import { answer, CARRIER, declareNative, POWERS } from '../contract'
+import type { Callback, Carrier, Opened, StoreContract } from '../contract'
 import { OptionError, SessionError, type SessionErrorCode } from '../errors'
+import { randomId } from '../ids'
 import { decodeRecord, encodeRecord, META, type Meta } from '../record'
 import { Store } from '../store'
-import { SECOND } from '../time'
 import { RecentWrites } from '../stores/recent'
+import { COOKIE_BYTES_MAX, cookieTooLarge } from '../stores/too-large'
+import { MINUTE, SECOND, type Milliseconds } from '../time'
+import { decodeCarried, encodeCarried } from './carried'
 import { decodeGob } from './gob-decode'
 import { encodeGob } from './gob-encode'
-import { GobError } from './gob-read'
-import { fromJson, toJson, type GoValue } from './gob-values'
-import { SecureCookie, type KeyPair, type SecureCookieOptions } from './securecookie'
+import type { GoNode } from './go-nodes'
+import { goType, type Hint } from './go-shape'
+import { STRING, VALUES, type GoType } from './go-types'
+import { checkPair, openBytes, sealBytes, type Authentic, type Pair } from './securecookie'
+import { dataOf, valuesOf } from './values-text'
 
-const REMEMBERED_MAX = 10_000
+/** How far another machine's clock may be ahead. */
+const SKEW: Milliseconds = 5 * MINUTE
+const NOTES_MAX = 10_000
+
+type Key = string | Uint8Array
 
 /** Options of `GorillaStore`. */
-export interface GorillaStoreOptions extends SecureCookieOptions {
-  /** The pairs given to `sessions.NewCookieStore(hashKey, blockKey, ...)`: the first writes, all read. */
-  keyPairs: readonly KeyPair[]
+export interface GorillaStoreOptions {
+  /** What Go's `sessions.NewCookieStore(hashKey, blockKey, ...)` got, pair by pair: the first writes, all read. */
+  keyPairs: readonly (readonly [hashKey: Key, blockKey?: Key | null])[]
+  /** ms until a cookie is refused; `null`: no limit. @default 30 days, as Go's */
+  maxAge?: Milliseconds | null | undefined
+  /**
+   * Go types of values by key, for what a program in Go asserts: `{ userId: 'int64', roles: '[]string' }`.
+   *
+   * A value that was read keeps its type without this; one that is new has none yet.
+   *
+   * @default integers `int`, other numbers `float64`, lists `[]interface {}`, objects `map[string]interface {}`
+   */
+  types?: Readonly<Record<string, string>> | undefined
+}
+
+// What this process knows of a session between reading and writing it.
+interface Note {
+  readonly hints: ReadonlyMap<string, Hint>
+  /** What we wrote last beside the values. */
+  readonly carried: string | undefined
 }
 
 /**
- * Reads and writes the very cookies of Go's `sessions.NewCookieStore`: a Go and an Express service behind one domain
- * share one login.
+ * Reads and writes the very cookies of Go's `sessions.NewCookieStore`, so that programs in both share one session.
  *
- * Times appear as ISO texts, bytes as base64, integers beyond 2^53 as decimal texts; what the application leaves as it
- * is goes back with the Go type it came with. New numbers become `int` or `float64`, lists `[]interface{}`, objects
- * `map[string]interface{}`.
+ * In a session times are RFC 3339 texts, bytes base64 and integers beyond the safe ones decimal texts, as Go's
+ * encoding/json has them; they go back as what they were. `secret` of `sessions()` is not used for these cookies.
  *
- * @example sessions({ secret, name: 'session-name', store: new GorillaStore({ keyPairs: [{ hashKey }] }) })
+ * @example sessions({ name: 'session', secret, store: new GorillaStore({ keyPairs: [[hashKey, blockKey]] }) })
  */
 export class GorillaStore extends (Store as unknown as new () => Store) implements Carrier, StoreContract {
   readonly [CARRIER]: Carrier = this
-  readonly [POWERS] = new RecentWrites()
-  readonly #cookies: SecureCookie
-  // The Go types of what was read, until it is written again.
-  readonly #typed = new Map<string, Map<string, GoValue>>()
+  readonly [POWERS]: RecentWrites
+  readonly #pairs: readonly Pair[]
+  readonly #types: ReadonlyMap<string, GoType>
+  readonly #recent = new RecentWrites()
+  readonly #notes = new Map<string, Note>()
 
-  constructor({ keyPairs, ...options }: GorillaStoreOptions) {
+  /** @throws {TypeError} for keys or types that cannot work */
+  constructor({ keyPairs, maxAge, types = {} }: GorillaStoreOptions) {
     super()
-    if (!Array.isArray(keyPairs)) throw new OptionError('keyPairs must be an array of { hashKey, blockKey? }')
-    this.#cookies = new SecureCookie(keyPairs, options)
+    if (!Array.isArray(keyPairs) || keyPairs.length === 0 || !keyPairs.every(Array.isArray)) {
+      throw new OptionError('keyPairs must be an array of pairs: [[hashKey, blockKey], ...]')
+    }
+    this.#pairs = keyPairs.map(([hashKey, blockKey]) => checkPair({ hashKey, blockKey, maxAge }))
+    this.#types = new Map(Object.entries(types).map(([key, type]) => [key, goType(type)]))
+    this[POWERS] = this.#recent
   }
 
+  /** Answers `ERR_SESSION_SIGNATURE`, `_EXPIRED`, `_CORRUPT` or `_MISSING` (destroyed here). */
   open(value: string, name: string): Opened | SessionErrorCode {
-    let session: Map<string, GoValue>
-    let issuedAt: number
-    let stale: boolean
+    const opened = openBytes(this.#pairs, name, value)
+    if (typeof opened === 'string') return opened
+    // Authentic, but from a clock we do not share: it would outlive every deadline.
+    if (opened.issuedAt > Date.now() + SKEW) return 'ERR_SESSION_EXPIRED'
     try {
-      const opened = this.#cookies.decode(name, value)
-      ;({ issuedAt, stale } = opened)
-      session = decodeGob(opened.value)
+      return this.#read(opened, decodeGob(opened.bytes, VALUES))
     } catch (err) {
-      if (err instanceof GobError) return 'ERR_SESSION_CORRUPT'
-      if (err instanceof SessionError) return err.code
+      if (err instanceof SessionError && err.kind === 'decode') return err.code
       throw err
     }
-    const meta = metaOf(session, value, issuedAt)
-    if (this[POWERS].isDead(meta.d!)) return 'ERR_SESSION_MISSING'
-    session.delete(META)
-    this.#remember(meta.d!, session)
-    const data = Object.fromEntries([...session].map(([key, item]) => [key, toJson(item)]))
-    const text = encodeRecord(COOKIE, meta, JSON.stringify(data))
-    // The cookie is believed over what this process remembers: Go may have gone on from there within the second.
-    return { id: meta.d!, text: this[POWERS].latest(meta.d!, text, Date.now() + SECOND), stale }
   }
 
   seal(text: string, name: string): string {
-    const { meta, data } = decodeRecord(text)!
-    const before = this.#typed.get(meta!.d!)
-    const session = new Map(Object.entries(data).map(([key, item]) => [key, fromJson(item, before?.get(key))]))
-    // Go carries a value it does not know along; ours comes back with it.
-    session.set(META, { type: 'string', value: JSON.stringify(meta) })
-    return this.#cookies.encode(name, encodeGob(session))
+    const record = decodeRecord(text)!
+    const id = record.meta?.d
+    const values = valuesOf(record.data, id === undefined ? undefined : this.#notes.get(id)?.hints, this.#types)
+    const issuedAt = Math.floor(Date.now() / SECOND) * SECOND
+    const carried = encodeCarried(record, issuedAt, randomId().slice(0, 8))
+    if (id !== undefined) this.#note(id, { hints: dataOf(values).hints, carried })
+    const entries = values.value as [GoNode, GoNode][]
+    const extra: [GoNode, GoNode][] = carried === undefined ? [] : [[stringNode(META), stringNode(carried)]]
+    const bytes = encodeGob({ type: VALUES, value: [...entries, ...extra] })
+    const pair = { ...this.#pairs[0]!, maxLength: null }
+    const value = sealBytes(pair, name, withoutPadding(bytes, pair))
+    if (name.length + value.length > COOKIE_BYTES_MAX) throw cookieTooLarge(name.length + value.length, text)
+    return value
   }
+
+  // The contract alone cannot carry these sessions: they need the cookie's name, which the middleware has.
 
   get(_id: string, callback?: Callback<null>): Promise<null> | undefined {
     return answer(() => null, callback)
@@ -89,31 +111,60 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
 
   set(_id: string, _session: object, callback?: Callback): Promise<void> | undefined {
     return answer(() => {
-      throw new OptionError('GorillaStore works with the middleware of this package only')
+      throw new OptionError('GorillaStore works with the middleware of this package only: it needs the cookie')
     }, callback)
   }
 
   destroy(id: string, callback?: Callback): Promise<void> | undefined {
-    return answer(() => void this[POWERS].remove(id), callback)
+    return answer(() => void this.#recent.remove(id), callback)
   }
 
-  #remember(id: string, session: Map<string, GoValue>): void {
-    this.#typed.delete(id)
-    if (this.#typed.size >= REMEMBERED_MAX) this.#typed.delete(this.#typed.keys().next().value!)
-    this.#typed.set(id, session)
+  #read({ issuedAt, mac, pair }: Authentic, values: GoNode): Opened | SessionErrorCode {
+    const entries = values.value as [GoNode, GoNode][]
+    const ours = entries.find(([key]) => key.value === META)?.[1].value
+    const { json, hints } = dataOf({ type: VALUES, value: entries.filter(([key]) => key.value !== META) })
+    const carried = decodeCarried(ours)
+    const meta: Meta & { d: string } = carried?.meta ?? { u: issuedAt, c: issuedAt, d: idOf(mac) }
+    // Go has used the session since we wrote it.
+    if (carried !== undefined && issuedAt > carried.issuedAt) meta.u = Math.max(meta.u, issuedAt)
+    const id = meta.d
+    if (this.#recent.isDead(id)) return 'ERR_SESSION_MISSING'
+    const text = encodeRecord(carried?.cookieText ?? '{}', meta, JSON.stringify(json))
+    // Dates are whole seconds. A cookie that carries what we wrote last was made from it, however soon after.
+    const note = this.#notes.get(id)
+    const since = note?.carried !== undefined && note.carried === ours ? Date.now() + 1 : issuedAt
+    const latest = this.#recent.latest(id, text, since)
+    if (latest === text || note === undefined) this.#note(id, { hints, carried: note?.carried })
+    return { id, text: latest, stale: pair > 0 }
+  }
+
+  #note(id: string, note: Note): void {
+    this.#notes.delete(id)
+    if (this.#notes.size >= NOTES_MAX) this.#notes.delete(this.#notes.keys().next().value!)
+    this.#notes.set(id, note)
   }
 }
 
 declareNative(GorillaStore as unknown as { prototype: StoreContract })
 
-const COOKIE = JSON.stringify({ originalMaxAge: null, expires: null, httpOnly: true, path: '/' })
+// A session that Go began has no ID; its MAC is as hard to guess as one. Only its hash gets about.
+function idOf(mac: Buffer): string {
+  return createHash('sha256').update(mac).digest('base64url').slice(0, 32)
+}
 
-// A cookie that Go made has no metadata of ours: its time is its age, and it is named after itself.
-function metaOf(session: Map<string, GoValue>, value: string, issuedAt: number): Meta {
-  const carried = session.get(META)?.value
-  if (typeof carried === 'string') {
-    const meta = decodeRecord(`{"cookie":{},"${META}":${carried}}`)?.meta
-    if (typeof meta?.d === 'string') return meta
-  }
-  return { u: issuedAt, c: issuedAt, d: createHash('sha256').update(value).digest('base64url').slice(0, 32) }
+function stringNode(value: string): GoNode {
+  return { type: STRING, value }
+}
+
+/**
+ * Lengthens a stream until its cookie needs no `=`: the middleware percent-encodes values, and Go does not decode that.
+ * A gob decoder looks at nothing behind the value.
+ */
+function withoutPadding(bytes: Buffer, { blockKey }: Pair): Buffer {
+  const date = String(Math.floor(Date.now() / SECOND)).length
+  const around = date + '||'.length + 32
+  let length = bytes.length
+  const iv = blockKey === undefined ? 0 : 16
+  while ((around + Math.ceil((iv + length) / 3) * 4) % 3 !== 0) length++
+  return Buffer.concat([bytes, Buffer.alloc(length - bytes.length)])
 }

@@ -18,9 +18,8 @@ import { readSigned, seal, signText, unseal } from '../seal'
 import { Store } from '../store'
 import { chain, DAY, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../time'
 import { RecentWrites } from './recent'
+import { COOKIE_BYTES_MAX, cookieTooLarge } from './too-large'
 
-/** What browsers keep of a cookie: bytes of name and value together. @see RFC 6265bis 5.7 */
-const COOKIE_BYTES_MAX = 4096
 /** How far another machine's clock may be ahead. */
 const SKEW: Milliseconds = 5 * MINUTE
 /** With revocations, no cookie is believed for longer (gorilla/securecookie's `MaxAge`): a revocation outlives them all. */
@@ -95,7 +94,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
       ? seal(keys.derived('sealed cookie')[0]!, name, text, Date.now())
       : signText(keys.derived('signed session')[0]!, name, text, Date.now())
     const size = name.length + value.length
-    if (size > COOKIE_BYTES_MAX) throw tooLarge(size, text)
+    if (size > COOKIE_BYTES_MAX) throw cookieTooLarge(size, text)
     return value
   }
 
@@ -147,18 +146,5 @@ function tombstone(): string {
     JSON.stringify({ originalMaxAge: REVOKED_FOR, expires, path: '/' }),
     undefined,
     '{"revoked":true}'
-  )
-}
-
-function tooLarge(size: number, text: string): SessionError {
-  const largest = Object.entries(decodeRecord(text)?.data ?? {})
-    .map(([key, value]) => ({ key, bytes: Buffer.byteLength(JSON.stringify({ [key]: value })) - '{}'.length }))
-    .sort((a, b) => b.bytes - a.bytes)
-    .slice(0, 3)
-    .map(({ key, bytes }) => `${quote(key)} (${bytes} bytes)`)
-  return new SessionError(
-    'ERR_SESSION_COOKIE_TOO_LARGE',
-    `The session takes ${size} bytes of cookie; browsers keep ${COOKIE_BYTES_MAX}. ` +
-      `Largest keys: ${largest.join(', ') || 'none'}. Keep less in it, or use a store on the server.`
   )
 }

@@ -1,0 +1,198 @@
+import { OptionError, quote, SessionError } from '../errors'
+import { fitsBits, NIL, unserializable, type GoNode } from './go-nodes'
+import { timeFromDate, timeToBinary } from './go-time'
+import {
+  BOOL,
+  BYTES,
+  DICTIONARY,
+  FLOAT64,
+  INT,
+  INT64,
+  LIST,
+  parseGoType,
+  STRING,
+  TIME,
+  UINT64,
+  VALUES,
+  type GoType
+} from './go-types'
+
+const DEPTH_MAX = 100
+const SPECIAL = new Map([
+  ['NaN', NaN],
+  ['+Inf', Infinity],
+  ['-Inf', -Infinity]
+])
+
+/** What Go types a value and the values inside it had when they were read, where JavaScript does not tell. */
+export interface Hint {
+  readonly type?: GoType
+  readonly inner?: ReadonlyMap<string, Hint>
+}
+
+/** A value that is to become one particular Go type; see `as`. */
+export class GoValue {
+  readonly type: GoType
+  readonly value: unknown
+
+  constructor(type: GoType, value: unknown) {
+    this.type = type
+    this.value = value
+  }
+}
+
+/**
+ * Marks a value with the Go type it is to become, where the natural one will not do: `as('int64', 5)`,
+ * `as('float64', 2)`, `as('map[string]string', { a: 'b' })`.
+ *
+ * Known are bool, string, the integers and floats, `[]byte`, `time.Time`, `interface {}`, and slices and maps of them.
+ * @throws {TypeError} for another type
+ */
+export function as(type: string, value: unknown): GoValue {
+  return new GoValue(goType(type), value)
+}
+
+/** @throws {OptionError} for a Go type that has no counterpart here */
+export function goType(text: string): GoType {
+  const type = typeof text === 'string' ? parseGoType(text) : undefined
+  if (type === undefined) {
+    throw new OptionError(
+      `A Go type must be a basic type, []byte, time.Time, interface {}, or a slice or map of them, got ${quote(text)}`
+    )
+  }
+  return type
+}
+
+/** The node of a value in the place of an interface: of the hinted type if it still fits, else of its natural one. */
+export function nodeOf(value: unknown, hint: Hint | undefined, path: readonly string[]): GoNode {
+  if (value instanceof GoValue) return shape(value.value, value.type, undefined, path)
+  if (hint?.type !== undefined) {
+    try {
+      return shape(value, hint.type, hint, path)
+    } catch (err) {
+      // The application has put something else there.
+      if (!(err instanceof SessionError)) throw err
+    }
+  }
+  if (value === null || value === undefined) return NIL
+  return shape(value, naturalType(value, path), hint, path)
+}
+
+/** The Go type that a value becomes when nobody says otherwise. */
+function naturalType(value: unknown, path: readonly string[]): GoType {
+  if (typeof value === 'boolean') return BOOL
+  if (typeof value === 'string') return STRING
+  if (typeof value === 'number') return Number.isSafeInteger(value) && !Object.is(value, -0) ? INT : FLOAT64
+  if (typeof value === 'bigint') return fitsBits(INT64, value) ? INT64 : UINT64
+  if (value instanceof Uint8Array) return BYTES
+  if (value instanceof Date) return TIME
+  if (Array.isArray(value)) return LIST
+  if (value instanceof Map) return VALUES
+  if (isPlain(value)) return DICTIONARY
+  throw unserializable(path, 'it is neither plain data nor a Buffer, a Date, a Map or a BigInt')
+}
+
+/**
+ * The node of a value for one Go type. Beside the value itself the texts of Go's encoding/json are taken: base64 for
+ * bytes, RFC 3339 for times, and decimal digits for integers that a number cannot hold.
+ *
+ * @throws {SessionError} `ERR_SESSION_UNSERIALIZABLE`, naming the key path
+ */
+export function shape(value: unknown, type: GoType, hint: Hint | undefined, path: readonly string[]): GoNode {
+  if (path.length > DEPTH_MAX) throw unserializable(path.slice(0, 4), 'it is nested too deeply, or refers to itself')
+  switch (type.kind) {
+    case 'interface':
+      return nodeOf(value, hint, path)
+    case 'slice':
+      if (!Array.isArray(value)) break
+      return {
+        type,
+        value: value.map((item, at) => shape(item, type.elem!, hint?.inner?.get(String(at)), [...path, String(at)]))
+      }
+    case 'map':
+      if (!(value instanceof Map) && !isPlain(value)) break
+      return { type, value: entriesOf(value, type, hint, path) }
+    default: {
+      const scalar = scalarOf(value, type)
+      if (scalar !== undefined) return { type, value: scalar }
+    }
+  }
+  throw unserializable(path, `it does not fit the Go type ${type.name}`)
+}
+
+function entriesOf(
+  value: Map<unknown, unknown> | Record<string, unknown>,
+  type: GoType,
+  hint: Hint | undefined,
+  path: readonly string[]
+): [GoNode, GoNode][] {
+  const entries: [GoNode, GoNode][] = []
+  const isMap = value instanceof Map
+  for (const [key, item] of isMap ? value : Object.entries(value)) {
+    if (item === undefined) continue
+    const at = [...path, String(key)]
+    const keyNode = shape(isMap ? key : keyOf(key as string, type.key!), type.key!, undefined, at)
+    if (Array.isArray(keyNode.value) || keyNode.type.kind === 'bytes')
+      throw unserializable(at, 'Go has no such map key')
+    entries.push([keyNode, shape(item, type.elem!, hint?.inner?.get(String(key)), at)])
+  }
+  return entries
+}
+
+// The keys of an object are texts; those of a Go map need not be.
+function keyOf(text: string, { kind }: GoType): unknown {
+  if (kind === 'int' || kind === 'uint') return /^-?\d{1,20}$/.test(text) ? BigInt(text) : text
+  if (kind === 'float') return SPECIAL.get(text) ?? Number(text)
+  if (kind === 'bool') return text === 'true' ? true : text === 'false' ? false : text
+  return text
+}
+
+function scalarOf(value: unknown, type: GoType): GoNode['value'] | undefined {
+  switch (type.kind) {
+    case 'bool':
+      return typeof value === 'boolean' ? value : undefined
+    case 'string':
+      return typeof value === 'string' ? value : undefined
+    case 'float':
+      return floatOf(value, type)
+    case 'bytes':
+      return bytesOf(value)
+    case 'time':
+      if (value instanceof Date) return timeFromDate(value)
+      return typeof value === 'string' && timeToBinary(value) !== undefined ? value : undefined
+    default: {
+      const integer = integerOf(value)
+      return integer !== undefined && fitsBits(type, integer) ? integer : undefined
+    }
+  }
+}
+
+function integerOf(value: unknown): bigint | undefined {
+  if (typeof value === 'bigint') return value
+  if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : undefined
+  if (typeof value !== 'string' || !/^-?[1-9]\d{15,19}$/.test(value)) return undefined
+  const integer = BigInt(value)
+  // Smaller ones are numbers; a text in their place is the application's own text.
+  return Number.isSafeInteger(Number(integer)) ? undefined : integer
+}
+
+function floatOf(value: unknown, { bits }: GoType): number | undefined {
+  const number = typeof value === 'string' ? SPECIAL.get(value) : value
+  if (typeof number !== 'number') return undefined
+  if (bits === 64) return number
+  const narrow = Math.fround(number)
+  return Number.isFinite(number) && !Number.isFinite(narrow) ? undefined : narrow
+}
+
+function bytesOf(value: unknown): Buffer | undefined {
+  if (value instanceof Uint8Array) return Buffer.from(value)
+  if (typeof value !== 'string') return undefined
+  const bytes = Buffer.from(value, 'base64')
+  return bytes.toString('base64') === value ? bytes : undefined
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype
+}

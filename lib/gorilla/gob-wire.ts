@@ -1,0 +1,98 @@
+import { SessionError } from '../errors'
+
+/** A stream that is not gob, or holds what JavaScript has no counterpart for. */
+export function corrupt(reason: string): SessionError {
+  return new SessionError('ERR_SESSION_CORRUPT', `The gob stream cannot be read: ${reason}.`)
+}
+
+/** Reads gob's basic encodings from one message. Every read is bounded by what is left. */
+export class WireReader {
+  readonly #bytes: Buffer
+  #at = 0
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+  }
+
+  get left(): number {
+    return this.#bytes.length - this.#at
+  }
+
+  /** Up to 64 bits: a byte below 128 is the value, any other the negated count of the big-endian bytes after it. */
+  uint(): bigint {
+    const first = this.take(1)[0]!
+    if (first < 128) return BigInt(first)
+    const count = 256 - first
+    if (count > 8) throw corrupt('a number is longer than 64 bits')
+    const bytes = this.take(count)
+    return count <= 6 ? BigInt(bytes.readUIntBE(0, count)) : BigInt(`0x${bytes.toString('hex')}`)
+  }
+
+  /** The sign is the lowest bit; the others are complemented when it is set. */
+  int(): bigint {
+    const raw = this.uint()
+    return (raw & 1n) === 1n ? ~(raw >> 1n) : raw >> 1n
+  }
+
+  /** A length or small number. @throws beyond `max` */
+  count(max: number): number {
+    const count = this.uint()
+    if (count > BigInt(max)) throw corrupt('a length exceeds the input')
+    return Number(count)
+  }
+
+  /** The bits of a float64, bytes reversed, so that small integers are short. */
+  float(): number {
+    const bytes = Buffer.alloc(8)
+    bytes.writeBigUInt64BE(this.uint())
+    return bytes.readDoubleLE()
+  }
+
+  bytes(): Buffer {
+    return this.take(this.count(this.left))
+  }
+
+  take(count: number): Buffer {
+    if (count > this.left) throw corrupt('it ends too early')
+    this.#at += count
+    return this.#bytes.subarray(this.#at - count, this.#at)
+  }
+}
+
+/** Writes gob's basic encodings. */
+export class WireWriter {
+  readonly #parts: Buffer[] = []
+
+  uint(value: bigint | number): this {
+    const number = BigInt(value)
+    if (number < 128n) return this.raw(Buffer.of(Number(number)))
+    const hex = number.toString(16)
+    const bytes = Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex')
+    return this.raw(Buffer.of(256 - bytes.length)).raw(bytes)
+  }
+
+  int(value: bigint | number): this {
+    const number = BigInt(value)
+    return this.uint(number < 0n ? (~number << 1n) | 1n : number << 1n)
+  }
+
+  float(value: number): this {
+    const bytes = Buffer.alloc(8)
+    bytes.writeDoubleLE(value)
+    return this.uint(bytes.readBigUInt64BE())
+  }
+
+  /** Bytes after their length: strings, byte slices, messages. */
+  bytes(value: Buffer): this {
+    return this.uint(value.length).raw(value)
+  }
+
+  raw(value: Buffer): this {
+    this.#parts.push(value)
+    return this
+  }
+
+  finish(): Buffer {
+    return Buffer.concat(this.#parts)
+  }
+}

@@ -1,0 +1,36 @@
+import { decodeGob } from './gob-decode'
+import { encodeGob } from './gob-encode'
+import { toValue, unserializable } from './go-nodes'
+import { as, goType, nodeOf } from './go-shape'
+
+export { as }
+
+/**
+ * Encodes a value as Go's encoding/gob does.
+ *
+ * boolean, string: the same. Number: `int` if it is a safe integer, else `float64`. BigInt: `int64`, or `uint64` above
+ * it. Uint8Array: `[]byte`. Date: `time.Time`. Array: `[]interface {}`. Plain object: `map[string]interface {}`.
+ * Map: `map[interface {}]interface {}`. Anything else with `as(type, value)`. Properties that are `undefined` are left
+ * out; `null` is a nil interface, inside lists and maps only.
+ *
+ * A Go program must have registered types beyond the basic ones and slices of them (`gob.Register(time.Time{})`).
+ * @throws {SessionError} `ERR_SESSION_UNSERIALIZABLE`, naming the key path
+ */
+export function encode(value: unknown): Buffer {
+  const node = nodeOf(value, undefined, ['value'])
+  if (node.type.kind === 'interface') throw unserializable(['value'], 'gob has no nil on its own')
+  return encodeGob(node)
+}
+
+/**
+ * Decodes the first value of a gob stream; `type` is that of the Go variable it would be decoded into.
+ *
+ * Integers are numbers, beyond the safe ones BigInts; `[]byte` a Buffer; `time.Time` a Date, to the millisecond; slices
+ * arrays; maps with string keys plain objects, all other maps Maps. Structs, arrays, pointers, complex numbers, named
+ * types and cyclic ones are refused.
+ * @throws {SessionError} `ERR_SESSION_CORRUPT` for whatever Go would refuse, or JavaScript has no counterpart for
+ */
+export function decode(bytes: Uint8Array, type?: string): unknown {
+  const expected = type === undefined ? undefined : goType(type)
+  return toValue(decodeGob(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), expected))
+}
