@@ -11,7 +11,7 @@ import {
   type Powers,
   type StoreContract
 } from '../contract'
-import { OptionError, quote, SessionError, type SessionErrorCode } from '../errors'
+import { OptionError, type SessionErrorCode } from '../errors'
 import type { KeyRing } from '../keys'
 import { decodeRecord, encodeRecord } from '../record'
 import { readSigned, seal, signText, unseal } from '../seal'
