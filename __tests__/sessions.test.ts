@@ -517,6 +517,18 @@ it('data under the reserved property never becomes metadata', async () => {
   expect((await read(app, cookie)).body.data).toEqual({ user: 'me' })
 })
 
+it('stats() counts what lives', async () => {
+  for (const store of [new MemoryStore(), new CookieStore()]) {
+    const auth = sessions({ secret, store })
+    const app = appWith(auth, basics)
+    const cookie = await login(app)
+    await login(app)
+    expect(auth.stats()).toMatchObject({ created: 2, active: 2, lastCleanup: null })
+    await request(app).get('/logout').set('Cookie', cookie)
+    expect(auth.stats()).toMatchObject({ destroyed: 1, active: 1 })
+  }
+})
+
 describe('users', () => {
   const userId = (s: any) => s.user
   it('lists and revokes the sessions of a user', async () => {

@@ -107,7 +107,10 @@ export class Manager implements SessionManager {
 
   stats(): SessionStats {
     const { monitor, settings } = this.#engine
-    return monitor.stats((settings.backend.store as { lastCleanup?: number | null }).lastCleanup ?? null)
+    const { backend } = settings
+    const store = backend.store as { lastCleanup?: number | null; length?: unknown }
+    const live = backend.native && backend.sync && typeof store.length === 'function' ? store.length() : undefined
+    return monitor.stats(store.lastCleanup ?? null, typeof live === 'number' ? live : undefined)
   }
 
   async #find(id: string): Promise<{ key: string; record: Decoded; entry: SessionEntry } | null> {

@@ -35,7 +35,7 @@ export interface SessionStats {
   dropped: number
   conflicts: number
   errors: number
-  /** Requests that hold a session at this moment. */
+  /** Live sessions: as the store counts them if it can at once (MemoryStore), else made minus ended in this process. */
   active: number
   /** When the store last finished a sweep (ms since 1970); `null`: it does not sweep, or has not yet. */
   lastCleanup: number | null
@@ -50,7 +50,6 @@ const salt = randomBytes(16)
 /** Counts and publishes the life of one middleware's sessions. */
 export class Monitor {
   readonly #counts = Object.fromEntries(EVENTS.map((event) => [event, 0])) as Record<SessionEvent, number>
-  active = 0
 
   note(event: SessionEvent, name: string, id?: string, details?: Omit<SessionEventMessage, 'name' | 'session'>): void {
     this.#counts[event]++
@@ -61,9 +60,10 @@ export class Monitor {
     target.publish(message)
   }
 
-  stats(lastCleanup: number | null): SessionStats {
+  stats(lastCleanup: number | null, live?: number): SessionStats {
     const { conflict, error, ...counts } = this.#counts
-    return { ...counts, conflicts: conflict, errors: error, active: this.active, lastCleanup }
+    const active = live ?? Math.max(0, counts.created - counts.destroyed - counts.expired)
+    return { ...counts, conflicts: conflict, errors: error, active, lastCleanup }
   }
 }
 
