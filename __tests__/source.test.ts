@@ -15,7 +15,7 @@ function importsOf(file: string): string[] {
 const LAYERS: [RegExp, number][] = [
   [/^(errors|time|warnings|cookie|cookie-header|ids)\.ts$/, 0],
   [/^(record|keys|merge|seal|serialize|session|session-host|contract)\.ts$/, 1],
-  [/^(store|foreign|backend)\.ts$/, 2],
+  [/^(store|foreign|backend|waiting)\.ts$/, 2],
   [/^(stores|gorilla)\//, 3],
   [/^(options|option-checks|sessions-options)\.ts$/, 4],
   [/^(index|redis|testing|gorilla)\.ts$|^deep\//, 7]

@@ -15,10 +15,10 @@ import {
   type StoreContract,
   type UserChange
 } from './contract'
-import { SessionError } from './errors'
 import { ForeignPowers } from './foreign'
 import { decodeRecord } from './record'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from './time'
+import { Waiting } from './waiting'
 
 // Shared by every middleware on one store: their writes must be serialised with each other's.
 const foreignPowers = new WeakMap<object, ForeignPowers>()
@@ -32,7 +32,7 @@ interface BackendOptions {
 export class Backend {
   readonly store: StoreContract
   readonly carrier: Carrier | undefined
-  readonly #timeout: Milliseconds
+  readonly #waiting: Waiting
   readonly #hashIds: boolean
   readonly #native: Powers | undefined
   readonly #verbs: NativeVerbs
@@ -41,7 +41,7 @@ export class Backend {
   constructor(store: StoreContract, { storeTimeout, hashIds }: BackendOptions) {
     this.store = store
     this.carrier = (store as Partial<{ [CARRIER]: Carrier }>)[CARRIER]
-    this.#timeout = storeTimeout
+    this.#waiting = new Waiting(storeTimeout)
     this.#hashIds = hashIds
     this.#native = (store as Partial<PowerfulStore>)[POWERS]
     this.#verbs = nativeVerbs(store)
@@ -79,7 +79,8 @@ export class Backend {
 
   read(id: string, extend?: Extension): MaybePromise<Found | null> {
     const key = this.keyOf(id)
-    const found = this.#guard('get', () => this.#powers.read(key, extend))
+    this.#waiting.admit(key)
+    const found = this.#guard('get', () => this.#powers.read(key, extend), key)
     return this.#hashIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key, extend)) : found
   }
 
@@ -156,32 +157,8 @@ export class Backend {
     )
   }
 
-  #guard<T>(verb: string, call: () => MaybePromise<T>): MaybePromise<T> {
+  #guard<T>(verb: string, call: () => MaybePromise<T>, load?: string): MaybePromise<T> {
     const result = call()
-    return isPromise(result) ? withDeadline(result, this.#timeout, verb) : result
+    return isPromise(result) ? this.#waiting.until(result, verb, load) : result
   }
-}
-
-// The call itself goes on: only the waiting ends. Its late answer is nobody's.
-function withDeadline<T>(promise: Promise<T>, timeout: Milliseconds, verb: string): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(
-        new SessionError(
-          'ERR_SESSION_STORE_TIMEOUT',
-          `The session store did not answer ${verb}() within ${timeout} ms; check that it is reachable, or raise storeTimeout.`
-        )
-      )
-    }, timeout)
-    promise.then(
-      (value) => {
-        clearTimeout(timer)
-        resolve(value)
-      },
-      (err) => {
-        clearTimeout(timer)
-        reject(err as Error)
-      }
-    )
-  })
 }
