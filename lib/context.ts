@@ -6,6 +6,7 @@ import { Gate, type Gatekeeper } from './gate'
 import { addVary, guardCache, writeHeaders } from './headers'
 import { Registry } from './registry'
 import { putBack, putOn, type RequestSessions } from './request-properties'
+import { mayBeStored } from './retire'
 import type { Session } from './session'
 import { sendText } from './set-cookie'
 import { Slot } from './slot'
@@ -166,7 +167,8 @@ export class Context implements Gatekeeper, RequestSessions {
       return undefined
     }
     if (main.tracked !== undefined) main.tracked.dead = true
-    return chain(settings.backend.remove(id, main.tracked?.meta?.i), () => {
+    const known = main.tracked === undefined || mayBeStored(main, main.tracked)
+    return chain(known && settings.backend.remove(id, main.tracked?.meta?.i), () => {
       this.engine.monitor.note('destroyed', settings.name, id)
       this.engine.ended(id)
     })

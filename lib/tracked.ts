@@ -14,6 +14,8 @@ export interface Tracked {
   base: string
   /** What the store keeps, to compare a write against; `null`: nothing yet. */
   kept: string | null
+  /** A write was begun: the store may know the session, whatever came of it. */
+  offered: boolean
   /** Data text of what the store keeps: differs from `base` after a merge or a migration. */
   keptData: string
   meta: Meta | undefined
@@ -50,6 +52,7 @@ export function freshTracked(settings: Settings, host: SessionHost, req: Session
     id,
     base: '{}',
     kept: null,
+    offered: false,
     keptData: '{}',
     meta: undefined,
     createdAt: state.createdAt,
@@ -87,6 +90,7 @@ export function loadedTracked(
     id,
     base: record.dataText,
     kept,
+    offered: true,
     keptData: record.dataText,
     meta: record.meta,
     createdAt: state.createdAt,

@@ -4,7 +4,7 @@ import { destroyedError, storeFault, tooLateError } from './faults'
 import type { Loaded } from './loader'
 import type { Settings } from './options'
 import type { MaybePromise } from './time'
-import { encodeRecord } from './record'
+import { mayBeStored, retire } from './retire'
 import { runLocked } from './lock'
 import { serializeSession } from './serialize'
 import { replaceData, stateOf, type Session } from './session'
@@ -95,7 +95,9 @@ export class Verbs implements SessionHost {
       tracked.dead = true
       slot.end()
     }
-    await this.#guarded('destroy the session', async () => settings.backend.remove(id, tracked?.meta?.i))
+    if (tracked === undefined || mayBeStored(slot, tracked)) {
+      await this.#guarded('destroy the session', async () => settings.backend.remove(id, tracked?.meta?.i))
+    }
     engine.monitor.note('destroyed', settings.name, id)
     engine.ended(id)
   }
@@ -108,7 +110,7 @@ export class Verbs implements SessionHost {
     let failure: unknown
     let keepable = true
     try {
-      keepable = await this.#guarded('destroy the session', () => this.#retire(old, id, options))
+      keepable = await this.#guarded('destroy the session', () => retire(slot, old, id, options))
     } catch (err) {
       // express-session hands out the new session and the error together.
       if (!settings.classic) throw err
@@ -192,31 +194,6 @@ export class Verbs implements SessionHost {
     } finally {
       tracked.exact = false
     }
-  }
-
-  // Ends the old ID: removed, or for a grace period made to lead to the new one. `false`: it was gone already, so
-  // somebody logged out meanwhile, and nothing of it may live on under the new ID.
-  async #retire(old: Tracked | undefined, nextId: string, { keep, grace = 0 }: RegenerateOptions): Promise<boolean> {
-    const { settings } = this.#slot
-    const { backend } = settings
-    if (old === undefined) return true
-    if (old.kept === null) {
-      if (this.#slot.loaded?.id === old.id || settings.classic) await backend.remove(old.id)
-      return true
-    }
-    if (grace > 0 && backend.carrier === undefined) {
-      const now = Date.now()
-      const meta = { u: now, c: old.createdAt, n: nextId, g: now + grace }
-      const stub = encodeRecord(JSON.stringify(old.session.cookie), meta, '{}')
-      const life = { usedAt: now, expiresAt: now + grace }
-      let result = await backend.write(old.id, stub, old.kept, life, { from: old.meta?.i, to: undefined })
-      while (typeof result === 'object' && result !== null) {
-        result = await backend.write(old.id, stub, result.text, life, { from: old.meta?.i, to: undefined })
-      }
-      return result !== null
-    }
-    if (keep !== undefined && !backend.native && (await backend.read(old.id)) === null) return false
-    return backend.remove(old.id, old.meta?.i)
   }
 
   #currentOf(session: Session): Tracked | undefined {

@@ -61,6 +61,7 @@ export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): 
   const { settings, engine, req } = slot
   if (!settings.classic && !settings.production) warnOfLosses(tracked.session)
   const first = tracked.kept === null
+  tracked.offered = true
   const owner = tracked.meta?.i
   const context = {
     settings,
