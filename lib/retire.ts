@@ -1,22 +1,19 @@
-import type { Loaded } from "./loader";
-import type { Settings } from "./options";
-import { encodeRecord } from "./record";
-import type { RegenerateOptions } from "./session-host";
-import type { Tracked } from "./tracked";
-import type { Milliseconds } from "./time";
+import type { Loaded } from './loader'
+import type { Settings } from './options'
+import { encodeRecord } from './record'
+import type { RegenerateOptions } from './session-host'
+import type { Tracked } from './tracked'
+import type { Milliseconds } from './time'
 
 /** What has to be known of a session's place in its request to end it. */
 export interface RetiringSlot {
-  readonly settings: Settings;
-  readonly loaded: Loaded | undefined;
+  readonly settings: Settings
+  readonly loaded: Loaded | undefined
 }
 
 /** Whether there may be something to remove: of a session that this request began, and never saved, no store knows. */
-export function mayBeStored(
-  { settings, loaded }: RetiringSlot,
-  { id, offered }: Tracked,
-): boolean {
-  return offered || loaded?.id === id || settings.classic;
+export function mayBeStored({ settings, loaded }: RetiringSlot, { id, offered }: Tracked): boolean {
+  return offered || loaded?.id === id || settings.classic
 }
 
 /**
@@ -28,39 +25,33 @@ export async function retire(
   slot: RetiringSlot,
   old: Tracked | undefined,
   nextId: string,
-  { keep, grace = 0 }: RegenerateOptions,
+  { keep, grace = 0 }: RegenerateOptions
 ): Promise<boolean> {
-  const { backend } = slot.settings;
-  if (old === undefined) return true;
+  const { backend } = slot.settings
+  if (old === undefined) return true
   if (old.kept === null) {
-    if (mayBeStored(slot, old)) await backend.remove(old.id);
-    return true;
+    if (mayBeStored(slot, old)) await backend.remove(old.id)
+    return true
   }
-  if (grace > 0 && backend.carrier === undefined)
-    return leadOn(slot, old, nextId, grace);
-  if (
-    keep !== undefined &&
-    !backend.native &&
-    (await backend.read(old.id)) === null
-  )
-    return false;
-  return backend.remove(old.id, old.meta?.i);
+  if (grace > 0 && backend.carrier === undefined) return leadOn(slot, old, nextId, grace)
+  if (keep !== undefined && !backend.native && (await backend.read(old.id)) === null) return false
+  return backend.remove(old.id, old.meta?.i)
 }
 
 async function leadOn(
   { settings: { backend } }: RetiringSlot,
   old: Tracked,
   nextId: string,
-  grace: Milliseconds,
+  grace: Milliseconds
 ): Promise<boolean> {
-  const now = Date.now();
-  const meta = { u: now, c: old.createdAt, n: nextId, g: now + grace };
-  const stub = encodeRecord(JSON.stringify(old.session.cookie), meta, "{}");
-  const life = { usedAt: now, expiresAt: now + grace };
-  const user = { from: old.meta?.i, to: undefined };
-  let result = await backend.write(old.id, stub, old.kept, life, user);
-  while (typeof result === "object" && result !== null) {
-    result = await backend.write(old.id, stub, result.text, life, user);
+  const now = Date.now()
+  const meta = { u: now, c: old.createdAt, n: nextId, g: now + grace }
+  const stub = encodeRecord(JSON.stringify(old.session.cookie), meta, '{}')
+  const life = { usedAt: now, expiresAt: now + grace }
+  const user = { from: old.meta?.i, to: undefined }
+  let result = await backend.write(old.id, stub, old.kept, life, user)
+  while (typeof result === 'object' && result !== null) {
+    result = await backend.write(old.id, stub, result.text, life, user)
   }
-  return result !== null;
+  return result !== null
 }
