@@ -3,6 +3,7 @@ import { SessionError, type SessionErrorCode } from './errors'
 import { KeyRing } from './keys'
 import { Monitor } from './monitor'
 import type { Settings } from './options'
+import { StoreTurns } from './turns'
 import { isProduction, warnOnce } from './warnings'
 
 const REASONS: Partial<Record<SessionErrorCode, string>> = {
@@ -16,7 +17,7 @@ const REASONS: Partial<Record<SessionErrorCode, string>> = {
   ERR_SESSION_SCHEMA: 'The stored data does not fit the schema; the record was left alone.'
 }
 
-const updates = new WeakMap<object, Map<string, Promise<unknown>>>()
+const updates = new StoreTurns()
 
 /** What one middleware shares between its requests. */
 export class Engine {
@@ -50,20 +51,8 @@ export class Engine {
   }
 
   /** Runs the updates of one session one after the other within this process: only other processes can be faster. */
-  serialize<T>(store: object, id: string, work: () => Promise<T>): Promise<T> {
-    let tails = updates.get(store)
-    if (tails === undefined) updates.set(store, (tails = new Map()))
-    const previous = tails.get(id) ?? Promise.resolve()
-    const result = previous.then(work, work)
-    const tail = result.then(
-      () => undefined,
-      () => undefined
-    )
-    tails.set(id, tail)
-    void tail.then(() => {
-      if (tails.get(id) === tail) tails.delete(id)
-    })
-    return result
+  async serialize<T>(store: object, id: string, work: () => Promise<T>): Promise<T> {
+    return updates.take(store, id, work)
   }
 
   /** The keys in force; express-session's door falls back on cookie-parser's `req.secret`. */

@@ -2,6 +2,7 @@ import type { Callback, Found, Life, Powers, SessionRecord, StoreContract } from
 import { reviveCookie } from './cookie'
 import { decodeObject, decodeRecord, META } from './record'
 import { chain, HOUR, isPromise, type MaybePromise, type Milliseconds } from './time'
+import { Turns } from './turns'
 
 /** Longest that a request may hold a session which somebody else removes meanwhile. */
 const REQUEST_MAX = HOUR
@@ -69,7 +70,7 @@ export class ForeignPowers implements Powers {
   readonly sync = false
   readonly remote = false
   readonly #store: StoreContract
-  readonly #tails = new Map<string, Promise<unknown>>()
+  readonly #turns = new Turns()
   /** When a session was removed, in that order: some stores touch by writing, and would bring it back. */
   readonly #removed = new Map<string, Milliseconds>()
 
@@ -102,7 +103,7 @@ export class ForeignPowers implements Powers {
     live?: () => object
   ): MaybePromise<true | string | Found | null> {
     if (expected === null) this.#removed.delete(id)
-    return this.#serial(id, () => {
+    return this.#turns.take(id, () => {
       const set = () => this.#set(id, live?.() ?? revive(text))
       if (expected === null) return set()
       return chain(this.read(id), (current) => {
@@ -115,14 +116,14 @@ export class ForeignPowers implements Powers {
   extend(id: string, _life: Life, live?: () => object): MaybePromise<boolean> {
     const { touch } = this.#store
     if (typeof touch !== 'function') return true
-    return this.#serial(id, () => {
+    return this.#turns.take(id, () => {
       if (this.#removed.has(id)) return false
       return chain(callStore(this.#store, touch, [id, live?.()]) as MaybePromise<unknown>, () => true)
     })
   }
 
   remove(id: string): MaybePromise<boolean> {
-    return this.#serial(id, () =>
+    return this.#turns.take(id, () =>
       chain(callStore(this.#store, this.#store.destroy, [id]), () => {
         this.#remember(id)
         return true
@@ -145,21 +146,6 @@ export class ForeignPowers implements Powers {
       if (at + REQUEST_MAX > now && this.#removed.size <= REMOVED_MAX) break
       this.#removed.delete(oldest)
     }
-  }
-
-  #serial<T>(id: string, work: () => MaybePromise<T>): MaybePromise<T> {
-    const tail = this.#tails.get(id)
-    const result = tail === undefined ? work() : tail.then(work, work)
-    if (!isPromise(result)) return result
-    const settled = result.then(
-      () => undefined,
-      () => undefined
-    )
-    this.#tails.set(id, settled)
-    void settled.then(() => {
-      if (this.#tails.get(id) === settled) this.#tails.delete(id)
-    })
-    return result
   }
 }
 

@@ -10,9 +10,14 @@ import { encodeRecord, META, type Meta } from './record'
 import { Session, stateOf } from './session'
 import type { Tracked } from './tracked'
 import { chain, type MaybePromise, type Milliseconds } from './time'
+import { StoreTurns } from './turns'
 
 /** Writers that keep getting in each other's way give up here; far beyond what real traffic needs. */
 const ATTEMPTS_MAX = 64
+
+// Who lost against another writer once takes turns with the others that did: within a process they would otherwise all
+// try again together, for one of them to win.
+const losers = new StoreTurns()
 
 /** What a write needs beside the session itself. */
 export interface WriteContext {
@@ -74,7 +79,8 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
     else tracked.keptData = found.dataText
     tracked.kept = keptText(result, found)
     tracked.meta = found.meta ?? tracked.meta
-    return attempt(tracked, dataText, context, count + 1)
+    const again = () => attempt(tracked, dataText, context, count + 1)
+    return count === 1 ? losers.take(settings.backend.store, id, again) : again()
   })
 }
 

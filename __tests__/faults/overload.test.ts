@@ -1,9 +1,11 @@
-import { IncomingMessage, ServerResponse } from 'node:http'
-import { Socket } from 'node:net'
 import request from 'supertest'
 import { sessions } from '../../lib/index'
+import { RedisStore } from '../../lib/stores/redis'
 import { sessionCookie } from '../../lib/testing'
 import { appWith, secret } from '../helpers/app'
+import { enter, pass } from '../helpers/direct'
+import { CLIENTS } from '../helpers/redis-clients'
+import { RedisServer } from '../helpers/redis-server'
 
 const LOADS_MAX = 4096
 
@@ -33,22 +35,6 @@ class HeldStore {
     this.holding = false
     this.held.splice(0).forEach((reply) => reply())
   }
-}
-
-interface Outcome {
-  req: any
-  err: any
-}
-
-/** Sends a request straight into the middleware; what came of it, as soon as it is known. */
-function enter(auth: any, cookie: string): { outcome: Outcome | undefined; done: Promise<Outcome> } {
-  const req: any = new IncomingMessage(new Socket())
-  Object.assign(req, { method: 'GET', url: '/', headers: { cookie } })
-  const entered: { outcome: Outcome | undefined; done: Promise<Outcome> } = { outcome: undefined, done: undefined! }
-  entered.done = new Promise((resolve) => {
-    auth(req, new ServerResponse(req), (err: unknown) => resolve((entered.outcome = { req, err })))
-  })
-  return entered
 }
 
 async function cookiesOf(auth: any, count: number): Promise<string[]> {
@@ -124,4 +110,49 @@ describe('J4 when the store is slow', () => {
     const last = await Promise.all(cookies.slice(-10).map((cookie) => enter(auth, cookie).done))
     expect(last.map(({ err }) => err)).toEqual(Array(10).fill(undefined))
   })
+})
+
+describe('H5 10,000 requests at once that write to one session', () => {
+  const ENOUGH = 120_000
+
+  async function writeAll(auth: any): Promise<void> {
+    const cookie = await sessionCookie(auth, { n: 0 })
+    const outcomes = await Promise.all(
+      Array.from({ length: 10_000 }, (_, i) =>
+        pass(auth, cookie, (req, res) => {
+          req.session.n = i
+          req.session[`key${i % 20}`] = true
+          res.end('done')
+        })
+      )
+    )
+    expect(outcomes.filter(({ err }) => err !== undefined).map(({ err }) => err.code)).toEqual([])
+    const { req } = await pass(auth, cookie, (_req, res) => res.end())
+    expect(Object.keys(req.session).filter((key) => key.startsWith('key'))).toHaveLength(20)
+  }
+
+  it(
+    'are all saved by Redis',
+    async () => {
+      const server = await RedisServer.start()
+      const { client, close } = await CLIENTS['node-redis 6']!(server.url)
+      try {
+        await writeAll(sessions({ secret, store: new RedisStore({ client }), storeTimeout: 60_000 }))
+      } finally {
+        close()
+        await server.stop()
+      }
+    },
+    ENOUGH
+  )
+
+  it(
+    'are all saved by a store that only knows the contract',
+    async () => {
+      const store = new HeldStore()
+      store.goOn()
+      await writeAll(sessions({ secret, store: store as never, storeTimeout: 60_000 }))
+    },
+    ENOUGH
+  )
 })
