@@ -17,6 +17,8 @@ export interface Dialect {
   get(key: string): Promise<unknown>
   set(key: string, value: string, life: Milliseconds | null, onlyNew: boolean): Promise<unknown>
   del(key: string): Promise<unknown>
+  /** Deletes, then waits for replicas, on one connection: what was deleted, and how many replicas have confirmed it. */
+  delAndWait(key: string, replicas: number, timeout: Milliseconds): Promise<unknown[]>
   expire(key: string, seconds: number): Promise<unknown>
   evalsha(sha: string, key: string, args: string[]): Promise<unknown>
   eval(source: string, key: string, args: string[]): Promise<unknown>
@@ -60,6 +62,13 @@ interface NodeRedisShape {
   evalSha(sha: string, options: object): Promise<unknown>
   eval(source: string, options: object): Promise<unknown>
   scan(cursor: string, options: object): Promise<any>
+  multi(): NodeRedisBatch
+}
+
+interface NodeRedisBatch {
+  del(key: string): NodeRedisBatch
+  wait(replicas: number, timeout: Milliseconds): NodeRedisBatch
+  execAsPipeline(): Promise<unknown[]>
 }
 
 class NodeRedis implements Dialect {
@@ -92,6 +101,10 @@ class NodeRedis implements Dialect {
 
   del(key: string): Promise<unknown> {
     return this.#client.del(key)
+  }
+
+  delAndWait(key: string, replicas: number, timeout: Milliseconds): Promise<unknown[]> {
+    return this.#client.multi().del(key).wait(replicas, timeout).execAsPipeline()
   }
 
   expire(key: string, seconds: number): Promise<unknown> {
@@ -129,6 +142,13 @@ interface IoRedisShape {
   evalsha(sha: string, keys: number, ...args: string[]): Promise<unknown>
   eval(source: string, keys: number, ...args: string[]): Promise<unknown>
   scan(cursor: string, ...options: (string | number)[]): Promise<any>
+  pipeline(): IoRedisBatch
+}
+
+interface IoRedisBatch {
+  del(key: string): IoRedisBatch
+  wait(replicas: number, timeout: Milliseconds): IoRedisBatch
+  exec(): Promise<[err: Error | null, reply: unknown][]>
 }
 
 class IoRedis implements Dialect {
@@ -159,6 +179,13 @@ class IoRedis implements Dialect {
 
   del(key: string): Promise<unknown> {
     return this.#client.del(key)
+  }
+
+  async delAndWait(key: string, replicas: number, timeout: Milliseconds): Promise<unknown[]> {
+    const replies = await this.#client.pipeline().del(key).wait(replicas, timeout).exec()
+    const failed = replies.find(([err]) => err !== null)
+    if (failed !== undefined) throw failed[0]
+    return replies.map(([, reply]) => reply)
   }
 
   expire(key: string, seconds: number): Promise<unknown> {

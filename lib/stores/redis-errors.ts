@@ -1,6 +1,13 @@
 import { SessionError } from '../errors'
+import type { Milliseconds } from '../time'
 
 const UNAVAILABLE = 503
+
+/** How many replicas must have confirmed a removal, and within which time. */
+export interface RedisWait {
+  replicas: number
+  timeout: Milliseconds
+}
 
 /** Redis cannot be asked at all: told at once, without waiting for a client that reconnects. */
 export function unreachable(message: string): SessionError {
@@ -20,6 +27,21 @@ export function fault(err: unknown, command: string, needed: string): SessionErr
     cause: withoutArguments(err, text),
     status: UNAVAILABLE
   })
+}
+
+/** Redis has deleted a session, and its replicas may not have. */
+export function unconfirmed(confirmed: number, { replicas, timeout }: RedisWait): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE',
+    `Redis removed the session, but ${confirmed} of ${replicas} replicas confirmed it within ${timeout} ms: ` +
+      'a failover may bring it back',
+    { status: UNAVAILABLE }
+  )
+}
+
+/** Whether a cluster has moved a key elsewhere: the command has not been carried out. */
+export function isRedirection(err: unknown): boolean {
+  return err instanceof Error && /^(?:MOVED|ASK) /.test(err.message)
 }
 
 /** Whether a key holds something that is no string, so no session of ours: absent, and left alone. */

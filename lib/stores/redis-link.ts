@@ -1,6 +1,14 @@
 import type { Milliseconds } from '../time'
 import type { Dialect } from './redis-client'
-import { fault, isUnknownScript, isWrongType, unreachable } from './redis-errors'
+import {
+  fault,
+  isRedirection,
+  isUnknownScript,
+  isWrongType,
+  unconfirmed,
+  unreachable,
+  type RedisWait
+} from './redis-errors'
 import type { Script } from './redis-scripts'
 
 interface Emitter {
@@ -45,6 +53,20 @@ export class RedisLink {
 
   async del(key: string): Promise<boolean> {
     return Number(await this.#ask('DEL', () => this.#dialect.del(key))) > 0
+  }
+
+  /** Deletes, and fails unless replicas have confirmed it. */
+  async delEverywhere(key: string, wait: RedisWait): Promise<boolean> {
+    const send = () => this.#dialect.delAndWait(key, wait.replicas, wait.timeout)
+    const redirected = async (err: unknown) => {
+      if (!isRedirection(err)) throw err
+      // A batch follows no redirection. A command does, and the client learns from it where the key is now.
+      await this.#dialect.get(key)
+      return send()
+    }
+    const [deleted, confirmed] = await this.#ask('DEL', () => send().catch(redirected), 'del get wait')
+    if (Number(confirmed) < wait.replicas) throw unconfirmed(Number(confirmed), wait)
+    return Number(deleted) > 0
   }
 
   async expire(key: string, seconds: number): Promise<void> {

@@ -86,7 +86,7 @@ export class RedisPowers implements Powers {
 
   async remove(id: string, user?: string): Promise<boolean> {
     this.#seen.delete(id)
-    const existed = await this.#link.del(this.#records.key(id))
+    const existed = await this.#records.remove(id)
     if (user !== undefined) await this.#index.drop(user, id).catch(listTidiesUp)
     return existed
   }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Found, Life } from '../contract'
 import { SessionError } from '../errors'
 import { SECOND, type Milliseconds } from '../time'
+import type { RedisWait } from './redis-errors'
 import { textOf, type RedisLink } from './redis-link'
 import { REPLACE } from './redis-scripts'
 
@@ -18,6 +19,7 @@ export interface RedisSettings {
   serializer: RedisSerializer
   disableTTL: boolean
   disableTouch: boolean
+  wait: RedisWait | undefined
 }
 
 /** Records as JSON text, whatever the serializer makes of them in Redis. */
@@ -74,6 +76,13 @@ export class RedisRecords {
       const otherText = await this.#decode(other)
       if (otherText !== expected) return { text: otherText }
     }
+  }
+
+  /** `false` when it was gone. */
+  remove(id: string): Promise<boolean> {
+    const { wait } = this.#settings
+    const key = this.key(id)
+    return wait === undefined ? this.#link.del(key) : this.#link.delEverywhere(key, wait)
   }
 
   /** For how long Redis is to keep a session, as connect-redis reckons it; `null`: for ever. */

@@ -1,8 +1,9 @@
 import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../contract'
 import { OptionError, quote } from '../errors'
 import { Store } from '../store'
-import { SECOND } from '../time'
+import { SECOND, type Milliseconds } from '../time'
 import { dialectOf, type RedisClient } from './redis-client'
+import type { RedisWait } from './redis-errors'
 import { INDEX_PREFIX } from './redis-index'
 import { RedisLink } from './redis-link'
 import { LOCK_PREFIX } from './redis-lock'
@@ -51,15 +52,23 @@ export interface RedisStoreOptions {
    * @default false
    */
   disableTouch?: boolean
+  /**
+   * Confirms a removal (logout, regeneration, revocation) only when so many replicas have it as well (`WAIT`); else it
+   * is an error. `timeout` in ms, 1000 by default; meanwhile other commands on the same connection wait, too.
+   *
+   * @default removals are confirmed by the master alone
+   */
+  wait?: { replicas: number; timeout?: Milliseconds }
 }
 
 /**
  * Sessions in Redis: connect-redis's options, keys and stored text, with conditional writes on the server.
  *
  * While the client reconnects every call fails at once (`ERR_SESSION_STORE`, status 503) instead of queueing up.
- * Replication is asynchronous: a failover may lose what its old master acknowledged last, a logout too. Clients that
- * send a command again after a lost connection (ioredis with `autoResendUnfulfilledCommands`, its default; sentinels of
- * node-redis) may have a write meet its own trace: a conflict, solved as any other; `update(fn)` may then count twice.
+ * Replication is asynchronous: a failover may lose what its old master acknowledged last, unless `wait` is set a logout
+ * too. Clients that send a command again after a lost connection (ioredis with `autoResendUnfulfilledCommands`, its
+ * default; sentinels of node-redis) may have a write meet its own trace: a conflict, solved as any other; `update(fn)`
+ * may then count twice.
  *
  * @example
  * const client = await createClient({ url: process.env.REDIS_URL }).connect()
@@ -75,12 +84,13 @@ export class RedisStore extends Store implements RedisSettings {
   scanCount: number
   disableTTL: boolean
   disableTouch: boolean
+  wait: RedisWait | undefined
   declare readonly [POWERS]: Powers
   readonly #link: RedisLink
 
   constructor(options: RedisStoreOptions) {
     super()
-    const { client, prefix, ttl, serializer, scanCount, disableTTL, disableTouch } = checked(options)
+    const { client, prefix, ttl, serializer, scanCount, disableTTL, disableTouch, wait } = checked(options)
     this.client = client
     this.prefix = prefix ?? 'sess:'
     this.ttl = ttl || DAY_IN_SECONDS
@@ -88,6 +98,7 @@ export class RedisStore extends Store implements RedisSettings {
     this.scanCount = scanCount || 100
     this.disableTTL = disableTTL || false
     this.disableTouch = disableTouch || false
+    this.wait = wait ? { replicas: wait.replicas, timeout: wait.timeout ?? SECOND } : undefined
     this.#link = new RedisLink(client, dialectOf(client))
     // Not enumerable, as the methods: a store may be logged.
     Object.defineProperty(this, POWERS, { value: new RedisPowers(this.#link, this) })
@@ -112,7 +123,7 @@ export class RedisStore extends Store implements RedisSettings {
 
   destroy(id: string, callback?: Callback<any>): Promise<null> | undefined {
     return answer(async () => {
-      await this.#link.del(this.prefix + id)
+      await this[POWERS].remove(id)
       return null
     }, callback)
   }
@@ -186,18 +197,25 @@ declareNative(RedisStore)
 
 function checked(options: RedisStoreOptions): RedisStoreOptions {
   const given = (options ?? {}) as RedisStoreOptions
-  const { prefix, ttl, serializer, scanCount } = given
+  const { prefix, ttl, serializer, scanCount, wait } = given
   if (prefix != null && typeof prefix !== 'string') {
     throw new OptionError(`RedisStore: \`prefix\` must be a string, got ${quote(prefix)}`)
   }
   if (ttl && typeof ttl !== 'function' && !(Number.isFinite(ttl) && ttl > 0)) {
     throw new OptionError(`RedisStore: \`ttl\` must be seconds above 0 or a function, got ${quote(ttl)}`)
   }
-  if (scanCount && !(Number.isInteger(scanCount) && scanCount > 0)) {
+  if (scanCount && !isCount(scanCount)) {
     throw new OptionError(`RedisStore: \`scanCount\` must be a whole number above 0, got ${quote(scanCount)}`)
   }
   if (serializer && (typeof serializer.parse !== 'function' || typeof serializer.stringify !== 'function')) {
     throw new OptionError('RedisStore: `serializer` must have the methods `parse` and `stringify`')
   }
+  if (wait && !(isCount(wait.replicas) && isCount(wait.timeout ?? SECOND))) {
+    throw new OptionError('RedisStore: `wait` must be { replicas, timeout }, both whole numbers above 0')
+  }
   return given
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) > 0
 }
