@@ -139,43 +139,76 @@ export class RedisServer {
 
 /** Three masters that share the slots. */
 export async function startCluster(): Promise<RedisServer[]> {
-  const nodes = await Promise.all(
-    [0, 1, 2].map(async () => {
-      const bus = await freePort()
-      return RedisServer.start([
-        '--cluster-enabled',
-        'yes',
-        '--cluster-port',
-        String(bus),
-        '--cluster-node-timeout',
-        '2000'
-      ])
-    })
-  )
+  const nodes = await Promise.all([0, 1, 2].map(startNode))
   const slots = [0, 5461, 10923, 16384]
   await Promise.all(
     nodes.map((node, i) => node.cli('cluster', 'addslotsrange', String(slots[i]), String(slots[i + 1]! - 1)))
   )
-  const [first, ...others] = nodes as [RedisServer, ...RedisServer[]]
-  const bus = (await first.cli('config', 'get', 'cluster-port')).split('\n')[1]!
-  for (const node of others) await node.cli('cluster', 'meet', '127.0.0.1', String(first.port), bus)
-  const joined = async () => (await Promise.all(nodes.map((node) => node.cli('cluster', 'info')))).every(isWhole)
-  await until(joined, 'the cluster is whole')
+  await meet(nodes[0]!, nodes.slice(1))
+  await until(
+    async () => (await Promise.all(nodes.map((node) => knows(node, 3)))).every(Boolean),
+    'the cluster is whole'
+  )
   return nodes
 }
 
-function isWhole(info: string): boolean {
-  return info.includes('cluster_state:ok') && info.includes('cluster_known_nodes:3') && info.includes('slots_ok:16384')
+/** A replica for each of the masters, in the same order. */
+export async function startReplicas(masters: RedisServer[]): Promise<RedisServer[]> {
+  const replicas = await Promise.all(masters.map(startNode))
+  await meet(masters[0]!, replicas)
+  const nodes = [...masters, ...replicas]
+  const known = async () => (await Promise.all(nodes.map((node) => knows(node, nodes.length)))).every(Boolean)
+  await until(known, 'the cluster knows the replicas')
+  await Promise.all(
+    replicas.map(async (replica, i) => replica.cli('cluster', 'replicate', await masters[i]!.cli('cluster', 'myid')))
+  )
+  await Promise.all(replicas.map(linked))
+  // A replica that its cluster has not heard of would not be voted for.
+  const listed = async (node: RedisServer) => (await node.cli('cluster', 'nodes')).match(/ (?:myself,)?slave /g)?.length
+  const settled = async () => (await Promise.all(nodes.map(listed))).every((count) => count === replicas.length)
+  await until(settled, 'everybody knows who replicates whom')
+  return replicas
+}
+
+async function startNode(): Promise<RedisServer> {
+  const bus = String(await freePort())
+  const cluster = ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '2000']
+  return RedisServer.start([...cluster, '--repl-diskless-sync-delay', '0'])
+}
+
+async function meet(first: RedisServer, others: RedisServer[]): Promise<void> {
+  const bus = (await first.cli('config', 'get', 'cluster-port')).split('\n')[1]!
+  for (const node of others) await node.cli('cluster', 'meet', '127.0.0.1', String(first.port), bus)
+}
+
+async function knows(node: RedisServer, count: number): Promise<boolean> {
+  const info = await node.cli('cluster', 'info')
+  return ['cluster_state:ok', `cluster_known_nodes:${count}`, 'slots_ok:16384'].every((part) => info.includes(part))
+}
+
+function linked(replica: RedisServer): Promise<void> {
+  const up = async () => (await replica.cli('info', 'replication')).includes('master_link_status:up')
+  return until(up, 'the replica is in step')
+}
+
+/**
+ * Waits until a replica has all that its master has.
+ *
+ * Replication is asynchronous: what a master acknowledged in the last moments before it died may be lost, a logout too.
+ */
+export async function inStep(master: RedisServer, replica: RedisServer): Promise<void> {
+  const offset = async (server: RedisServer, name: string) =>
+    new RegExp(`${name}:(\\d+)`).exec(await server.cli('info', 'replication'))?.[1]
+  await linked(replica)
+  const same = async () => (await offset(master, 'master_repl_offset')) === (await offset(replica, 'slave_repl_offset'))
+  await until(same, 'the replica has it all')
 }
 
 /** A master (named `main`), a replica, and a sentinel that watches them. */
 export async function startSentinel(): Promise<{ master: RedisServer; replica: RedisServer; sentinel: RedisServer }> {
   const master = await RedisServer.start(['--repl-diskless-sync-delay', '0'])
   const replica = await RedisServer.start(['--replicaof', '127.0.0.1', String(master.port)])
-  await until(
-    async () => (await replica.cli('info', 'replication')).includes('master_link_status:up'),
-    'the replica is in step'
-  )
+  await linked(replica)
   const sentinel = await RedisServer.startSentinel(master.port)
   const known = async () => (await sentinel.cli('sentinel', 'replicas', 'main')).includes(String(replica.port))
   await until(known, 'the sentinel knows the replica')

@@ -5,7 +5,7 @@ import { POWERS, type Found, type Life, type Powers } from '../../lib/contract'
 import { encodeRecord } from '../../lib/record'
 import { RedisStore } from '../../lib/stores/redis'
 import type { RedisClient } from '../../lib/stores/redis-client'
-import { RedisServer, startSentinel, until } from '../helpers/redis-server'
+import { inStep, type RedisServer, startSentinel, until } from '../helpers/redis-server'
 
 const HOUR = 3_600_000
 
@@ -49,17 +49,6 @@ async function attempt(work: () => unknown): Promise<unknown> {
   } catch {
     return undefined
   }
-}
-
-// Replication is asynchronous: what a master acknowledged in the last moments before it died may be lost, a logout
-// too. The test waits until the replica has everything, and so tests what can be promised.
-async function inStep(master: RedisServer, replica: RedisServer): Promise<void> {
-  const offset = async (server: RedisServer, name: string) =>
-    new RegExp(`${name}:(\\d+)`).exec(await server.cli('info', 'replication'))?.[1]
-  await until(
-    async () => (await offset(master, 'master_repl_offset')) === (await offset(replica, 'slave_repl_offset')),
-    'the replica has it all'
-  )
 }
 
 const running: RedisServer[] = []
