@@ -13,8 +13,8 @@ function importsOf(file: string): string[] {
 
 // Lower layers know nothing of higher ones. What is not named here is the engine.
 const LAYERS: [RegExp, number][] = [
-  [/^(errors|time|turns|warnings|cookie|cookie-header|ids)\.ts$/, 0],
-  [/^(record|keys|merge|seal|serialize|session|session-host|contract)\.ts$/, 1],
+  [/^(errors|time|turns|warnings|json|cookie|cookie-header|ids)\.ts$/, 0],
+  [/^(record|found|keys|kept-cookie|merge|seal|serialize|session|session-data|session-host|contract)\.ts$/, 1],
   [/^(store|foreign|backend|waiting)\.ts$/, 2],
   [/^(stores|gorilla)\//, 3],
   [/^(options|option-checks|sessions-options)\.ts$/, 4],

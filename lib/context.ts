@@ -8,18 +8,19 @@ import { Registry } from './registry'
 import { putBack, putOn, type RequestSessions } from './request-properties'
 import { mayBeStored } from './retire'
 import type { Session } from './session'
+import type { SlotOwner } from './session-host'
 import { sendText } from './set-cookie'
 import { Slot } from './slot'
 import { chain, isPromise, type MaybePromise } from './time'
 
 /** Everything about the sessions of one request. */
-export class Context implements Gatekeeper, RequestSessions {
+export class Context implements Gatekeeper, RequestSessions, SlotOwner {
   readonly engine: Engine
   readonly req: any
   readonly res: any
   readonly next: (err?: unknown) => void
-  readonly main: Slot
-  registry: Registry | undefined
+  #main: Slot | undefined
+  #registry: Registry | undefined
   #gate: Gate | undefined
   #unset: null | undefined | false = false
   #read = false
@@ -32,12 +33,11 @@ export class Context implements Gatekeeper, RequestSessions {
     this.req = req
     this.res = res
     this.next = next
-    this.main = new Slot(engine, engine.settings, req, () => {
-      this.#unset = false
-      this.#idAssigned = false
-      putBack(req)
-    })
-    this.main.publicId = () => this.publicId()
+  }
+
+  /** The session that `req.session` stands for; nothing of it exists until somebody asks. */
+  get main(): Slot {
+    return (this.#main ??= new Slot(this.engine, this.engine.settings, this.req, this))
   }
 
   /** Puts the session on the request and stands before the response. */
@@ -90,17 +90,23 @@ export class Context implements Gatekeeper, RequestSessions {
   }
 
   get sessions(): Registry {
-    return (this.registry ??= new Registry(this))
+    return (this.#registry ??= new Registry(this))
+  }
+
+  replaced(): void {
+    this.#unset = false
+    this.#idAssigned = false
+    putBack(this.req)
   }
 
   publicId(): unknown {
     if (!Object.hasOwn(this.req, 'sessionID')) return undefined
-    return this.#idAssigned ? this.#sessionId : this.main.tracked?.id
+    return this.#idAssigned ? this.#sessionId : this.#main?.tracked?.id
   }
 
   /** Whether `req.session` is there, without loading it. */
   get present(): boolean {
-    return this.#unset === false && !this.main.ended && Object.hasOwn(this.req, 'session')
+    return this.#unset === false && this.#main?.ended !== true && Object.hasOwn(this.req, 'session')
   }
 
   /** Reads the main session before the handlers run. */
@@ -121,8 +127,8 @@ export class Context implements Gatekeeper, RequestSessions {
 
   get hasHead(): boolean {
     if (this.#failed) return false
-    if (this.engine.settings.cacheGuard && this.#read) return true
-    return [...this.#slots()].some((slot) => slot.outgoing !== 'none' || slot.planted)
+    if (this.#read && this.engine.settings.cacheGuard) return true
+    return this.#slots().some((slot) => slot.outgoing !== 'none' || slot.planted)
   }
 
   get lenient(): boolean {
@@ -131,9 +137,9 @@ export class Context implements Gatekeeper, RequestSessions {
 
   commit(): MaybePromise<void> {
     if (this.#failed) return undefined
+    if (this.#unset === false && !Object.hasOwn(this.req, 'session')) this.#unset = undefined
     const late = this.#gate!.headCommitted
     let result: MaybePromise<void> = undefined
-    if (this.#unset === false && !Object.hasOwn(this.req, 'session')) this.#unset = undefined
     try {
       if (this.#unset !== false && !this.main.ended) result = this.#commitUnset()
       for (const slot of this.#slots()) {
@@ -218,15 +224,17 @@ export class Context implements Gatekeeper, RequestSessions {
   }
 
   done(): void {
-    const { touchError } = this.main
+    const touchError = this.#main?.touchError
     if (this.engine.settings.classic && touchError !== undefined) setImmediate(this.next, touchError)
   }
 
-  *#slots(): Iterable<Slot> {
-    yield this.main
-    if (this.registry !== undefined) yield* this.registry.slots()
+  #slots(): readonly Slot[] {
+    if (this.#registry !== undefined) return [this.main, ...this.#registry.slots()]
+    return this.#main === undefined ? NONE : [this.#main]
   }
 }
+
+const NONE: readonly Slot[] = []
 
 function notLoaded(): SessionError {
   return new SessionError(

@@ -1,20 +1,30 @@
 import { createHash } from 'node:crypto'
 import { SessionError, type SessionErrorCode } from './errors'
+import { checkGeneratedId, randomId } from './ids'
 import { KeyRing } from './keys'
 import { Monitor } from './monitor'
 import type { Settings } from './options'
 import { StoreTurns } from './turns'
+import { chain, type MaybePromise } from './time'
 import { isProduction, warnOnce } from './warnings'
 
 const REASONS: Partial<Record<SessionErrorCode, string>> = {
   ERR_SESSION_SIGNATURE:
-    'The session cookie is not one that this application made: forged, damaged, or of another key.',
-  ERR_SESSION_EXPIRED: 'The session has expired.',
-  ERR_SESSION_MISSING: 'The session cookie is authentic, but the store does not know the session (any more).',
-  ERR_SESSION_CORRUPT: 'What the store holds under this session ID is not a session; it was left alone.',
-  ERR_SESSION_BINDING: 'The session was used from elsewhere than it is bound to.',
-  ERR_SESSION_AMBIGUOUS: 'The request carries two authentic cookies of different sessions; neither is believed.',
-  ERR_SESSION_SCHEMA: 'The stored data does not fit the schema; the record was left alone.'
+    'The session cookie is not one that this application made: forged, damaged, or of a key that is not listed. After ' +
+    'a key change, keep the old secret behind the new one.',
+  ERR_SESSION_EXPIRED: 'The session has expired: the options idle and absolute say when. Let the visitor log in again.',
+  ERR_SESSION_MISSING:
+    'The session cookie is authentic, but the store does not know the session (any more): it ended, or the store was ' +
+    'emptied or is another one. Let the visitor log in again.',
+  ERR_SESSION_CORRUPT:
+    'What the store holds under this session ID is not a session; it was left alone. See who else writes there.',
+  ERR_SESSION_BINDING:
+    'The session was used from elsewhere than it is bound to by the option bind. Let the visitor log in again.',
+  ERR_SESSION_AMBIGUOUS:
+    'The request carries two authentic cookies of different sessions; neither is believed, and both are expired. ' +
+    'Use a name with the prefix __Host- where subdomains are not trusted.',
+  ERR_SESSION_SCHEMA:
+    'The stored data does not fit the schema; the record was left alone. Let the schema migrate what older releases kept.'
 }
 
 const updates = new StoreTurns()
@@ -25,7 +35,7 @@ export class Engine {
   readonly monitor = new Monitor()
   /** Follows the store's `connect` and `disconnect`. */
   ready = true
-  previousId: string | undefined
+  #previousId: string | undefined
 
   constructor(settings: Settings) {
     this.settings = settings
@@ -53,6 +63,17 @@ export class Engine {
   /** Runs the updates of one session one after the other within this process: only other processes can be faster. */
   async serialize<T>(store: object, id: string, work: () => Promise<T>): Promise<T> {
     return updates.take(store, id, work)
+  }
+
+  /** An ID for a new session: of `genid`, checked unless express-session's door takes what it gets, or our own. */
+  newId({ genid, classic }: Settings, req: any): MaybePromise<string> {
+    if (genid === undefined) return randomId()
+    return chain(genid(req), (id) => {
+      if (classic) return id
+      const checked = checkGeneratedId(id, this.#previousId)
+      this.#previousId = checked
+      return checked
+    })
   }
 
   /** The keys in force; express-session's door falls back on cookie-parser's `req.secret`. */

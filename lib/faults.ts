@@ -18,7 +18,7 @@ export function storeFault(err: unknown, verb: string, status: number): SessionE
 export function destroyedError(): SessionError {
   return new SessionError(
     'ERR_SESSION_DESTROYED',
-    'The session was destroyed, regenerated or revoked meanwhile; its data was not saved.'
+    'The session was destroyed, regenerated or revoked meanwhile; its data was not saved. Let the visitor log in again.'
   )
 }
 

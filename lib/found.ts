@@ -1,9 +1,27 @@
 import type { Found } from './contract'
 import { decodeObject, decodeRecord, type Decoded } from './record'
 
+/** Requests of one visitor come in bursts: so many records, none of them large, are kept taken apart. */
+const RECENT_MAX = 256
+const TEXT_MAX = 4096
+
+// By their text, so that nothing here can be out of date.
+const recent = new Map<string, Decoded>()
+
 /** Takes apart what a store found, text or object; `undefined` when it is no session record. */
 export function decodeFound(found: Found): Decoded | undefined {
-  return found.record === undefined ? decodeRecord(found.text) : decodeObject(found.record)
+  return found.record === undefined ? decodeText(found.text) : decodeObject(found.record)
+}
+
+function decodeText(text: string): Decoded | undefined {
+  if (text.length > TEXT_MAX) return decodeRecord(text)
+  const known = recent.get(text)
+  if (known !== undefined) return known
+  const decoded = decodeRecord(text)
+  if (decoded === undefined) return undefined
+  if (recent.size === RECENT_MAX) recent.clear()
+  recent.set(text, decoded)
+  return decoded
 }
 
 /** What a later conditional write compares against: the text as it is kept, or the data of a store of objects. */

@@ -71,8 +71,8 @@ export function guardCache(res: any): void {
 /** Says that the response depends on a request header. */
 export function addVary(res: any, field: string): void {
   const given = res.getHeader('Vary')
-  const text = given === undefined ? '' : Array.isArray(given) ? given.join(', ') : String(given)
+  if (given === undefined || given === '') return res.setHeader('Vary', field)
+  const text = Array.isArray(given) ? given.join(', ') : String(given)
   const fields = text.split(',').map((item) => item.trim().toLowerCase())
-  if (fields.includes('*') || fields.includes(field.toLowerCase())) return
-  res.setHeader('Vary', text === '' ? field : `${text}, ${field}`)
+  if (!fields.includes('*') && !fields.includes(field.toLowerCase())) res.setHeader('Vary', `${text}, ${field}`)
 }

@@ -21,8 +21,8 @@ export class KeyRing {
   readonly #source: readonly Secret[]
   #snapshot: Secret[] = []
   #derived = new Map<string, KeyObject[]>()
-  // Values that verified lately. Only authentic ones enter, so a flood of forgeries neither fills nor evicts it.
-  #verified = new Map<string, Verified>()
+  // Values that verified lately, by name. Only authentic ones enter, so a flood of forgeries neither fills nor evicts it.
+  #verified = new Map<string, Map<string, Verified>>()
 
   constructor(secret: Secret | readonly Secret[]) {
     this.#source = Array.isArray(secret) ? secret : [secret as Secret]
@@ -62,7 +62,7 @@ export class KeyRing {
   }
 
   verifyBound(name: string, value: string): Verified | undefined {
-    return this.#remembered(`${name}=${value}`, () => {
+    return this.#remembered(name, value, (value) => {
       const dot = value.length - MAC_LENGTH - 1
       if (dot < 1 || value.charCodeAt(dot) !== 0x2e) return undefined
       const id = value.slice(0, dot)
@@ -77,7 +77,7 @@ export class KeyRing {
 
   verifyPlain(value: string): Verified | undefined {
     if (!value.startsWith('s:')) return undefined
-    return this.#remembered(value, () => {
+    return this.#remembered('', value, (value) => {
       const dot = value.lastIndexOf('.')
       if (dot < 3) return undefined
       const id = value.slice(2, dot)
@@ -85,15 +85,17 @@ export class KeyRing {
     })
   }
 
-  #remembered(key: string, check: () => Verified | undefined): Verified | undefined {
+  #remembered(name: string, value: string, check: (value: string) => Verified | undefined): Verified | undefined {
     this.#refresh()
-    const known = this.#verified.get(key)
+    let verified = this.#verified.get(name)
+    const known = verified?.get(value)
     if (known !== undefined) return known
-    const found = check()
-    if (found !== undefined) {
-      if (this.#verified.size >= VERIFIED_MAX) this.#verified.clear()
-      this.#verified.set(key, found)
-    }
+    const own = detached(value)
+    const found = check(own)
+    if (found === undefined) return undefined
+    if (verified === undefined) this.#verified.set(name, (verified = new Map<string, Verified>()))
+    if (verified.size >= VERIFIED_MAX) verified.clear()
+    verified.set(own, found)
     return found
   }
 
@@ -133,6 +135,12 @@ function verify(
 function mac(key: KeyObject, input: string, encoding: 'base64' | 'base64url'): string {
   const digest = createHmac('sha256', key).update(input).digest(encoding)
   return encoding === 'base64' ? digest.replace(/=+$/, '') : digest
+}
+
+// The same characters without the Cookie header that they were cut out of, which V8 would keep as long as them.
+function detached(text: string): string {
+  const copy = Buffer.from(text, 'latin1').toString('latin1')
+  return copy === text ? copy : text
 }
 
 function boundInput(name: string, id: string): string {

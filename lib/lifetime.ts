@@ -52,7 +52,7 @@ export function isOver(
 }
 
 /** Whether a cookie's lifetime says that its session is to be deleted: gorilla's `MaxAge` below 0. */
-export function isDeleting({ originalMaxAge }: CookieLife): boolean {
+export function isDeleting({ originalMaxAge }: Pick<CookieLife, 'originalMaxAge'>): boolean {
   return typeof originalMaxAge === 'number' && originalMaxAge <= 0
 }
 

@@ -133,6 +133,7 @@ function admit(
     if (settings.classic) void (parsed(found) as any)?.cookie.expires
     return refuse(loaded, 'ERR_SESSION_CORRUPT')
   }
+  if (!settings.classic && !isDate(record.cookie.expires)) return refuse(loaded, 'ERR_SESSION_CORRUPT')
   const { meta } = record
   const id = loaded.id!
   if (meta !== undefined) {
@@ -159,6 +160,11 @@ function admit(
   loaded.record = record
   engine.monitor.note('loaded', settings.name, id)
   return settings.schema === undefined ? loaded : validate(settings, loaded, record)
+}
+
+// express-session's door makes a cookie of whatever is kept, as express-session does.
+function isDate(expires: unknown): boolean {
+  return expires === null || expires === undefined || !Number.isNaN(new Date(expires as string).valueOf())
 }
 
 function parsed(found: Found): unknown {

@@ -58,7 +58,13 @@ export async function runLocked<T>(
   const renewal = setInterval(() => {
     void Promise.resolve()
       .then(() => locks.renew(key, token, ttl))
-      .then((held) => held || lost.abort(new SessionError('ERR_SESSION_LOCK_TIMEOUT', 'The session lock was lost.')))
+      .then(
+        (held) =>
+          held ||
+          lost.abort(
+            new SessionError('ERR_SESSION_LOCK_TIMEOUT', 'The session lock was lost: stop, and change nothing more.')
+          )
+      )
       // A renewal that fails is tried again at the next tick, while the lock still stands.
       .catch(() => undefined)
   }, ttl / 3)
@@ -81,7 +87,10 @@ async function acquire(
   const deadline = Date.now() + wait
   for (let pause = RETRY_MIN; !(await locks.acquire(key, token, ttl)); pause = Math.min(pause * 2, RETRY_MAX)) {
     if (Date.now() + pause > deadline) {
-      throw new SessionError('ERR_SESSION_LOCK_TIMEOUT', `The session stayed locked for ${wait} ms by somebody else.`)
+      throw new SessionError(
+        'ERR_SESSION_LOCK_TIMEOUT',
+        `The session stayed locked for ${wait} ms by somebody else; try again, or raise wait.`
+      )
     }
     await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random() / 2)))
   }

@@ -1,7 +1,7 @@
 import { decodeFound, keptText } from './found'
 import type { UserChange } from './contract'
-import { Cookie } from './cookie'
 import { SessionError } from './errors'
+import { asCookie, jsonOfCookie } from './kept-cookie'
 import { lifeOf } from './lifetime'
 import { mergeData } from './merge'
 import type { Monitor } from './monitor'
@@ -44,7 +44,7 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
   const { settings, monitor } = context
   const { session, id } = tracked
   const merged = mergedText(tracked, dataText)
-  const cookieText = JSON.stringify(cookieOf(session))
+  const cookieText = jsonOfCookie(stateOf(session)!)
   const user = settings.userId?.(session) ?? tracked.owner
   const meta = settings.writesMeta ? metaFor(tracked, user, context) : tracked.meta
   const record = encodeRecord(cookieText, meta, merged)
@@ -106,14 +106,9 @@ function liveRecord(tracked: Tracked, merged: string, dataText: string, meta: Me
   const { session } = tracked
   if (meta === undefined && merged === dataText) return session
   const copy = new Session({}, JSON.parse(merged), stateOf(session)!.host, tracked.id)
-  copy.cookie = cookieOf(session)
+  copy.cookie = asCookie(session.cookie)
   if (meta !== undefined) Object.defineProperty(copy, META, { configurable: true, enumerable: true, value: meta })
   return copy
-}
-
-function cookieOf(session: Session): Cookie {
-  const { cookie } = session
-  return cookie instanceof Cookie ? cookie : new Cookie(cookie as never)
 }
 
 function idTaken(): SessionError {

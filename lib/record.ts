@@ -5,6 +5,7 @@
  *
  * `cookie` comes first, as in every record of express-session; the reserved property, if there is one, second.
  */
+import { copyJson } from './json'
 import type { Milliseconds } from './time'
 
 /** The reserved property. express-session instances carry it along unharmed; applications never see it. */
@@ -29,45 +30,44 @@ export interface Meta {
   g?: Milliseconds
 }
 
-/** A record taken apart. */
+/** A record taken apart. Whoever has one shares it: nothing in it is changed, and what is handed out is copied. */
 export class Decoded {
   readonly cookie: Record<string, unknown>
+  /** JSON of `cookie`. */
+  readonly cookieText: string
   readonly meta: Meta | undefined
   /** All of it, `cookie` and the reserved property included. */
   readonly raw: Record<string, unknown>
-  /** JSON of `data`, exactly as a later `JSON.stringify` of unchanged data gives it. */
+  /** JSON of the data, exactly as a later `JSON.stringify` of unchanged data gives it. */
   readonly dataText: string
-  #data: Record<string, unknown> | undefined
+  /** Whether `raw` came out of `JSON.parse`, so that it can be copied, and compared with a session. */
+  readonly isJson: boolean
 
-  constructor(
-    raw: Record<string, unknown>,
-    cookie: Record<string, unknown>,
-    meta: Meta | undefined,
-    dataText: string,
-    data?: Record<string, unknown>
-  ) {
-    this.raw = data ?? raw
-    this.cookie = cookie
-    this.meta = meta
-    this.dataText = dataText
-    this.#data = data
+  constructor(parts: Omit<Decoded, 'data' | 'withData'>) {
+    this.cookie = parts.cookie
+    this.cookieText = parts.cookieText
+    this.meta = parts.meta
+    this.raw = parts.raw
+    this.dataText = parts.dataText
+    this.isJson = parts.isJson
   }
 
-  /** The application's data, without `cookie` and the reserved property; copied out when somebody asks. */
+  /** The application's data, without `cookie` and the reserved property: the caller's own. */
   get data(): Record<string, unknown> {
-    return (this.#data ??= dataOf(this.raw))
+    const data = dataOf(this.raw)
+    return this.isJson ? copyJson(data) : data
   }
 
   /** The same record with other data, whatever the text says. */
-  withData(data: Record<string, unknown>, dataText = this.dataText): Decoded {
-    return new Decoded(this.raw, this.cookie, this.meta, dataText, data)
+  withData(raw: Record<string, unknown>, dataText = this.dataText): Decoded {
+    return new Decoded({ ...this, raw, dataText, isJson: false })
   }
 }
 
 // A flat JSON object: strings may hold braces, anything nested makes it no match. Unrolled, so it runs in linear time.
 const STRING = String.raw`"[^"\\]*(?:\\.[^"\\]*)*"`
 const FLAT = String.raw`\{[^"{}]*(?:${STRING}[^"{}]*)*\}`
-const HEAD = new RegExp(`^\\{"cookie":${FLAT}(,"${META}":${FLAT})?(?=[,}])`)
+const HEAD = new RegExp(`^\\{"cookie":(${FLAT})(,"${META}":${FLAT})?(?=[,}])`)
 const META_KEY = `"${META}":`
 const USED_AT_PREFIX = `"${META}":{"u":`
 
@@ -90,7 +90,7 @@ export function decodeRecord(text: string): Decoded | undefined {
     const parsed: unknown = JSON.parse(text)
     // JSON may spell a letter of `__proto__` as \u005f, \u0070, ...
     const suspicious = text.includes('__proto__') || text.includes('\\u00')
-    return suspicious ? takeApart(withoutProto(parsed)) : takeApart(parsed, text)
+    return suspicious ? takeApart(withoutProto(parsed), true) : takeApart(parsed, true, text)
   } catch {
     // No JSON, or nested too deeply to be written again.
     return undefined
@@ -100,7 +100,7 @@ export function decodeRecord(text: string): Decoded | undefined {
 /** The same for a record that a store hands out as an object. */
 export function decodeObject(record: unknown): Decoded | undefined {
   try {
-    const decoded = takeApart(record)
+    const decoded = takeApart(record, false)
     if (!decoded?.dataText.includes('__proto__')) return decoded
     const data = withoutProto(JSON.parse(decoded.dataText)) as Record<string, unknown>
     return decoded.withData(data, JSON.stringify(data))
@@ -109,14 +109,21 @@ export function decodeObject(record: unknown): Decoded | undefined {
   }
 }
 
-function takeApart(record: unknown, text?: string): Decoded | undefined {
+function takeApart(record: unknown, isJson: boolean, text?: string): Decoded | undefined {
   if (typeof record !== 'object' || record === null || Array.isArray(record)) return undefined
   const raw = record as Record<string, unknown>
   const { cookie, [META]: meta } = raw
   if (typeof cookie !== 'object' || cookie === null || Array.isArray(cookie)) return undefined
   if (meta !== undefined && !isMeta(meta)) return undefined
-  const dataText = text === undefined ? undefined : dataPart(text, meta !== undefined)
-  return new Decoded(raw, cookie as Record<string, unknown>, meta, dataText ?? JSON.stringify(dataOf(raw)))
+  const parts = text === undefined ? undefined : cut(text, meta !== undefined)
+  return new Decoded({
+    cookie: cookie as Record<string, unknown>,
+    cookieText: parts?.cookieText ?? JSON.stringify(cookie),
+    meta,
+    raw,
+    dataText: parts?.dataText ?? JSON.stringify(dataOf(raw)),
+    isJson
+  })
 }
 
 function dataOf({ cookie: _cookie, [META]: _meta, ...data }: Record<string, unknown>): Record<string, unknown> {
@@ -140,16 +147,14 @@ export function withCookie(text: string, cookieText: string): string {
 }
 
 // The common case, text that JSON.stringify made with `cookie` first, needs no second serialization.
-function dataPart(text: string, hasMeta: boolean): string | undefined {
+function cut(text: string, hasMeta: boolean): { cookieText: string; dataText: string } | undefined {
   const head = HEAD.exec(text)
   // The reserved property stands elsewhere in the text: an express-session instance has written it.
-  if (head === null || (head[1] !== undefined) !== hasMeta) return undefined
+  if (head === null || (head[2] !== undefined) !== hasMeta) return undefined
   const end = head[0].length
-  return text.charCodeAt(end) === 0x7d /* } */
-    ? end === text.length - 1
-      ? '{}'
-      : undefined
-    : `{${text.slice(end + 1)}`
+  const isEnd = text.charCodeAt(end) === 0x7d /* } */
+  if (isEnd && end !== text.length - 1) return undefined
+  return { cookieText: head[1]!, dataText: isEnd ? '{}' : `{${text.slice(end + 1)}` }
 }
 
 function withoutMeta(dataText: string): string {

@@ -29,12 +29,20 @@ export interface SessionRequest {
   sessionStore?: any
 }
 
+/** A cookie as a record keeps it. */
+export interface KeptCookie {
+  readonly cookie: Record<string, unknown>
+  readonly cookieText: string
+}
+
 /** What we know of a session beside its data. */
 export interface SessionState {
   readonly req: SessionRequest
   readonly host: SessionHost
   id: string
-  cookie: Cookie
+  /** Made from `keptCookie` when somebody asks: most requests never look at it. */
+  cookie: Cookie | undefined
+  keptCookie: KeptCookie | undefined
   isNew: boolean
   /** Made when somebody asks: an error captures the stack, and a flood of forged cookies must not pay for that. */
   error: SessionError | (() => SessionError) | undefined
@@ -54,6 +62,14 @@ export interface SessionHost {
   regenerate(session: object, options: RegenerateOptions): Promise<void>
   update<T>(session: object, fn: (session: any) => T | Promise<T>): Promise<T>
   lock<T>(session: object, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T>
+}
+
+/** Who puts the main session on its request. */
+export interface SlotOwner {
+  /** Another session object took the place of the one before. */
+  replaced(session: object): void
+  /** express-session reads `req.sessionID`, which applications may set. */
+  publicId(): unknown
 }
 
 /** The verbs of a session without an engine, as express-session defines them: straight calls of its store. */

@@ -1,7 +1,9 @@
 import type { Callback, SessionRecord, StoreContract } from './contract'
 import { stringifyWithoutCookie, type Cookie } from './cookie'
+import { assignData } from './session-data'
 import { OptionError, type SessionError } from './errors'
 import { META } from './record'
+import { cookieOf, isEndless } from './kept-cookie'
 import {
   DetachedHost,
   type LockOptions,
@@ -12,17 +14,12 @@ import {
 } from './session-host'
 import type { Milliseconds } from './time'
 
-/** Keys that express-session never copies out of a record: they would shadow a method or a built-in. */
-const CLASSIC_RESERVED = new Set([
-  ...Object.getOwnPropertyNames(Object.prototype),
-  ...['req', 'id', 'touch', 'resetMaxAge', 'save', 'reload', 'destroy', 'regenerate']
-])
-
 const COOKIE_PROPERTY: PropertyDescriptor & ThisType<Session> = {
   configurable: true,
   enumerable: true,
   get() {
-    return stateOf(this)?.cookie
+    const state = stateOf(this)
+    return state === undefined ? undefined : cookieOf(state)
   },
   set(cookie: unknown) {
     if (typeof cookie !== 'object' || cookie === null) {
@@ -58,7 +55,8 @@ export class Session {
       req,
       id: id as string,
       host: host ?? new DetachedHost(req),
-      cookie: undefined as unknown as Cookie,
+      cookie: undefined,
+      keptCookie: undefined,
       isNew: false,
       error: undefined,
       createdAt: Date.now(),
@@ -75,7 +73,10 @@ export class Session {
   }
 
   resetMaxAge(): this {
-    const cookie = stateOf(this)!.cookie
+    const state = stateOf(this)!
+    // A cookie that has no end, and that nobody has looked at, is as it should be.
+    if (state.cookie === undefined && isEndless(state)) return this
+    const cookie = cookieOf(state)!
     cookie.maxAge = cookie.originalMaxAge
     return this
   }
@@ -188,15 +189,6 @@ function settle(session: Session, work: Promise<void>, callback: Callback | unde
 function quiet<T>(work: Promise<T>): Promise<T> {
   work.catch(() => undefined)
   return work
-}
-
-/** Copies a record's data into a session; the reserved property and `cookie` stay out. */
-export function assignData(session: Session, data: Record<string, unknown>, classic: boolean): void {
-  const target = session as unknown as Record<string, unknown>
-  for (const key in data) {
-    if (key === META || key === 'cookie' || (classic && CLASSIC_RESERVED.has(key))) continue
-    target[key] = data[key]
-  }
 }
 
 /** Replaces all data of a session in place. */

@@ -1,15 +1,16 @@
 import type { Plan } from './decide'
 import type { Engine } from './engine'
 import { SessionError, type SessionErrorCode } from './errors'
-import { checkGeneratedId, randomId } from './ids'
+import { randomId } from './ids'
 import { storeFault } from './faults'
 import { identify, loadRecord, type Loaded } from './loader'
 import type { Settings } from './options'
 import { serializeSession } from './serialize'
 import { Session, stateOf } from './session'
-import type { SessionHost } from './session-host'
-import { freshTracked, loadedTracked, type Tracked } from './tracked'
+import type { SessionHost, SlotOwner } from './session-host'
+import { dataTextOf, freshTracked, loadedTracked, type Tracked } from './tracked'
 import { chain, isPromise, SECOND, type MaybePromise } from './time'
+import { lifeOfCookie } from './kept-cookie'
 import { isDeleting } from './lifetime'
 import { Verbs } from './verbs'
 import { planFor, touchSession, writeSession, type Outgoing } from './writer'
@@ -23,7 +24,6 @@ export class Slot {
   readonly engine: Engine
   readonly settings: Settings
   readonly req: any
-  readonly host: SessionHost
   loaded: Loaded | undefined
   tracked: Tracked | undefined
   /** The session was destroyed, or taken off the request. */
@@ -42,14 +42,22 @@ export class Slot {
   /** What the request began with: changes are counted from here. */
   original: { id: string; text: string } | undefined
   #touched = false
-  readonly #onReplace: ((session: Session) => void) | undefined
+  #host: SessionHost | undefined
+  readonly #owner: SlotOwner | undefined
 
-  constructor(engine: Engine, settings: Settings, req: any, onReplace?: (session: Session) => void) {
+  constructor(engine: Engine, settings: Settings, req: any, owner?: SlotOwner) {
     this.engine = engine
     this.settings = settings
     this.req = req
-    this.#onReplace = onReplace
-    this.host = new Verbs(this, onReplace)
+    this.#owner = owner
+  }
+
+  get host(): SessionHost {
+    return (this.#host ??= new Verbs(this))
+  }
+
+  replaced(session: Session): void {
+    this.#owner?.replaced(session)
   }
 
   get session(): Session | undefined {
@@ -122,14 +130,7 @@ export class Slot {
   }
 
   newId(): MaybePromise<string> {
-    const { genid } = this.settings
-    if (genid === undefined) return randomId()
-    return chain(genid(this.req), (id) => {
-      if (this.settings.classic) return id
-      const checked = checkGeneratedId(id, this.engine.previousId)
-      this.engine.previousId = checked
-      return checked
-    })
+    return this.engine.newId(this.settings, this.req)
   }
 
   get stale(): boolean {
@@ -162,7 +163,7 @@ export class Slot {
     return chain(this.newId(), (id) => {
       this.ended = false
       this.tracked = freshTracked(this.settings, this.host, this.req, id)
-      this.#onReplace?.(this.tracked.session)
+      this.replaced(this.tracked.session)
     })
   }
 
@@ -182,9 +183,9 @@ export class Slot {
       return undefined
     }
     const { session } = tracked
-    if (!settings.classic && isDeleting(session.cookie)) return this.host.destroy(session)
-    if (settings.classic && typeof this.publicId() !== 'string') return undefined
-    const text = serializeSession(session)
+    if (!settings.classic && isDeleting(lifeOfCookie(stateOf(session)!))) return this.host.destroy(session)
+    if (settings.classic && this.#owner !== undefined && typeof this.#owner.publicId() !== 'string') return undefined
+    const text = dataTextOf(tracked)
     const plan = planFor(this, tracked, text)
     if (plan.sendCookie) this.outgoing = 'send'
     else if (this.loaded?.error === 'ERR_SESSION_AMBIGUOUS') this.outgoing = 'expire'
@@ -204,11 +205,6 @@ export class Slot {
   #unannounced(tracked: Tracked, plan: Plan): boolean {
     if (this.settings.backend.carrier !== undefined) return plan.store !== 'none'
     return plan.sendCookie && !this.presented(tracked) && this.announced !== tracked.id
-  }
-
-  /** express-session reads `req.sessionID`, which applications may set. */
-  publicId(): unknown {
-    return this.tracked?.id
   }
 
   presented(tracked: Tracked): boolean {

@@ -1,8 +1,11 @@
-import { Cookie, reviveCookie, serializeAttributes, StrictCookie } from './cookie'
+import { Cookie, StrictCookie } from './cookie'
+import { attributesOf } from './kept-cookie'
 import type { Settings } from './options'
 import { isSecure } from './presented'
 import type { Decoded, Meta } from './record'
 import { Session, stateOf } from './session'
+import { serializeSession } from './serialize'
+import { assignCopy, assignData, isUnchanged } from './session-data'
 import type { SessionHost, SessionRequest } from './session-host'
 import type { Milliseconds } from './time'
 
@@ -21,8 +24,10 @@ export interface Tracked {
   meta: Meta | undefined
   createdAt: Milliseconds
   usedAt: Milliseconds
-  /** Attributes as they were loaded or made, to notice what the application changes. */
-  cookieText: string
+  /** Cookie attributes when they were last in step with the store; `undefined`: as the record has them. */
+  cookieText: string | undefined
+  /** What the session was made of. */
+  record: Decoded | undefined
   /** Data text last written explicitly, or loaded where nothing needs writing: express-session's savedHash. */
   savedText: string | undefined
   /** A new ID (regenerate): stored and sent even when empty. */
@@ -57,7 +62,8 @@ export function freshTracked(settings: Settings, host: SessionHost, req: Session
     meta: undefined,
     createdAt: state.createdAt,
     usedAt: state.createdAt,
-    cookieText: attributesOf(session.cookie),
+    cookieText: attributesOf(state),
+    record: undefined,
     savedText: undefined,
     mustSave: false,
     dead: false,
@@ -79,11 +85,12 @@ export function loadedTracked(
   kept: string,
   usedAt: Milliseconds | undefined
 ): Tracked {
-  const session = new Session(req, record.raw, host, id)
-  session.cookie = hasAttributes(record)
-    ? reviveCookie(record.cookie, settings.classic ? Cookie : StrictCookie)
-    : freshCookie(settings, req)
+  const session = new Session(req, undefined, host, id)
   const state = stateOf(session)!
+  if (hasAttributes(record)) state.keptCookie = record
+  else session.cookie = freshCookie(settings, req)
+  const assign = record.isJson ? assignCopy : assignData
+  assign(session, record.raw, host.classic)
   if (record.meta !== undefined) state.createdAt = record.meta.c
   return {
     session,
@@ -95,7 +102,8 @@ export function loadedTracked(
     meta: record.meta,
     createdAt: state.createdAt,
     usedAt: usedAt ?? record.meta?.u ?? state.createdAt,
-    cookieText: attributesOf(session.cookie),
+    cookieText: attributesOf(state),
+    record,
     savedText: settings.resave ? undefined : record.dataText,
     mustSave: false,
     dead: false,
@@ -124,12 +132,8 @@ function freshCookie(settings: Settings, req: SessionRequest): Cookie {
   return cookie
 }
 
-/** The attributes an application may change, without the moving date. */
-export function attributesOf(cookie: Cookie): string {
-  try {
-    return `${cookie.originalMaxAge}${serializeAttributes({ ...cookie.data, expires: null })}`
-  } catch {
-    // Not sendable: reported when it is sent, not here.
-    return JSON.stringify({ ...cookie.data, expires: null })
-  }
+/** JSON of a session's data now; serialized only if it is not what was loaded. @throws {SessionError} as `serializeSession` */
+export function dataTextOf({ session, record, base }: Tracked): string {
+  const unchanged = record?.isJson && record.dataText === base && isUnchanged(session, record.raw)
+  return unchanged ? base : serializeSession(session)
 }

@@ -26,6 +26,8 @@ export interface VerbSlot {
   ended: boolean
   saving: Promise<unknown> | undefined
   newId(): MaybePromise<string>
+  /** Another session object takes the place of this one. */
+  replaced(session: Session): void
   end(): void
   /** `false` when the session is gone. */
   write(tracked: Tracked, text: string): MaybePromise<boolean>
@@ -34,11 +36,9 @@ export interface VerbSlot {
 /** The verbs of a session that the middleware made. */
 export class Verbs implements SessionHost {
   readonly #slot: VerbSlot
-  readonly #onReplace: ((session: Session) => void) | undefined
 
-  constructor(slot: VerbSlot, onReplace?: (session: Session) => void) {
+  constructor(slot: VerbSlot) {
     this.#slot = slot
-    this.#onReplace = onReplace
   }
 
   get name(): string {
@@ -83,7 +83,7 @@ export class Verbs implements SessionHost {
     fresh.value = tracked.value
     slot.tracked = fresh
     slot.ended = false
-    this.#onReplace?.(fresh.session)
+    slot.replaced(fresh.session)
   }
 
   async destroy(session: Session): Promise<void> {
@@ -124,7 +124,7 @@ export class Verbs implements SessionHost {
     if (keepable && failure === undefined) keepData(session, next.session, options.keep)
     slot.tracked = next
     slot.ended = false
-    this.#onReplace?.(next.session)
+    slot.replaced(next.session)
     if (failure !== undefined) throw failure as Error
   }
 

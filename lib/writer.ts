@@ -1,13 +1,14 @@
 import type { Listed } from './contract'
-import { Cookie } from './cookie'
 import { decide, type Plan } from './decide'
 import { markOf, type Engine } from './engine'
+import { attributesOf, jsonOfCookie, keptAttributesOf, lifeOfCookie } from './kept-cookie'
 import { lifeOf } from './lifetime'
 import type { Settings } from './options'
 import { persist } from './persist'
 import { decodeRecord } from './record'
 import { warnOfLosses } from './serialize'
-import { attributesOf, type Tracked } from './tracked'
+import { stateOf } from './session'
+import type { Tracked } from './tracked'
 import { chain, isPromise, type MaybePromise } from './time'
 
 /** What the response has to tell the client about one session. */
@@ -30,7 +31,7 @@ export interface WriterSlot {
 /** Gathers the facts about a session and decides. */
 export function planFor(slot: WriterSlot, tracked: Tracked, text: string): Plan {
   const { settings, req } = slot
-  const { cookie } = tracked.session
+  const cookie = lifeOfCookie(stateOf(tracked.session)!)
   const { backend, classic } = settings
   const original = slot.original!
   const modified = classic
@@ -43,7 +44,7 @@ export function planFor(slot: WriterSlot, tracked: Tracked, text: string): Plan 
     modified,
     saved: tracked.savedText === text && !tracked.mustSave,
     everSaved: tracked.savedText !== undefined,
-    cookieChanged: !classic && attributesOf(asCookie(cookie)) !== tracked.cookieText,
+    cookieChanged: !classic && hasChangedCookie(tracked),
     persistent: classic ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
     due: Date.now() - tracked.usedAt >= settings.touchAfter && settings.extend(req),
     extended: tracked.extended,
@@ -74,7 +75,7 @@ export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): 
     if (!written) return false
     tracked.mustSave = false
     tracked.savedText = text
-    tracked.cookieText = attributesOf(asCookie(tracked.session.cookie))
+    tracked.cookieText = attributesOf(stateOf(tracked.session)!)
     if (first) {
       const key = Object.keys(tracked.session).find((name) => name !== 'cookie')
       engine.monitor.note('created', settings.name, tracked.id, key === undefined ? {} : { key })
@@ -90,7 +91,7 @@ export function touchSession(slot: WriterSlot, tracked: Tracked): MaybePromise<v
   const { settings, engine } = slot
   const { session, id } = tracked
   const life = lifeOf(settings, session.cookie, tracked.createdAt, Date.now())
-  if (settings.classic) life.cookieText = JSON.stringify(session.cookie)
+  if (settings.classic) life.cookieText = jsonOfCookie(stateOf(session)!)
   const done = (alive: boolean) => {
     if (alive) {
       tracked.usedAt = life.usedAt
@@ -134,6 +135,8 @@ function lastUse({ usedAt, text }: Listed): number {
   return usedAt ?? decodeRecord(text)?.meta?.u ?? 0
 }
 
-function asCookie(cookie: Cookie): Cookie {
-  return cookie instanceof Cookie ? cookie : new Cookie(cookie)
+function hasChangedCookie(tracked: Tracked): boolean {
+  const state = stateOf(tracked.session)!
+  const attributes = attributesOf(state)
+  return attributes !== undefined && attributes !== (tracked.cookieText ?? keptAttributesOf(state))
 }

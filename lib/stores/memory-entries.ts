@@ -1,11 +1,11 @@
 import type { Found } from '../contract'
-import { SessionError } from '../errors'
 import type { Milliseconds } from '../time'
 import { SlotIndex } from './memory-index'
 import { Recency } from './memory-recency'
 import { NONE, PAGE_MASK, PAGE_SIZE, Slots } from './memory-slots'
 import { compact, narrow } from './memory-text'
 import { Users } from './memory-users'
+import { sessionTooLarge } from './too-large'
 
 /**
  * A slice of a sweep ends, for others to run, after freeing so many sessions. They take a third of a millisecond, or
@@ -120,7 +120,7 @@ export class Entries {
     const copy = narrow(text)
     const bytes = copy === undefined ? text.length * 2 : text.length
     if (bytes > this.#bounds.maxBytes) {
-      throw new SessionError('ERR_SESSION_TOO_LARGE', `The session is larger than maxBytes (${this.#bounds.maxBytes}).`)
+      throw sessionTooLarge(bytes, `maxBytes (${this.#bounds.maxBytes})`, text)
     }
     const slot = found === NONE ? this.#add(id) : found
     const page = this.#slots.page(slot)
