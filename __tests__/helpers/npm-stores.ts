@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { session } from './alias'
+import { MongoDouble } from './mongo-double'
 import { RedisServer } from './redis-server'
 import { startMemcached, startPostgres } from './servers'
 
@@ -11,7 +12,7 @@ export interface OpenStore {
   close(): Promise<unknown>
 }
 
-/** The stores that most applications use, each as its own documentation sets it up. */
+/** The stores that most applications use, each as its own documentation sets it up, on a server of its own. */
 export const NPM_STORES: Record<string, () => Promise<OpenStore>> = {
   'connect-redis': async () => {
     const server = await RedisServer.start()
@@ -40,6 +41,13 @@ export const NPM_STORES: Record<string, () => Promise<OpenStore>> = {
     const Memcached = require('connect-memcached')(session)
     const store = new Memcached({ hosts: [`127.0.0.1:${server.port}`] })
     return { store, close: async () => store.client.end() ?? (await server.stop()) }
+  },
+
+  // The one without a server: see the double.
+  'connect-mongo': async () => {
+    const { MongoStore } = require('connect-mongo')
+    const store = new MongoStore({ client: new MongoDouble() })
+    return { store, close: () => store.close() }
   },
 
   'connect-sqlite3': async () => {
