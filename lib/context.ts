@@ -8,13 +8,13 @@ import { Registry } from './registry'
 import { putBack, putOn, type RequestSessions } from './request-properties'
 import { mayBeStored } from './retire'
 import type { Session } from './session'
-import type { SlotOwner } from './session-host'
+import type { Answer, SlotOwner } from './session-host'
 import { sendText } from './set-cookie'
 import { Slot } from './slot'
 import { chain, isPromise, type MaybePromise } from './time'
 
 /** Everything about the sessions of one request. */
-export class Context implements Gatekeeper, RequestSessions, SlotOwner {
+export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
   readonly engine: Engine
   readonly req: any
   readonly res: any
@@ -37,7 +37,7 @@ export class Context implements Gatekeeper, RequestSessions, SlotOwner {
 
   /** The session that `req.session` stands for; nothing of it exists until somebody asks. */
   get main(): Slot {
-    return (this.#main ??= new Slot(this.engine, this.engine.settings, this.req, this))
+    return (this.#main ??= new Slot(this.engine, this.engine.settings, this.req, this, this))
   }
 
   /** Puts the session on the request and stands before the response. */
@@ -123,6 +123,10 @@ export class Context implements Gatekeeper, RequestSessions, SlotOwner {
     void this.main.renew()
   }
 
+  get headCommitted(): boolean {
+    return this.#gate?.headCommitted === true
+  }
+
   // Gatekeeper
 
   get hasHead(): boolean {
@@ -138,12 +142,10 @@ export class Context implements Gatekeeper, RequestSessions, SlotOwner {
   commit(): MaybePromise<void> {
     if (this.#failed) return undefined
     if (this.#unset === false && !Object.hasOwn(this.req, 'session')) this.#unset = undefined
-    const late = this.#gate!.headCommitted
     let result: MaybePromise<void> = undefined
     try {
       if (this.#unset !== false && !this.main.ended) result = this.#commitUnset()
       for (const slot of this.#slots()) {
-        slot.late = late
         if (slot.tracked === undefined) continue
         result = chain(result, () => this.#commitSlot(slot))
       }

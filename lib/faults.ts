@@ -26,6 +26,7 @@ export function destroyedError(): SessionError {
 export function tooLateError(): SessionError {
   return new SessionError(
     'ERR_SESSION_HEADERS_SENT',
-    'A session cannot begin after the response has started: its cookie cannot be sent any more.'
+    'A session was begun after the response had started: its cookie cannot be sent, and it is not stored. ' +
+      'Write to req.session before the first byte of the response.'
   )
 }

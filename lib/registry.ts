@@ -4,10 +4,11 @@ import { isCookieName } from './cookie'
 import { namedSettings, type Settings } from './options'
 import type { NamedOptions } from './sessions-options'
 import type { Session } from './session'
+import type { Answer } from './session-host'
 import { Slot } from './slot'
 
 /** What the registry needs of the request. */
-export interface RegistryHost {
+export interface RegistryHost extends Answer {
   readonly engine: Engine
   readonly req: any
   readonly main: Slot
@@ -47,7 +48,8 @@ export class Registry {
   async new(name: string, options?: NamedOptions): Promise<Session & Record<string, any>> {
     this.#context.noteRead()
     const { engine, req } = this.#context
-    return (await new Slot(engine, this.#settings(name, options), req).load()) as Session & Record<string, any>
+    return (await new Slot(engine, this.#settings(name, options), req, this.#context).load()) as Session &
+      Record<string, any>
   }
 
   /** Saves every session of the request. @throws {AggregateError} that lists every failure */
@@ -67,7 +69,7 @@ export class Registry {
     let slot = this.#slots.get(name)
     if (slot === undefined) {
       const { engine, req } = this.#context
-      slot = new Slot(engine, this.#settings(name, options), req)
+      slot = new Slot(engine, this.#settings(name, options), req, this.#context)
       this.#slots.set(name, slot)
     }
     return slot

@@ -33,6 +33,8 @@ export interface SessionRequest {
 export interface KeptCookie {
   readonly cookie: Record<string, unknown>
   readonly cookieText: string
+  /** What `Set-Cookie` says of it, where that is known. */
+  readonly attributes?: string
 }
 
 /** What we know of a session beside its data. */
@@ -62,6 +64,11 @@ export interface SessionHost {
   regenerate(session: object, options: RegenerateOptions): Promise<void>
   update<T>(session: object, fn: (session: any) => T | Promise<T>): Promise<T>
   lock<T>(session: object, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T>
+}
+
+/** The response of the request, if there is one. */
+export interface Answer {
+  readonly headCommitted: boolean
 }
 
 /** Who puts the main session on its request. */

@@ -1,23 +1,19 @@
 import type { Plan } from './decide'
 import type { Engine } from './engine'
-import { SessionError, type SessionErrorCode } from './errors'
+import type { SessionErrorCode } from './errors'
 import { randomId } from './ids'
-import { storeFault } from './faults'
+import { storeFault, tooLateError } from './faults'
 import { identify, loadRecord, type Loaded } from './loader'
 import type { Settings } from './options'
 import { serializeSession } from './serialize'
 import { Session, stateOf } from './session'
-import type { SessionHost, SlotOwner } from './session-host'
+import type { Answer, SessionHost, SlotOwner } from './session-host'
 import { dataTextOf, freshTracked, loadedTracked, type Tracked } from './tracked'
 import { chain, isPromise, SECOND, type MaybePromise } from './time'
 import { lifeOfCookie } from './kept-cookie'
 import { isDeleting } from './lifetime'
 import { Verbs } from './verbs'
 import { planFor, touchSession, writeSession, type Outgoing } from './writer'
-
-const TOO_LATE =
-  'A session was begun after the response had started: its cookie cannot be sent, and it is not stored. ' +
-  'Write to req.session before the first byte of the response.'
 
 /** The session of one name during one request: how it is found, what becomes of it. */
 export class Slot {
@@ -31,8 +27,6 @@ export class Slot {
   outgoing: Outgoing = 'none'
   /** The session ID that the response's headers have told the client. */
   announced: string | undefined
-  /** The response's headers are gone: no cookie can be sent any more. */
-  late = false
   /** `Set-Cookie` text of the main door, rendered before anything is sent. */
   cookieText: string | undefined
   /** Explicit saves under way: the response waits for them instead of saving a second time. */
@@ -44,12 +38,19 @@ export class Slot {
   #touched = false
   #host: SessionHost | undefined
   readonly #owner: SlotOwner | undefined
+  readonly #answer: Answer | undefined
 
-  constructor(engine: Engine, settings: Settings, req: any, owner?: SlotOwner) {
+  constructor(engine: Engine, settings: Settings, req: any, answer?: Answer, owner?: SlotOwner) {
     this.engine = engine
     this.settings = settings
     this.req = req
+    this.#answer = answer
     this.#owner = owner
+  }
+
+  /** The response's headers are gone: no cookie can be sent any more. */
+  get late(): boolean {
+    return this.#answer?.headCommitted === true
   }
 
   get host(): SessionHost {
@@ -250,7 +251,8 @@ export class Slot {
     this.outgoing = 'none'
     if (tracked.kept === null) tracked.dead = true
     const { engine, settings } = this
-    engine.withhold(settings, tracked.id, 'ERR_SESSION_HEADERS_SENT', TOO_LATE)
-    stateOf(tracked.session)!.error = new SessionError('ERR_SESSION_HEADERS_SENT', TOO_LATE)
+    const reason = tooLateError()
+    engine.withhold(settings, tracked.id, reason.code, reason.message)
+    stateOf(tracked.session)!.error = reason
   }
 }

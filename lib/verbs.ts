@@ -56,7 +56,7 @@ export class Verbs implements SessionHost {
   async save(session: Session): Promise<void> {
     const slot = this.#slot
     const tracked = this.#trackedOf(session)
-    if (slot.late && tracked.kept === null && !slot.settings.classic) throw tooLateError()
+    if (slot.late && !slot.settings.classic && isUntold(slot, tracked)) throw tooLateError()
     const text = serializeSession(session)
     const work = this.#guarded('save the session', async () => slot.write(tracked, text))
     const saving = Promise.allSettled([slot.saving, work])
@@ -221,6 +221,11 @@ export class Verbs implements SessionHost {
       throw settings.classic ? err : storeFault(err, verb, settings.backend.remote ? 503 : 500)
     }
   }
+}
+
+// Nobody would ever learn of what is saved now: the client was not told this ID, or keeps the session itself.
+function isUntold({ settings }: VerbSlot, { kept }: Tracked): boolean {
+  return kept === null || settings.backend.carrier !== undefined
 }
 
 function keepData(from: Session, to: Session, keep: RegenerateOptions['keep']): void {
