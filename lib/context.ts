@@ -6,7 +6,7 @@ import { Gate, type Gatekeeper } from './gate'
 import { addVary, guardCache, writeHeaders } from './headers'
 import { Registry } from './registry'
 import { putBack, putOn, type RequestSessions } from './request-properties'
-import { mayBeStored } from './retire'
+import { idToRemove } from './retire'
 import type { Session } from './session'
 import type { Answer, SlotOwner } from './session-host'
 import { sendText } from './set-cookie'
@@ -175,8 +175,8 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
       return undefined
     }
     if (main.tracked !== undefined) main.tracked.dead = true
-    const known = main.tracked === undefined || mayBeStored(main, main.tracked)
-    return chain(known && settings.backend.remove(id, main.tracked?.meta?.i), () => {
+    const stored = main.tracked === undefined ? id : idToRemove(main, main.tracked)
+    return chain(stored !== undefined && settings.backend.remove(stored, main.tracked?.meta?.i), () => {
       this.engine.monitor.note('destroyed', settings.name, id)
       this.engine.ended(id)
     })

@@ -14,6 +14,15 @@ export function storeFault(err: unknown, verb: string, status: number): SessionE
   return new SessionError('ERR_SESSION_STORE', message, { cause, status })
 }
 
+/** The session of an anonymous request, because the store could not be read: asked for by name, saving it fails. */
+export function standInError(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE',
+    'The session of this request could not be read; the one that stands in for it is not saved.',
+    { status: 503 }
+  )
+}
+
 /** The session is gone, and no save brings it back. */
 export function destroyedError(): SessionError {
   return new SessionError(

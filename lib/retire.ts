@@ -9,11 +9,14 @@ import type { Milliseconds } from './time'
 export interface RetiringSlot {
   readonly settings: Settings
   readonly loaded: Loaded | undefined
+  /** The session stands in for the one that the store could not read. */
+  readonly unsaved: boolean
 }
 
-/** Whether there may be something to remove: of a session that this request began, and never saved, no store knows. */
-export function mayBeStored({ settings, loaded }: RetiringSlot, { id, offered }: Tracked): boolean {
-  return offered || loaded?.id === id || settings.classic
+/** What to remove where a session ends: nothing if this request began it, and never saved it, for no store knows it. */
+export function idToRemove({ settings, loaded, unsaved }: RetiringSlot, { id, offered }: Tracked): string | undefined {
+  if (unsaved) return loaded?.id
+  return offered || loaded?.id === id || settings.classic ? id : undefined
 }
 
 /**
@@ -30,7 +33,8 @@ export async function retire(
   const { backend } = slot.settings
   if (old === undefined) return true
   if (old.kept === null) {
-    if (mayBeStored(slot, old)) await backend.remove(old.id)
+    const id = idToRemove(slot, old)
+    if (id !== undefined) await backend.remove(id)
     return true
   }
   if (grace > 0 && backend.carrier === undefined) return leadOn(slot, old, nextId, grace)

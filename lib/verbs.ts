@@ -1,10 +1,10 @@
 import { decodeFound, keptText } from './found'
 import type { Engine } from './engine'
-import { destroyedError, storeFault, tooLateError } from './faults'
+import { destroyedError, standInError, storeFault, tooLateError } from './faults'
 import type { Loaded } from './loader'
 import type { Settings } from './options'
 import type { MaybePromise } from './time'
-import { mayBeStored, retire } from './retire'
+import { idToRemove, retire } from './retire'
 import { runLocked } from './lock'
 import { serializeSession } from './serialize'
 import { replaceData, stateOf, type Session } from './session'
@@ -22,6 +22,7 @@ export interface VerbSlot {
   readonly req: any
   readonly late: boolean
   readonly loaded: Loaded | undefined
+  readonly unsaved: boolean
   tracked: Tracked | undefined
   ended: boolean
   saving: Promise<unknown> | undefined
@@ -95,8 +96,9 @@ export class Verbs implements SessionHost {
       tracked.dead = true
       slot.end()
     }
-    if (tracked === undefined || mayBeStored(slot, tracked)) {
-      await this.#guarded('destroy the session', async () => settings.backend.remove(id, tracked?.meta?.i))
+    const stored = tracked === undefined ? id : idToRemove(slot, tracked)
+    if (stored !== undefined) {
+      await this.#guarded('destroy the session', async () => settings.backend.remove(stored, tracked?.meta?.i))
     }
     engine.monitor.note('destroyed', settings.name, id)
     engine.ended(id)
@@ -203,6 +205,7 @@ export class Verbs implements SessionHost {
 
   #trackedOf(session: Session): Tracked {
     const tracked = this.#currentOf(session)
+    if (this.#slot.unsaved) throw standInError()
     if (tracked === undefined || tracked.dead) throw destroyedError()
     if (tracked.session === session) return tracked
     // An object from before reload(): same session, its own data.
