@@ -50,11 +50,17 @@ export function identify(engine: Engine, settings: Settings, req: any): Loaded {
   if (typeof chosen === 'object') {
     loaded.id = chosen.id
     loaded.stale = chosen.stale
-    loaded.surplus = hasOthers(presented.values)
+    noteSurplus(engine, settings, loaded)
   } else {
     loaded.error = chosen
   }
   return loaded
+}
+
+// Beside the authentic cookie there were others of its name: outdated, or planted by a neighbouring subdomain.
+function noteSurplus(engine: Engine, settings: Settings, loaded: Loaded): void {
+  loaded.surplus = hasOthers(loaded.values)
+  if (loaded.surplus) engine.monitor.note('rejected', settings.name, loaded.id, { reason: 'DUPLICATE' })
 }
 
 function hasOthers(values: readonly string[]): boolean {
@@ -87,7 +93,7 @@ function openCarried(engine: Engine, settings: Settings, req: any, loaded: Loade
       if (ambiguous) return refuse(loaded, 'ERR_SESSION_AMBIGUOUS')
       loaded.id = opened.id
       loaded.stale = opened.stale
-      loaded.surplus = hasOthers(loaded.values)
+      noteSurplus(engine, settings, loaded)
       loaded.error = undefined
       return admit(engine, settings, req, loaded, opened, undefined)
     })

@@ -1,0 +1,316 @@
+import crypto = require('node:crypto')
+import diagnostics from 'node:diagnostics_channel'
+import { createServer } from 'node:http'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { AddressInfo } from 'node:net'
+import fc from 'fast-check'
+import request from 'supertest'
+import session, { CookieStore, FileStore, MemoryStore, sessions } from '../../lib/index'
+import { cookieValues } from '../../lib/cookie-header'
+import { encodeRecord } from '../../lib/record'
+import { KeyRing } from '../../lib/keys'
+import { seal, signText } from '../../lib/seal'
+import { appWith, cookieOf, secret } from '../helpers/app'
+import { Clock } from '../helpers/clock'
+import { enter, pass } from '../helpers/direct'
+import { exchange, serving } from '../helpers/raw'
+
+const keys = new KeyRing(secret)
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.+/=%:;, "\t'
+
+const basics = {
+  '/read': (req: any, res: any) => {
+    const { cookie: _cookie, ...data } = req.session
+    res.json({ data, isNew: req.session.isNew, code: req.session.error?.code })
+  },
+  '/write': (req: any, res: any) => {
+    Object.assign(req.session, req.query)
+    res.send('written')
+  }
+}
+
+const login = async (app: any, name = 'sid') => cookieOf(await request(app).get('/write?user=u'), name)!
+const read = (app: any, cookie: string) => request(app).get('/read').set('Cookie', cookie)
+
+// A small generator with a seed: the same mutations in every run.
+function random(seed: number): (below: number) => number {
+  let state = seed
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+}
+
+/** Flips, inserts, deletes or truncates in one to three places. */
+function mutate(value: string, next: (below: number) => number): string {
+  let result = value
+  for (let places = 1 + next(3); places > 0; places--) {
+    const at = next(result.length + 1)
+    const letter = ALPHABET[next(ALPHABET.length)]!
+    const kind = next(10)
+    if (kind < 4) result = result.slice(0, at) + letter + result.slice(at + 1)
+    else if (kind < 7) result = result.slice(0, at) + letter + result.slice(at)
+    else if (kind < 9) result = result.slice(0, at) + result.slice(at + 1)
+    else result = result.slice(0, at)
+  }
+  return result
+}
+
+/** What a middleware makes of a Cookie header: the user of the session it found, or none. */
+async function userOf(auth: any, cookie: string): Promise<unknown> {
+  const { req, err } = await enter(auth, cookie).done
+  expect(err).toBeUndefined()
+  return req.session.user
+}
+
+let clock: Clock | undefined
+afterEach(() => {
+  clock?.restore()
+  clock = undefined
+  jest.restoreAllMocks()
+})
+
+describe('A1 of 100,000 mutations none is accepted whose decoded value differs, and none throws', () => {
+  const id = 'AbCdEfGhIjKlMnOpQrStUvWxYz012345'
+  const text = encodeRecord('{"originalMaxAge":null,"path":"/"}', { u: 1, c: 1, d: id }, '{"user":"ann"}')
+  const store = new CookieStore()
+  const readable = new CookieStore({ encrypt: false })
+  const isOpened = (opened: unknown) => typeof opened === 'object'
+
+  it.each<[string, string, (value: string) => boolean]>([
+    ['a signed value', keys.signBound('sid', id), (value) => keys.verifyBound('sid', value) !== undefined],
+    [
+      "express-session's value",
+      encodeURIComponent(keys.signPlain(id)),
+      (value) => keys.verifyPlain(value) !== undefined
+    ],
+    [
+      'a sealed value',
+      seal(keys.derived('sealed cookie')[0]!, 'sid', text, Date.now()),
+      (value) => isOpened(store.open(value, 'sid', keys))
+    ],
+    [
+      'a readable value',
+      signText(keys.derived('signed session')[0]!, 'sid', text, Date.now()),
+      (value) => isOpened(readable.open(value, 'sid', keys))
+    ]
+  ])('%s', (_name, value, accepts) => {
+    const next = random(1)
+    const [decoded] = cookieValues(`sid=${value}`, 'sid')
+    expect(accepts(decoded!)).toBe(true)
+    const wrong: string[] = []
+    let accepted = 0
+    for (let i = 0; i < 100_000; i++) {
+      const mutant = mutate(value, next)
+      for (const candidate of cookieValues(`sid=${mutant}`, 'sid')) {
+        if (!accepts(candidate)) continue
+        accepted++
+        if (candidate !== decoded) wrong.push(mutant)
+      }
+    }
+    expect(wrong).toEqual([])
+    // Quotes, blanks and what follows a semicolon are no part of the value; neither is the case of an encoding.
+    expect(accepted).toBeGreaterThan(0)
+    expect(accepted).toBeLessThan(10_000)
+  })
+
+  it.each([
+    ['a stored session', new MemoryStore()],
+    ['a session in its cookie', store]
+  ])('%s, through the middleware', async (_name, used) => {
+    const auth = sessions({ secret, store: used, load: 'eager' })
+    const app = appWith(auth, basics)
+    const cookie = await login(app)
+    expect(await userOf(auth, cookie)).toBe('u')
+    const next = random(2)
+    const [decoded] = cookieValues(cookie, 'sid')
+    for (let i = 0; i < 2000; i++) {
+      const header = `sid=${mutate(cookie.slice(4), next)}`
+      const intact = cookieValues(header, 'sid')[0] === decoded
+      expect([header, await userOf(auth, header)]).toEqual([header, intact ? 'u' : undefined])
+    }
+  })
+})
+
+describe('A5 an authentic ID that could reach elsewhere', () => {
+  it.each<[string, string]>([
+    ['a parent folder', '../victim'],
+    ['a folder', 'a/b'],
+    ['a backslash', 'a\\b'],
+    ['a drive', 'C:x'],
+    ['a NUL', 'a\0b'],
+    ['a pattern', '*'],
+    ['4 KB', 'x'.repeat(4096)],
+    ['a blank', ' '],
+    ['a letter beyond ASCII', '\u00e4']
+  ])('%s is refused before any store is asked', async (_name, id) => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'silverback-bad-'))
+    const file = new FileStore({ path: folder })
+    for (const store of [new MemoryStore(), file]) {
+      const auth = sessions({ secret, store })
+      const get = jest.spyOn(store, 'get')
+      const app = appWith(auth, basics)
+      const cookie = `sid=${encodeURIComponent(keys.signBound('sid', id))}`
+      expect((await read(app, cookie)).body).toEqual({ data: {}, isNew: true, code: 'ERR_SESSION_SIGNATURE' })
+      expect(get).not.toHaveBeenCalled()
+      expect(auth.stats()).toMatchObject({ loaded: 0, rejected: 1, saved: 0 })
+    }
+    expect(readdirSync(folder, { recursive: true }).filter((name) => String(name).includes('victim'))).toEqual([])
+    await file.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+})
+
+describe('A9 a huge Cookie header', () => {
+  const at = (count: number, cookie: string) => `${'sid=forged; '.repeat(count)}${cookie}`
+
+  it('of one megabyte and 50,000 cookies is answered, and hashed a bounded number of times', async () => {
+    const auth = sessions({ secret, store: new MemoryStore() })
+    const app = appWith(auth, basics)
+    const cookie = await login(app)
+    const server = createServer({ maxHeaderSize: 2 ** 21 }, app).listen(0, '127.0.0.1')
+    await new Promise((resolve) => server.once('listening', resolve))
+    const ask = async (header: string) => {
+      const text = `GET /read HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: ${header}\r\n\r\n`
+      const answer = (await exchange((server.address() as AddressInfo).port, text)).toString()
+      return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4))
+    }
+    const hmac = jest.spyOn(crypto, 'createHmac')
+    try {
+      const noise = Array.from({ length: 50_000 }, (_, i) => `c${i}=abcdefghij`).join('; ')
+      expect(noise.length).toBeGreaterThan(900_000)
+      expect((await ask(`${noise}; ${cookie}`)).data).toEqual({ user: 'u' })
+      expect(hmac.mock.calls.length).toBeLessThanOrEqual(1)
+      for (const count of [100, 1000, 50_000]) {
+        hmac.mockClear()
+        expect((await ask(at(count, cookie))).code).toBe('ERR_SESSION_SIGNATURE')
+        expect(hmac.mock.calls.length).toBeLessThanOrEqual(16)
+      }
+      hmac.mockClear()
+      expect((await ask(`sid=${'A'.repeat(1_000_000)}`)).code).toBe('ERR_SESSION_SIGNATURE')
+      expect(hmac).not.toHaveBeenCalled()
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
+  })
+})
+
+it.each([
+  ['A10 a forged cookie beside the authentic one', (cookie: string) => `sid=bad; ${cookie}`],
+  ['A10 a forged cookie behind it', (cookie: string) => `${cookie}; sid=bad`]
+])('%s is told as an event, and the authentic one wins', async (_name, header) => {
+  for (const store of [new MemoryStore(), new CookieStore()]) {
+    const auth = sessions({ secret, store })
+    const app = appWith(auth, basics)
+    const cookie = await login(app)
+    const told: any[] = []
+    const note = (message: unknown) => told.push(message)
+    diagnostics.subscribe('silverback:rejected', note)
+    expect((await read(app, header(cookie))).body.data).toEqual({ user: 'u' })
+    diagnostics.unsubscribe('silverback:rejected', note)
+    expect(told).toEqual([{ name: 'sid', session: expect.any(String), reason: 'DUPLICATE' }])
+    expect(told[0].session).not.toContain(cookie.slice(4, 10))
+  }
+})
+
+it.each(['\u00a0', '\u2000', '\u3000', '\ufeff', '\v', '\f'])('A12 %j before the name is no blank', async (blank) => {
+  const auth = sessions({ secret })
+  const cookie = await login(appWith(auth, basics))
+  const { req } = await enter(auth, `${blank}${cookie}`).done
+  expect([req.session.user, req.session.error]).toEqual([undefined, undefined])
+  expect((await enter(auth, ` \t${cookie}`).done).req.session.user).toBe('u')
+})
+
+describe('A13 odd Cookie headers are read as RFC 6265 has it', () => {
+  it.each<[string, (cookie: string) => string, boolean]>([
+    ['$Version before it', (cookie) => `$Version=1; ${cookie}; $Path=/`, true],
+    ['inside the quotes of another', (cookie) => `x="a; ${cookie}; y=b"`, true],
+    ['a tab before it', (cookie) => `a=b;\t${cookie}`, true],
+    ['without the blank', (cookie) => `a=b;${cookie};c=d`, true],
+    ['empty pairs', (cookie) => `;;; ${cookie};;`, true],
+    ['blanks around the equals sign', (cookie) => cookie.replace('=', ' = '), true],
+    ['a name that begins with ours', (cookie) => cookie.replace('sid', 'sid2'), false],
+    ['a name that ends with ours', (cookie) => cookie.replace('sid', 'xsid'), false],
+    ['an empty name', (cookie) => `=${cookie}`, false],
+    ['another case', (cookie) => cookie.replace('sid', 'SID'), false],
+    ['no equals sign', (cookie) => cookie.replace('=', ''), false]
+  ])('%s', async (_name, header, found) => {
+    const auth = sessions({ secret })
+    const cookie = await login(appWith(auth, basics))
+    expect(await userOf(auth, header(cookie))).toBe(found ? 'u' : undefined)
+  })
+
+  it('two Cookie headers', async () => {
+    const app = appWith(sessions({ secret }), basics)
+    const cookie = await login(app)
+    const answer = await serving(app, (port) =>
+      exchange(port, `GET /read HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: a=b\r\nCookie: ${cookie}\r\n\r\n`)
+    )
+    expect(answer.toString()).toContain('{"user":"u"}')
+  })
+})
+
+describe('A16 a sealed cookie that was moved', () => {
+  const write = { ...basics }
+  const sealedBy = (options: object) =>
+    login(appWith(sessions({ secret, store: new CookieStore(), ...options }), write))
+  const codeOf = async (options: object, cookie: string) =>
+    (await read(appWith(sessions({ secret, store: new CookieStore(), ...options }), write), cookie)).body.code
+
+  it('to another name, another application or another purpose is not ours', async () => {
+    const cookie = await sealedBy({})
+    expect(await codeOf({}, cookie)).toBeUndefined()
+    expect(await codeOf({ name: 'other' }, cookie.replace('sid=', 'other='))).toBe('ERR_SESSION_SIGNATURE')
+    expect(await codeOf({ secret: 'the secret of another application, long' }, cookie)).toBe('ERR_SESSION_SIGNATURE')
+    expect(await codeOf({ store: new CookieStore({ encrypt: false }) }, cookie)).toBe('ERR_SESSION_SIGNATURE')
+    expect(await codeOf({ store: new MemoryStore() }, cookie)).toBe('ERR_SESSION_SIGNATURE')
+  })
+
+  it('in time is expired: past its deadline, or dated ten minutes ahead', async () => {
+    clock = new Clock()
+    const cookie = await sealedBy({ idle: 60_000 })
+    clock.forward(60_001)
+    expect(await codeOf({ idle: 60_000 }, cookie)).toBe('ERR_SESSION_EXPIRED')
+    const ahead = await sealedBy({})
+    clock.forward(-10 * 60_000)
+    expect(await codeOf({}, ahead)).toBe('ERR_SESSION_EXPIRED')
+  })
+
+  it('inside, by whoever has the key, is corrupt', async () => {
+    const value = seal(keys.derived('sealed cookie')[0]!, 'sid', '{"user":"ann"}', Date.now())
+    expect(await codeOf({}, `sid=${value}`)).toBe('ERR_SESSION_CORRUPT')
+  })
+})
+
+it('J5 whatever comes as a cookie: an answer, no error, and no session that nobody made', async () => {
+  const store = new MemoryStore()
+  const doors = [
+    sessions({ secret, store, load: 'eager' }),
+    sessions({ secret, store: new CookieStore() }),
+    session({ secret, store, name: 'sid', resave: false, saveUninitialized: false })
+  ]
+  const cookies = await Promise.all(doors.map((door) => login(appWith(door, basics))))
+  const noise = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 200 }),
+    fc.string({ unit: fc.constantFrom(...ALPHABET, 'sid='), maxLength: 200 }),
+    fc
+      .tuple(fc.constantFrom(...cookies), fc.nat(), fc.nat(20), fc.string({ maxLength: 20 }))
+      .map(([cookie, from, cut, put]) => {
+        const at = from % cookie.length
+        return cookie.slice(0, at) + put + cookie.slice(at + cut)
+      })
+  )
+  await fc.assert(
+    fc.asyncProperty(noise, fc.constantFrom(0, 1, 2), async (header, at) => {
+      const authentic = cookieValues(cookies[at]!, 'sid')[0]
+      const intact = cookieValues(header, 'sid').includes(authentic!)
+      const { req, err } = await pass(doors[at], header, (_req, res) => res.end('ok'))
+      return err === undefined && (req.session.user === 'u') === intact
+    }),
+    { numRuns: 5000 }
+  )
+  expect(store.ids()).toHaveLength(2)
+})
