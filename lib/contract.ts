@@ -38,6 +38,8 @@ export interface Found {
   text: string
   /** The record as an object, from a store that hands out objects; `text` is then empty. */
   record?: unknown
+  /** What a foreign store's parser threw: something is kept, and it is no record. */
+  unreadable?: unknown
   /** Last use, where the store keeps it beside the text instead of inside (see `Meta.u`). */
   usedAt?: Milliseconds
   /** Reading extended its lifetime just now. */
@@ -55,7 +57,7 @@ export interface Life {
   cookieText?: string
 }
 
-/** Extends while reading: only if the last use is at least `after` ago; never past `absolute`, and never shortens. */
+/** Extends while reading, where `isDue`; never past `absolute`, and never shortens. */
 export interface Extension {
   now: Milliseconds
   after: Milliseconds
@@ -63,6 +65,12 @@ export interface Extension {
   idle: Milliseconds | null
   /** Span from creation (`Meta.c`) to the absolute deadline; `null`: none. */
   absolute: Milliseconds | null
+}
+
+/** Whether a session is to be extended: last used at least `after` ago, and not idle for too long already. */
+export function isDue({ now, after, idle }: Extension, usedAt: Milliseconds): boolean {
+  const unused = now - usedAt
+  return unused >= after && (idle === null || unused < idle)
 }
 
 /** A session found through the index of its user. */

@@ -88,9 +88,9 @@ export class ForeignPowers implements Powers {
     }
     try {
       const record = callStore<unknown>(store, store.get, [id])
-      return isPromise(record) ? record.then(found, absentIfEnoent) : found(record)
+      return isPromise(record) ? record.then(found, unlessFault) : found(record)
     } catch (err) {
-      return absentIfEnoent(err)
+      return unlessFault(err)
     }
   }
 
@@ -154,9 +154,12 @@ function dataOf(current: Found): string {
   return current.record === undefined ? current.text : (decodeObject(current.record)?.dataText ?? '')
 }
 
-// express-session's rule: a file store whose file is missing has no session, not a fault.
-function absentIfEnoent(err: unknown): null {
-  if ((err as { code?: unknown } | null)?.code === 'ENOENT') return null
+function unlessFault(err: unknown): Found | null {
+  const { code, name } = (err ?? {}) as { code?: unknown; name?: unknown }
+  // express-session's rule: a file store whose file is missing has no session, not a fault.
+  if (code === 'ENOENT') return null
+  // Their parser has met what is no JSON.
+  if (name === 'SyntaxError') return { text: '', unreadable: err }
   throw err
 }
 

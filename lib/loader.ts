@@ -135,7 +135,9 @@ function admit(
   const now = Date.now()
   const record = decodeFound(found)
   if (record === undefined) {
-    // express-session lets the exception of its own inflation through; suites in the field assert on it.
+    // express-session lets the exceptions of the store's parser and of its own inflation through; suites in the field
+    // assert on them.
+    if (settings.classic && found.unreadable !== undefined) throw found.unreadable as Error
     if (settings.classic) void (parsed(found) as any)?.cookie.expires
     return refuse(loaded, 'ERR_SESSION_CORRUPT')
   }

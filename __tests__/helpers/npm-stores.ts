@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { session } from './alias'
@@ -6,9 +6,14 @@ import { MongoDouble } from './mongo-double'
 import { RedisServer } from './redis-server'
 import { startMemcached, startPostgres } from './servers'
 
-/** A store from npm, connected to a server of its own. */
+/** What no store can take for a session. */
+export const SPOILT = '{"cookie":'
+
+/** A store, connected to a server of its own. */
 export interface OpenStore {
   store: any
+  /** Writes over a session what cannot be one. */
+  spoil(id: string): unknown
   close(): Promise<unknown>
 }
 
@@ -19,7 +24,11 @@ export const NPM_STORES: Record<string, () => Promise<OpenStore>> = {
     const client = require('redis').createClient({ url: server.url })
     await client.connect()
     const { RedisStore } = require('connect-redis')
-    return { store: new RedisStore({ client }), close: async () => client.destroy() ?? (await server.stop()) }
+    return {
+      store: new RedisStore({ client }),
+      spoil: (id) => client.set(`sess:${id}`, SPOILT),
+      close: async () => client.destroy() ?? (await server.stop())
+    }
   },
 
   'connect-pg-simple': async () => {
@@ -33,21 +42,31 @@ export const NPM_STORES: Record<string, () => Promise<OpenStore>> = {
       await pool.end()
       await server.stop()
     }
-    return { store, close }
+    // The column is of the type json.
+    return { store, spoil: (id) => pool.query('UPDATE session SET sess = $1 WHERE sid = $2', ['42', id]), close }
   },
 
   'connect-memcached': async () => {
     const server = await startMemcached()
     const Memcached = require('connect-memcached')(session)
     const store = new Memcached({ hosts: [`127.0.0.1:${server.port}`] })
-    return { store, close: async () => store.client.end() ?? (await server.stop()) }
+    return {
+      store,
+      spoil: (id) => new Promise((resolve) => store.client.set(id, SPOILT, 60, resolve)),
+      close: async () => store.client.end() ?? (await server.stop())
+    }
   },
 
   // The one without a server: see the double.
   'connect-mongo': async () => {
     const { MongoStore } = require('connect-mongo')
-    const store = new MongoStore({ client: new MongoDouble() })
-    return { store, close: () => store.close() }
+    const client = new MongoDouble()
+    const store = new MongoStore({ client })
+    return {
+      store,
+      spoil: (id) => client.updateOne({ _id: id }, { $set: { session: SPOILT } }),
+      close: () => store.close()
+    }
   },
 
   'connect-sqlite3': async () => {
@@ -59,19 +78,26 @@ export const NPM_STORES: Record<string, () => Promise<OpenStore>> = {
       await new Promise((resolve) => store.db.close(resolve))
       await rm(folder, { recursive: true })
     }
-    return { store, close }
+    // What is no JSON it throws where nobody can catch it: an uncaught exception, behind any middleware.
+    const spoil = (id: string) =>
+      new Promise((resolve) => store.db.run('UPDATE sessions SET sess = ? WHERE sid = ?', ['42', id], resolve))
+    return { store, spoil, close }
   },
 
   memorystore: async () => {
     const Memory = require('memorystore')(session)
     const store = new Memory({ checkPeriod: 60_000 })
-    return { store, close: async () => store.stopInterval() }
+    return { store, spoil: (id) => store.store.set(id, SPOILT), close: async () => store.stopInterval() }
   },
 
   'session-file-store': async () => {
     const folder = await mkdtemp(join(tmpdir(), 'files-'))
     const Files = require('session-file-store')(session)
     const store = new Files({ path: folder, retries: 0, reapInterval: -1, logFn: () => undefined })
-    return { store, close: () => rm(folder, { recursive: true }) }
+    return {
+      store,
+      spoil: (id) => writeFile(join(folder, `${id}.json`), SPOILT),
+      close: () => rm(folder, { recursive: true })
+    }
   }
 }

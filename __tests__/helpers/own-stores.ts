@@ -1,0 +1,62 @@
+import { writeFileSync } from 'node:fs'
+import { createCluster } from 'redis'
+import { FileStore, MemoryStore } from '../../lib/index'
+import { RedisStore } from '../../lib/redis'
+import { hashOf } from '../../lib/stores/file-folder'
+import { TestFolder } from './folder'
+import { SPOILT, type OpenStore } from './npm-stores'
+import { CLIENTS } from './redis-clients'
+import { RedisServer, startCluster } from './redis-server'
+
+/** Our own stores, each on a server of its own where it needs one. */
+export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
+  MemoryStore: async () => {
+    const store = new MemoryStore()
+    return { store, spoil: (id) => (store.sessions[id] = SPOILT), close: async () => store.close() }
+  },
+
+  FileStore: async () => {
+    const folder = new TestFolder()
+    const store = new FileStore({ path: folder.at('s') })
+    const placeOf = (hash: string) => folder.at('s', 'records', hash.slice(0, 2), hash.slice(2))
+    return {
+      store,
+      spoil: (id) => writeFileSync(placeOf(hashOf(id)), SPOILT),
+      close: async () => {
+        await store.close()
+        folder.remove()
+      }
+    }
+  },
+
+  'RedisStore on node-redis 6': () => onRedis('node-redis 6'),
+  'RedisStore on node-redis 5': () => onRedis('node-redis 5'),
+  'RedisStore on ioredis': () => onRedis('ioredis'),
+
+  'RedisStore on a cluster': async () => {
+    const nodes = await startCluster()
+    const client = createCluster({ rootNodes: nodes.map(({ url }) => ({ url })) })
+    await client.connect()
+    return {
+      store: new RedisStore({ client }),
+      spoil: (id) => client.set(`sess:${id}`, SPOILT),
+      close: async () => {
+        client.destroy()
+        await Promise.all(nodes.map((node) => node.stop()))
+      }
+    }
+  }
+}
+
+async function onRedis(name: string): Promise<OpenStore> {
+  const server = await RedisServer.start()
+  const { client, close } = await CLIENTS[name]!(server.url)
+  return {
+    store: new RedisStore({ client }),
+    spoil: (id) => client.set(`sess:${id}`, SPOILT),
+    close: async () => {
+      close()
+      await server.stop()
+    }
+  }
+}

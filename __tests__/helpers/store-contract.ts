@@ -1,0 +1,298 @@
+import { Backend } from '../../lib/backend'
+import { POWERS, type Found, type Life, type Powers } from '../../lib/contract'
+import { Cookie } from '../../lib/cookie'
+import { callStore } from '../../lib/foreign'
+import { decodeFound, keptText } from '../../lib/found'
+import { encodeRecord } from '../../lib/record'
+import type { OpenStore } from './npm-stores'
+import { until } from './redis-server'
+
+const HOUR = 3_600_000
+/** Stores that count in seconds can do no better. */
+const SHORT = 2000
+
+const DATA = { user: 'ann', cart: [{ n: 1.5, tags: ['x', null] }, true], text: 'h\u00e9 \u6f22 \u{1f600} "\\' }
+
+let count = 0
+
+/** An ID as the middleware makes them, never the same again. */
+export function newId(): string {
+  return `contract${String(++count).padStart(24, '-')}`
+}
+
+/** A session as the middleware hands it to `set`, with a live cookie. */
+export function sessionOf(data: object, maxAge = HOUR): object {
+  return { cookie: new Cookie({ maxAge }), ...data }
+}
+
+/** Sessions that end while the other tests run. */
+export interface Ending {
+  short: string
+  touched: string
+}
+
+export async function startEnding({ store }: OpenStore): Promise<Ending> {
+  for (;;) {
+    const [short, touched] = [newId(), newId()]
+    const started = performance.now()
+    await ask(store, 'set', touched, sessionOf({}, SHORT))
+    await ask(store, 'touch', touched, sessionOf({}))
+    await ask(store, 'set', short, sessionOf({}, SHORT))
+    // Only what was touched while it lived is to live on.
+    if (performance.now() - started < SHORT / 2) return { short, touched }
+  }
+}
+
+/** Calls a verb in whatever style the store has. */
+export async function ask(store: any, verb: string, ...args: unknown[]): Promise<any> {
+  return callStore(store, store[verb], args)
+}
+
+/** The contract of DESIGN's "Store contract", which every store fulfils, ours or not. */
+export function fulfilsTheContract(opened: () => OpenStore, ending: () => Ending): void {
+  const get = (id: string) => ask(opened().store, 'get', id).catch(absentIfEnoent)
+
+  it('has no session under an ID that it has never seen', async () => {
+    expect((await get(newId())) ?? null).toBeNull()
+  })
+
+  it('gives back what it was given, and each time the last', async () => {
+    const id = newId()
+    await ask(opened().store, 'set', id, sessionOf(DATA))
+    expect(await get(id)).toMatchObject({ ...DATA, cookie: { originalMaxAge: HOUR, path: '/' } })
+    await ask(opened().store, 'set', id, sessionOf({ only: 'this' }))
+    const again = await get(id)
+    expect([again.only, again.user]).toEqual(['this', undefined])
+  })
+
+  it('destroys a session, and does nothing when there is none', async () => {
+    const [one, other] = [newId(), newId()]
+    await ask(opened().store, 'set', one, sessionOf({}))
+    await ask(opened().store, 'set', other, sessionOf({}))
+    await ask(opened().store, 'destroy', one)
+    await ask(opened().store, 'destroy', one)
+    await ask(opened().store, 'destroy', newId())
+    expect((await get(one)) ?? null).toBeNull()
+    expect(await get(other)).toMatchObject({ cookie: { path: '/' } })
+  })
+
+  it('answers a callback once', async () => {
+    const { store } = opened()
+    const id = newId()
+    for (const [verb, ...args] of [
+      ['set', id, sessionOf({ n: 1 })],
+      ['touch', id, sessionOf({ n: 1 })],
+      ['get', id],
+      ['destroy', id],
+      ['get', id]
+    ]) {
+      const answers: unknown[] = []
+      await new Promise<void>((resolve) => {
+        store[verb as string](...args, (...answer: unknown[]) => {
+          answers.push(answer)
+          resolve()
+        })
+      })
+      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+      const [err] = answers[0] as unknown[]
+      expect([verb, answers.length, err && absentIfEnoent(err)]).toEqual([verb, 1, err && null])
+    }
+  })
+
+  it('lets a session go when its time is over, unless it was touched', async () => {
+    await until(async () => !(await get(ending().short)), 'the session is over')
+    expect(await get(ending().touched)).toMatchObject({ cookie: { path: '/' } })
+  })
+
+  describe('behind the adapter', () => {
+    const backend = () => new Backend(opened().store, { storeTimeout: 10_000, hashIds: false })
+    const dataOf = (found: unknown) => decodeFound(found as Found)!.data
+    const read = async (id: string) => (await backend().read(id))!
+    /** What a later write compares against. */
+    const keptOf = (found: Found) => keptText(found, decodeFound(found)!)
+
+    it('writes what is new, and over what was read', async () => {
+      const id = newId()
+      const [one, two] = [textOf({ n: 1 }), textOf({ n: 2 })]
+      expect(await backend().read(id)).toBeNull()
+      expect(await backend().write(id, one, null, life())).toBe(true)
+      const found = await read(id)
+      expect(dataOf(found)).toMatchObject({ n: 1 })
+      expect(await backend().write(id, two, keptOf(found), life())).toBe(true)
+      expect(dataOf(await read(id))).toMatchObject({ n: 2 })
+    })
+
+    it('H4 does not write over what it has not read, and tells what it is', async () => {
+      const id = newId()
+      await backend().write(id, textOf({ n: 1 }), null, life())
+      const outdated = keptOf(await read(id))
+      await backend().write(id, textOf({ n: 2 }), outdated, life())
+      const answer = await backend().write(id, textOf({ n: 3 }), outdated, life())
+      expect(dataOf(answer)).toMatchObject({ n: 2 })
+      expect(dataOf(await read(id))).toMatchObject({ n: 2 })
+    })
+
+    it('H1 brings nothing back that was removed', async () => {
+      const id = newId()
+      await backend().write(id, textOf({ n: 1 }), null, life())
+      const kept = keptOf(await read(id))
+      await backend().remove(id)
+      await backend().remove(id)
+      expect(await backend().write(id, textOf({ n: 2 }), kept, life())).toBeNull()
+      expect(await backend().extend(id, life(), () => sessionOf({ n: 2 }))).toBe(false)
+      expect(await backend().read(id)).toBeNull()
+    })
+
+    it('D1 D2 finds no session in what cannot be one, and is no fault', async () => {
+      const id = newId()
+      await backend().write(id, textOf({ n: 1 }), null, life())
+      await opened().spoil(id)
+      const found = await backend().read(id)
+      expect(found && decodeFound(found)).toBeFalsy()
+    })
+  })
+}
+
+// express-session's rule, which session-file-store relies on.
+function absentIfEnoent(err: any): null {
+  if (err.code === 'ENOENT') return null
+  throw err
+}
+
+/** What only our own stores promise. */
+export function hasPowers(opened: () => OpenStore): void {
+  const powers = () => opened().store[POWERS] as Powers & Required<Pick<Powers, 'list' | 'lock'>>
+  const record = { cookie: { originalMaxAge: null, expires: null, path: '/' } }
+
+  it('answers by itself or by promise where it gets no callback, and nothing where it gets one', async () => {
+    const { store } = opened()
+    const id = newId()
+    expect((await store.set(id, record)) ?? null).toBeNull()
+    expect(await store.get(id)).toEqual(record)
+    expect((await store.touch(id, record)) ?? null).toBeNull()
+    expect(store.get(id, () => undefined)).toBeUndefined()
+    expect((await store.destroy(id)) ?? null).toBeNull()
+    expect(await store.get(id)).toBeNull()
+  })
+
+  it('calls back on a later turn', async () => {
+    const { store } = opened()
+    const id = newId()
+    for (const [verb, ...args] of [
+      ['set', id, record],
+      ['touch', id, record],
+      ['get', id],
+      ['all'],
+      ['ids'],
+      ['length'],
+      ['destroy', id]
+    ]) {
+      let turn = 'this'
+      const seen = new Promise((resolve) => store[verb as string](...args, () => resolve(turn)))
+      turn = 'a later'
+      expect([verb, await seen]).toEqual([verb, 'a later'])
+    }
+  })
+
+  it('hands what is no JSON back to the caller', async () => {
+    const circular: Record<string, unknown> = { ...record }
+    circular.self = circular
+    await expect(async () => opened().store.set(newId(), circular)).rejects.toThrow(TypeError)
+    await expect(new Promise((_, reject) => opened().store.set(newId(), circular, reject))).rejects.toThrow(TypeError)
+  })
+
+  it('creates and replaces for one of many who try at once', async () => {
+    const id = newId()
+    const created = await race((n) => powers().write(id, textOf({ n }), null, life()))
+    const { text } = (await powers().read(id))!
+    expect(created.filter((answer) => answer !== true)).toEqual(new Array(19).fill(expect.objectContaining({ text })))
+    const replaced = await race((n) => powers().write(id, textOf({ m: n }), text, life()))
+    expect(replaced.filter((answer) => answer === true)).toHaveLength(1)
+    const winner = replaced.indexOf(true)
+    expect((await powers().read(id))!.text).toBe(textOf({ m: winner }))
+  })
+
+  it('tells whether there was something to remove or to extend', async () => {
+    const id = newId()
+    await powers().write(id, textOf({}), null, life())
+    expect([await powers().extend(id, life()), await powers().remove(id)]).toEqual([true, true])
+    expect([await powers().extend(id, life()), await powers().remove(id)]).toEqual([false, false])
+  })
+
+  it('extends while it reads, once it is due', async () => {
+    const id = newId()
+    const usedAt = Date.now() - 60_000
+    await powers().write(id, textOf({ n: 1 }, usedAt), null, { usedAt, expiresAt: usedAt + HOUR })
+    const extension = { now: Date.now(), after: 30_000, idle: HOUR, absolute: null }
+    const read = async () => {
+      const found = (await powers().read(id, extension))!
+      return [found.usedAt ?? decodeFound(found)!.meta!.u, decodeFound(found)!.data]
+    }
+    expect(await read()).toEqual([extension.now, { n: 1 }])
+    extension.now += 10_000
+    expect(await read()).toEqual([extension.now - 10_000, { n: 1 }])
+  })
+
+  it('lists the sessions of a user, and no others', async () => {
+    const user = newId()
+    const ids = [newId(), newId(), newId()]
+    const listed = async (of: string) => (await powers().list(of)).map(({ id }) => id).sort()
+    for (const id of ids)
+      await powers().write(id, textOf({}, Date.now(), user), null, life(), { from: undefined, to: user })
+    expect(await listed(user)).toEqual(ids)
+    const { text } = (await powers().read(ids[0]!))!
+    const other = newId()
+    await powers().write(ids[0]!, textOf({}, Date.now(), other), text, life(), { from: user, to: other })
+    await powers().remove(ids[1]!, user)
+    expect([await listed(user), await listed(other), await listed(newId())]).toEqual([[ids[2]], [ids[0]], []])
+  })
+
+  it('locks for one of many, who alone may renew or release', async () => {
+    const { lock } = powers()
+    const id = newId()
+    const acquired = await race((n) => lock.acquire(id, `holder ${n}`, HOUR))
+    const winner = acquired.indexOf(true)
+    expect(acquired.filter(Boolean)).toHaveLength(1)
+    await lock.release(id, 'nobody')
+    expect(await lock.renew(id, 'nobody', HOUR)).toBe(false)
+    expect(await lock.renew(id, `holder ${winner}`, HOUR)).toBe(true)
+    expect(await lock.acquire(id, 'next', HOUR)).toBe(false)
+    await lock.release(id, `holder ${winner}`)
+    expect(await lock.acquire(id, 'next', HOUR)).toBe(true)
+  })
+
+  it('counts, lists and clears the same sessions', async () => {
+    const { store } = opened()
+    await store.clear()
+    const ids = Array.from({ length: 30 }, newId)
+    for (const id of ids) await store.set(id, { ...record, own: id })
+    await store.destroy(ids.pop())
+    const seen = async () => {
+      const all = await store.all()
+      const pairs = Array.isArray(all)
+        ? all.map((each: any) => [each.id, each.own])
+        : Object.entries(all).map(([id, each]: any) => [id, each.own])
+      return [await store.length(), (await store.ids()).sort(), pairs.sort()]
+    }
+    expect(await seen()).toEqual([29, ids, ids.map((id) => [id, id])])
+    await store.clear()
+    expect(await seen()).toEqual([0, [], []])
+  })
+}
+
+function race<T>(attempt: (n: number) => T): Promise<Awaited<T>[]> {
+  return Promise.all(Array.from({ length: 20 }, (_, n) => attempt(n)))
+}
+
+// One moment for all: records are compared as text.
+const MADE_AT = Date.now()
+
+function textOf(data: object, usedAt = MADE_AT, user?: string): string {
+  const cookie = JSON.stringify(new Cookie({ maxAge: HOUR }))
+  const fixed = cookie.replace(/"expires":"[^"]*"/, `"expires":"${new Date(MADE_AT + HOUR).toISOString()}"`)
+  return encodeRecord(fixed, { u: usedAt, c: usedAt, ...(user !== undefined && { i: user }) }, JSON.stringify(data))
+}
+
+function life(): Life {
+  return { usedAt: Date.now(), expiresAt: Date.now() + HOUR }
+}

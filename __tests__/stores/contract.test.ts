@@ -1,0 +1,118 @@
+import express, { type Express } from 'express'
+import request from 'supertest'
+import session, { CookieStore, sessions } from '../../lib/index'
+import { cookieOf, secret } from '../helpers/app'
+import { type Ending, fulfilsTheContract, hasPowers, startEnding } from '../helpers/store-contract'
+import { NPM_STORES, type OpenStore } from '../helpers/npm-stores'
+import { OWN_STORES } from '../helpers/own-stores'
+
+const expressSession = jest.requireActual('express-session')
+
+const COOKIE_STORE = async (): Promise<OpenStore> => ({
+  store: new CookieStore(),
+  spoil: () => undefined,
+  close: async () => undefined
+})
+
+const openers = { ...OWN_STORES, ...NPM_STORES, CookieStore: COOKIE_STORE }
+const open: Record<string, OpenStore> = {}
+const ending: Record<string, Ending> = {}
+
+beforeAll(async () => {
+  await Promise.all(
+    Object.entries(openers).map(async ([name, opener]) => {
+      open[name] = await opener()
+      if (name !== 'CookieStore') ending[name] = await startEnding(open[name])
+    })
+  )
+}, 60_000)
+
+afterAll(() => Promise.all(Object.values(open).map(({ close }) => close())))
+
+/** The application that every store is to serve alike, behind any session middleware. */
+function appBehind(middleware: any): Express {
+  const app = express().use(middleware)
+  app.get('/login', (req: any, res, next) =>
+    req.session.regenerate((err: unknown) => {
+      if (err) return next(err)
+      req.session.user = 'ann'
+      res.send('in')
+    })
+  )
+  app.get('/count', (req: any, res) => void res.send(String((req.session.n = (req.session.n ?? 0) + 1))))
+  app.get('/who', (req: any, res) => {
+    res.json({ id: req.sessionID, user: req.session.user, n: req.session.n, error: req.session.error?.code })
+  })
+  app.get('/reload', (req: any, res, next) => {
+    req.session.user = 'nobody'
+    req.session.reload((err: unknown) => (err ? next(err) : res.send(req.session.user)))
+  })
+  app.get('/logout', (req: any, res, next) =>
+    req.session.destroy((err: unknown) => (err ? next(err) : res.send('out')))
+  )
+  return app
+}
+
+const visit = (app: Express, path: string, cookie = '') => request(app).get(path).set('Cookie', cookie)
+const newest = (res: request.Response, cookie: string) => cookieOf(res) ?? cookie
+
+async function servesTheApplication(app: Express): Promise<void> {
+  const anonymous = cookieOf(await visit(app, '/count').expect(200, '1'))!
+  const login = await visit(app, '/login', anonymous).expect(200)
+  let cookie = cookieOf(login)!
+  expect(cookie).not.toBe(anonymous)
+  cookie = newest(await visit(app, '/count', cookie).expect(200, '1'), cookie)
+  cookie = newest(await visit(app, '/count', cookie).expect(200, '2'), cookie)
+  expect((await visit(app, '/who', cookie)).body).toMatchObject({ user: 'ann', n: 2 })
+  await visit(app, '/reload', cookie).expect(200, 'ann')
+  await visit(app, '/logout', cookie).expect(200)
+  for (const old of [anonymous, cookie]) expect((await visit(app, '/who', old)).body).not.toHaveProperty('user')
+}
+
+describe.each(Object.keys(openers))('%s', (name) => {
+  const opened = () => open[name]!
+
+  if (name !== 'CookieStore') fulfilsTheContract(opened, () => ending[name]!)
+
+  it('serves an application with sessions()', () =>
+    servesTheApplication(appBehind(sessions({ secret, store: opened().store }))))
+
+  if (name in OWN_STORES) {
+    it('serves an application with express-session itself', () =>
+      servesTheApplication(
+        appBehind(
+          expressSession({ secret, name: 'sid', resave: false, saveUninitialized: false, store: opened().store })
+        )
+      ))
+  }
+
+  if (name !== 'CookieStore') {
+    it('D1 begins anew for a visitor whose record is spoilt, and tells why', async () => {
+      const app = appBehind(sessions({ secret, store: opened().store }))
+      const cookie = cookieOf(await visit(app, '/login'))!
+      const { id } = (await visit(app, '/who', cookie)).body
+      await opened().spoil(id)
+      const answer = await visit(app, '/who', cookie).expect(200)
+      expect(answer.body.id).not.toBe(id)
+      expect(answer.body.error).toMatch(/^ERR_SESSION_(CORRUPT|MISSING)$/)
+      const again = cookieOf(await visit(app, '/login', cookie).expect(200))!
+      expect((await visit(app, '/who', again)).body).toMatchObject({ user: 'ann' })
+    })
+  }
+
+  if (name in NPM_STORES) {
+    it('D1 answers as express-session does with the default door', async () => {
+      const options = { secret, name: 'sid', resave: false, saveUninitialized: false, store: opened().store }
+      const answers = [session(options as never), expressSession(options)].map(async (middleware) => {
+        const app = appBehind(middleware)
+        const cookie = cookieOf(await visit(app, '/login'))!
+        const { id } = (await visit(app, '/who', cookie)).body
+        await opened().spoil(id)
+        return (await visit(app, '/who', cookie)).status
+      })
+      expect(await answers[0]).toBe(await answers[1])
+    })
+  }
+
+  if (name in OWN_STORES) hasPowers(opened)
+})
