@@ -99,32 +99,6 @@ describe('FileStore', () => {
       expect(await store.length()).toBe(0)
       expect(folder.files('s', 'records')).toEqual([])
     })
-
-    it('reject what is no JSON as JSON.stringify does', async () => {
-      const circular: Record<string, unknown> = record({})
-      circular.self = circular
-      await expect(open().set('a', circular)).rejects.toThrow(TypeError)
-    })
-  })
-
-  describe('verbs with a callback', () => {
-    it('answer on a later turn and return nothing', async () => {
-      const store = open()
-      let turn = 'same'
-      const done = called((callback) => {
-        expect(store.set('a', record({ n: 1 }), callback)).toBeUndefined()
-      }).then(() => expect(turn).toBe('later'))
-      turn = 'later'
-      await done
-      expect(await called((callback) => store.get('a', callback))).toMatchObject({ n: 1 })
-      expect(await called((callback) => store.ids(callback))).toEqual(['a'])
-      expect(await called((callback) => store.length(callback))).toBe(1)
-      expect(await called((callback) => store.all(callback))).toHaveProperty('a')
-      await called((callback) => store.touch('a', record({}), callback))
-      await called((callback) => store.destroy('a', callback))
-      await called((callback) => store.clear(callback))
-      expect(await called((callback) => store.get('a', callback))).toBeNull()
-    })
   })
 
   describe('expiry', () => {
@@ -191,12 +165,6 @@ describe('FileStore', () => {
   })
 
   describe('conditional writes', () => {
-    it('create only what is absent', async () => {
-      const powers = powersOf(open())
-      expect(await powers.write('a', text({ n: 1 }), null, life())).toBe(true)
-      expect(await powers.write('a', text({ n: 2 }), null, life())).toMatchObject({ text: text({ n: 1 }) })
-    })
-
     it('replace only what is expected, and tell what there is instead', async () => {
       const powers = powersOf(open())
       const [one, two, three] = [text({ n: 1 }), text({ n: 2 }), text({ n: 3 })]

@@ -6,7 +6,7 @@
  *
  * The time of last use is the file's mtime, so that extending a session is one `utimes`.
  */
-import type { Extension, Life } from '../contract'
+import { isDue, type Extension, type Life } from '../contract'
 import { decodeRecord } from '../record'
 import type { Milliseconds } from '../time'
 
@@ -75,9 +75,10 @@ export function refit(limits: Limits, life: Life): Limits {
 /** The life that an extension due now gives; `undefined` when none is due, or none is left. */
 export function extendedLife(
   kept: { text: string; usedAt: Milliseconds; expiresAt: Milliseconds | null },
-  { now, after, idle, absolute }: Extension
+  extend: Extension
 ): Life | undefined {
-  if (now - kept.usedAt < after) return undefined
+  if (!isDue(extend, kept.usedAt)) return undefined
+  const { now, idle, absolute } = extend
   const idleEnd = idle === null ? Infinity : now + idle
   // Creation is in the text alone. Taking it apart happens once every `after`, not once a read.
   const createdAt = absolute === null ? undefined : decodeRecord(kept.text)?.meta?.c

@@ -1,4 +1,4 @@
-import type { Extension, Found, Life, Listed, Powers, UserChange } from '../contract'
+import { isDue, type Extension, type Found, type Life, type Listed, type Powers, type UserChange } from '../contract'
 import { decodeRecord, withCookie } from '../record'
 import type { Milliseconds } from '../time'
 import type { Entries } from './memory-entries'
@@ -20,7 +20,7 @@ export class MemoryPowers implements Powers {
     const slot = this.#entries.find(id)
     if (slot === NONE) return null
     const found = this.#entries.found(slot)
-    if (extend !== undefined && extend.now - found.usedAt! >= extend.after) {
+    if (extend !== undefined && isDue(extend, found.usedAt!)) {
       found.usedAt = extend.now
       found.expiresAt = later(found.expiresAt!, deadline(found.text, extend))
       found.extended = true

@@ -1,4 +1,13 @@
-import type { Extension, Found, Life, Listed, LockPower, Powers, UserChange } from '../contract'
+import {
+  isDue,
+  type Extension,
+  type Found,
+  type Life,
+  type Listed,
+  type LockPower,
+  type Powers,
+  type UserChange
+} from '../contract'
 import { decodeRecord, META, withUsedAt, type Meta } from '../record'
 import { SECOND, type Milliseconds } from '../time'
 import { isWriteRefusal } from './redis-errors'
@@ -99,7 +108,7 @@ export class RedisPowers implements Powers {
   async #readThere(id: string, extend: Extension): Promise<string | null> {
     const { disableTTL, ttl } = this.#settings
     const spans = disableTTL ? [null, null, null] : [extend.idle, extend.absolute, Number(ttl) * SECOND]
-    const limits = spans.map((span) => (span === null ? '' : String(Math.ceil(span))))
+    const limits = [...spans, extend.idle].map((span) => (span === null ? '' : String(Math.ceil(span))))
     const key = this.#records.key(id)
     return textOf(await this.#link.runOnSession(READ, key, String(extend.now), String(extend.after), ...limits))
   }
@@ -108,7 +117,7 @@ export class RedisPowers implements Powers {
     const text = await this.#records.read(id)
     if (text === null) return null
     const meta = metaOf(text)
-    const due = meta === undefined ? extend.idle !== null : extend.now - meta.u >= extend.after
+    const due = meta === undefined ? extend.idle !== null : isDue(extend, meta.u)
     const expiresAt = deadlineOf(extend, meta)
     if (!due || (expiresAt !== null && expiresAt <= extend.now)) return text
     try {

@@ -29,7 +29,8 @@ end
 /**
  * Reads a session, and extends its life if that is due.
  *
- * now, least ms since the last use, idle ms, absolute ms, ms where neither limit is set (each may be empty).
+ * now, least ms since the last use, idle ms, absolute ms, ms where neither limit is set (each may be empty), and most
+ * ms since the last use: beyond it the session is over, and stays as it is.
  * A server that takes no writes for now (replica, out of memory, broken persistence) still answers the read.
  */
 export const READ = script(
@@ -50,7 +51,8 @@ if not head then
   return ARGV[3] ~= '' and refused(redis.pcall('PEXPIRE', KEYS[1], ARGV[3])) or text
 end
 local now = tonumber(ARGV[1])
-if now - tonumber(used) < tonumber(ARGV[2]) then return text end
+local unused = now - tonumber(used)
+if unused < tonumber(ARGV[2]) or (ARGV[6] ~= '' and unused >= tonumber(ARGV[6])) then return text end
 local life = tonumber(ARGV[3])
 local born = tonumber(string.match(rest, '^,"c":(%d+)') or '')
 if born and ARGV[4] ~= '' then
