@@ -253,6 +253,7 @@ export function hasPowers(opened: () => OpenStore): void {
     const acquired = await race((n) => lock.acquire(id, `holder ${n}`, HOUR))
     const winner = acquired.indexOf(true)
     expect(acquired.filter(Boolean)).toHaveLength(1)
+    expect(await lock.acquire(newId(), 'another', HOUR)).toBe(true)
     await lock.release(id, 'nobody')
     expect(await lock.renew(id, 'nobody', HOUR)).toBe(false)
     expect(await lock.renew(id, `holder ${winner}`, HOUR)).toBe(true)

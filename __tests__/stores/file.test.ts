@@ -1,6 +1,6 @@
 import { statSync, utimesSync, writeFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
-import { POWERS, type Callback, type Powers } from '../../lib/contract'
+import { POWERS, type Powers } from '../../lib/contract'
 import { OptionError } from '../../lib/errors'
 import { encodeRecord, META } from '../../lib/record'
 import { Store } from '../../lib/store'
@@ -44,11 +44,6 @@ const text = (data: object, user?: string) =>
   encodeRecord(COOKIE, { u: clock.now, c: clock.now, ...(user && { i: user }) }, JSON.stringify(data))
 const life = (span: number | null = HOUR) => ({ usedAt: clock.now, expiresAt: span === null ? null : clock.now + span })
 const placeOf = (id: string) => folder.at('s', 'records', hashOf(id).slice(0, 2), hashOf(id).slice(2))
-
-/** The answer that a verb gives to a Node callback. */
-function called<T>(call: (callback: Callback<T>) => unknown): Promise<T> {
-  return new Promise((resolve, reject) => call((err, value) => (err ? reject(err) : resolve(value as T))))
-}
 
 describe('FileStore', () => {
   describe('options', () => {

@@ -62,20 +62,6 @@ describe.each(Object.entries(CLIENTS))('RedisStore with %s', (_name, connect) =>
     expect((await server.cli('keys', '*')).split('\n').sort()).toEqual(['foreign', 'sessions:x'])
   })
 
-  it('answers Node callbacks on a later turn', async () => {
-    const seen: unknown[] = []
-    await new Promise<void>((resolve) => {
-      const returned = store.set('a', record(), (err, value) => {
-        seen.push(err, value)
-        resolve()
-      })
-      seen.push(returned)
-    })
-    expect(seen).toEqual([undefined, null, null])
-    const length = await new Promise((resolve) => store.length((_err, value) => resolve(value)))
-    expect(length).toBe(1)
-  })
-
   it('F12 takes glob characters of the prefix literally', async () => {
     const odd = new RedisStore({ client: connected.client, prefix: 's[a-z]*?\\:' })
     await server.cli('mset', 'sb*?\\:x', '1', 'sa-foreign:1', '1')
