@@ -255,7 +255,7 @@ describe('FileStore', () => {
       await powers.write('a', text({}), null, life(HOUR))
       const read = (idle: number | null) => powers.read('a', { now: clock.now, after: 0, idle, absolute: 2 * HOUR })
       clock.forward(MINUTE)
-      expect(await read(MINUTE)).toMatchObject({ usedAt: clock.now, expiresAt: createdAt + HOUR })
+      expect(await read(2 * MINUTE)).toMatchObject({ usedAt: clock.now, expiresAt: createdAt + HOUR })
       expect(await read(3 * HOUR)).toMatchObject({ usedAt: clock.now, expiresAt: createdAt + 2 * HOUR })
       clock.forward(MINUTE)
       await read(3 * HOUR)
