@@ -34,20 +34,6 @@ export interface CookieData {
 // Beyond the year 11,970 Date has no room for every clock to add to.
 const MAX_AGE = 10_000 * 365 * 24 * 60 * 60 * 1000
 
-// While a session's data is serialized for comparison, its cookie leaves itself out: one JSON.stringify with no
-// replacer then serves change detection and storage alike.
-let omitted = false
-
-/** JSON of a value with every session cookie in it left out. */
-export function stringifyWithoutCookie(value: unknown): string | undefined {
-  omitted = true
-  try {
-    return JSON.stringify(value)
-  } finally {
-    omitted = false
-  }
-}
-
 /**
  * The cookie of a session: attributes and lifetime. Equal to express-session's `Cookie`, member for member.
  */
@@ -120,8 +106,8 @@ export class Cookie {
     return serializeCookie(name, value, this.data)
   }
 
-  toJSON(): CookieData | undefined {
-    return omitted ? undefined : this.data
+  toJSON(): CookieData {
+    return this.data
   }
 }
 

@@ -4,7 +4,6 @@ import { checkGeneratedId, randomId } from './ids'
 import { KeyRing } from './keys'
 import { Monitor } from './monitor'
 import type { Settings } from './options'
-import { StoreTurns } from './turns'
 import { chain, type MaybePromise } from './time'
 import { isProduction, warnOnce } from './warnings'
 
@@ -26,8 +25,6 @@ const REASONS: Partial<Record<SessionErrorCode, string>> = {
   ERR_SESSION_SCHEMA:
     'The stored data does not fit the schema; the record was left alone. Let the schema migrate what older releases kept.'
 }
-
-const updates = new StoreTurns()
 
 /** What one middleware shares between its requests. */
 export class Engine {
@@ -58,11 +55,6 @@ export class Engine {
   ended(id: string): void {
     const watching = this.watchers.get(id)
     if (watching !== undefined) for (const notify of [...watching]) notify()
-  }
-
-  /** Runs the updates of one session one after the other within this process: only other processes can be faster. */
-  async serialize<T>(store: object, id: string, work: () => Promise<T>): Promise<T> {
-    return updates.take(store, id, work)
   }
 
   /** An ID for a new session: of `genid`, checked unless express-session's door takes what it gets, or our own. */

@@ -47,7 +47,8 @@ function setToken(res: any, header: string, token: string): boolean {
 // Appended, never replacing: other middleware set cookies too.
 function append(res: any, texts: string[]): void {
   const previous = res.getHeader('Set-Cookie')
-  const list = previous === undefined ? [] : Array.isArray(previous) ? previous : [previous]
+  if (previous === undefined) return void res.setHeader('Set-Cookie', texts)
+  const list = Array.isArray(previous) ? previous : [previous]
   // The deletion of a planted cookie goes first: the last word on a name is ours.
   res.setHeader('Set-Cookie', [...list, ...texts])
 }

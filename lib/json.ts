@@ -10,6 +10,34 @@ export function copyJson(value: unknown): unknown {
   return copy
 }
 
+/** A deep copy of a value that JSON keeps exactly as it is; `undefined` for any other. */
+export function copyExact(value: unknown): unknown {
+  if (typeof value !== 'object') return isExact(value) ? value : undefined
+  if (value === null) return null
+  if ((value as { toJSON?: unknown }).toJSON !== undefined) return undefined
+  if (Array.isArray(value)) {
+    const list: unknown[] = []
+    for (let i = 0; i < value.length; i++) if ((list[i] = copyExact(value[i])) === undefined) return undefined
+    return list
+  }
+  return Object.getPrototypeOf(value) === Object.prototype ? copyExactly(value as Data, undefined) : undefined
+}
+
+/** The same for the enumerable properties of any object, one of them left out. */
+export function copyExactly(data: Data, except: string | undefined): Data | undefined {
+  const copy: Data = {}
+  for (const key of Object.keys(data)) {
+    if (key === except) continue
+    if (key === '__proto__' || (copy[key] = copyExact(data[key])) === undefined) return undefined
+  }
+  return copy
+}
+
+function isExact(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
+  return typeof value === 'string' || typeof value === 'boolean'
+}
+
 /**
  * Whether a value is still, letter for letter of its JSON, what came out of `JSON.parse` as `kept`.
  *

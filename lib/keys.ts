@@ -65,7 +65,7 @@ export class KeyRing {
     return this.#remembered(name, value, (value) => {
       const dot = value.length - MAC_LENGTH - 1
       if (dot < 1 || value.charCodeAt(dot) !== 0x2e) return undefined
-      const id = value.slice(0, dot)
+      const id = detached(value.slice(0, dot))
       return verify(this.derived('signed cookie'), boundInput(name, id), value.slice(dot + 1), 'base64url', id)
     })
   }
@@ -80,7 +80,7 @@ export class KeyRing {
     return this.#remembered('', value, (value) => {
       const dot = value.lastIndexOf('.')
       if (dot < 3) return undefined
-      const id = value.slice(2, dot)
+      const id = detached(value.slice(2, dot))
       return verify(this.raw(), id, value.slice(dot + 1), 'base64', id)
     })
   }

@@ -5,7 +5,8 @@ import type { Milliseconds } from './time'
 
 /** The part of a cookie that lifetimes look at. */
 interface CookieLife {
-  expires?: Date | null | undefined
+  /** A date, or the text of one in a record. */
+  expires?: unknown
   originalMaxAge: Milliseconds | null
 }
 
@@ -61,6 +62,7 @@ export function lifeOf(settings: Settings, cookie: CookieLife, createdAt: Millis
   return { usedAt, expiresAt: deadline(settings, cookie, createdAt, usedAt) }
 }
 
-function dateOf(date: Date | null | undefined): Milliseconds | null {
-  return date instanceof Date && !Number.isNaN(date.valueOf()) ? date.valueOf() : null
+function dateOf(date: unknown): Milliseconds | null {
+  const time = date instanceof Date || typeof date === 'string' ? new Date(date).valueOf() : NaN
+  return Number.isNaN(time) ? null : time
 }

@@ -1,7 +1,7 @@
-import { decodeFound, keptText } from './found'
+import { decodeFound, keptText, rememberWritten } from './found'
 import type { UserChange } from './contract'
 import { SessionError } from './errors'
-import { asCookie, jsonOfCookie } from './kept-cookie'
+import { asCookie, jsonOfCookie, lifeOfCookie } from './kept-cookie'
 import { lifeOf } from './lifetime'
 import { mergeData } from './merge'
 import type { Monitor } from './monitor'
@@ -10,14 +10,10 @@ import { encodeRecord, META, type Meta } from './record'
 import { Session, stateOf } from './session'
 import type { Tracked } from './tracked'
 import { chain, type MaybePromise, type Milliseconds } from './time'
-import { StoreTurns } from './turns'
+import { writers } from './turns'
 
 /** Writers that keep getting in each other's way give up here; far beyond what real traffic needs. */
 const ATTEMPTS_MAX = 64
-
-// Who lost against another writer once takes turns with the others that did: within a process they would otherwise all
-// try again together, for one of them to win.
-const losers = new StoreTurns()
 
 /** What a write needs beside the session itself. */
 export interface WriteContext {
@@ -44,13 +40,14 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
   const { settings, monitor } = context
   const { session, id } = tracked
   const merged = mergedText(tracked, dataText)
-  const cookieText = jsonOfCookie(stateOf(session)!)
+  const state = stateOf(session)!
   const user = settings.userId?.(session) ?? tracked.owner
   const meta = settings.writesMeta ? metaFor(tracked, user, context) : tracked.meta
+  const cookieText = jsonOfCookie(state)
   const record = encodeRecord(cookieText, meta, merged)
   const change: UserChange | undefined =
     user === undefined && tracked.meta?.i === undefined ? undefined : { from: tracked.meta?.i, to: user }
-  const life = lifeOf(settings, session.cookie, tracked.createdAt, context.usedAt)
+  const life = lifeOf(settings, lifeOfCookie(state), tracked.createdAt, context.usedAt)
   const { carrier } = settings.backend
   const value = carrier === undefined ? undefined : carrier.seal(record, settings.name, settings.keys!)
   const live = () => liveRecord(tracked, merged, dataText, meta)
@@ -61,7 +58,12 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
       return false
     }
     if (result === true || typeof result === 'string') {
-      tracked.kept = settings.backend.native ? record : merged
+      const { native } = settings.backend
+      const { record: before, copy } = tracked
+      if (native && before?.cookieText === cookieText && copy?.text === merged) {
+        rememberWritten(record, before.rewritten(copy.raw, meta, merged, true), tracked.kept!)
+      }
+      tracked.kept = native ? record : merged
       tracked.keptData = merged
       tracked.base = dataText
       tracked.meta = meta
@@ -75,12 +77,17 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
     if (tracked.exact || count >= ATTEMPTS_MAX) throw conflict()
     const found = decodeFound(result)
     if (found === undefined) throw conflict()
+    if (found.meta?.n !== undefined) {
+      tracked.dead = true
+      return false
+    }
     if (tracked.kept === null) tracked.base = tracked.keptData = '{}'
     else tracked.keptData = found.dataText
     tracked.kept = keptText(result, found)
     tracked.meta = found.meta ?? tracked.meta
     const again = () => attempt(tracked, dataText, context, count + 1)
-    return count === 1 ? losers.take(settings.backend.store, id, again) : again()
+    // An update has its turn already, also for what it saves on the way.
+    return count > 1 || tracked.updating ? again() : writers.take(settings.backend.store, id, again)
   })
 }
 

@@ -43,7 +43,7 @@ export class Decoded {
   /** Whether `raw` came out of `JSON.parse`, so that it can be copied, and compared with a session. */
   readonly isJson: boolean
 
-  constructor(parts: Omit<Decoded, 'data' | 'withData'>) {
+  constructor(parts: Omit<Decoded, 'data' | 'withData' | 'rewritten'>) {
     this.cookie = parts.cookie
     this.cookieText = parts.cookieText
     this.meta = parts.meta
@@ -60,7 +60,12 @@ export class Decoded {
 
   /** The same record with other data, whatever the text says. */
   withData(raw: Record<string, unknown>, dataText = this.dataText): Decoded {
-    return new Decoded({ ...this, raw, dataText, isJson: false })
+    return this.rewritten(raw, this.meta, dataText, false)
+  }
+
+  /** The record that was written after this one, with the same cookie. */
+  rewritten(raw: Record<string, unknown>, meta: Meta | undefined, dataText: string, isJson: boolean): Decoded {
+    return new Decoded({ cookie: this.cookie, cookieText: this.cookieText, meta, raw, dataText, isJson })
   }
 }
 
@@ -81,7 +86,12 @@ export function encodeRecord(cookieText: string, meta: Meta | undefined, dataTex
   const rest = safe.length > 2 ? `,${safe.slice(1)}` : '}'
   return meta === undefined
     ? `{"cookie":${cookieText}${rest}`
-    : `{"cookie":${cookieText},"${META}":${JSON.stringify(meta)}${rest}`
+    : `{"cookie":${cookieText},"${META}":${jsonOf(meta)}${rest}`
+}
+
+// Most sessions have nothing but their two times.
+function jsonOf(meta: Meta): string {
+  return Object.keys(meta).length === 2 ? `{"u":${meta.u},"c":${meta.c}}` : JSON.stringify(meta)
 }
 
 /** Takes a stored text apart; `undefined` for whatever is not a session record. Never throws. */

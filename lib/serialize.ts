@@ -1,4 +1,5 @@
 import { SessionError } from './errors'
+import { copyExactly } from './json'
 import { stringifyData, type Session } from './session'
 import { warnOnce } from './warnings'
 
@@ -15,6 +16,16 @@ export function serializeSession(session: Session): string {
   } catch (cause) {
     const found = findFault(session, [], new Set())
     throw unserializable(found?.path ?? '', found?.reason ?? 'a value of it cannot be stored as JSON', cause)
+  }
+}
+
+/** The same with a copy of the data; `undefined` where the data is not all plain JSON, or cannot be serialized. */
+export function serializeExactly(session: Session): { text: string; raw: Record<string, unknown> } | undefined {
+  try {
+    const raw = copyExactly(session as unknown as Record<string, unknown>, 'cookie')
+    return raw === undefined ? undefined : { text: JSON.stringify(raw), raw }
+  } catch {
+    return undefined
   }
 }
 

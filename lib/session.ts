@@ -1,5 +1,5 @@
 import type { Callback, SessionRecord, StoreContract } from './contract'
-import { stringifyWithoutCookie, type Cookie } from './cookie'
+import type { Cookie } from './cookie'
 import { assignData } from './session-data'
 import { OptionError, type SessionError } from './errors'
 import { META } from './record'
@@ -14,11 +14,15 @@ import {
 } from './session-host'
 import type { Milliseconds } from './time'
 
+// While a session's data is serialized, its cookie keeps out of the way: one JSON.stringify with no replacer then serves
+// change detection and storage alike.
+let omitsCookie = false
+
 const COOKIE_PROPERTY: PropertyDescriptor & ThisType<Session> = {
   configurable: true,
   enumerable: true,
   get() {
-    const state = stateOf(this)
+    const state = omitsCookie ? undefined : stateOf(this)
     return state === undefined ? undefined : cookieOf(state)
   },
   set(cookie: unknown) {
@@ -200,7 +204,12 @@ export function replaceData(session: Session, data: Record<string, unknown>): vo
 
 /** JSON of a session's data, without its cookie. @throws whatever `JSON.stringify` and the data's own code throw */
 export function stringifyData(session: Session): string {
-  return stringifyWithoutCookie(session) ?? 'null'
+  omitsCookie = true
+  try {
+    return JSON.stringify(session) ?? 'null'
+  } finally {
+    omitsCookie = false
+  }
 }
 
 /** The session as a plain record, as a store of the contract expects to read it. */

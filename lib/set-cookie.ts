@@ -1,6 +1,7 @@
 import { Cookie, serializeCookie } from './cookie'
 import { deadline } from './lifetime'
 import { isSecure } from './presented'
+import { stateOf } from './session'
 import type { Slot } from './slot'
 import type { Tracked } from './tracked'
 
@@ -20,8 +21,12 @@ export function tokenOf(slot: Slot, tracked: Tracked): string {
 /** The `Set-Cookie` text that carries a session. @throws {TypeError} when an attribute cannot be sent */
 export function sendText(slot: Slot, tracked: Tracked): string {
   const { settings } = slot
-  const cookie = cookieOf(tracked)
   const token = tokenOf(slot, tracked)
+  const { cookie: made, keptCookie } = stateOf(tracked.session)!
+  if (made === undefined && keptCookie?.attributes !== undefined) {
+    return `${settings.name}=${encodeURIComponent(token)}${keptCookie.attributes}`
+  }
+  const cookie = cookieOf(tracked)
   if (settings.classic) return serializeCookie(settings.name, token, cookie.data)
   if (typeof cookie.originalMaxAge !== 'number') return serializeCookie(settings.name, token, cookie.data)
   // Cookie, record and `expiresAt` end together: with the session, if that is sooner than the cookie's own span.
@@ -79,7 +84,8 @@ export function alreadyExpired(header: unknown, name: string): boolean {
 
 /** Whether the cookie may travel over this connection. */
 export function isDeliverable(slot: Slot, tracked: Tracked): boolean {
-  return !tracked.session.cookie.secure || isSecure(slot.req, slot.settings.proxy)
+  const { cookie, keptCookie } = stateOf(tracked.session)!
+  return !(cookie ?? keptCookie!.cookie).secure || isSecure(slot.req, slot.settings.proxy)
 }
 
 function configuredCookie(slot: Slot): Cookie {

@@ -13,7 +13,7 @@ import { chain, isPromise, SECOND, type MaybePromise } from './time'
 import { lifeOfCookie } from './kept-cookie'
 import { isDeleting } from './lifetime'
 import { Verbs } from './verbs'
-import { planFor, touchSession, writeSession, type Outgoing } from './writer'
+import { confirmSession, planFor, touchSession, writeSession, type Outgoing } from './writer'
 
 /** The session of one name during one request: how it is found, what becomes of it. */
 export class Slot {
@@ -191,7 +191,8 @@ export class Slot {
     if (plan.sendCookie) this.outgoing = 'send'
     else if (this.loaded?.error === 'ERR_SESSION_AMBIGUOUS') this.outgoing = 'expire'
     if (this.late && this.#unannounced(tracked, plan)) return this.#tooLate(tracked)
-    if (plan.store === 'none' || (plan.store === 'touch' && this.#justStored(tracked))) return undefined
+    if (plan.store === 'touch' && this.#justStored(tracked)) return undefined
+    if (plan.store === 'none') return plan.sendCookie && !this.late ? confirmSession(this, tracked) : undefined
     this.#prolong(tracked)
     if (plan.store === 'touch' && settings.backend.carrier === undefined) return touchSession(this, tracked)
     return this.#save(tracked, plan.store === 'save' ? text : tracked.base)
@@ -232,9 +233,7 @@ export class Slot {
       })
     }
     return chain(this.write(tracked, text), (written) => {
-      if (written) return
-      this.outgoing = 'none'
-      this.engine.monitor.note('dropped', this.settings.name, tracked.id, { reason: 'ERR_SESSION_DESTROYED' })
+      if (!written) this.outgoing = 'none'
     })
   }
 

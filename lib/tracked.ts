@@ -1,10 +1,9 @@
-import { Cookie, StrictCookie } from './cookie'
+import { beginCookie } from './fresh-cookie'
 import { attributesOf } from './kept-cookie'
 import type { Settings } from './options'
-import { isSecure } from './presented'
 import type { Decoded, Meta } from './record'
 import { Session, stateOf } from './session'
-import { serializeSession } from './serialize'
+import { serializeExactly, serializeSession } from './serialize'
 import { assignCopy, assignData, isUnchanged } from './session-data'
 import type { SessionHost, SessionRequest } from './session-host'
 import type { Milliseconds } from './time'
@@ -28,6 +27,8 @@ export interface Tracked {
   cookieText: string | undefined
   /** What the session was made of. */
   record: Decoded | undefined
+  /** Its data when it was last serialized, with that JSON. */
+  copy: { text: string; raw: Record<string, unknown> } | undefined
   /** Data text last written explicitly, or loaded where nothing needs writing: express-session's savedHash. */
   savedText: string | undefined
   /** A new ID (regenerate): stored and sent even when empty. */
@@ -49,8 +50,8 @@ export interface Tracked {
 /** Begins a session that nothing is stored of. */
 export function freshTracked(settings: Settings, host: SessionHost, req: SessionRequest, id: string): Tracked {
   const session = new Session(req, undefined, host, id)
-  session.cookie = freshCookie(settings, req)
   const state = stateOf(session)!
+  beginCookie(state, settings, req)
   state.isNew = true
   return {
     session,
@@ -64,6 +65,7 @@ export function freshTracked(settings: Settings, host: SessionHost, req: Session
     usedAt: state.createdAt,
     cookieText: attributesOf(state),
     record: undefined,
+    copy: undefined,
     savedText: undefined,
     mustSave: false,
     dead: false,
@@ -88,7 +90,7 @@ export function loadedTracked(
   const session = new Session(req, undefined, host, id)
   const state = stateOf(session)!
   if (hasAttributes(record)) state.keptCookie = record
-  else session.cookie = freshCookie(settings, req)
+  else beginCookie(state, settings, req)
   const assign = record.isJson ? assignCopy : assignData
   assign(session, record.raw, host.classic)
   if (record.meta !== undefined) state.createdAt = record.meta.c
@@ -104,6 +106,7 @@ export function loadedTracked(
     usedAt: usedAt ?? record.meta?.u ?? state.createdAt,
     cookieText: attributesOf(state),
     record,
+    copy: undefined,
     savedText: settings.resave ? undefined : record.dataText,
     mustSave: false,
     dead: false,
@@ -121,19 +124,11 @@ function hasAttributes({ cookie }: Decoded): boolean {
   return false
 }
 
-function freshCookie(settings: Settings, req: SessionRequest): Cookie {
-  const options = typeof settings.cookie === 'function' ? settings.cookie(req) : settings.cookie
-  const cookie = new (settings.classic ? Cookie : StrictCookie)(options)
-  if (options.secure === 'auto' || options.sameSite === 'auto') {
-    const secure = isSecure(req, settings.proxy)
-    if (options.secure === 'auto') cookie.secure = secure
-    if (options.sameSite === 'auto') cookie.sameSite = secure ? 'none' : 'lax'
-  }
-  return cookie
-}
-
 /** JSON of a session's data now; serialized only if it is not what was loaded. @throws {SessionError} as `serializeSession` */
-export function dataTextOf({ session, record, base }: Tracked): string {
-  const unchanged = record?.isJson && record.dataText === base && isUnchanged(session, record.raw)
-  return unchanged ? base : serializeSession(session)
+export function dataTextOf(tracked: Tracked): string {
+  const { session, record, base } = tracked
+  if (record === undefined) return serializeSession(session)
+  if (record.isJson && record.dataText === base && isUnchanged(session, record.raw)) return base
+  tracked.copy = serializeExactly(session)
+  return tracked.copy?.text ?? serializeSession(session)
 }

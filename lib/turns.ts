@@ -18,7 +18,7 @@ export class Turns {
 }
 
 /** The same for the sessions of any store, whichever middleware asks: IDs may repeat from store to store. */
-export class StoreTurns {
+class StoreTurns {
   readonly #stores = new WeakMap<object, Turns>()
 
   take<T>(store: object, id: string, work: () => MaybePromise<T>): MaybePromise<T> {
@@ -27,3 +27,9 @@ export class StoreTurns {
     return turns.take(id, work)
   }
 }
+
+/**
+ * The turns of all writers of this process that need one: updates, and whoever lost against another writer once. They
+ * would otherwise all try again together, for one of them to win, and a slow one might never.
+ */
+export const writers = new StoreTurns()

@@ -12,6 +12,7 @@ import type { LockOptions, RegenerateOptions, SessionHost } from './session-host
 import { SessionError } from './errors'
 import { freshTracked, loadedTracked, type Tracked } from './tracked'
 import { mergeData } from './merge'
+import { writers } from './turns'
 
 const UPDATES_MAX = 1000
 
@@ -132,7 +133,7 @@ export class Verbs implements SessionHost {
 
   async update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {
     const slot = this.#slot
-    return slot.engine.serialize(slot.settings.backend.store, stateOf(session)!.id, async () => {
+    return writers.take(slot.settings.backend.store, stateOf(session)!.id, async () => {
       for (let count = 0; count < UPDATES_MAX; count++) {
         const tracked = this.#trackedOf(session)
         await this.#refresh(tracked)

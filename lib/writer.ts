@@ -3,6 +3,7 @@ import { decide, type Plan } from './decide'
 import { markOf, type Engine } from './engine'
 import { attributesOf, jsonOfCookie, keptAttributesOf, lifeOfCookie } from './kept-cookie'
 import { lifeOf } from './lifetime'
+import { leadsOn } from './found'
 import type { Settings } from './options'
 import { persist } from './persist'
 import { decodeRecord } from './record'
@@ -72,7 +73,7 @@ export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): 
     owner: settings.writesMeta && settings.backend.remote ? markOf(tracked.id) : undefined
   }
   return chain(persist(tracked, text, context), (written) => {
-    if (!written) return false
+    if (!written) return drop(slot, tracked)
     tracked.mustSave = false
     tracked.savedText = text
     tracked.cookieText = attributesOf(stateOf(tracked.session)!)
@@ -86,31 +87,58 @@ export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): 
   })
 }
 
-/** Extends the lifetime of a session that nobody changed. Its failure is noted, and spoils no response. */
+/** Extends the lifetime of a session that nobody changed. */
 export function touchSession(slot: WriterSlot, tracked: Tracked): MaybePromise<void> {
   const { settings, engine } = slot
   const { session, id } = tracked
-  const life = lifeOf(settings, session.cookie, tracked.createdAt, Date.now())
+  const life = lifeOf(settings, lifeOfCookie(stateOf(session)!), tracked.createdAt, Date.now())
   if (settings.classic) life.cookieText = jsonOfCookie(stateOf(session)!)
-  const done = (alive: boolean) => {
-    if (alive) {
-      tracked.usedAt = life.usedAt
-      engine.monitor.note('touched', settings.name, id)
-    } else if (!settings.classic) {
-      tracked.dead = true
-      slot.outgoing = 'none'
-    }
+  const extend = () => settings.backend.extend(id, life, () => session)
+  return unlessGone(slot, tracked, extend, () => {
+    tracked.usedAt = life.usedAt
+    engine.monitor.note('touched', settings.name, id)
+  })
+}
+
+/**
+ * Asks whether a session still lives whose cookie is to be sent again, where nothing else asks the store at the end:
+ * a slow response must not put the ID of a session that ended meanwhile in the place of the next one.
+ */
+export function confirmSession(slot: WriterSlot, tracked: Tracked): MaybePromise<void> {
+  const { backend, classic } = slot.settings
+  if (classic || !slot.presented(tracked)) return undefined
+  const find = () => chain(backend.read(tracked.id), (found) => found !== null && !leadsOn(found))
+  return unlessGone(slot, tracked, find, () => undefined)
+}
+
+// Nothing is written here that could get lost: a fault of the store is noted, and spoils no response.
+function unlessGone(
+  slot: WriterSlot,
+  tracked: Tracked,
+  ask: () => MaybePromise<boolean>,
+  alive: () => void
+): MaybePromise<void> {
+  const done = (lives: boolean) => {
+    if (lives) return alive()
+    tracked.dead = true
+    slot.outgoing = 'none'
+    drop(slot, tracked)
   }
   const failed = (err: unknown) => {
-    engine.monitor.note('error', settings.name, id, { error: err })
+    slot.engine.monitor.note('error', slot.settings.name, tracked.id, { error: err })
     slot.touchError = err
   }
   try {
-    const result = settings.backend.extend(id, life, () => session)
+    const result = ask()
     return isPromise(result) ? result.then(done, failed) : done(result)
   } catch (err) {
     failed(err)
   }
+}
+
+function drop({ engine, settings }: WriterSlot, { id }: Tracked): false {
+  engine.monitor.note('dropped', settings.name, id, { reason: 'ERR_SESSION_DESTROYED' })
+  return false
 }
 
 // The least recently used sessions of a user who has too many go; the one just written stays.

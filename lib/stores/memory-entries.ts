@@ -3,7 +3,7 @@ import type { Milliseconds } from '../time'
 import { SlotIndex } from './memory-index'
 import { Recency } from './memory-recency'
 import { NONE, PAGE_MASK, PAGE_SIZE, Slots } from './memory-slots'
-import { compact, narrow } from './memory-text'
+import { isWide } from './memory-text'
 import { Users } from './memory-users'
 import { sessionTooLarge } from './too-large'
 
@@ -111,14 +111,14 @@ export class Entries {
   }
 
   /**
-   * Keeps a text in the slot that `find` answered for the ID, or in a new one.
+   * Keeps a text in the slot that `find` answered for the ID, or in a new one. Neither may be cut out of a longer text.
    *
    * @returns the slot. A new one never expires and belongs to nobody until told otherwise.
    * @throws {SessionError} `ERR_SESSION_TOO_LARGE` when the text alone exceeds the bound; nothing has changed then.
    */
   put(id: string, found: number, text: string): number {
-    const copy = narrow(text)
-    const bytes = copy === undefined ? text.length * 2 : text.length
+    const wide = isWide(text) ? 1 : 0
+    const bytes = text.length << wide
     if (bytes > this.#bounds.maxBytes) {
       throw sessionTooLarge(bytes, `maxBytes (${this.#bounds.maxBytes})`, text)
     }
@@ -126,8 +126,8 @@ export class Entries {
     const page = this.#slots.page(slot)
     const at = slot & PAGE_MASK
     this.#bytes += bytes - (page.texts[at]!.length << page.wide[at]!)
-    page.texts[at] = copy ?? compact(text)
-    page.wide[at] = copy === undefined ? 1 : 0
+    page.texts[at] = text
+    page.wide[at] = wide
     // The slot itself is the most recently used one, and fits alone: it is never the one to go.
     while (this.#size > this.#bounds.max || this.#bytes > this.#bounds.maxBytes) this.free(this.#recency.oldest)
     return slot
@@ -183,9 +183,8 @@ export class Entries {
   #add(id: string): number {
     const slot = this.#slots.take()
     const page = this.#slots.page(slot)
-    const name = compact(id)
-    page.ids[slot & PAGE_MASK] = name
-    this.#index.set(name, slot)
+    page.ids[slot & PAGE_MASK] = id
+    this.#index.set(id, slot)
     this.#recency.add(slot)
     this.#size++
     return slot

@@ -1,13 +1,15 @@
+const WIDE = /[\u0100-\uffff]/
+
 /**
- * The same characters, and nothing that V8 would keep along with them: the parts they were joined from, the Cookie
- * header they were cut out of. A joined text takes half as much again, a cut one holds all of its header.
+ * Whether a text needs two bytes a character. As looking through it joins its parts in one piece, V8 also lets go of
+ * those: kept as it was put together, a text would take half as much again.
  */
-export function compact(text: string): string {
-  return narrow(text) ?? Buffer.from(text, 'utf16le').toString('utf16le')
+export function isWide(text: string): boolean {
+  return WIDE.test(text)
 }
 
-/** The same for a text of Latin-1 characters, one byte each; `undefined` for any other. */
-export function narrow(text: string): string | undefined {
-  const copy = Buffer.from(text, 'latin1').toString('latin1')
-  return copy === text ? copy : undefined
+/** The same characters without what they were cut out of (a Cookie header), which V8 would keep along with them. */
+export function compact(text: string): string {
+  const encoding = isWide(text) ? 'utf16le' : 'latin1'
+  return Buffer.from(text, encoding).toString(encoding)
 }

@@ -8,6 +8,7 @@ import { MemoryPowers } from './memory-powers'
 import { factsOf, metaOf, parse } from './memory-record'
 import { NONE } from './memory-slots'
 import { Sweeper } from './memory-sweeper'
+import { compact } from './memory-text'
 import { viewOf } from './memory-view'
 
 export interface MemoryStoreOptions {
@@ -75,7 +76,7 @@ export class MemoryStore extends Store {
   get sessions(): Record<string, string> {
     return (this.#view ??= viewOf({
       read: (id) => this.#textOf(id),
-      write: (id, text) => this.#keep(id, text),
+      write: (id, text) => this.#keep(id, text === undefined ? text : compact(text)),
       ids: () => this.ids()
     }))
   }
@@ -162,7 +163,7 @@ export class MemoryStore extends Store {
     // JSON.stringify(undefined): nothing to keep.
     if (text === undefined) return this.destroy(id)
     const { usedAt, expiresAt = otherwise, user } = factsOf(text)
-    const slot = this.#entries.put(id, this.#entries.find(id), text)
+    const slot = this.#entries.put(compact(id), this.#entries.find(id), text)
     this.#entries.live(slot, usedAt, expiresAt)
     this.#entries.assign(slot, user)
   }
