@@ -3,6 +3,7 @@ import { SessionError } from './errors'
 import { isCookieName } from './cookie'
 import { namedSettings, type Settings } from './options'
 import type { NamedOptions } from './sessions-options'
+import { LooseSlot } from './loose-slot'
 import type { Session } from './session'
 import type { Answer } from './session-host'
 import { Slot } from './slot'
@@ -20,6 +21,7 @@ export interface RegistryHost extends Answer {
 export class Registry {
   readonly #context: RegistryHost
   readonly #slots = new Map<string, Slot>()
+  readonly #loose: Slot[] = []
 
   constructor(context: RegistryHost) {
     this.#context = context
@@ -44,12 +46,16 @@ export class Registry {
     return (await slot.load()) as Session & Record<string, any>
   }
 
-  /** Decodes the session of a name anew; the result is not registered, and saved only by its own `save()`. */
+  /**
+   * Decodes the session of a name anew; the result is not registered: it is saved by its own `save()` alone, and its
+   * cookie is sent then.
+   */
   async new(name: string, options?: NamedOptions): Promise<Session & Record<string, any>> {
     this.#context.noteRead()
     const { engine, req } = this.#context
-    return (await new Slot(engine, this.#settings(name, options), req, this.#context).load()) as Session &
-      Record<string, any>
+    const slot = new LooseSlot(engine, this.#settings(name, options), req, this.#context)
+    this.#loose.push(slot)
+    return (await slot.load()) as Session & Record<string, any>
   }
 
   /** Saves every session of the request. @throws {AggregateError} that lists every failure */
@@ -62,7 +68,7 @@ export class Registry {
   }
 
   slots(): Iterable<Slot> {
-    return this.#slots.values()
+    return [...this.#loose, ...this.#slots.values()]
   }
 
   #slot(name: string, options?: NamedOptions): Slot {

@@ -36,6 +36,7 @@ export class Slot {
   /** What the request began with: changes are counted from here. */
   original: { id: string; text: string } | undefined
   #touched = false
+  #loading: Promise<Session> | undefined
   #host: SessionHost | undefined
   readonly #owner: SlotOwner | undefined
   readonly #answer: Answer | undefined
@@ -72,6 +73,13 @@ export class Slot {
   /** Finds the session of the request, or begins a new one; rejects only for a fault of the store. */
   load(): MaybePromise<Session> {
     if (this.tracked !== undefined) return this.tracked.session
+    if (this.#loading !== undefined) return this.#loading
+    const result = this.#find()
+    if (!isPromise(result)) return result
+    return (this.#loading = result.finally(() => (this.#loading = undefined)))
+  }
+
+  #find(): MaybePromise<Session> {
     const loaded = this.identify()
     if (loaded.id === undefined && (this.settings.backend.carrier === undefined || loaded.values.length === 0)) {
       return this.#begin(loaded.error)
@@ -82,12 +90,11 @@ export class Slot {
     } catch (err) {
       return this.#loadFailed(err)
     }
-    return isPromise(result)
-      ? result.then(
-          (done) => this.#adopt(done),
-          (err) => this.#loadFailed(err)
-        )
-      : this.#adopt(result)
+    if (!isPromise(result)) return this.#adopt(result)
+    return result.then(
+      (done) => this.#adopt(done),
+      (err) => this.#loadFailed(err)
+    )
   }
 
   #adopt(loaded: Loaded): MaybePromise<Session> {
@@ -105,7 +112,7 @@ export class Slot {
 
   #begin(error?: SessionErrorCode): MaybePromise<Session> {
     const reason = error === undefined ? undefined : this.engine.reject(this.settings, error, this.loaded?.id)
-    return chain(this.newId(), (id) => {
+    return chain(this.engine.newId(this.settings, this.req), (id) => {
       const session = this.start(freshTracked(this.settings, this.host, this.req, id))
       if (reason !== undefined) stateOf(session)!.error = reason
       return session
@@ -128,10 +135,6 @@ export class Slot {
     this.tracked = tracked
     this.original = { id: tracked.id, text: tracked.base }
     return tracked.session
-  }
-
-  newId(): MaybePromise<string> {
-    return this.engine.newId(this.settings, this.req)
   }
 
   get stale(): boolean {
@@ -161,7 +164,7 @@ export class Slot {
 
   /** Begins another session where the last one was destroyed. */
   renew(): MaybePromise<void> {
-    return chain(this.newId(), (id) => {
+    return chain(this.engine.newId(this.settings, this.req), (id) => {
       this.ended = false
       this.tracked = freshTracked(this.settings, this.host, this.req, id)
       this.replaced(this.tracked.session)

@@ -27,7 +27,6 @@ export interface VerbSlot {
   tracked: Tracked | undefined
   ended: boolean
   saving: Promise<unknown> | undefined
-  newId(): MaybePromise<string>
   /** Another session object takes the place of this one. */
   replaced(session: Session): void
   end(): void
@@ -109,7 +108,7 @@ export class Verbs implements SessionHost {
     const slot = this.#slot
     const { settings, engine } = slot
     const old = this.#currentOf(session)
-    const id = await slot.newId()
+    const id = await engine.newId(settings, slot.req)
     let failure: unknown
     let keepable = true
     try {
