@@ -41,6 +41,8 @@ export interface Tracked {
   readOnly: boolean
   /** `update` is at work: a write that finds other data fails instead of merging. */
   exact: boolean
+  /** `update` runs the application's function. */
+  updating?: boolean
   /** Whose session it is, where its data does not say (`auth.create`). */
   owner: string | undefined
   /** What the cookie carries, where it is not the ID. */

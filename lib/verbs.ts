@@ -27,6 +27,7 @@ export interface VerbSlot {
   tracked: Tracked | undefined
   ended: boolean
   saving: Promise<unknown> | undefined
+  newId(): MaybePromise<string>
   /** Another session object takes the place of this one. */
   replaced(session: Session): void
   end(): void
@@ -108,7 +109,7 @@ export class Verbs implements SessionHost {
     const slot = this.#slot
     const { settings, engine } = slot
     const old = this.#currentOf(session)
-    const id = await engine.newId(settings, slot.req)
+    const id = await slot.newId()
     let failure: unknown
     let keepable = true
     try {
@@ -138,11 +139,14 @@ export class Verbs implements SessionHost {
         await this.#refresh(tracked)
         const before = serializeSession(session)
         let result: T
+        tracked.updating = true
         try {
           result = await fn(session)
         } catch (err) {
           replaceData(session, JSON.parse(before))
           throw err
+        } finally {
+          tracked.updating = false
         }
         if (await this.#writeExactly(tracked, serializeSession(session))) return result
         replaceData(session, JSON.parse(before))

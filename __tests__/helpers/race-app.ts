@@ -1,0 +1,73 @@
+import diagnostics from 'node:diagnostics_channel'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import express from 'express'
+import session, { sessions } from '../../lib/index'
+
+/** How the sessions of such an application are set up: plain JSON, so that it can travel to another process. */
+export interface RaceOptions {
+  /** The drop-in door instead of `sessions()`. */
+  classic?: boolean
+  /** The store has no index of users: `/revoke` destroys the session by its ID instead. */
+  indexless?: boolean
+  /** Options of the door. */
+  given?: object
+}
+
+const reasons: unknown[] = []
+diagnostics.subscribe('silverback:dropped', (message) => void reasons.push((message as { reason: unknown }).reason))
+
+/** An application whose requests can be held with the session they have read, while others change or end it. */
+export function raceApp(store: any, secret: string, { classic, indexless, given }: RaceOptions = {}): express.Express {
+  const options = { secret, store, ...(indexless ? {} : { userId: (data: any) => data.user }), ...given }
+  const auth: any = classic
+    ? session({ name: 'sid', resave: false, saveUninitialized: false, ...options })
+    : sessions(options)
+  const app = express().use(auth)
+  const held: (() => void)[] = []
+  const routes: Record<string, (req: any, res: any) => unknown> = {
+    '/set': (req) => Object.assign(req.session, req.query),
+    '/nested/:key': (req) => (((req.session.a ??= {}).b ??= {})[req.params.key] = true),
+    '/count': (req) => req.session.update((data: any) => void (data.n = (data.n ?? 0) + 1)),
+    '/logout': (req) => req.session.destroy(),
+    '/rotate': (req) => req.session.regenerate({ keep: true, grace: Number(req.query.grace ?? 0) }),
+    '/revoke': (req) => (indexless ? auth.destroy(req.query.id) : auth.revoke(req.query.user)),
+    '/late/:how': async (req) => {
+      void req.session.user
+      await new Promise<void>((resolve) => held.push(resolve))
+      if (req.params.how === 'write') req.session.late = true
+      if (req.params.how === 'update') await req.session.update((data: any) => void (data.late = true))
+    },
+    '/held': (_req, res) => res.json(held.length),
+    '/go': () => held.splice(0).forEach((goOn) => goOn()),
+    '/dropped': (_req, res) => res.json(reasons.splice(0)),
+    '/listed': async (req, res) => res.json(await auth.list(req.query.user)),
+    '/read': (req, res) => {
+      const { cookie: _cookie, __lastAccess: _theirs, ...data } = req.session
+      res.json({ id: req.sessionID, data, isNew: req.session.isNew, code: req.session.error?.code ?? null })
+    }
+  }
+  for (const [path, handler] of Object.entries(routes)) {
+    app.get(path, async (req, res, next) => {
+      try {
+        await handler(req, res)
+        if (!res.headersSent) res.json('done')
+      } catch (err) {
+        next(err)
+      }
+    })
+  }
+  app.use((err: any, _req: any, res: any, _next: any) => res.status(err.status ?? 500).json({ code: err.code }))
+  return app
+}
+
+/** Serves an application on a free port. */
+export async function serve(app: http.RequestListener): Promise<{ port: number; close(): Promise<void> }> {
+  const server = http.createServer(app)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', 4096, resolve))
+  const close = async () => {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  }
+  return { port: (server.address() as AddressInfo).port, close }
+}

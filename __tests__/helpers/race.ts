@@ -1,0 +1,121 @@
+import request, { type Response } from 'supertest'
+import { FileStore, MemoryStore } from '../../lib/index'
+import type { Place } from './app-child'
+import { secret } from './app'
+import { Child } from './child'
+import { TestFolder } from './folder'
+import { raceApp, serve, type RaceOptions } from './race-app'
+import { CLIENTS } from './redis-clients'
+import { RedisServer, until } from './redis-server'
+import { CookieStore } from '../../lib/index'
+import { RedisStore } from '../../lib/redis'
+
+/** One running application. */
+export class Site {
+  constructor(readonly port: number) {}
+
+  get(path: string, cookie = ''): Promise<Response> {
+    return request(`http://127.0.0.1:${this.port}`)
+      .get(path)
+      .set('Cookie', cookie)
+      .then((res) => res)
+  }
+
+  /** Begins a request that holds its session until `/go`. */
+  async hold(how: string, cookie: string): Promise<Promise<Response>[]> {
+    const late = this.get(`/late/${how}`, cookie)
+    await until(async () => (await this.get('/held')).body === 1, 'the slow request holds its session')
+    return [late]
+  }
+}
+
+/** Two applications on one store, in two processes or twice the same. */
+export interface Pair {
+  here: Site
+  there: Site
+}
+
+/** Where a pair keeps its sessions; `close` ends all that `start` has started. */
+export interface Ground {
+  start(options?: RaceOptions): Promise<Pair>
+  close(): Promise<void>
+}
+
+/** A store within this process. */
+export function alone(open: () => Promise<{ store: any; close?(): unknown }>): () => Promise<Ground> {
+  return async () => {
+    const { store, close } = await open()
+    const closing: (() => unknown)[] = []
+    return {
+      async start(options = {}) {
+        const served = await serve(raceApp(store, secret, options))
+        closing.push(() => served.close())
+        const site = new Site(served.port)
+        return { here: site, there: site }
+      },
+      async close() {
+        for (const end of closing) await end()
+        await close?.()
+      }
+    }
+  }
+}
+
+/** A store that two other processes share. */
+export function apart(open: () => Promise<{ place: Place; close(): unknown }>): () => Promise<Ground> {
+  return async () => {
+    const { place, close } = await open()
+    const children = await Promise.all([Child.start('app-child'), Child.start('app-child')])
+    return {
+      async start(options = {}) {
+        const ports = await Promise.all(children.map((child) => child.call<number>('start', place, secret, options)))
+        const [here, there] = ports.map((port) => new Site(port)) as [Site, Site]
+        return { here, there }
+      },
+      async close() {
+        await Promise.all(children.map((child) => child.kill()))
+        await close()
+      }
+    }
+  }
+}
+
+async function files() {
+  const folder = new TestFolder()
+  return { place: { folder: folder.at('s') }, close: () => folder.remove() }
+}
+
+async function redis() {
+  const server = await RedisServer.start()
+  return { place: { redis: server.url }, close: () => server.stop() }
+}
+
+/** Every first-party store, within one process, and across two where it can be shared. */
+export const GROUNDS: Record<string, () => Promise<Ground>> = {
+  'memory, one process': alone(async () => ({ store: new MemoryStore() })),
+  'files, one process': alone(async () => {
+    const { place, close } = await files()
+    const store = new FileStore({ path: place.folder })
+    return { store, close: async () => store.close().then(close) }
+  }),
+  'Redis, one process': alone(async () => {
+    const { place, close } = await redis()
+    const { client, close: leave } = await CLIENTS['node-redis 6']!(place.redis)
+    return { store: new RedisStore({ client }), close: async () => (leave(), close()) }
+  }),
+  'files, two processes': apart(files),
+  'Redis, two processes': apart(redis)
+}
+
+/** Sessions in cookies, which need revocations to end everywhere. */
+export const COOKIE_GROUNDS: Record<string, () => Promise<Ground>> = {
+  'cookies, one process': alone(async () => ({ store: new CookieStore() })),
+  'cookies with revocations in files, two processes': apart(async () => {
+    const { place, close } = await files()
+    return { place: { ...place, cookies: true }, close }
+  }),
+  'cookies with revocations in Redis, two processes': apart(async () => {
+    const { place, close } = await redis()
+    return { place: { ...place, cookies: true }, close }
+  })
+}
