@@ -7,7 +7,7 @@ import { idleLimit, isOver } from './lifetime'
 import type { Settings } from './options'
 import { chooseAuthentic, fromCookieParser, presentedValues, type Presented } from './presented'
 import { type Decoded } from './record'
-import { chain, type MaybePromise } from './time'
+import { chain, isPromise, type MaybePromise } from './time'
 
 /** What came of a request's cookie. */
 export interface Loaded extends Presented {
@@ -153,9 +153,7 @@ function admit(
     const usedAt = backend.native ? (found.usedAt ?? meta.u) : undefined
     const cookie = record.cookie as unknown as { originalMaxAge: number | null }
     if (isOver(settings, cookie, meta, usedAt, now)) {
-      return chain(backend.carrier === undefined ? backend.remove(id, meta.i) : true, () =>
-        refuse(loaded, 'ERR_SESSION_EXPIRED')
-      )
+      return chain(removeExpired(engine, settings, id, meta.i), () => refuse(loaded, 'ERR_SESSION_EXPIRED'))
     }
     if (settings.bind !== undefined && meta.b !== undefined && meta.b !== markOf(settings.bind(req))) {
       return refuse(loaded, 'ERR_SESSION_BINDING')
@@ -173,6 +171,23 @@ function admit(
 // express-session's door makes a cookie of whatever is kept, as express-session does.
 function isDate(expires: unknown): boolean {
   return expires === null || expires === undefined || !Number.isNaN(new Date(expires as string).valueOf())
+}
+
+// Where the store takes no writes for now the session is refused all the same, as often as it is asked for.
+function removeExpired(
+  { monitor }: Engine,
+  { backend, name }: Settings,
+  id: string,
+  user?: string
+): MaybePromise<unknown> {
+  if (backend.carrier !== undefined) return undefined
+  const failed = (err: unknown) => monitor.note('error', name, id, { error: err })
+  try {
+    const removing = backend.remove(id, user)
+    return isPromise(removing) ? removing.catch(failed) : removing
+  } catch (err) {
+    return failed(err)
+  }
 }
 
 function parsed(found: Found): unknown {

@@ -1,0 +1,243 @@
+import { cookieOf } from '../helpers/app'
+import { faultApp } from '../helpers/fault-app'
+
+type Verb = 'get' | 'set' | 'destroy' | 'touch'
+type Callback = (err?: unknown, value?: unknown) => void
+
+/** The ways in which a store's method can fail: what it does instead of answering. */
+const FAILURES: Record<string, (callback: Callback) => unknown> = {
+  'answers with an error': (callback) => void callback(new Error('down')),
+  'answers with an error later': (callback) => void setTimeout(callback, 20, new Error('down')),
+  throws: () => {
+    throw new Error('down')
+  },
+  rejects: () => Promise.reject(new Error('down')),
+  'rejects later': () => new Promise((_resolve, reject) => setTimeout(reject, 20, new Error('down'))),
+  'throws what is no error': () => {
+    throw 'down'
+  }
+}
+const NEVER = 'never answers'
+
+/** A store of express-session's kind whose methods can be made to fail, each in its own way. */
+class FaultyStore {
+  readonly records = new Map<string, string>()
+  readonly calls: string[] = []
+  failing: Partial<Record<Verb, (callback: Callback) => unknown>> = {}
+
+  fail(verb: Verb, how: string): void {
+    this.failing[verb] = how === NEVER ? () => undefined : FAILURES[how]!
+  }
+
+  get(id: string, callback: Callback): unknown {
+    return this.#do('get', callback, () => JSON.parse(this.records.get(id) ?? 'null'))
+  }
+
+  set(id: string, session: object, callback: Callback): unknown {
+    return this.#do('set', callback, () => void this.records.set(id, JSON.stringify(session)))
+  }
+
+  destroy(id: string, callback: Callback): unknown {
+    return this.#do('destroy', callback, () => void this.records.delete(id))
+  }
+
+  touch(_id: string, _session: object, callback: Callback): unknown {
+    return this.#do('touch', callback, () => undefined)
+  }
+
+  #do(verb: Verb, callback: Callback, work: () => unknown): unknown {
+    this.calls.push(verb)
+    const fail = this.failing[verb]
+    if (fail !== undefined) return fail(callback)
+    setImmediate(() => callback(null, work()))
+    return undefined
+  }
+}
+
+const SOON = 60
+const ways = [...Object.keys(FAILURES), NEVER]
+
+function setUp(options: object = {}) {
+  const store = new FaultyStore()
+  const app = faultApp({ store: store as never, touchAfter: 0, ...options })
+  // A login must not be hurried on a busy machine; a store that never answers is to be waited for no longer than this.
+  const hasty = faultApp({ store: store as never, touchAfter: 0, storeTimeout: SOON, ...options })
+  return { store, app, of: (how: string) => (how === NEVER ? hasty : app) }
+}
+
+function codeOf(how: string): string {
+  return how === NEVER ? 'ERR_SESSION_STORE_TIMEOUT' : 'ERR_SESSION_STORE'
+}
+
+describe.each(ways)('E1 E2 E3 get %s:', (how) => {
+  it('503, and the handler does not run', async () => {
+    const { store, app, of } = setUp()
+    const cookie = await app.login()
+    store.fail('get', how)
+    const before = store.records.size
+    for (const path of ['/read', '/write', '/login?user=bob', '/logout', '/rotate', '/unset']) {
+      const res = await of(how).get(path, cookie)
+      expect([res.status, res.body.code]).toEqual([503, codeOf(how)])
+      expect(res.headers['set-cookie']).toBeUndefined()
+    }
+    expect(store.records.size).toBe(before)
+    store.failing = {}
+    expect((await app.get('/read', cookie)).body).toMatchObject({ user: 'ann', n: 0 })
+  })
+
+  it('with onStoreError anonymous a session that is new and not saved', async () => {
+    const { store, app, of } = setUp({ onStoreError: 'anonymous' })
+    const cookie = await app.login()
+    store.fail('get', how)
+    store.calls.length = 0
+    const read = await of(how).get('/read', cookie).expect(200)
+    expect(read.body).toEqual({ user: null, n: 0, isNew: true, code: codeOf(how) })
+    const written = await of(how).get('/write', cookie).expect(200)
+    expect(written.headers['set-cookie']).toBeUndefined()
+    expect(store.calls).toEqual(['get', 'get'])
+    expect((await of(how).get('/logout', cookie).expect(200)).headers['set-cookie']).toHaveLength(1)
+    expect(store.records.size).toBe(0)
+  })
+})
+
+describe.each(ways)('E2 E3 E4 set %s:', (how) => {
+  it('500 and no cookie, and what was stored remains', async () => {
+    const { store, app, of } = setUp()
+    const cookie = await app.login()
+    store.fail('set', how)
+    for (const [path, sent] of [
+      ['/write', cookie],
+      ['/save', cookie],
+      ['/update', cookie],
+      ['/login?user=bob', ''],
+      ['/write', '']
+    ] as const) {
+      const res = await of(how).get(path, sent)
+      expect([path, res.status, res.body.code]).toEqual([path, 500, codeOf(how)])
+      expect(res.headers['set-cookie']).toBeUndefined()
+    }
+    store.failing = {}
+    expect((await app.get('/read', cookie)).body).toMatchObject({ user: 'ann', n: 0 })
+    expect(store.records.size).toBe(1)
+  })
+})
+
+describe.each(ways)('E2 E6 destroy %s:', (how) => {
+  it.each(['/logout', '/unset'])('%s is a 500', async (path) => {
+    const { store, app, of } = setUp()
+    const cookie = await app.login()
+    store.fail('destroy', how)
+    const res = await of(how).get(path, cookie)
+    expect([res.status, res.body.code]).toEqual([500, codeOf(how)])
+    if (path === '/logout') expect(cookieOf(res)).toBe('sid=')
+    store.failing = {}
+    expect((await app.get('/read', cookie)).body.user).toBe('ann')
+  })
+
+  it('E7 a regeneration is refused, and all is as before', async () => {
+    const { store, app, of } = setUp()
+    const cookie = await app.login()
+    store.fail('destroy', how)
+    for (const path of ['/rotate', '/login?user=bob']) {
+      const res = await of(how).get(path, cookie)
+      expect([res.status, res.body.code]).toEqual([500, codeOf(how)])
+      expect(res.headers['set-cookie']).toBeUndefined()
+    }
+    store.failing = {}
+    expect(store.records.size).toBe(1)
+    expect((await app.get('/read', cookie)).body).toMatchObject({ user: 'ann', n: 0 })
+  })
+
+  it('D3 an expired session is refused all the same', async () => {
+    const { store, app } = setUp({ absolute: 60 * 60_000 })
+    const cookie = await app.login()
+    // As long as the store remembers it, it is an hour too old.
+    for (const [id, text] of store.records) {
+      store.records.set(
+        id,
+        text.replace(/"c":(\d+)/, (_all, at) => `"c":${Number(at) - 60 * 60_000}`)
+      )
+    }
+    store.fail('destroy', how)
+    const strict = faultApp({ store: store as never, absolute: 60 * 60_000, storeTimeout: how === NEVER ? SOON : 5000 })
+    const res = await strict.get('/read', cookie).expect(200)
+    expect(res.body).toMatchObject({ user: null, isNew: true, code: 'ERR_SESSION_EXPIRED' })
+  })
+})
+
+describe.each(ways)('E7 set %s, of the session that takes the place of another:', (how) => {
+  it.each(['/rotate', '/login?user=bob'])(
+    '%s is a 500, and the visitor is anonymous, not half of both',
+    async (path) => {
+      const { store, app, of } = setUp()
+      const cookie = await app.login()
+      store.fail('set', how)
+      const res = await of(how).get(path, cookie)
+      expect([res.status, res.body.code]).toEqual([500, codeOf(how)])
+      expect(res.headers['set-cookie']).toBeUndefined()
+      store.failing = {}
+      expect(store.records.size).toBe(0)
+      const after = await app.get('/read', cookie)
+      expect(after.body).toMatchObject({ user: null, isNew: true, code: 'ERR_SESSION_MISSING' })
+    }
+  )
+})
+
+describe.each(ways)('E8 touch %s:', (how) => {
+  it('the response is what the handler made of it', async () => {
+    const { store, app, of } = setUp()
+    const cookie = await app.login()
+    store.fail('touch', how)
+    store.calls.length = 0
+    const res = await of(how).get('/read', cookie).expect(200)
+    expect(res.body).toMatchObject({ user: 'ann', code: null })
+    expect(store.calls).toEqual(['get', 'touch'])
+  })
+})
+
+describe('E5 a store that answers more than once is heard once:', () => {
+  const twice: Record<string, [Verb, (callback: Callback) => unknown]> = {
+    'get with two sessions': [
+      'get',
+      (callback) => {
+        const session = (user: string) => ({ cookie: { originalMaxAge: null }, user })
+        setImmediate(() => {
+          callback(null, session('first'))
+          callback(null, session('second'))
+          setImmediate(callback, null, session('third'))
+        })
+      }
+    ],
+    'get with a session and an error': [
+      'get',
+      (callback) => {
+        callback(null, { cookie: { originalMaxAge: null }, user: 'first' })
+        callback(new Error('second'))
+        return Promise.reject(new Error('third'))
+      }
+    ],
+    'set with success and an error': [
+      'set',
+      (callback) => {
+        callback()
+        callback(new Error('second'))
+        return Promise.reject(new Error('third'))
+      }
+    ]
+  }
+
+  it.each(Object.keys(twice))('%s', async (what) => {
+    const unhandled: unknown[] = []
+    const note = (err: unknown) => void unhandled.push(err)
+    process.on('unhandledRejection', note)
+    const { store, app } = setUp()
+    const cookie = await app.login()
+    const [verb, answer] = twice[what]!
+    store.failing[verb] = answer
+    const res = await app.get(verb === 'get' ? '/read' : '/write', cookie).expect(200)
+    expect(verb === 'get' ? res.body.user : res.body).toBe(verb === 'get' ? 'first' : 'written')
+    await new Promise((resolve) => setTimeout(resolve))
+    process.off('unhandledRejection', note)
+    expect(unhandled).toEqual([])
+  })
+})
