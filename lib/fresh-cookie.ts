@@ -1,4 +1,4 @@
-import { Cookie, serializeAttributes, StrictCookie, type CookieOptions } from './cookie'
+import { Cookie, StrictCookie, type CookieOptions } from './cookie'
 import type { Settings } from './options'
 import { isSecure } from './presented'
 import type { KeptCookie, SessionRequest, SessionState } from './session-host'
@@ -33,5 +33,5 @@ function freshCookie(settings: Settings, req: SessionRequest): Cookie {
 
 function keptOf(cookie: Cookie): KeptCookie {
   const cookieText = JSON.stringify(cookie)
-  return { cookie: JSON.parse(cookieText), cookieText, attributes: serializeAttributes(cookie.data) }
+  return { cookie: JSON.parse(cookieText), cookieText }
 }

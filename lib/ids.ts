@@ -1,21 +1,11 @@
-import { randomFillSync } from 'node:crypto'
 import { SessionError } from './errors'
+import { withRandom } from './random'
 
 const ID_BYTES = 24
-const pool = Buffer.allocUnsafeSlow(ID_BYTES * 128)
-let used = pool.length
 
 /** A new session ID: 192 random bits (OWASP asks for 64, ASVS 7.2.3 for 128), 32 characters of base64url. */
 export function randomId(): string {
-  if (used === pool.length) {
-    randomFillSync(pool)
-    used = 0
-  }
-  const id = pool.toString('base64url', used, used + ID_BYTES)
-  // What made an ID does not stay in memory.
-  pool.fill(0, used, used + ID_BYTES)
-  used += ID_BYTES
-  return id
+  return withRandom(ID_BYTES, (bytes, start, end) => bytes.toString('base64url', start, end))
 }
 
 // No separator of paths, keys or globs can occur: an ID is safe as part of a file name and a Redis key.

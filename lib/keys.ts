@@ -1,4 +1,6 @@
 import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { detached, RecentValues } from './recent-values'
+import type { Milliseconds } from './time'
 
 /** What signs and seals: text or bytes. */
 export type Secret = string | Buffer | Uint8Array | KeyObject
@@ -9,7 +11,17 @@ export interface Verified {
   stale: boolean
 }
 
+/** What came out of a sealed or signed text. */
+export interface Opening {
+  text: string
+  issuedAt: Milliseconds
+  /** An older key than the newest opened it. */
+  stale: boolean
+}
+
 const VERIFIED_MAX = 4096
+// They are up to 4 KB each, and their texts as much again.
+const OPENED_MAX = 256
 const MAC_LENGTH = 43
 
 /**
@@ -21,8 +33,9 @@ export class KeyRing {
   readonly #source: readonly Secret[]
   #snapshot: Secret[] = []
   #derived = new Map<string, KeyObject[]>()
-  // Values that verified lately, by name. Only authentic ones enter, so a flood of forgeries neither fills nor evicts it.
-  #verified = new Map<string, Map<string, Verified>>()
+  readonly #verified = new RecentValues<Verified>(VERIFIED_MAX)
+  /** Sealed values that were opened lately with these keys. Ask for the keys first: a change of them empties it. */
+  readonly opened = new RecentValues<Opening>(OPENED_MAX)
 
   constructor(secret: Secret | readonly Secret[]) {
     this.#source = Array.isArray(secret) ? secret : [secret as Secret]
@@ -62,7 +75,7 @@ export class KeyRing {
   }
 
   verifyBound(name: string, value: string): Verified | undefined {
-    return this.#remembered(name, value, (value) => {
+    return this.#remembered(name, value, () => {
       const dot = value.length - MAC_LENGTH - 1
       if (dot < 1 || value.charCodeAt(dot) !== 0x2e) return undefined
       const id = detached(value.slice(0, dot))
@@ -77,7 +90,7 @@ export class KeyRing {
 
   verifyPlain(value: string): Verified | undefined {
     if (!value.startsWith('s:')) return undefined
-    return this.#remembered('', value, (value) => {
+    return this.#remembered('', value, () => {
       const dot = value.lastIndexOf('.')
       if (dot < 3) return undefined
       const id = detached(value.slice(2, dot))
@@ -85,17 +98,12 @@ export class KeyRing {
     })
   }
 
-  #remembered(name: string, value: string, check: (value: string) => Verified | undefined): Verified | undefined {
+  #remembered(name: string, value: string, check: () => Verified | undefined): Verified | undefined {
     this.#refresh()
-    let verified = this.#verified.get(name)
-    const known = verified?.get(value)
+    const known = this.#verified.get(name, value)
     if (known !== undefined) return known
-    const own = detached(value)
-    const found = check(own)
-    if (found === undefined) return undefined
-    if (verified === undefined) this.#verified.set(name, (verified = new Map<string, Verified>()))
-    if (verified.size >= VERIFIED_MAX) verified.clear()
-    verified.set(own, found)
+    const found = check()
+    if (found !== undefined) this.#verified.set(name, value, found)
     return found
   }
 
@@ -108,6 +116,7 @@ export class KeyRing {
     this.#snapshot = [...source]
     this.#derived.clear()
     this.#verified.clear()
+    this.opened.clear()
   }
 }
 
@@ -135,12 +144,6 @@ function verify(
 function mac(key: KeyObject, input: string, encoding: 'base64' | 'base64url'): string {
   const digest = createHmac('sha256', key).update(input).digest(encoding)
   return encoding === 'base64' ? digest.replace(/=+$/, '') : digest
-}
-
-// The same characters without the Cookie header that they were cut out of, which V8 would keep as long as them.
-function detached(text: string): string {
-  const copy = Buffer.from(text, 'latin1').toString('latin1')
-  return copy === text ? copy : text
 }
 
 function boundInput(name: string, id: string): string {

@@ -1,20 +1,7 @@
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHmac,
-  randomFillSync,
-  timingSafeEqual,
-  type KeyObject
-} from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual, type KeyObject } from 'node:crypto'
+import type { Opening } from './keys'
+import { withRandom } from './random'
 import type { Milliseconds } from './time'
-
-/** What comes out of a sealed or signed text. */
-export interface Unsealed {
-  text: string
-  issuedAt: Milliseconds
-  /** An older key than the newest opened it. */
-  stale: boolean
-}
 
 const NONCE = 12
 const TAG = 16
@@ -23,8 +10,8 @@ const MAC = 32
 
 // The first character of the value names the format. One never falls back on the other: a value that fails as sealed
 // is not tried as signed (rack-session CVE-2026-39324).
-const SEALED = 'E'
-const SIGNED = 'S'
+export const SEALED = 'E'
+export const SIGNED = 'S'
 
 /**
  * Encrypts and authenticates a text: `E` and base64url of time, nonce, ciphertext, tag (AES-256-GCM, NIST SP 800-38D).
@@ -38,7 +25,8 @@ export function seal(key: KeyObject, name: string, text: string, now: Millisecon
   const plain = Buffer.from(text)
   const out = Buffer.allocUnsafe(TIME + NONCE + plain.length + TAG)
   out.writeUIntBE(now, 0, TIME)
-  const nonce = randomFillSync(out.subarray(TIME, TIME + NONCE))
+  const nonce = out.subarray(TIME, TIME + NONCE)
+  withRandom(NONCE, (bytes, start, end) => bytes.copy(nonce, 0, start, end))
   // 2. Encrypt; name, format and time are authenticated beside the text.
   const cipher = createCipheriv('aes-256-gcm', key, nonce)
   cipher.setAAD(associated(name, now))
@@ -50,7 +38,7 @@ export function seal(key: KeyObject, name: string, text: string, now: Millisecon
 }
 
 /** Opens what `seal` made with one of the keys; `undefined` for everything else, without an exception. */
-export function unseal(keys: readonly KeyObject[], name: string, value: string): Unsealed | undefined {
+export function unseal(keys: readonly KeyObject[], name: string, value: string): Opening | undefined {
   const bytes = bytesOf(SEALED, value, TIME + NONCE + TAG)
   if (bytes === undefined) return undefined
   const nonce = bytes.subarray(TIME, TIME + NONCE)
@@ -84,7 +72,7 @@ export function signText(key: KeyObject, name: string, text: string, now: Millis
 }
 
 /** Reads what `signText` made with one of the keys; `undefined` for everything else. */
-export function readSigned(keys: readonly KeyObject[], name: string, value: string): Unsealed | undefined {
+export function readSigned(keys: readonly KeyObject[], name: string, value: string): Opening | undefined {
   const bytes = bytesOf(SIGNED, value, TIME + MAC)
   if (bytes === undefined) return undefined
   const covered = bytes.subarray(0, bytes.length - MAC)

@@ -33,8 +33,6 @@ export interface SessionRequest {
 export interface KeptCookie {
   readonly cookie: Record<string, unknown>
   readonly cookieText: string
-  /** What `Set-Cookie` says of it, where that is known. */
-  readonly attributes?: string
 }
 
 /** What we know of a session beside its data. */

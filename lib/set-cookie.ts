@@ -1,11 +1,16 @@
-import { Cookie, serializeCookie } from './cookie'
+import { Cookie, serializeAttributes, serializeCookie } from './cookie'
+import { isEndless } from './kept-cookie'
 import { deadline } from './lifetime'
 import { isSecure } from './presented'
 import { stateOf } from './session'
+import type { KeptCookie } from './session-host'
 import type { Slot } from './slot'
 import type { Tracked } from './tracked'
 
 const EPOCH = new Date(0)
+// Attributes by the JSON of the cookie: few sets of options are in use.
+const prepared = new Map<string, string>()
+const PREPARED_MAX = 64
 /** Parent domains tried when planted cookies are expired; more labels than any sensible host has. */
 const PARENTS_MAX = 4
 
@@ -22,9 +27,10 @@ export function tokenOf(slot: Slot, tracked: Tracked): string {
 export function sendText(slot: Slot, tracked: Tracked): string {
   const { settings } = slot
   const token = tokenOf(slot, tracked)
-  const { cookie: made, keptCookie } = stateOf(tracked.session)!
-  if (made === undefined && keptCookie?.attributes !== undefined) {
-    return `${settings.name}=${encodeURIComponent(token)}${keptCookie.attributes}`
+  const state = stateOf(tracked.session)!
+  // A cookie that nobody looked at, and that has no end, differs in nothing but its value.
+  if (!settings.classic && state.cookie === undefined && isEndless(state)) {
+    return `${settings.name}=${encodeURIComponent(token)}${preparedAttributes(state.keptCookie!)}`
   }
   const cookie = cookieOf(tracked)
   if (settings.classic) return serializeCookie(settings.name, token, cookie.data)
@@ -34,6 +40,16 @@ export function sendText(slot: Slot, tracked: Tracked): string {
   const end = deadline(settings, cookie, tracked.createdAt, tracked.usedAt) ?? now + cookie.originalMaxAge
   const data = { ...cookie.data, expires: new Date(end) }
   return serializeCookie(settings.name, token, data, Math.max(0, Math.ceil((end - now) / 1000)))
+}
+
+function preparedAttributes({ cookie, cookieText }: KeptCookie): string {
+  let text = prepared.get(cookieText)
+  if (text === undefined) {
+    text = serializeAttributes(cookie)
+    if (prepared.size === PREPARED_MAX) prepared.clear()
+    prepared.set(cookieText, text)
+  }
+  return text
 }
 
 /** The texts that delete a session's cookie, with the attributes it was set with. @see RFC 6265 4.1.2 */

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import { Backend } from '../backend'
 import {
   answer,
@@ -12,9 +13,10 @@ import {
   type StoreContract
 } from '../contract'
 import { OptionError, type SessionErrorCode } from '../errors'
-import type { KeyRing } from '../keys'
-import { decodeRecord, encodeRecord } from '../record'
-import { readSigned, seal, signText, unseal } from '../seal'
+import { decodeFound } from '../found'
+import type { KeyRing, Opening } from '../keys'
+import { encodeRecord } from '../record'
+import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../seal'
 import { Store } from '../store'
 import { chain, DAY, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../time'
 import { RecentWrites } from './recent'
@@ -71,14 +73,12 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
   open(value: string, name: string, keys: KeyRing): MaybePromise<Opened | SessionErrorCode> {
     // No value of ours is longer, so nothing longer is worth decoding.
     if (name.length + value.length > COOKIE_BYTES_MAX) return 'ERR_SESSION_SIGNATURE'
-    const unsealed = this.#encrypt
-      ? unseal(keys.derived('sealed cookie'), name, value)
-      : readSigned(keys.derived('signed session'), name, value)
-    if (unsealed === undefined) return 'ERR_SESSION_SIGNATURE'
-    const { text, issuedAt, stale } = unsealed
+    const opening = this.#open(value, name, keys)
+    if (opening === undefined) return 'ERR_SESSION_SIGNATURE'
+    const { text, issuedAt, stale } = opening
     // Authentic, but from a clock we do not share: it would outlive every deadline.
     if (issuedAt > Date.now() + SKEW) return 'ERR_SESSION_EXPIRED'
-    const id = decodeRecord(text)?.meta?.d
+    const id = decodeFound({ text })?.meta?.d
     if (typeof id !== 'string') return 'ERR_SESSION_CORRUPT'
     if (this.#recent.isDead(id)) return 'ERR_SESSION_MISSING'
     const opened = () => ({ id, text: this.#recent.latest(id, text, issuedAt), stale })
@@ -90,11 +90,13 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
   }
 
   seal(text: string, name: string, keys: KeyRing): string {
-    const value = this.#encrypt
-      ? seal(keys.derived('sealed cookie')[0]!, name, text, Date.now())
-      : signText(keys.derived('signed session')[0]!, name, text, Date.now())
+    const now = Date.now()
+    const key = this.#keys(keys)[0]!
+    const value = this.#encrypt ? seal(key, name, text, now) : signText(key, name, text, now)
     const size = name.length + value.length
     if (size > COOKIE_BYTES_MAX) throw cookieTooLarge(size, text)
+    // The client comes back with it.
+    keys.opened.set(name, value, { text, issuedAt: now, stale: false })
     return value
   }
 
@@ -112,6 +114,21 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
 
   destroy(id: string, callback?: Callback): Promise<void> | undefined {
     return answer(() => chain(this[POWERS].remove(id), () => undefined), callback)
+  }
+
+  // The first letter of a value tells its format, so one memory serves both.
+  #open(value: string, name: string, keys: KeyRing): Opening | undefined {
+    const ring = this.#keys(keys)
+    if (!value.startsWith(this.#encrypt ? SEALED : SIGNED)) return undefined
+    const known = keys.opened.get(name, value)
+    if (known !== undefined) return known
+    const opening = this.#encrypt ? unseal(ring, name, value) : readSigned(ring, name, value)
+    if (opening !== undefined) keys.opened.set(name, value, opening)
+    return opening
+  }
+
+  #keys(keys: KeyRing): readonly KeyObject[] {
+    return keys.derived(this.#encrypt ? 'sealed cookie' : 'signed session')
   }
 
   #withRevocations(revocations: Backend): Powers {
