@@ -13,6 +13,12 @@ const children = new Set<ChildProcess>()
 
 process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')))
 
+/** The calls of each command in the text of INFO commandstats. */
+export function countsIn(info: string): Record<string, number> {
+  const calls = [...info.matchAll(/cmdstat_([^:]+):calls=(\d+)/g)]
+  return Object.fromEntries(calls.map(([, name, count]) => [name, Number(count)]))
+}
+
 const handedOut = new Set<number>()
 
 /**
@@ -138,11 +144,7 @@ export class RedisServer {
 
   /** How often each command ran since the last `resetCounts`, lower case; commands inside scripts count too. */
   async counts(): Promise<Record<string, number>> {
-    const counts: Record<string, number> = {}
-    for (const [, name, calls] of (await this.cli('info', 'commandstats')).matchAll(/cmdstat_([^:]+):calls=(\d+)/g)) {
-      counts[name!] = Number(calls)
-    }
-    return counts
+    return countsIn(await this.cli('info', 'commandstats'))
   }
 
   async resetCounts(): Promise<void> {

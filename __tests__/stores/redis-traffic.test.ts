@@ -1,11 +1,12 @@
 import type { Express } from 'express'
+import Redis from 'ioredis'
 import request from 'supertest'
 import { sessions } from '../../lib'
 import { RedisStore } from '../../lib/redis'
 import { appWith, cookieOf, secret } from '../helpers/app'
 import { Clock } from '../helpers/clock'
 import { CLIENTS, type Connected } from '../helpers/redis-clients'
-import { RedisServer } from '../helpers/redis-server'
+import { countsIn, RedisServer } from '../helpers/redis-server'
 
 // What the server itself counted (INFO commandstats), all of it. It counts what a script calls as well, so a script
 // stands here as the one command that was sent and the calls that it makes on the server.
@@ -27,10 +28,13 @@ const enterScript: Counts = { evalsha: 1, zremrangebyscore: 1, zadd: 1, zrange: 
 const leaveScript: Counts = { evalsha: 1, zrem: 1 }
 
 let server: RedisServer
+let watcher: Redis
 let clock: Clock
 
 beforeAll(async () => {
   server = await RedisServer.start()
+  watcher = new Redis(server.url)
+  await new Promise((resolve) => watcher.once('ready', resolve))
 })
 
 beforeEach(() => {
@@ -39,15 +43,18 @@ beforeEach(() => {
 
 afterEach(async () => {
   clock.restore()
-  await server.cli('flushall')
+  await watcher.flushall()
 })
 
-afterAll(() => server.stop())
+afterAll(async () => {
+  watcher.disconnect()
+  await server.stop()
+})
 
 async function trafficOf(work: () => Promise<unknown>): Promise<Counts> {
-  await server.resetCounts()
+  await watcher.config('RESETSTAT')
   await work()
-  const { info: _info, 'config|resetstat': _reset, ...counts } = await server.counts()
+  const { info: _info, 'config|resetstat': _reset, ...counts } = countsIn(await watcher.info('commandstats'))
   return counts
 }
 
@@ -177,7 +184,7 @@ describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('Redis traffic of the
   it('has each script once on a server that does not know it', async () => {
     const app = appOn(connected)
     const cookie = cookieOf(await request(app).get('/login'))!
-    await server.cli('script', 'flush')
+    await watcher.script('FLUSH')
     const write = () => trafficOf(() => request(app).get('/write').set('Cookie', cookie).expect(200))
     expect(await write()).toEqual(sum(get, writeScript, { eval: 1 }))
     expect(await write()).toEqual(sum(get, writeScript))
