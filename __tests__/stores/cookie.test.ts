@@ -61,6 +61,18 @@ describe.each([
     expect(create().open(value, 'sid', keys)).toBe('ERR_SESSION_SIGNATURE')
   })
 
+  it('A6 refuses what it opened before, once the key is gone', () => {
+    const secrets = ['a newer secret of thirty-two bytes or more', secret]
+    const ring = new KeyRing(secrets)
+    const store = create()
+    const value = store[CARRIER].seal(recordOf({ user: 'ann' }), 'sid', keys)
+    expect(store.open(value, 'sid', ring)).toMatchObject({ stale: true })
+    expect(store.open(value, 'sid', ring)).toMatchObject({ stale: true })
+    expect(store.open(value, 'other', ring)).toBe('ERR_SESSION_SIGNATURE')
+    secrets.pop()
+    expect(store.open(value, 'sid', ring)).toBe('ERR_SESSION_SIGNATURE')
+  })
+
   it('A16 refuses a value of another name, secret or mode, and distinguishes what is authentic', () => {
     const store = create()
     const value = store.seal(recordOf({}), 'sid', keys)
