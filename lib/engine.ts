@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { advise } from './advice'
 import { SessionError, type SessionErrorCode } from './errors'
 import { checkGeneratedId, randomId } from './ids'
 import { KeyRing } from './keys'
@@ -76,9 +77,15 @@ export class Engine {
 
   /** Counts a refusal, and makes the reason why a visitor's session was not accepted. */
   reject(settings: Settings, code: SessionErrorCode, id?: string): () => SessionError {
+    if (code === 'ERR_SESSION_SIGNATURE' && !settings.production) advise('SIGNATURE', settings.name)
     const expired = code === 'ERR_SESSION_EXPIRED'
     this.monitor.note(expired ? 'expired' : 'rejected', settings.name, id, { reason: code })
     return () => new SessionError(code, REASONS[code] ?? 'The session was refused.')
+  }
+
+  /** Counts a change that came too late: the session is gone, and nothing brings it back. */
+  drop(settings: Settings, id: string): void {
+    this.monitor.note('dropped', settings.name, id, { reason: 'ERR_SESSION_DESTROYED' })
   }
 
   /** A cookie that cannot be sent: counted always, and outside production said once for each cause. */

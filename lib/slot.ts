@@ -184,6 +184,7 @@ export class Slot {
     if (this.saving !== undefined) return this.saving.then(() => this.commit())
     if (tracked.dead || tracked.readOnly) {
       this.outgoing = 'none'
+      if (!tracked.dead && dataTextOf(tracked) !== tracked.base) this.engine.drop(settings, tracked.id)
       return undefined
     }
     const { session } = tracked

@@ -18,7 +18,7 @@ export class Turns {
 }
 
 /** The same for the sessions of any store, whichever middleware asks: IDs may repeat from store to store. */
-class StoreTurns {
+export class StoreTurns {
   readonly #stores = new WeakMap<object, Turns>()
 
   take<T>(store: object, id: string, work: () => MaybePromise<T>): MaybePromise<T> {

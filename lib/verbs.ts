@@ -1,4 +1,4 @@
-import { decodeFound, keptText } from './found'
+import { decodeFound, keptText, leadsOn } from './found'
 import type { Engine } from './engine'
 import { destroyedError, standInError, storeFault, tooLateError } from './faults'
 import type { Loaded } from './loader'
@@ -27,7 +27,6 @@ export interface VerbSlot {
   tracked: Tracked | undefined
   ended: boolean
   saving: Promise<unknown> | undefined
-  newId(): MaybePromise<string>
   /** Another session object takes the place of this one. */
   replaced(session: Session): void
   end(): void
@@ -57,7 +56,7 @@ export class Verbs implements SessionHost {
 
   async save(session: Session): Promise<void> {
     const slot = this.#slot
-    const tracked = this.#trackedOf(session)
+    const tracked = this.#writable(session)
     if (slot.late && !slot.settings.classic && isUntold(slot, tracked)) throw tooLateError()
     const text = serializeSession(session)
     const work = this.#guarded('save the session', async () => slot.write(tracked, text))
@@ -78,11 +77,13 @@ export class Verbs implements SessionHost {
     const found =
       read === null && settings.backend.carrier !== undefined && tracked.kept !== null ? { text: tracked.kept } : read
     const record = found === null ? undefined : decodeFound(found)
-    if (found === null || record === undefined) throw new SessionError('ERR_SESSION_MISSING', 'failed to load session')
+    if (found === null || record === undefined || leadsOn(found))
+      throw new SessionError('ERR_SESSION_MISSING', 'failed to load session')
     const kept = keptText(found, record)
     const fresh = loadedTracked(settings, this, slot.req, tracked.id, record, kept, found.usedAt)
     fresh.savedText = tracked.savedText
     fresh.value = tracked.value
+    fresh.readOnly = tracked.readOnly
     slot.tracked = fresh
     slot.ended = false
     slot.replaced(fresh.session)
@@ -109,7 +110,9 @@ export class Verbs implements SessionHost {
     const slot = this.#slot
     const { settings, engine } = slot
     const old = this.#currentOf(session)
-    const id = await slot.newId()
+    // A request with an ID of a moment ago may log in, but not carry on somebody's session under an ID of its own.
+    if (old?.readOnly && options.keep !== undefined) throw destroyedError()
+    const id = await engine.newId(settings, slot.req)
     let failure: unknown
     let keepable = true
     try {
@@ -135,7 +138,7 @@ export class Verbs implements SessionHost {
     const slot = this.#slot
     return writers.take(slot.settings.backend.store, stateOf(session)!.id, async () => {
       for (let count = 0; count < UPDATES_MAX; count++) {
-        const tracked = this.#trackedOf(session)
+        const tracked = this.#writable(session)
         await this.#refresh(tracked)
         const before = serializeSession(session)
         let result: T
@@ -169,12 +172,12 @@ export class Verbs implements SessionHost {
     if (tracked.kept === null) return
     const found = await this.#guarded('read the session', async () => settings.backend.read(tracked.id))
     if (found === null && settings.backend.carrier !== undefined && !tracked.dead) return
-    if (found === null) {
+    const record = found === null || leadsOn(found) ? undefined : decodeFound(found)
+    if (found === null || record === undefined) {
       tracked.dead = true
+      this.#slot.engine.drop(settings, tracked.id)
       throw destroyedError()
     }
-    const record = decodeFound(found)
-    if (record === undefined) throw destroyedError()
     const local = serializeSession(tracked.session)
     if (record.dataText !== local) {
       replaceData(tracked.session, mergeData(JSON.parse(tracked.base), JSON.parse(local), record.data))
@@ -214,6 +217,12 @@ export class Verbs implements SessionHost {
     if (tracked.session === session) return tracked
     // An object from before reload(): same session, its own data.
     return Object.assign(Object.create(tracked) as Tracked, { session })
+  }
+
+  #writable(session: Session): Tracked {
+    const tracked = this.#trackedOf(session)
+    if (tracked.readOnly) throw destroyedError()
+    return tracked
   }
 
   async #guarded<T>(verb: string, work: () => Promise<T>): Promise<T> {

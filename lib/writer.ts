@@ -73,7 +73,10 @@ export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): 
     owner: settings.writesMeta && settings.backend.remote ? markOf(tracked.id) : undefined
   }
   return chain(persist(tracked, text, context), (written) => {
-    if (!written) return drop(slot, tracked)
+    if (!written) {
+      engine.drop(settings, tracked.id)
+      return false
+    }
     tracked.mustSave = false
     tracked.savedText = text
     tracked.cookieText = attributesOf(stateOf(tracked.session)!)
@@ -122,7 +125,7 @@ function unlessGone(
     if (lives) return alive()
     tracked.dead = true
     slot.outgoing = 'none'
-    drop(slot, tracked)
+    slot.engine.drop(slot.settings, tracked.id)
   }
   const failed = (err: unknown) => {
     slot.engine.monitor.note('error', slot.settings.name, tracked.id, { error: err })
@@ -134,11 +137,6 @@ function unlessGone(
   } catch (err) {
     failed(err)
   }
-}
-
-function drop({ engine, settings }: WriterSlot, { id }: Tracked): false {
-  engine.monitor.note('dropped', settings.name, id, { reason: 'ERR_SESSION_DESTROYED' })
-  return false
 }
 
 // The least recently used sessions of a user who has too many go; the one just written stays.

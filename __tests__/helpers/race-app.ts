@@ -1,4 +1,5 @@
 import diagnostics from 'node:diagnostics_channel'
+import { EventEmitter, once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
@@ -25,6 +26,7 @@ export function raceApp(store: any, secret: string, { classic, indexless, given 
     : sessions(options)
   const app = express().use(auth)
   const held: (() => void)[] = []
+  const arrivals = new EventEmitter()
   const routes: Record<string, (req: any, res: any) => unknown> = {
     '/set': (req) => Object.assign(req.session, req.query),
     '/nested/:key': (req) => (((req.session.a ??= {}).b ??= {})[req.params.key] = true),
@@ -34,11 +36,16 @@ export function raceApp(store: any, secret: string, { classic, indexless, given 
     '/revoke': (req) => (indexless ? auth.destroy(req.query.id) : auth.revoke(req.query.user)),
     '/late/:how': async (req) => {
       void req.session.user
-      await new Promise<void>((resolve) => held.push(resolve))
+      await new Promise<void>((resolve) => {
+        held.push(resolve)
+        arrivals.emit('one')
+      })
       if (req.params.how === 'write') req.session.late = true
       if (req.params.how === 'update') await req.session.update((data: any) => void (data.late = true))
     },
-    '/held': (_req, res) => res.json(held.length),
+    '/held/:count': async (req) => {
+      while (held.length < Number(req.params.count)) await once(arrivals, 'one')
+    },
     '/go': () => held.splice(0).forEach((goOn) => goOn()),
     '/dropped': (_req, res) => res.json(reasons.splice(0)),
     '/listed': async (req, res) => res.json(await auth.list(req.query.user)),

@@ -6,7 +6,7 @@ import { Child } from './child'
 import { TestFolder } from './folder'
 import { raceApp, serve, type RaceOptions } from './race-app'
 import { CLIENTS } from './redis-clients'
-import { RedisServer, until } from './redis-server'
+import { RedisServer } from './redis-server'
 import { CookieStore } from '../../lib/index'
 import { RedisStore } from '../../lib/redis'
 
@@ -21,12 +21,21 @@ export class Site {
       .then((res) => res)
   }
 
-  /** Begins a request that holds its session until `/go`. */
-  async hold(how: string, cookie: string): Promise<Promise<Response>[]> {
-    const late = this.get(`/late/${how}`, cookie)
-    await until(async () => (await this.get('/held')).body === 1, 'the slow request holds its session')
-    return [late]
+  /** Begins requests that hold the session they have read until `letGo`. */
+  async hold(ways: string[], cookie: string): Promise<Held> {
+    const answers = ways.map((how) => this.get(`/late/${how}`, cookie))
+    await this.get(`/held/${ways.length}`)
+    return {
+      letGo: async () => {
+        await this.get('/go')
+        return Promise.all(answers)
+      }
+    }
   }
+}
+
+export interface Held {
+  letGo(): Promise<Response[]>
 }
 
 /** Two applications on one store, in two processes or twice the same. */
