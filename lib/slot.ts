@@ -236,9 +236,7 @@ export class Slot {
         own.call(tracked.session, (err: unknown) => (err ? reject(err as Error) : resolve()))
       })
     }
-    return chain(this.write(tracked, text), (written) => {
-      if (!written) this.outgoing = 'none'
-    })
+    return chain(this.write(tracked, text), () => undefined)
   }
 
   /** Writes one session. `false` when it is gone. */

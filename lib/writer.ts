@@ -73,10 +73,7 @@ export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): 
     owner: settings.writesMeta && settings.backend.remote ? markOf(tracked.id) : undefined
   }
   return chain(persist(tracked, text, context), (written) => {
-    if (!written) {
-      engine.drop(settings, tracked.id)
-      return false
-    }
+    if (!written) return lose(slot, tracked)
     tracked.mustSave = false
     tracked.savedText = text
     tracked.cookieText = attributesOf(stateOf(tracked.session)!)
@@ -122,10 +119,8 @@ function unlessGone(
   alive: () => void
 ): MaybePromise<void> {
   const done = (lives: boolean) => {
-    if (lives) return alive()
-    tracked.dead = true
-    slot.outgoing = 'none'
-    slot.engine.drop(slot.settings, tracked.id)
+    if (lives) alive()
+    else lose(slot, tracked)
   }
   const failed = (err: unknown) => {
     slot.engine.monitor.note('error', slot.settings.name, tracked.id, { error: err })
@@ -137,6 +132,13 @@ function unlessGone(
   } catch (err) {
     failed(err)
   }
+}
+
+function lose(slot: WriterSlot, tracked: Tracked): false {
+  tracked.dead = true
+  slot.outgoing = 'none'
+  slot.engine.drop(slot.settings, tracked.id)
+  return false
 }
 
 // The least recently used sessions of a user who has too many go; the one just written stays.
