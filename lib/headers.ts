@@ -1,12 +1,19 @@
+import { adviseOnCookie } from './cookie-advice'
 import { isProduction } from './warnings'
 import { alreadyExpired, expirePlantedTexts, expireTexts, isDeliverable, sendText, tokenOf } from './set-cookie'
 import type { Slot } from './slot'
 import type { Tracked } from './tracked'
 
-const WITHHELD =
-  'The session cookie has the attribute Secure, but the request did not come over HTTPS, so it is not sent and the ' +
-  'next request begins a new session. Behind a proxy that terminates TLS, set app.set("trust proxy", 1) or the ' +
-  "option proxy: true; without TLS, use cookie.secure 'auto'."
+const WITHHELD = {
+  SECURE_COOKIE_OVER_HTTP:
+    'The session cookie has the attribute Secure, but the request did not come over HTTPS, so it is not sent and the ' +
+    'next request begins a new session. Behind a proxy that terminates TLS, set app.set("trust proxy", 1) or the ' +
+    "option proxy: true; without TLS, use cookie.secure 'auto'.",
+  PROXY_NOT_TRUSTED:
+    'The session cookie has the attribute Secure, and a proxy says how the client is connected, but the application ' +
+    'does not trust it or the client uses no HTTPS: the cookie is not sent, and the next request begins a new session. ' +
+    'Set app.set("trust proxy", 1) or the option proxy: true.'
+}
 
 /** Adds what the client must be told about one session to the header block. */
 export function writeHeaders(slot: Slot, res: any): boolean {
@@ -32,9 +39,11 @@ function sendCookie(slot: Slot, tracked: Tracked, res: any): boolean {
   const { settings, engine } = slot
   if (settings.classic) slot.touchOnce()
   if (!isDeliverable(slot, tracked)) {
-    engine.withhold(settings, tracked.id, 'SECURE_COOKIE_OVER_HTTP', WITHHELD)
+    const reason = slot.req.headers?.['x-forwarded-proto'] ? 'PROXY_NOT_TRUSTED' : 'SECURE_COOKIE_OVER_HTTP'
+    engine.withhold(settings, tracked.id, reason, WITHHELD[reason])
     return false
   }
+  if (!settings.production) adviseOnCookie(slot, tracked, res)
   append(res, [slot.cookieText ?? sendText(slot, tracked)])
   return true
 }

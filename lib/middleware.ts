@@ -1,3 +1,4 @@
+import { advise } from './advice'
 import { Context } from './context'
 import type { Engine } from './engine'
 import { SessionError } from './errors'
@@ -10,11 +11,17 @@ type Next = (err?: unknown) => void
 /** The request handler of both doors: finds out as little as it can, and leaves the rest to whoever asks. */
 export function handle(engine: Engine, req: any, res: any, next: Next): void {
   const { settings } = engine
-  if (isMounted(req)) return next()
+  if (isMounted(req)) {
+    if (!settings.production && sessionsOf(req)?.engine !== engine) advise('MOUNTED_TWICE', settings.name)
+    return next()
+  }
   if (!engine.ready && !admitsWithoutStore(engine, req, next)) return
   if (!engine.ready && settings.classic) return next()
   const cookie = typeof settings.cookie === 'function' ? settings.cookie(req) : settings.cookie
-  if (!coversPath(req, cookie.path || '/', settings.classic)) return next()
+  if (!coversPath(req, cookie.path || '/', settings.classic)) {
+    if (!settings.production && !String(cookie.path).startsWith('/')) advise('PATH', settings.name)
+    return next()
+  }
   if (engine.keysFor(settings, req) === undefined) return next(new Error('secret option required for sessions'))
 
   const context = new Context(engine, req, res, next)

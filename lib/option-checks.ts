@@ -109,6 +109,9 @@ function completed(name: string, given: CookieOptions): CookieOptions {
   if (prefix?.endsWith('http') && !cookie.httpOnly) {
     throw new OptionError(`cookie.httpOnly must be true for name ${quote(name)}`)
   }
+  if (cookie.path !== undefined && !String(cookie.path).startsWith('/')) {
+    throw new OptionError(`cookie.path must begin with '/', got ${quote(cookie.path)}`)
+  }
   checkAttributes(cookie)
   return cookie
 }

@@ -3,6 +3,8 @@ export interface RequestSessions {
   session: unknown
   sessionId: unknown
   readonly sessions: unknown
+  /** Tells one middleware from another. */
+  readonly engine: object
   /** Whether `req.session` is there, without loading it. */
   readonly present: boolean
   /** Begins another session in place of the present one. */

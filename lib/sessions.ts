@@ -1,3 +1,4 @@
+import { adviseOnSetup } from './cookie-advice'
 import { Engine } from './engine'
 import { offerGenerate } from './generate'
 import { Manager, type SessionManager } from './manager'
@@ -28,6 +29,7 @@ export function engineOf(handler: object): Engine | undefined {
 }
 
 function createHandler(settings: Settings): SessionsHandler {
+  adviseOnSetup(settings)
   const engine = new Engine(settings)
   offerGenerate(engine)
   const session = (req: any, res: any, next: (err?: any) => void) => handle(engine, req, res, next)
