@@ -20,9 +20,6 @@ import { decodeRecord } from './record'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from './time'
 import { Waiting } from './waiting'
 
-// Shared by every middleware on one store: their writes must be serialised with each other's.
-const foreignPowers = new WeakMap<object, ForeignPowers>()
-
 interface BackendOptions {
   storeTimeout: Milliseconds
   hashIds: boolean
@@ -45,9 +42,7 @@ export class Backend {
     this.#hashIds = hashIds
     this.#native = (store as Partial<PowerfulStore>)[POWERS]
     this.#verbs = nativeVerbs(store)
-    let foreign = foreignPowers.get(store)
-    if (foreign === undefined) foreignPowers.set(store, (foreign = new ForeignPowers(store)))
-    this.#foreign = foreign
+    this.#foreign = new ForeignPowers(store, this.#waiting)
   }
 
   /** Whether the store's own powers are in use; not while its verbs are replaced (a subclass, a spy, a wrapper). */

@@ -2,11 +2,16 @@ import type { Callback, Found, Life, Powers, SessionRecord, StoreContract } from
 import { reviveCookie } from './cookie'
 import { decodeObject, decodeRecord, META } from './record'
 import { chain, HOUR, isPromise, type MaybePromise, type Milliseconds } from './time'
-import { Turns } from './turns'
+import { StoreTurns } from './turns'
+import type { Waiting } from './waiting'
 
 /** Longest that a request may hold a session which somebody else removes meanwhile. */
 const REQUEST_MAX = HOUR
 const REMOVED_MAX = 100_000
+// Every middleware on a store knows of the others' work.
+const turns = new StoreTurns()
+// When sessions were removed, in that order: some stores touch by writing, and would bring them back.
+const removals = new WeakMap<object, Map<string, Milliseconds>>()
 /** What Redis and memcached clients reply to a write; stores hand it on to their callback, and it is no cookie value. */
 const STATUS_REPLIES = new Set(['OK', 'QUEUED', 'STORED'])
 
@@ -70,12 +75,15 @@ export class ForeignPowers implements Powers {
   readonly sync = false
   readonly remote = false
   readonly #store: StoreContract
-  readonly #turns = new Turns()
-  /** When a session was removed, in that order: some stores touch by writing, and would bring it back. */
-  readonly #removed = new Map<string, Milliseconds>()
+  readonly #waiting: Waiting
+  readonly #removed: Map<string, Milliseconds>
 
-  constructor(store: StoreContract) {
+  constructor(store: StoreContract, waiting: Waiting) {
     this.#store = store
+    this.#waiting = waiting
+    let removed = removals.get(store)
+    if (removed === undefined) removals.set(store, (removed = new Map()))
+    this.#removed = removed
   }
 
   read(id: string): MaybePromise<Found | null> {
@@ -103,7 +111,7 @@ export class ForeignPowers implements Powers {
     live?: () => object
   ): MaybePromise<true | string | Found | null> {
     if (expected === null) this.#removed.delete(id)
-    return this.#turns.take(id, () => {
+    return this.#inTurn('set', id, () => {
       const set = () => this.#set(id, live?.() ?? revive(text))
       if (expected === null) return set()
       return chain(this.read(id), (current) => {
@@ -116,19 +124,27 @@ export class ForeignPowers implements Powers {
   extend(id: string, _life: Life, live?: () => object): MaybePromise<boolean> {
     const { touch } = this.#store
     if (typeof touch !== 'function') return true
-    return this.#turns.take(id, () => {
+    return this.#inTurn('touch', id, () => {
       if (this.#removed.has(id)) return false
       return chain(callStore(this.#store, touch, [id, live?.()]) as MaybePromise<unknown>, () => true)
     })
   }
 
   remove(id: string): MaybePromise<boolean> {
-    return this.#turns.take(id, () =>
+    return this.#inTurn('destroy', id, () =>
       chain(callStore(this.#store, this.#store.destroy, [id]), () => {
         this.#remember(id)
         return true
       })
     )
+  }
+
+  // A call that is never answered must not keep its turn for ever.
+  #inTurn<T>(verb: string, id: string, work: () => MaybePromise<T>): MaybePromise<T> {
+    return turns.take(this.#store, id, () => {
+      const result = work()
+      return isPromise(result) ? this.#waiting.until(result, verb) : result
+    })
   }
 
   #set(id: string, live: object): MaybePromise<true | string> {

@@ -195,6 +195,24 @@ describe.each(ways)('E8 touch %s:', (how) => {
   })
 })
 
+it('E2 a call that is never answered holds up no later ones of the session', async () => {
+  const { store } = setUp()
+  const app = faultApp({ store: store as never, storeTimeout: SOON })
+  const cookie = await faultApp({ store: store as never }).login()
+  for (const [verb, path] of [
+    ['set', '/write'],
+    ['destroy', '/logout']
+  ] as const) {
+    store.fail(verb, NEVER)
+    expect((await app.get(path, cookie)).body.code).toBe('ERR_SESSION_STORE_TIMEOUT')
+    store.failing = {}
+    // As patient as a test can be: whoever stood behind the call would be noticed.
+    await faultApp({ store: store as never, storeTimeout: 300_000 })
+      .get('/write', cookie)
+      .expect(200)
+  }
+})
+
 describe('E5 a store that answers more than once is heard once:', () => {
   const twice: Record<string, [Verb, (callback: Callback) => unknown]> = {
     'get with two sessions': [
