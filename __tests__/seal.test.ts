@@ -1,7 +1,7 @@
 import crypto = require('node:crypto')
 import fc from 'fast-check'
-import { KeyRing } from '../lib/keys'
-import { readSigned, seal, signText, unseal, type Unsealed } from '../lib/seal'
+import { KeyRing, type Opening } from '../lib/keys'
+import { readSigned, seal, signText, unseal } from '../lib/seal'
 
 const SECRET = 'a secret of at least thirty-two bytes'
 const OLDER = 'the secret from before the last rotation'
@@ -16,7 +16,7 @@ const removed = new KeyRing('a secret that nobody lists any longer!')
 
 interface Format {
   make(keys: KeyRing, name: string, text: string): string
-  open(keys: KeyRing, name: string, value: string): Unsealed | undefined
+  open(keys: KeyRing, name: string, value: string): Opening | undefined
 }
 
 const sealed: Format = {
