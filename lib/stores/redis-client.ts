@@ -15,7 +15,8 @@ export interface Dialect {
   /** What the client itself puts in front of every key. */
   readonly keyPrefix: string
   get(key: string): Promise<unknown>
-  set(key: string, value: string, life: Milliseconds | null, onlyNew: boolean): Promise<unknown>
+  /** Where `expected` is given, only over that: `null` is nothing, and texts only Redis 8.4 compares. `null` if refused. */
+  set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<unknown>
   del(key: string): Promise<unknown>
   /** Deletes, then waits for replicas, on one connection: what was deleted, and how many replicas have confirmed it. */
   delAndWait(key: string, replicas: number, timeout: Milliseconds): Promise<unknown[]>
@@ -92,10 +93,11 @@ class NodeRedis implements Dialect {
     return this.#client.get(key)
   }
 
-  set(key: string, value: string, life: Milliseconds | null, onlyNew: boolean): Promise<unknown> {
+  set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<unknown> {
     return this.#client.set(key, value, {
       ...(life !== null && { expiration: { type: 'PX', value: life } }),
-      ...(onlyNew && { condition: 'NX' })
+      ...(expected === null && { condition: 'NX' }),
+      ...(typeof expected === 'string' && { condition: 'IFEQ', matchValue: expected })
     })
   }
 
@@ -173,8 +175,9 @@ class IoRedis implements Dialect {
     return this.#client.get(key)
   }
 
-  set(key: string, value: string, life: Milliseconds | null, onlyNew: boolean): Promise<unknown> {
-    return this.#client.set(key, value, ...(life === null ? [] : ['PX', life]), ...(onlyNew ? ['NX'] : []))
+  set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<unknown> {
+    const condition = expected === undefined ? [] : expected === null ? ['NX'] : ['IFEQ', expected]
+    return this.#client.set(key, value, ...(life === null ? [] : ['PX', life]), ...condition)
   }
 
   del(key: string): Promise<unknown> {

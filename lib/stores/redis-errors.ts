@@ -50,6 +50,12 @@ export function isWrongType(err: unknown): boolean {
   return err instanceof Error && err.message.includes('WRONGTYPE')
 }
 
+/** Whether a server knows a command, but not one of its options. */
+export function isUnknownOption(err: unknown): boolean {
+  const { cause } = (err ?? {}) as { cause?: unknown }
+  return cause instanceof Error && cause.message.includes('syntax error')
+}
+
 export function isUnknownScript(err: unknown): boolean {
   return err instanceof Error && err.message.startsWith('NOSCRIPT')
 }

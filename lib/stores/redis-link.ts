@@ -46,9 +46,9 @@ export class RedisLink {
     return textOf(await absentIfOther(this.#ask('GET', () => this.#dialect.get(key))))
   }
 
-  /** `false` when `onlyNew` was asked and something is there. */
-  async set(key: string, value: string, life: Milliseconds | null, onlyNew = false): Promise<boolean> {
-    return (await this.#ask('SET', () => this.#dialect.set(key, value, life, onlyNew))) !== null
+  /** `false` when `expected` was given and something else is there; `null` expects nothing, a text Redis 8.4. */
+  async set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<boolean> {
+    return (await absentIfOther(this.#ask('SET', () => this.#dialect.set(key, value, life, expected)))) !== null
   }
 
   async del(key: string): Promise<boolean> {

@@ -14,7 +14,7 @@ export const LOCK_PREFIX = 'silverback:lock:'
 export function redisLock(link: RedisLink, prefix: string): LockPower {
   const keyOf = (id: string) => LOCK_PREFIX + prefix + id
   return {
-    acquire: (id, token, ttl) => link.set(keyOf(id), token, ttl, true),
+    acquire: (id, token, ttl) => link.set(keyOf(id), token, ttl, null),
     renew: async (id, token, ttl) => (await link.run(LOCK_RENEW, keyOf(id), token, String(ttl))) === 1,
     release: async (id, token) => void (await link.run(LOCK_RELEASE, keyOf(id), token))
   }

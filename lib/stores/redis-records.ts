@@ -2,9 +2,14 @@ import { createHash } from 'node:crypto'
 import type { Found, Life } from '../contract'
 import { SessionError } from '../errors'
 import { SECOND, type Milliseconds } from '../time'
-import type { RedisWait } from './redis-errors'
+import { isUnknownOption, type RedisWait } from './redis-errors'
 import { textOf, type RedisLink } from './redis-link'
 import { REPLACE } from './redis-scripts'
+
+/** Redis 8.4, the first whose SET takes IFEQ, as REDIS_VERSION_NUM counts. */
+const SET_COMPARES_SINCE = 0x080400
+// The old text travels along to be compared; a longer one is named by its hash, which takes the script.
+const COMPARED_MAX = 4096
 
 /** Turns records into what Redis keeps, and back. Either may answer by promise. */
 export interface RedisSerializer {
@@ -26,6 +31,8 @@ export interface RedisSettings {
 export class RedisRecords {
   readonly #link: RedisLink
   readonly #settings: RedisSettings
+  /** Whether the server has told that its SET compares. */
+  #compares = false
 
   constructor(link: RedisLink, settings: RedisSettings) {
     this.#link = link
@@ -51,7 +58,7 @@ export class RedisRecords {
   async create(id: string, text: string, px: Milliseconds | null): Promise<true | Found> {
     const raw = await this.#encode(text)
     for (let attempt = 0; attempt < 3; attempt++) {
-      if (await this.#link.set(this.key(id), raw, px, true)) return true
+      if (await this.#link.set(this.key(id), raw, px, null)) return true
       const current = await this.read(id)
       if (current !== null) return { text: current }
       // It expired just then.
@@ -68,14 +75,30 @@ export class RedisRecords {
       if (base === null) return null
       const current = await this.#decode(base)
       if (current !== expected) return { text: current }
-      const reply = await this.#link.runOnSession(REPLACE, key, sha1(base), raw, px === null ? '' : String(px))
-      if (reply === null) return null
-      const other = textOf(reply)
-      if (other === null) return true
+      const other = await this.#exchange(key, base, raw, px)
+      if (typeof other !== 'string') return other
       // A serializer need not make the same of the same twice: only what it stands for decides.
       const otherText = await this.#decode(other)
       if (otherText !== expected) return { text: otherText }
     }
+  }
+
+  // Redis 8.4 compares and sets by itself, others in a script. The script's answer tells which it is, so that finding
+  // out costs nothing. What is there instead, in the rare case, takes a command more to see.
+  async #exchange(key: string, expected: string, raw: string, px: Milliseconds | null): Promise<true | string | null> {
+    if (this.#compares && expected.length <= COMPARED_MAX) {
+      try {
+        return (await this.#link.set(key, raw, px, expected)) || (await this.#link.get(key))
+      } catch (err) {
+        // A failover has led to an older server.
+        if (!isUnknownOption(err)) throw err
+        this.#compares = false
+      }
+    }
+    const reply = await this.#link.runOnSession(REPLACE, key, sha1(expected), raw, px === null ? '' : String(px))
+    if (reply === null) return null
+    if (typeof reply === 'number') this.#compares = reply >= SET_COMPARES_SINCE
+    return textOf(reply) ?? true
   }
 
   /** `false` when it was gone. */

@@ -79,7 +79,7 @@ return fresh
 /**
  * Writes a record if what is kept is what the caller knows: SHA-1 of that, new text, ms (empty: for ever).
  *
- * 1 when written, the other text when it differs, nothing when it is gone.
+ * The server's version when written (1 where it does not say), the other text when it differs, nothing when it is gone.
  */
 export const REPLACE = script(
   'get set',
@@ -88,7 +88,7 @@ local text = redis.call('GET', KEYS[1])
 if not text then return false end
 if redis.sha1hex(text) ~= ARGV[1] then return text end
 if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-return 1
+return redis.REDIS_VERSION_NUM or 1
 `
 )
 

@@ -1,0 +1,121 @@
+import { POWERS, type Found, type Life, type Powers } from '../../lib/contract'
+import { decodeRecord, encodeRecord } from '../../lib/record'
+import { RedisStore, type RedisStoreOptions } from '../../lib/stores/redis'
+import { asRedis84 } from '../helpers/newer-redis'
+import { CLIENTS, type Connected } from '../helpers/redis-clients'
+import { RedisServer } from '../helpers/redis-server'
+
+const HOUR = 3_600_000
+const AT = Date.now()
+
+let server: RedisServer
+
+beforeAll(async () => {
+  server = await RedisServer.start()
+})
+
+afterEach(() => server.cli('flushall'))
+
+afterAll(() => server.stop())
+
+function textOf(data: object): string {
+  return encodeRecord('{"path":"/"}', { u: AT, c: AT }, JSON.stringify(data))
+}
+
+function life(ms = HOUR): Life {
+  return { usedAt: Date.now(), expiresAt: Date.now() + ms }
+}
+
+describe.each(Object.entries(CLIENTS))('Conditional writes on Redis 8.4 with %s', (_name, connect) => {
+  const comparing = { sets: 0 }
+  let connected: Connected
+  let knowsIfeq = true
+
+  beforeAll(async () => {
+    connected = await connect(server.url)
+  })
+
+  beforeEach(() => {
+    comparing.sets = 0
+    knowsIfeq = true
+  })
+
+  afterAll(() => connected.close())
+
+  /** Powers that have met the server by a first write. */
+  async function acquainted(options: Partial<RedisStoreOptions> = {}): Promise<Powers> {
+    const client = asRedis84(connected.client, comparing, () => knowsIfeq)
+    const powers = new RedisStore({ client, ...options })[POWERS]
+    await powers.write('first', textOf({ n: 0 }), null, life())
+    await powers.write('first', textOf({ n: 1 }), textOf({ n: 0 }), life())
+    expect(comparing.sets).toBe(0)
+    return powers
+  }
+
+  it('compare in SET, from the second on', async () => {
+    const powers = await acquainted()
+    const [one, two] = [textOf({ n: 1, text: 'h\u00e9 \u{1f600}' }), textOf({ n: 2 })]
+    await powers.write('a', one, null, life())
+    expect(await powers.write('a', two, one, life(60_000))).toBe(true)
+    expect(comparing.sets).toBe(1)
+    expect(await server.cli('get', 'sess:a')).toBe(two)
+    const pttl = Number(await server.cli('pttl', 'sess:a'))
+    expect(pttl > 0 && pttl <= 60_000).toBe(true)
+  })
+
+  it('tell what is there instead, and that it is gone, and leave both alone', async () => {
+    const powers = await acquainted()
+    const [one, two, three] = [textOf({ n: 1 }), textOf({ n: 2 }), textOf({ n: 3 })]
+    await powers.write('a', two, null, life())
+    expect(await powers.write('a', three, one, life())).toEqual({ text: two })
+    await powers.remove('a')
+    expect(await powers.write('a', three, two, life())).toBeNull()
+    await server.cli('hset', 'sess:h', 'f', 'v')
+    expect(await powers.write('h', three, two, life())).toBeNull()
+    expect(comparing.sets).toBe(3)
+    expect([await server.cli('exists', 'sess:a'), await server.cli('hget', 'sess:h', 'f')]).toEqual(['0', 'v'])
+  })
+
+  it('H5 count 200 increments at once exactly', async () => {
+    const powers = await acquainted()
+    await powers.write('a', textOf({ n: 0 }), null, life())
+    const increment = async () => {
+      let found = (await powers.read('a')) as Found
+      for (;;) {
+        const n = decodeRecord(found.text)!.data['n'] as number
+        const result = await powers.write('a', textOf({ n: n + 1 }), found.text, life())
+        if (result === true) return
+        found = result as Found
+      }
+    }
+    await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        for (let i = 0; i < 50; i++) await increment()
+      })
+    )
+    expect(decodeRecord(((await powers.read('a')) as Found).text)!.data).toEqual({ n: 200 })
+    expect(comparing.sets).toBeGreaterThanOrEqual(200)
+  })
+
+  it('name a long record by its hash, and keep sessions for ever where told to', async () => {
+    const powers = await acquainted({ disableTTL: true })
+    const [short, long] = [textOf({ n: 1 }), textOf({ n: 'x'.repeat(5000) })]
+    await powers.write('a', short, null, life())
+    expect(await powers.write('a', long, short, life())).toBe(true)
+    expect([comparing.sets, await server.cli('pttl', 'sess:a')]).toEqual([1, '-1'])
+    expect(await powers.write('a', short, long, life())).toBe(true)
+    expect([comparing.sets, await server.cli('pttl', 'sess:a')]).toEqual([1, '-1'])
+  })
+
+  it('F10 go back to the script on the older server that a failover leads to', async () => {
+    const powers = await acquainted()
+    const [one, two, three] = [textOf({ n: 1 }), textOf({ n: 2 }), textOf({ n: 3 })]
+    await powers.write('a', one, null, life())
+    // The real server refuses the real command.
+    knowsIfeq = false
+    expect(await powers.write('a', two, one, life())).toBe(true)
+    expect(await powers.write('a', three, one, life())).toEqual({ text: two })
+    expect(await powers.write('a', three, two, life())).toBe(true)
+    expect(await server.cli('get', 'sess:a')).toBe(three)
+  })
+})
