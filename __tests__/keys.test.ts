@@ -50,7 +50,7 @@ describe("express-session's format", () => {
     fc.assert(
       fc.property(text, mutations, (id, changes) => {
         const value = sign(id, SECRET)
-        expect(keys.verifyPlain(`s:${value}`)).toEqual({ value: id, stale: false })
+        expect(keys.verifyPlain(`s:${value}`)).toEqual({ value: id, key: 0 })
         const mutant = mutate(value, changes)
         const theirs = unsign(mutant, SECRET)
         expect(keys.verifyPlain(`s:${mutant}`)?.value ?? false).toBe(theirs)
@@ -86,8 +86,8 @@ describe.each([
     fc.assert(
       fc.property(text, (id) => {
         const value = signId(keys, id)
-        expect(verify(keys, value)).toEqual({ value: id, stale: false })
-        expect(verify(ring(SECRET), value)).toEqual({ value: id, stale: false })
+        expect(verify(keys, value)).toEqual({ value: id, key: 0 })
+        expect(verify(ring(SECRET), value)).toEqual({ value: id, key: 0 })
       }),
       { numRuns: 500 }
     )
@@ -120,14 +120,14 @@ describe.each([
     const old = signId(ring(OLDER), 'id')
     const secrets = [SECRET, OLDER]
     const keys = new KeyRing(secrets)
-    expect(verify(keys, old)).toEqual({ value: 'id', stale: true })
-    expect(verify(keys, old)).toEqual({ value: 'id', stale: true })
-    expect(verify(keys, signId(keys, 'id'))).toEqual({ value: 'id', stale: false })
+    expect(verify(keys, old)).toEqual({ value: 'id', key: 1 })
+    expect(verify(keys, old)).toEqual({ value: 'id', key: 1 })
+    expect(verify(keys, signId(keys, 'id'))).toEqual({ value: 'id', key: 0 })
     secrets.pop()
     expect(verify(keys, old)).toBeUndefined()
     secrets.unshift(OLDER)
-    expect(verify(keys, old)).toEqual({ value: 'id', stale: false })
-    expect(verify(keys, signId(ring(SECRET), 'id'))).toEqual({ value: 'id', stale: true })
+    expect(verify(keys, old)).toEqual({ value: 'id', key: 0 })
+    expect(verify(keys, signId(ring(SECRET), 'id'))).toEqual({ value: 'id', key: 1 })
   })
 
   it('verify more values than are remembered', () => {
@@ -203,6 +203,26 @@ describe('keys', () => {
     expect(keys.size).toBe(2)
     expect(keys.derived('purpose')[1]!.export()).toEqual(before)
     expect(keys.raw().map((key) => key.export().toString())).toEqual([OLDER, SECRET])
+  })
+
+  it('tell when each last verified something, also after the list has moved on', () => {
+    let now = 1000
+    jest.spyOn(Date, 'now').mockImplementation(() => now)
+    const secrets = [SECRET]
+    const keys = new KeyRing(secrets)
+    const old = keys.signBound('sid', 'id')
+    expect(keys.lastUses()).toEqual([null])
+    keys.verifyBound('sid', old)
+    secrets.unshift(OLDER)
+    expect(keys.lastUses()).toEqual([null, 1000])
+    for (now of [2000, 3000]) keys.verifyBound('sid', old)
+    keys.verifyBound('sid', `${old.slice(0, -1)}!`)
+    expect(keys.lastUses()).toEqual([null, 3000])
+    now = 4000
+    keys.verifyPlain(keys.signPlain('id'))
+    expect(keys.lastUses()).toEqual([4000, 3000])
+    secrets.pop()
+    expect(keys.lastUses()).toEqual([4000])
   })
 
   it('are generated from 32 random bytes', () => {

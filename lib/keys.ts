@@ -5,18 +5,19 @@ import type { Milliseconds } from './time'
 /** What signs and seals: text or bytes. */
 export type Secret = string | Buffer | Uint8Array | KeyObject
 
-/** An authentic value, and whether an older key than the newest made it. */
+/** An authentic value. */
 export interface Verified {
   value: string
-  stale: boolean
+  /** Which key made it: 0 is the newest. */
+  key: number
 }
 
 /** What came out of a sealed or signed text. */
 export interface Opening {
   text: string
   issuedAt: Milliseconds
-  /** An older key than the newest opened it. */
-  stale: boolean
+  /** Which key opened it: 0 is the newest. */
+  key: number
 }
 
 const VERIFIED_MAX = 4096
@@ -33,6 +34,7 @@ export class KeyRing {
   readonly #source: readonly Secret[]
   #snapshot: Secret[] = []
   #derived = new Map<string, KeyObject[]>()
+  #usedAt: (Milliseconds | null)[] = []
   readonly #verified = new RecentValues<Verified>(VERIFIED_MAX)
   /** Sealed values that were opened lately with these keys. Ask for the keys first: a change of them empties it. */
   readonly opened = new RecentValues<Opening>(OPENED_MAX)
@@ -100,11 +102,25 @@ export class KeyRing {
 
   #remembered(name: string, value: string, check: () => Verified | undefined): Verified | undefined {
     this.#refresh()
-    const known = this.#verified.get(name, value)
-    if (known !== undefined) return known
-    const found = check()
-    if (found !== undefined) this.#verified.set(name, value, found)
+    let found = this.#verified.get(name, value)
+    if (found === undefined) {
+      found = check()
+      if (found === undefined) return undefined
+      this.#verified.set(name, value, found)
+    }
+    this.noteUse(found.key)
     return found
+  }
+
+  /** A value of one of the keys was found authentic just now. */
+  noteUse(key: number): void {
+    this.#usedAt[key] = Date.now()
+  }
+
+  /** When each key last found something authentic, newest key first; `null`: not yet. */
+  lastUses(): (Milliseconds | null)[] {
+    this.#refresh()
+    return [...this.#usedAt]
   }
 
   #refresh(): void {
@@ -113,6 +129,8 @@ export class KeyRing {
     let same = source.length === known.length
     for (let i = 0; same && i < source.length; i++) same = source[i] === known[i]
     if (same) return
+    // The list moved on; a secret keeps what is known of it.
+    this.#usedAt = source.map((secret) => this.#usedAt[known.indexOf(secret)] ?? null)
     this.#snapshot = [...source]
     this.#derived.clear()
     this.#verified.clear()
@@ -136,7 +154,7 @@ function verify(
   for (let i = 0; i < keys.length; i++) {
     // The text of the MAC is compared, not its bytes: a decoder would forgive spare bits and stray characters.
     const expected = Buffer.from(mac(keys[i]!, input, encoding))
-    if (expected.length === givenBytes.length && timingSafeEqual(expected, givenBytes)) return { value, stale: i > 0 }
+    if (expected.length === givenBytes.length && timingSafeEqual(expected, givenBytes)) return { value, key: i }
   }
   return undefined
 }

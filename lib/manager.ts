@@ -110,7 +110,8 @@ export class Manager implements SessionManager {
     const { backend } = settings
     const store = backend.store as { lastCleanup?: number | null; length?: unknown }
     const live = backend.native && backend.sync && typeof store.length === 'function' ? store.length() : undefined
-    return monitor.stats(store.lastCleanup ?? null, typeof live === 'number' ? live : undefined)
+    const keys = (settings.keys?.lastUses() ?? []).map((lastUsedAt) => ({ lastUsedAt }))
+    return monitor.stats(keys, store.lastCleanup ?? null, typeof live === 'number' ? live : undefined)
   }
 
   async #find(id: string): Promise<{ key: string; record: Decoded; entry: SessionEntry } | null> {

@@ -1,5 +1,6 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
 import { createHash, randomBytes } from 'node:crypto'
+import type { Milliseconds } from './time'
 
 /** What happens to sessions, as published on `node:diagnostics_channel` under `silverback:<event>`. */
 export const EVENTS = [
@@ -37,6 +38,11 @@ export interface SessionStats {
   errors: number
   /** Live sessions: as the store counts them if it can at once (MemoryStore), else made minus ended in this process. */
   active: number
+  /**
+   * The main session's secrets, newest first: when each last verified a cookie in this process (ms since 1970), `null`
+   * for not yet. A secret may go when it verified nothing for as long as a session lives.
+   */
+  keys: { lastUsedAt: Milliseconds | null }[]
   /** When the store last finished a sweep (ms since 1970); `null`: it does not sweep, or has not yet. */
   lastCleanup: number | null
 }
@@ -60,10 +66,10 @@ export class Monitor {
     target.publish(message)
   }
 
-  stats(lastCleanup: number | null, live?: number): SessionStats {
+  stats(keys: SessionStats['keys'], lastCleanup: number | null, live?: number): SessionStats {
     const { conflict, error, ...counts } = this.#counts
     const active = live ?? Math.max(0, counts.created - counts.destroyed - counts.expired)
-    return { ...counts, conflicts: conflict, errors: error, active, lastCleanup }
+    return { ...counts, conflicts: conflict, errors: error, active, keys, lastCleanup }
   }
 }
 

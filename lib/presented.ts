@@ -41,7 +41,7 @@ export function authenticate(value: string, settings: Settings, keys: KeyRing): 
   let adopted = false
   if (!settings.bound) {
     verified = keys.verifyPlain(value)
-    return verified === undefined || verified.value === '' ? undefined : { id: verified.value, stale: verified.stale }
+    return verified === undefined || verified.value === '' ? undefined : { id: verified.value, stale: verified.key > 0 }
   }
   verified = keys.verifyBound(settings.name, value)
   if (verified === undefined && settings.adopt) {
@@ -49,7 +49,7 @@ export function authenticate(value: string, settings: Settings, keys: KeyRing): 
     adopted = verified !== undefined
   }
   if (verified === undefined || !isSessionId(verified.value)) return undefined
-  return { id: verified.value, stale: verified.stale || adopted }
+  return { id: verified.value, stale: verified.key > 0 || adopted }
 }
 
 /** Tries every value. Two authentic ones of different sessions cannot be told apart: neither is believed. */

@@ -53,7 +53,7 @@ export function unseal(keys: readonly KeyObject[], name: string, value: string):
       decipher.setAuthTag(tag)
       const plain = decipher.update(body)
       decipher.final()
-      return { text: plain.toString(), issuedAt, stale: i > 0 }
+      return { text: plain.toString(), issuedAt, key: i }
     } catch {
       // Not this key, or not authentic: only the last key's refusal is final.
     }
@@ -79,7 +79,7 @@ export function readSigned(keys: readonly KeyObject[], name: string, value: stri
   const given = bytes.subarray(bytes.length - MAC)
   for (let i = 0; i < keys.length; i++) {
     if (timingSafeEqual(macOf(keys[i]!, name, covered), given)) {
-      return { text: covered.toString('utf8', TIME), issuedAt: bytes.readUIntBE(0, TIME), stale: i > 0 }
+      return { text: covered.toString('utf8', TIME), issuedAt: bytes.readUIntBE(0, TIME), key: i }
     }
   }
   return undefined

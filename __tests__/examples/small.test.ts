@@ -82,16 +82,25 @@ it('oauth keeps two tabs apart, and refuses a state it did not give', async () =
   expect((await agent.get('/oauth/callback?state=forged')).status).toBe(400)
 })
 
-it('key-rotation logs nobody out while traffic runs', async () => {
-  const { app, rotate, retire } = require('../../examples/key-rotation')
+it('key-rotation logs nobody out, and gives up an old key once nobody has used it for long enough', async () => {
+  const now = jest.spyOn(Date, 'now')
+  const { app, secret: keys, rotate, retire } = require('../../examples/key-rotation')
   const agents = Array.from({ length: 10 }, () => request.agent(app))
-  await Promise.all(agents.map((agent) => agent.get('/')))
+  const views = async () => (await Promise.all(agents.map((agent) => agent.get('/')))).map((res) => res.body.views)
+  expect(await views()).toEqual(agents.map(() => 1))
   rotate()
-  const seen = await Promise.all(agents.map((agent) => agent.get('/')))
+  expect(await views()).toEqual(agents.map(() => 2))
   retire()
-  const later = await Promise.all(agents.map((agent) => agent.get('/')))
-  expect(seen.map((res) => res.body.views)).toEqual(agents.map(() => 2))
-  expect(later.map((res) => res.body.views)).toEqual(agents.map(() => 3))
+  expect(keys).toHaveLength(2)
+  const start = Date.now()
+  for (let hour = 1; hour <= 25; hour++) {
+    now.mockImplementation(() => start + hour * 60 * 60 * 1000)
+    expect(await views()).toEqual(agents.map(() => 2 + hour))
+  }
+  retire()
+  expect(keys).toHaveLength(1)
+  expect(await views()).toEqual(agents.map(() => 28))
+  now.mockRestore()
 })
 
 it('redis-cluster counts', async () => {

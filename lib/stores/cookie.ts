@@ -75,13 +75,14 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     if (name.length + value.length > COOKIE_BYTES_MAX) return 'ERR_SESSION_SIGNATURE'
     const opening = this.#open(value, name, keys)
     if (opening === undefined) return 'ERR_SESSION_SIGNATURE'
-    const { text, issuedAt, stale } = opening
+    const { text, issuedAt, key } = opening
+    keys.noteUse(key)
     // Authentic, but from a clock we do not share: it would outlive every deadline.
     if (issuedAt > Date.now() + SKEW) return 'ERR_SESSION_EXPIRED'
     const id = decodeFound({ text })?.meta?.d
     if (typeof id !== 'string') return 'ERR_SESSION_CORRUPT'
     if (this.#recent.isDead(id)) return 'ERR_SESSION_MISSING'
-    const opened = () => ({ id, text: this.#recent.latest(id, text, issuedAt), stale })
+    const opened = () => ({ id, text: this.#recent.latest(id, text, issuedAt), stale: key > 0 })
     if (this.#revocations === undefined) return opened()
     if (issuedAt < Date.now() - ISSUED_FOR) return 'ERR_SESSION_EXPIRED'
     return chain(this.#revocations.read(id), (revoked): Opened | SessionErrorCode =>
@@ -96,7 +97,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     const size = name.length + value.length
     if (size > COOKIE_BYTES_MAX) throw cookieTooLarge(size, text)
     // The client comes back with it.
-    keys.opened.set(name, value, { text, issuedAt: now, stale: false })
+    keys.opened.set(name, value, { text, issuedAt: now, key: 0 })
     return value
   }
 

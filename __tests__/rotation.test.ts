@@ -1,0 +1,95 @@
+import request from 'supertest'
+import { CookieStore, generateKey, MemoryStore, sessions } from '../lib/index'
+import { appWith, cookieOf } from './helpers/app'
+import { Clock } from './helpers/clock'
+
+const routes = {
+  '/login': (req: any, res: any) => {
+    req.session.user = req.query.user
+    res.send('in')
+  },
+  '/read': (req: any, res: any) => res.json(req.session.user ?? null)
+}
+
+let clock: Clock | undefined
+afterEach(() => {
+  clock?.restore()
+  clock = undefined
+})
+
+describe.each([
+  ['on the server', () => new MemoryStore()],
+  ['in the cookie', () => new CookieStore()]
+])('key rotation with sessions %s', (_where, makeStore) => {
+  it('with traffic running logs nobody out, and moves every cookie to the newest key in one visit', async () => {
+    const secret = [generateKey()]
+    const store = makeStore()
+    const server = appWith(sessions({ secret, store }), routes).listen(0)
+    const users = Array.from({ length: 20 }, (_, i) => `user-${i}`)
+    const cookies = new Map<string, string>()
+    const visits = new Map<string, number>()
+    let running = true
+    const wrong: unknown[] = []
+    const visit = async (user: string) => {
+      const res = await request(server).get('/read').set('Cookie', cookies.get(user)!)
+      if (res.body !== user) wrong.push([user, res.body])
+      cookies.set(user, cookieOf(res) ?? cookies.get(user)!)
+      visits.set(user, (visits.get(user) ?? 0) + 1)
+    }
+    const browse = async (user: string) => {
+      while (running) await visit(user)
+    }
+    try {
+      for (const user of users) cookies.set(user, cookieOf(await request(server).get(`/login?user=${user}`))!)
+      const browsing = users.map(browse)
+      for (let round = 0; round < 5; round++) {
+        secret.unshift(generateKey())
+        const before = new Map(visits)
+        // Two more visits: the one under way may have begun before the rotation.
+        while (users.some((user) => (visits.get(user) ?? 0) < (before.get(user) ?? 0) + 2)) {
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+        secret.pop()
+      }
+      running = false
+      await Promise.all(browsing)
+      expect(wrong).toEqual([])
+      const alone = appWith(sessions({ secret: secret[0]!, store }), routes)
+      for (const user of users) {
+        expect((await request(alone).get('/read').set('Cookie', cookies.get(user)!)).body).toBe(user)
+      }
+    } finally {
+      running = false
+      server.close()
+    }
+  })
+
+  it('tells in stats() when each key last verified a cookie, and never the key', async () => {
+    clock = new Clock()
+    const [older, newer] = [generateKey(), generateKey()]
+    const secret = [older]
+    const auth = sessions({ secret, store: makeStore() })
+    const app = appWith(auth, routes)
+    const login = async (user: string) => cookieOf(await request(app).get(`/login?user=${user}`))!
+    const read = (cookie: string) => request(app).get('/read').set('Cookie', cookie)
+    const [often, seldom] = [await login('often'), await login('seldom')]
+    expect(auth.stats().keys).toEqual([{ lastUsedAt: null }])
+    await read(often)
+    const first = clock.now
+    expect(auth.stats().keys).toEqual([{ lastUsedAt: first }])
+
+    secret.unshift(newer)
+    expect(auth.stats().keys).toEqual([{ lastUsedAt: null }, { lastUsedAt: first }])
+    clock.forward(1000)
+    const moved = cookieOf(await read(often))!
+    expect(auth.stats().keys).toEqual([{ lastUsedAt: null }, { lastUsedAt: first + 1000 }])
+    clock.forward(1000)
+    await read(moved)
+    expect(auth.stats().keys).toEqual([{ lastUsedAt: first + 2000 }, { lastUsedAt: first + 1000 }])
+    clock.forward(1000)
+    expect((await read(seldom)).body).toBe('seldom')
+    await read('sid=forged')
+    expect(auth.stats().keys).toEqual([{ lastUsedAt: first + 2000 }, { lastUsedAt: first + 3000 }])
+    expect(JSON.stringify(auth.stats())).not.toMatch(new RegExp(`${older}|${newer}`))
+  })
+})
