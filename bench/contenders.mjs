@@ -1,9 +1,8 @@
-// Every contender offers the same four verbs on a request: the measurements differ in nothing else.
+// Every contender offers the same verb on a request: the measurements differ in nothing else.
 import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
 const silverback = require('../dist/index.js')
-const { RedisStore } = require('../dist/redis.js')
 const expressSession = require('express-session')
 const memorystore = require('memorystore')(expressSession)
 const cookieSession = require('cookie-session')
@@ -12,13 +11,21 @@ const { getIronSession } = await import('iron-session')
 
 export const secret = 'a secret for the benchmark, 32 bytes or more'
 
+/** The same for express-session and for its replacement. */
+export const classic = { secret, resave: false, saveUninitialized: false }
+
+/** Without sessions. */
+export function bare(name = 'bare') {
+  return { name, run: (work) => (req, res) => (work(req), res.end('ok')) }
+}
+
 /** Middleware that leaves its session on `req.session`. */
-function middleware(name, handler, cookie) {
+export function contender(name, cookie, middleware) {
   return {
     name,
     cookie,
     run: (work) => (req, res, fail) =>
-      handler(req, res, (err) => {
+      middleware(req, res, (err) => {
         if (err) return fail(err)
         work(req)
         res.end('ok')
@@ -26,74 +33,42 @@ function middleware(name, handler, cookie) {
   }
 }
 
-const classic = { secret, resave: false, saveUninitialized: false }
-
-export function bare(name = 'bare') {
-  return { name, run: (work) => (req, res) => (work(req), res.end('ok')) }
-}
-
-export function contenders({ redis } = {}) {
-  const list = [
-    middleware('silverback sessions(), MemoryStore', silverback.sessions({ secret }), 'sid'),
-    middleware('silverback session(), MemoryStore', silverback(classic), 'connect.sid'),
-    middleware(
-      'silverback sessions(), CookieStore',
-      silverback.sessions({ secret, store: new silverback.CookieStore() }),
-      'sid'
-    ),
-    middleware(
-      'silverback session(), ES MemoryStore',
-      silverback({ ...classic, store: new expressSession.MemoryStore() }),
-      'connect.sid'
-    ),
-    middleware(
-      'express-session, MemoryStore',
-      expressSession({ ...classic, store: new expressSession.MemoryStore() }),
-      'connect.sid'
-    ),
-    middleware(
+/** Those that keep sessions in this process, or in the cookie. */
+export function localContenders() {
+  const { sessions, CookieStore } = silverback
+  return [
+    contender('silverback sessions(), MemoryStore', 'sid', sessions({ secret })),
+    contender('silverback session(), MemoryStore', 'connect.sid', silverback(classic)),
+    contender('silverback sessions(), CookieStore', 'sid', sessions({ secret, store: new CookieStore() })),
+    contender('silverback session(), ES MemoryStore', 'connect.sid', silverback({ ...classic, store: theirStore() })),
+    contender('express-session, MemoryStore', 'connect.sid', expressSession({ ...classic, store: theirStore() })),
+    contender(
       'express-session, memorystore',
-      expressSession({ ...classic, store: new memorystore({}) }),
-      'connect.sid'
+      'connect.sid',
+      expressSession({ ...classic, store: new memorystore({}) })
     ),
-    middleware('cookie-session (signs)', cookieSession({ keys: [secret] }), 'session'),
-    middleware('client-sessions', clientSessions({ cookieName: 'session', secret }), 'session'),
+    contender('cookie-session (signs)', 'session', cookieSession({ keys: [secret] })),
+    contender('client-sessions (seals)', 'session', clientSessions({ cookieName: 'session', secret })),
     iron()
   ]
-  if (redis) {
-    const { RedisStore: ConnectRedis } = require('connect-redis')
-    list.push(
-      middleware(
-        'silverback sessions(), RedisStore',
-        silverback.sessions({ secret, store: new RedisStore({ client: redis, prefix: 'sb:' }) }),
-        'sid'
-      ),
-      middleware(
-        'silverback session(), connect-redis',
-        silverback({ ...classic, store: new ConnectRedis({ client: redis, prefix: 'cs:' }) }),
-        'connect.sid'
-      ),
-      middleware(
-        'express-session, connect-redis',
-        expressSession({ ...classic, store: new ConnectRedis({ client: redis, prefix: 'es:' }) }),
-        'connect.sid'
-      )
-    )
-  }
-  return list
+}
+
+function theirStore() {
+  return new expressSession.MemoryStore()
 }
 
 function iron() {
+  const options = {
+    password: secret,
+    cookieName: 'iron',
+    cookieOptions: { secure: false }
+  }
   return {
     name: 'iron-session (seals)',
     cookie: 'iron',
     run: (work, writes) => async (req, res, fail) => {
       try {
-        req.session = await getIronSession(req, res, {
-          password: secret,
-          cookieName: 'iron',
-          cookieOptions: { secure: false }
-        })
+        req.session = await getIronSession(req, res, options)
         work(req)
         if (writes) await req.session.save()
         res.end('ok')

@@ -1,0 +1,84 @@
+// The targets as assertions, on a quick run, for use before a release: exit code 1 when one is missed.
+import { createRequire } from 'node:module'
+import { localContenders } from './contenders.mjs'
+import { endToEnd, timesAsFast } from './end-to-end.mjs'
+import { memory } from './memory.mjs'
+import { measure, processorTime, wallTime } from './middleware.mjs'
+import { redisContenders } from './redis-contenders.mjs'
+import { startRedis } from './redis-server.mjs'
+import { traffic } from './redis-traffic.mjs'
+import { table } from './tables.mjs'
+import { END_TO_END_TARGETS, LOCAL_TARGETS, MEMORY_TARGETS, REDIS_TARGETS, TRAFFIC_TARGETS } from './targets.mjs'
+
+const { createClient } = createRequire(import.meta.url)('redis')
+const rows = []
+
+function least(what, target, measured) {
+  rows.push([what, `>= ${target}`, measured, measured >= target ? 'pass' : 'MISS'])
+}
+
+function most(what, target, measured) {
+  rows.push([what, `<= ${target}`, measured, measured <= target ? 'pass' : 'MISS'])
+}
+
+async function checkCosts(targets, contenders, effort) {
+  const pairs = new Set(targets.map(({ scenario, payload }) => `${scenario}|${payload}`))
+  for (const pair of pairs) {
+    const [scenario, payload] = pair.split('|')
+    const here = targets.filter((target) => target.scenario === scenario && target.payload === payload)
+    const wanted = contenders().filter(({ name }) => here.some(({ ours, theirs }) => name === ours || name === theirs))
+    const { costs } = await measure(wanted, scenario, payload, effort)
+    for (const { ours, theirs, least: target } of here) {
+      least(`${scenario}, ${payload}: ${ours} / ${theirs}`, target, costs.get(theirs) / costs.get(ours))
+    }
+  }
+}
+
+async function checkRedis() {
+  const redis = await startRedis()
+  if (redis === undefined) return console.log('redis-server is not installed: its targets are not checked.\n')
+  const client = await createClient({
+    url: `redis://127.0.0.1:${redis.port}`
+  }).connect()
+  await checkCosts(REDIS_TARGETS, () => redisContenders(client), {
+    rounds: 25,
+    batch: 40
+  })
+  const found = await traffic(redis.port)
+  for (const { scenario, ours, sent, trips } of TRAFFIC_TARGETS) {
+    const row = found.find((row) => row.contender === ours && row.scenario === scenario)
+    most(`${scenario}: ${ours}, commands`, sent, row.sent)
+    most(`${scenario}: ${ours}, round trips waited for`, trips, row.trips)
+  }
+}
+
+async function checkEndToEnd() {
+  const results = await endToEnd({ rounds: 15 })
+  for (const { load, ours, theirs, least: target } of END_TO_END_TARGETS) {
+    least(`end to end, ${load}: req/s of ${ours} / ${theirs}`, target, timesAsFast(results, ours, theirs, load))
+  }
+}
+
+async function checkMemory() {
+  const { sizes, names, bytes, pause, bytesLeft } = MEMORY_TARGETS
+  for (const result of await memory(sizes, names)) {
+    const what = `${result.size.toLocaleString('en')} sessions, ${result.name}`
+    most(`${what}: bytes each`, bytes, Math.round(result.bytes))
+    for (const phase of ['inserting', 'reading', 'expiring']) {
+      const { ms, gc } = result[phase]
+      most(`${what}: longest turn ${phase}, ms (${gc.toFixed(1)} of it GC)`, pause, ms)
+    }
+    most(`${what}: bytes each left after expiry`, bytesLeft, result.bytesLeft)
+  }
+}
+
+await checkCosts(LOCAL_TARGETS, localContenders, {
+  rounds: 25,
+  batch: 200,
+  time: processorTime
+})
+await checkRedis()
+await checkEndToEnd()
+await checkMemory()
+console.log(table('Targets', ['what', 'target', 'measured', ''], rows))
+process.exit(rows.some(([, , , verdict]) => verdict === 'MISS') ? 1 : 0)

@@ -1,0 +1,71 @@
+// What a release must keep: how many times cheaper than whom, and where.
+const PEER = 'express-session, MemoryStore'
+const OURS = 'silverback sessions(), MemoryStore'
+const COOKIE = 'silverback sessions(), CookieStore'
+const REDIS = 'silverback sessions(), RedisStore'
+const DOOR = 'silverback session()'
+
+const A = 'a anonymous, untouched'
+const B = 'b valid cookie, untouched'
+const C = 'c one value read'
+const D = 'd one value written'
+const E = 'e new session'
+const F = 'f forged cookie'
+
+const cheaper = (scenario, ours, theirs, least, payload = '300 B') => ({
+  scenario,
+  payload,
+  ours,
+  theirs,
+  least
+})
+
+export const LOCAL_TARGETS = [
+  cheaper(A, OURS, PEER, 20),
+  cheaper(B, OURS, PEER, 14),
+  cheaper(B, OURS, PEER, 50, '3 KB'),
+  cheaper(C, OURS, PEER, 5),
+  cheaper(D, OURS, PEER, 5),
+  cheaper(E, OURS, PEER, 4.5),
+  cheaper(F, OURS, PEER, 9),
+  ...[C, D, E].map((scenario) => cheaper(scenario, COOKIE, 'iron-session (seals)', 20)),
+  cheaper(C, COOKIE, 'cookie-session (signs)', 2.5),
+  cheaper(D, COOKIE, 'cookie-session (signs)', 2),
+  cheaper(E, COOKIE, 'cookie-session (signs)', 2),
+  cheaper(C, `${DOOR}, ES MemoryStore`, PEER, 2)
+]
+
+const PEER_REDIS = 'express-session, connect-redis'
+
+export const REDIS_TARGETS = [
+  cheaper(B, REDIS, PEER_REDIS, 3),
+  cheaper(C, REDIS, PEER_REDIS, 2.5),
+  cheaper(D, REDIS, PEER_REDIS, 1.7),
+  cheaper(E, REDIS, PEER_REDIS, 2),
+  cheaper(C, `${DOOR}, connect-redis`, PEER_REDIS, 1.5)
+]
+
+/** Commands sent, and round trips waited for. */
+export const TRAFFIC_TARGETS = [
+  { scenario: C, ours: REDIS, sent: 1, trips: 1 },
+  { scenario: C, ours: `${REDIS}, client-side cache`, sent: 0, trips: 0 }
+]
+
+export const END_TO_END_TARGETS = ['read', 'write'].flatMap((load) => [
+  { load, ours: 'silverback sessions()', theirs: 'bare Express', least: 0.85 },
+  {
+    load,
+    ours: 'silverback sessions()',
+    theirs: 'express-session',
+    least: 1.4
+  }
+])
+
+export const MEMORY_TARGETS = {
+  sizes: [2e5, 1e6],
+  names: ['silverback MemoryStore', 'silverback MemoryStore, a user each'],
+  bytes: 500,
+  pause: 10,
+  /** Bytes a session that may stay behind: what V8 keeps for the next ones. */
+  bytesLeft: 10
+}
