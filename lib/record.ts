@@ -5,7 +5,7 @@
  *
  * `cookie` comes first, as in every record of express-session; the reserved property, if there is one, second.
  */
-import { copyJson } from './json'
+import { copyExactly, copyJson } from './json'
 import type { Milliseconds } from './time'
 
 /** The reserved property. express-session instances carry it along unharmed; applications never see it. */
@@ -33,23 +33,27 @@ export interface Meta {
 /** A record taken apart. Whoever has one shares it: nothing in it is changed, and what is handed out is copied. */
 export class Decoded {
   readonly cookie: Record<string, unknown>
-  /** JSON of `cookie`. */
-  readonly cookieText: string
   readonly meta: Meta | undefined
-  /** All of it, `cookie` and the reserved property included. */
+  /** All of it, but perhaps for `cookie` and the reserved property. */
   readonly raw: Record<string, unknown>
   /** JSON of the data, exactly as a later `JSON.stringify` of unchanged data gives it. */
   readonly dataText: string
-  /** Whether `raw` came out of `JSON.parse`, so that it can be copied, and compared with a session. */
+  /** Whether `raw` is as if it came out of `JSON.parse`, so that it can be copied, and compared with a session. */
   readonly isJson: boolean
+  #cookieText: string | undefined
 
-  constructor(parts: Omit<Decoded, 'data' | 'withData' | 'rewritten'>) {
+  constructor(parts: Pick<Decoded, 'cookie' | 'meta' | 'raw' | 'dataText' | 'isJson'>, cookieText?: string) {
     this.cookie = parts.cookie
-    this.cookieText = parts.cookieText
     this.meta = parts.meta
     this.raw = parts.raw
     this.dataText = parts.dataText
     this.isJson = parts.isJson
+    this.#cookieText = cookieText
+  }
+
+  /** JSON of `cookie`. */
+  get cookieText(): string {
+    return (this.#cookieText ??= JSON.stringify(this.cookie))
   }
 
   /** The application's data, without `cookie` and the reserved property: the caller's own. */
@@ -65,7 +69,7 @@ export class Decoded {
 
   /** The record that was written after this one, with the same cookie. */
   rewritten(raw: Record<string, unknown>, meta: Meta | undefined, dataText: string, isJson: boolean): Decoded {
-    return new Decoded({ cookie: this.cookie, cookieText: this.cookieText, meta, raw, dataText, isJson })
+    return new Decoded({ cookie: this.cookie, meta, raw, dataText, isJson }, this.#cookieText)
   }
 }
 
@@ -100,7 +104,8 @@ export function decodeRecord(text: string): Decoded | undefined {
     const parsed: unknown = JSON.parse(text)
     // JSON may spell a letter of `__proto__` as \u005f, \u0070, ...
     const suspicious = text.includes('__proto__') || text.includes('\\u00')
-    return suspicious ? takeApart(withoutProto(parsed), true) : takeApart(parsed, true, text)
+    const clean = suspicious ? withoutProto(parsed) : parsed
+    return takeApart(clean, clean, suspicious ? undefined : text)
   } catch {
     // No JSON, or nested too deeply to be written again.
     return undefined
@@ -110,7 +115,9 @@ export function decodeRecord(text: string): Decoded | undefined {
 /** The same for a record that a store hands out as an object. */
 export function decodeObject(record: unknown): Decoded | undefined {
   try {
-    const decoded = takeApart(record, false)
+    // Copied if that is possible: a later change by the store, or by somebody else it gave the object to, is none of ours.
+    const exact = isRecord(record) ? copyExactly(record, 'cookie') : undefined
+    const decoded = takeApart(record, exact)
     if (!decoded?.dataText.includes('__proto__')) return decoded
     const data = withoutProto(JSON.parse(decoded.dataText)) as Record<string, unknown>
     return decoded.withData(data, JSON.stringify(data))
@@ -119,21 +126,20 @@ export function decodeObject(record: unknown): Decoded | undefined {
   }
 }
 
-function takeApart(record: unknown, isJson: boolean, text?: string): Decoded | undefined {
-  if (typeof record !== 'object' || record === null || Array.isArray(record)) return undefined
-  const raw = record as Record<string, unknown>
-  const { cookie, [META]: meta } = raw
-  if (typeof cookie !== 'object' || cookie === null || Array.isArray(cookie)) return undefined
+// `json`: the data as if it came out of JSON.parse, where there is such a thing.
+function takeApart(record: unknown, json: unknown, text?: string): Decoded | undefined {
+  if (!isRecord(record)) return undefined
+  const { cookie, [META]: meta } = record
+  if (!isRecord(cookie)) return undefined
   if (meta !== undefined && !isMeta(meta)) return undefined
   const parts = text === undefined ? undefined : cut(text, meta !== undefined)
-  return new Decoded({
-    cookie: cookie as Record<string, unknown>,
-    cookieText: parts?.cookieText ?? JSON.stringify(cookie),
-    meta,
-    raw,
-    dataText: parts?.dataText ?? JSON.stringify(dataOf(raw)),
-    isJson
-  })
+  const raw = isRecord(json) ? json : record
+  const dataText = parts?.dataText ?? JSON.stringify(META in raw || 'cookie' in raw ? dataOf(raw) : raw)
+  return new Decoded({ cookie, meta, raw, dataText, isJson: raw === json }, parts?.cookieText)
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function dataOf({ cookie: _cookie, [META]: _meta, ...data }: Record<string, unknown>): Record<string, unknown> {
