@@ -1,6 +1,14 @@
 import { adviseOnCookie } from './cookie-advice'
 import { isProduction } from './warnings'
-import { alreadyExpired, expirePlantedTexts, expireTexts, isDeliverable, sendText, tokenOf } from './set-cookie'
+import {
+  alreadyExpired,
+  expireRivalTexts,
+  expireTexts,
+  hasRivals,
+  isDeliverable,
+  sendText,
+  tokenOf
+} from './set-cookie'
 import type { Slot } from './slot'
 import type { Tracked } from './tracked'
 
@@ -28,8 +36,8 @@ export function writeHeaders(slot: Slot, res: any): boolean {
     else if (!alreadyExpired(res.getHeader('Set-Cookie'), settings.name)) append(res, expireTexts(slot))
     sent = true
   }
-  if (slot.planted && !viaHeader) {
-    append(res, expirePlantedTexts(slot))
+  if (hasRivals(slot)) {
+    append(res, expireRivalTexts(slot))
     sent = true
   }
   return sent

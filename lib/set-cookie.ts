@@ -62,11 +62,29 @@ export function expireTexts(slot: Slot): string[] {
 }
 
 /**
- * The texts that delete cookies of our name which somebody else planted: on the host itself and its parent domains,
- * wherever ours is not. Browsers ignore those that are not theirs to set (public suffixes).
+ * Whether cookies of our name may stand beside ours, for other hosts or paths: planted ones, or one of a release with
+ * another `domain` or `path`, which browsers would go on sending along with the new one.
  */
-export function expirePlantedTexts(slot: Slot): string[] {
-  const { settings, req } = slot
+export function hasRivals(slot: Slot): boolean {
+  const { loaded, tracked, outgoing, settings } = slot
+  if (loaded === undefined || loaded.viaHeader || settings.classic) return false
+  if (slot.planted) return true
+  if (loaded.values.length === 0 || outgoing !== 'send' || tracked === undefined || slot.presented(tracked))
+    return false
+  const { record } = loaded
+  return record === undefined || scopeOf(record.cookie) !== scopeOf(cookieOf(tracked))
+}
+
+function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string {
+  return `${String(domain ?? '')} ${String(path ?? '/')}`
+}
+
+/**
+ * The texts that delete cookies of our name that are not ours, on the host itself and its parent domains, wherever ours
+ * is not, and where an earlier release put it. Browsers ignore those that are not theirs to set (public suffixes).
+ */
+export function expireRivalTexts(slot: Slot): string[] {
+  const { settings, req, loaded } = slot
   const own = slot.tracked === undefined ? configuredCookie(slot) : cookieOf(slot.tracked)
   const base = {
     path: own.path ?? '/',
@@ -76,9 +94,15 @@ export function expirePlantedTexts(slot: Slot): string[] {
   }
   const ownDomain = own.domain?.replace(/^\./, '').toLowerCase()
   const domains: (string | undefined)[] = [undefined, ...parentDomains(String(req.headers?.host ?? ''))]
-  return domains
+  const texts = domains
     .filter((domain) => domain !== ownDomain)
     .map((domain) => serializeCookie(settings.name, '', domain === undefined ? base : { ...base, domain }, 0))
+  const { path } = (loaded?.record?.cookie ?? {}) as { path?: string }
+  if (path !== undefined && path !== base.path) {
+    const { domain } = loaded!.record!.cookie as { domain?: string }
+    texts.push(serializeCookie(settings.name, '', { ...base, domain, path }, 0))
+  }
+  return texts
 }
 
 function parentDomains(host: string): string[] {

@@ -14,8 +14,8 @@ const FLAGS = [
 ]
 
 /** Starts the Chromium of this machine: `CHROMIUM_PATH`, or the one on the PATH. */
-export function launchChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath: process.env.CHROMIUM_PATH || onPath(), args: FLAGS })
+export function launchChromium(flags: string[] = []): Promise<Browser> {
+  return chromium.launch({ executablePath: process.env.CHROMIUM_PATH || onPath(), args: [...FLAGS, ...flags] })
 }
 
 function onPath(): string {
