@@ -6,6 +6,9 @@ import { redisApp, type FaultApp } from '../helpers/fault-app'
 import { CLIENTS } from '../helpers/redis-clients'
 import { RedisServer, until } from '../helpers/redis-server'
 
+// Far beyond what any test takes: a loaded machine must not fail one.
+jest.setTimeout(120_000)
+
 // Longer than a test may take: who is answered at all has not waited for it.
 const NEVER = 300_000
 // Short, for those who are to wait until it is over.

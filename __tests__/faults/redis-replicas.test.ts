@@ -10,6 +10,9 @@ import { appWith, cookieOf, secret } from '../helpers/app'
 import { CLIENTS } from '../helpers/redis-clients'
 import { RedisServer, startCluster, until } from '../helpers/redis-server'
 
+// Far beyond what any test takes: a loaded machine must not fail one.
+jest.setTimeout(120_000)
+
 const closing: (() => unknown)[] = []
 
 afterEach(async () => {

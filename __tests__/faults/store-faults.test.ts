@@ -1,6 +1,9 @@
 import { cookieOf } from '../helpers/app'
 import { faultApp } from '../helpers/fault-app'
 
+// Far beyond what any test takes: a loaded machine must not fail one.
+jest.setTimeout(120_000)
+
 type Verb = 'get' | 'set' | 'destroy' | 'touch'
 type Callback = (err?: unknown, value?: unknown) => void
 
