@@ -12,7 +12,7 @@ interface Document {
 export class MongoDouble {
   readonly documents = new Map<string, Document>()
 
-  db() {
+  db(): { collection(): MongoDouble } {
     return { collection: () => this }
   }
 
