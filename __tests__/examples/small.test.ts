@@ -70,16 +70,22 @@ it('named keeps cart and preferences apart', async () => {
   expect((res.headers['set-cookie'] as unknown as string[])[0]).toMatch(/^preferences=/)
 })
 
-it('oauth keeps two tabs apart, and refuses a state it did not give', async () => {
+it('oauth keeps two tabs apart, and leads nowhere else', async () => {
+  process.env.PROVIDER = 'https://provider.example/authorize'
   const agent = request.agent(require('../../examples/oauth').app)
-  const states: string[] = []
-  for (const tab of ['/a', '/b']) {
-    const res = await agent.get(`/oauth/start?returnTo=${tab}`)
-    states.push(new URL(res.headers.location!, 'http://x').searchParams.get('state')!)
+  const start = async (returnTo: string) => {
+    const res = await agent.get('/oauth/start').query({ returnTo })
+    return new URL(res.headers.location!).searchParams.get('state')!
   }
-  expect((await agent.get(`/oauth/callback?state=${states[1]}`)).headers.location).toBe('/b')
-  expect((await agent.get(`/oauth/callback?state=${states[0]}`)).headers.location).toBe('/a')
-  expect((await agent.get('/oauth/callback?state=forged')).status).toBe(400)
+  const finish = async (state: string) => (await agent.get('/oauth/callback').query({ state })).headers.refresh
+  const [a, b] = [await start('/a'), await start('/b')]
+  expect(await finish(b)).toBe('0; url=/b')
+  expect(await finish(a)).toBe('0; url=/a')
+  expect(await finish(a)).toBeUndefined()
+  for (const elsewhere of ['https://evil.example/x', '//evil.example/x', '/\\evil.example', 'javascript:x']) {
+    expect(await finish(await start(elsewhere))).toBe('0; url=/')
+  }
+  delete process.env.PROVIDER
 })
 
 it('key-rotation logs nobody out, and gives up an old key once nobody has used it for long enough', async () => {
