@@ -9,5 +9,5 @@ describe.each(shared)('a session (%s)', (_name, open) => {
 })
 
 describe.each(Object.entries(COOKIE_GROUNDS))('a session (%s)', (_name, open) => {
-  describeLateWriters(open, { indexless: true })
+  describeLateWriters(open, { indexless: true, carried: true })
 })

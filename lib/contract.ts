@@ -105,7 +105,7 @@ export interface Powers {
     live?: () => object
   ): MaybePromise<true | string | Found | null>
 
-  /** Extends a lifetime without touching the data. `false` when the session is gone. */
+  /** Extends a lifetime without touching the data. `false` when the session is gone, or was moved on to another ID. */
   extend(id: string, life: Life, live?: () => object): MaybePromise<boolean>
 
   /** Removes a session and its place in the index of `user`. `false` when it was gone already. */

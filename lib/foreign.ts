@@ -1,5 +1,6 @@
 import type { Callback, Found, Life, Powers, SessionRecord, StoreContract } from './contract'
 import { reviveCookie } from './cookie'
+import { leadsOn } from './found'
 import { decodeObject, decodeRecord, META } from './record'
 import { chain, HOUR, isPromise, type MaybePromise, type Milliseconds } from './time'
 import { StoreTurns } from './turns'
@@ -90,9 +91,11 @@ export class ForeignPowers implements Powers {
     const store = this.#store
     const wasRemoved = this.#removed.has(id)
     const found = (record: unknown): Found | null => {
+      if (!record) return null
+      const hit = { text: '', record }
       // Somebody else has made it anew.
-      if (record && wasRemoved) this.#removed.delete(id)
-      return record ? { text: '', record } : null
+      if (wasRemoved && !leadsOn(hit)) this.#removed.delete(id)
+      return hit
     }
     try {
       const record = callStore<unknown>(store, store.get, [id])
@@ -116,7 +119,10 @@ export class ForeignPowers implements Powers {
       if (expected === null) return set()
       return chain(this.read(id), (current) => {
         if (current === null) return null
-        return dataOf(current) === expected ? set() : current
+        if (dataOf(current) !== expected) return current
+        // What only leads on to another session must not be touched either.
+        if (leadsOn({ text })) this.#remember(id)
+        return set()
       })
     })
   }

@@ -40,5 +40,7 @@ export function keptText(found: Found, record: Decoded): string {
 
 /** Whether an ID was rotated away, and only leads to the session that carries on (see `Meta.n`). */
 export function leadsOn(found: Found): boolean {
+  // Most texts say at a glance that they do not.
+  if (found.record === undefined && !found.text.includes('"n":')) return false
   return decodeFound(found)?.meta?.n !== undefined
 }

@@ -1,9 +1,9 @@
+import type { Found } from './contract'
+import { leadsOn } from './found'
 import type { Loaded } from './loader'
 import type { Settings } from './options'
-import { encodeRecord } from './record'
 import type { RegenerateOptions } from './session-host'
 import type { Tracked } from './tracked'
-import type { Milliseconds } from './time'
 
 /** What has to be known of a session's place in its request to end it. */
 export interface RetiringSlot {
@@ -20,16 +20,16 @@ export function idToRemove({ settings, loaded, unsaved }: RetiringSlot, { id, of
 }
 
 /**
- * Ends an old ID: removed, or for a grace period made to lead to the new one.
+ * Ends an old ID.
  *
- * @returns `false` when it was gone already: somebody logged out meanwhile, and nothing of it may live on.
+ * @returns what was stored last, where something is to be kept and the store tells; `false` when it was gone already:
+ * somebody logged out meanwhile, and nothing of it may live on.
  */
 export async function retire(
   slot: RetiringSlot,
   old: Tracked | undefined,
-  nextId: string,
-  { keep, grace = 0 }: RegenerateOptions
-): Promise<boolean> {
+  keep: RegenerateOptions['keep']
+): Promise<boolean | Found> {
   const { backend } = slot.settings
   if (old === undefined) return true
   if (old.kept === null) {
@@ -37,25 +37,9 @@ export async function retire(
     if (id !== undefined) await backend.remove(id)
     return true
   }
-  if (grace > 0 && backend.carrier === undefined) return leadOn(slot, old, nextId, grace)
-  if (keep !== undefined && !backend.native && (await backend.read(old.id)) === null) return false
-  return backend.remove(old.id, old.meta?.i)
-}
-
-async function leadOn(
-  { settings: { backend } }: RetiringSlot,
-  old: Tracked,
-  nextId: string,
-  grace: Milliseconds
-): Promise<boolean> {
-  const now = Date.now()
-  const meta = { u: now, c: old.createdAt, n: nextId, g: now + grace }
-  const stub = encodeRecord(JSON.stringify(old.session.cookie), meta, '{}')
-  const life = { usedAt: now, expiresAt: now + grace }
-  const user = { from: old.meta?.i, to: undefined }
-  let result = await backend.write(old.id, stub, old.kept, life, user)
-  while (typeof result === 'object' && result !== null) {
-    result = await backend.write(old.id, stub, result.text, life, user)
-  }
-  return result !== null
+  const asked = keep !== undefined && backend.carrier === undefined
+  const found = asked ? await backend.read(old.id) : undefined
+  if (found === null) return false
+  const existed = await backend.remove(old.id, old.meta?.i)
+  return existed && found !== undefined && !leadsOn(found) ? found : existed
 }

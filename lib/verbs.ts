@@ -1,10 +1,7 @@
 import { decodeFound, keptText, leadsOn } from './found'
-import type { Engine } from './engine'
 import { destroyedError, standInError, storeFault, tooLateError } from './faults'
-import type { Loaded } from './loader'
-import type { Settings } from './options'
-import type { MaybePromise } from './time'
-import { idToRemove, retire } from './retire'
+import { idToRemove } from './retire'
+import { succeed, type SucceedingSlot } from './succeed'
 import { runLocked } from './lock'
 import { serializeSession } from './serialize'
 import { replaceData, stateOf, type Session } from './session'
@@ -17,21 +14,13 @@ import { writers } from './turns'
 const UPDATES_MAX = 1000
 
 /** What the verbs need of the session's place in its request. */
-export interface VerbSlot {
-  readonly engine: Engine
-  readonly settings: Settings
-  readonly req: any
-  readonly late: boolean
-  readonly loaded: Loaded | undefined
-  readonly unsaved: boolean
+export interface VerbSlot extends SucceedingSlot {
   tracked: Tracked | undefined
   ended: boolean
   saving: Promise<unknown> | undefined
   /** Another session object takes the place of this one. */
   replaced(session: Session): void
   end(): void
-  /** `false` when the session is gone. */
-  write(tracked: Tracked, text: string): MaybePromise<boolean>
 }
 
 /** The verbs of a session that the middleware made. */
@@ -112,22 +101,22 @@ export class Verbs implements SessionHost {
     const old = this.#currentOf(session)
     // A request with an ID of a moment ago may log in, but not carry on somebody's session under an ID of its own.
     if (old?.readOnly && options.keep !== undefined) throw destroyedError()
-    const id = await engine.newId(settings, slot.req)
+    const begin = async () => freshTracked(settings, this, slot.req, await engine.newId(settings, slot.req))
+    let next = await begin()
     let failure: unknown
-    let keepable = true
     try {
-      keepable = await this.#guarded('destroy the session', () => retire(slot, old, id, options))
+      const successor = await this.#guarded('destroy the session', () => succeed(slot, session, old, next, options))
+      next = successor ?? (await begin())
     } catch (err) {
       // express-session hands out the new session and the error together.
       if (!settings.classic) throw err
       failure = err
+      if (next.offered) next = await begin()
     }
+    if (next.kept === null) next.mustSave = true
     if (old !== undefined) old.dead = true
     engine.ended(stateOf(session)!.id)
     engine.monitor.note('destroyed', settings.name, old?.id, { reason: 'regenerate' })
-    const next = freshTracked(settings, this, slot.req, id)
-    next.mustSave = true
-    if (keepable && failure === undefined) keepData(session, next.session, options.keep)
     slot.tracked = next
     slot.ended = false
     slot.replaced(next.session)
@@ -242,13 +231,4 @@ export class Verbs implements SessionHost {
 // Nobody would ever learn of what is saved now: the client was not told this ID, or keeps the session itself.
 function isUntold({ settings }: VerbSlot, { kept }: Tracked): boolean {
   return kept === null || settings.backend.carrier !== undefined
-}
-
-function keepData(from: Session, to: Session, keep: RegenerateOptions['keep']): void {
-  if (keep === undefined) return
-  const source = from as unknown as Record<string, unknown>
-  const target = to as unknown as Record<string, unknown>
-  for (const key of keep === true ? Object.keys(source) : keep) {
-    if (key !== 'cookie' && Object.hasOwn(source, key)) target[key] = source[key]
-  }
 }

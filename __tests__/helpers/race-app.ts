@@ -18,6 +18,8 @@ export interface RaceOptions {
 const reasons: unknown[] = []
 diagnostics.subscribe('silverback:dropped', (message) => void reasons.push((message as { reason: unknown }).reason))
 
+const rotate = (req: any) => req.session.regenerate({ keep: true, grace: Number(req.query.grace ?? 0) })
+
 /** An application whose requests can be held with the session they have read, while others change or end it. */
 export function raceApp(store: any, secret: string, { classic, indexless, given }: RaceOptions = {}): express.Express {
   const options = { secret, store, ...(indexless ? {} : { userId: (data: any) => data.user }), ...given }
@@ -31,15 +33,25 @@ export function raceApp(store: any, secret: string, { classic, indexless, given 
     '/set': (req) => Object.assign(req.session, req.query),
     '/nested/:key': (req) => (((req.session.a ??= {}).b ??= {})[req.params.key] = true),
     '/count': (req) => req.session.update((data: any) => void (data.n = (data.n ?? 0) + 1)),
+    '/save': (req) => Object.assign(req.session, req.query).save(),
+    '/login': async (req) => {
+      await req.session.regenerate()
+      req.session.user = req.query.user
+    },
     '/logout': (req) => req.session.destroy(),
-    '/rotate': (req) => req.session.regenerate({ keep: true, grace: Number(req.query.grace ?? 0) }),
+    '/rotate': (req) => rotate(req),
     '/revoke': (req) => (indexless ? auth.destroy(req.query.id) : auth.revoke(req.query.user)),
     '/late/:how': async (req) => {
       void req.session.user
+      if (req.params.how === 'respond') await rotate(req)
       await new Promise<void>((resolve) => {
         held.push(resolve)
         arrivals.emit('one')
       })
+      if (req.params.how === 'rotate') {
+        req.session[req.query.key] = true
+        await rotate(req)
+      }
       if (req.params.how === 'write') req.session.late = true
       if (req.params.how === 'update') await req.session.update((data: any) => void (data.late = true))
     },

@@ -1,4 +1,5 @@
 import type { Extension, Found, Life, Listed, LockPower, Powers, UserChange } from '../contract'
+import { leadsOn } from '../found'
 import { withCookie } from '../record'
 import { codeOf, guarded } from './file-errors'
 import { extendedLife } from './file-format'
@@ -79,12 +80,12 @@ export class FilePowers implements Powers {
     if (cookieText === undefined) {
       return this.#guarded(async () => {
         const kept = await this.find(hash)
-        return kept !== undefined && this.#records.extend(kept, life)
+        return kept !== undefined && !leadsOn(kept) && this.#records.extend(kept, life)
       })
     }
     return this.#alone(hash, async (check) => {
       const kept = await this.#live(hash)
-      if (kept === undefined || kept.text === '') return false
+      if (kept === undefined || kept.text === '' || leadsOn(kept)) return false
       await this.#records.save(id, withCookie(kept.text, cookieText), life, kept.user, check)
       return true
     })

@@ -1,4 +1,5 @@
 import { isDue, type Extension, type Found, type Life, type Listed, type Powers, type UserChange } from '../contract'
+import { leadsOn } from '../found'
 import { decodeRecord, withCookie } from '../record'
 import type { Milliseconds } from '../time'
 import type { Entries } from './memory-entries'
@@ -42,9 +43,9 @@ export class MemoryPowers implements Powers {
   extend(id: string, life: Life): boolean {
     const slot = this.#entries.find(id)
     if (slot === NONE) return false
-    if (life.cookieText !== undefined) {
-      this.#entries.put(id, slot, withCookie(this.#entries.text(slot), life.cookieText))
-    }
+    const text = this.#entries.text(slot)
+    if (leadsOn({ text })) return false
+    if (life.cookieText !== undefined) this.#entries.put(id, slot, withCookie(text, life.cookieText))
     this.#entries.live(slot, life.usedAt, life.expiresAt)
     return true
   }

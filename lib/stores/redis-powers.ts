@@ -8,6 +8,7 @@ import {
   type Powers,
   type UserChange
 } from '../contract'
+import { leadsOn } from '../found'
 import { decodeRecord, META, withUsedAt, type Meta } from '../record'
 import { SECOND, type Milliseconds } from '../time'
 import { isWriteRefusal } from './redis-errors'
@@ -77,6 +78,8 @@ export class RedisPowers implements Powers {
     const writing =
       expected === null ? this.#records.create(id, text, px) : this.#records.replace(id, text, expected, px)
     const [written] = await Promise.all([writing, entered])
+    // Of a session that is gone the index keeps nothing.
+    if (written === null && to !== undefined) await this.#index.drop(to, id).catch(listTidiesUp)
     if (written !== true) return written
     this.#remember(id, life.usedAt)
     if (moved) await this.#index.add(to, id, expiresAt)
@@ -86,7 +89,7 @@ export class RedisPowers implements Powers {
   async extend(id: string, life: Life, live?: () => object): Promise<boolean> {
     if (this.#settings.disableTouch) return true
     const text = this.#records.plain ? await this.#touchThere(id, life, live) : await this.#touchHere(id, life, live)
-    if (text === null) return false
+    if (text === null || leadsOn({ text })) return false
     this.#remember(id, life.usedAt)
     const user = metaOf(text)?.i
     if (user !== undefined) this.#reindex(id, user, life.expiresAt)

@@ -1,0 +1,174 @@
+import request from 'supertest'
+import { POWERS } from '../lib/contract'
+import { MemoryStore, sessions } from '../lib/index'
+import { appWith, cookieOf, secret } from './helpers/app'
+import { Clock } from './helpers/clock'
+import { alone, GROUNDS, type Ground, type Pair } from './helpers/race'
+
+const TheirMemoryStore = require('express-session').MemoryStore
+
+const GRACE = 60_000
+const FOREIGN = 'a store that only knows the contract, one process'
+
+const grounds: typeof GROUNDS = { ...GROUNDS, [FOREIGN]: alone(async () => ({ store: new TheirMemoryStore() })) }
+
+describe.each(Object.entries(grounds))('regenerate({ keep, grace }) (%s)', (name, open) => {
+  let ground: Ground
+  let here: Pair['here']
+  let there: Pair['there']
+  let cookie: string
+  let user: string
+  let users = 0
+
+  beforeAll(async () => {
+    ground = await open()
+    ;({ here, there } = await ground.start({ indexless: name === FOREIGN }))
+  }, 60_000)
+
+  afterAll(() => ground?.close())
+
+  beforeEach(async () => {
+    user = `user${++users}`
+    cookie = cookieOf(await here.get(`/set?user=${user}`))!
+    await here.get('/dropped')
+    await there.get('/dropped')
+  })
+
+  const expectSessions = async (count: number) => {
+    if (name !== FOREIGN) expect((await there.get(`/listed?user=${user}`)).body).toHaveLength(count)
+  }
+  const rotated = async (grace = GRACE) => cookieOf(await here.get(`/rotate?grace=${grace}`, cookie))!
+
+  it('leads three requests with the old ID to the one new session, and sets no other cookie', async () => {
+    const next = await rotated()
+    const { id } = (await there.get('/read', next)).body
+    const late = await Promise.all([here, there, here].map((site) => site.get('/read', cookie)))
+    for (const { body, headers } of late) {
+      expect(body).toEqual({ id, data: { user }, isNew: false, code: null })
+      expect(headers['set-cookie']).toBeUndefined()
+    }
+    await expectSessions(1)
+  })
+
+  it('leads them there before the new ID is even sent', async () => {
+    const rotation = await here.hold([`respond?grace=${GRACE}`], cookie)
+    const { body, headers } = await there.get('/read', cookie)
+    expect([body.data, headers['set-cookie']]).toEqual([{ user }, undefined])
+    const [answer] = await rotation.letGo()
+    expect((await there.get('/read', cookieOf(answer!))).body).toMatchObject({ id: body.id, data: { user } })
+  })
+
+  it('ends the old ID at once without a grace', async () => {
+    const next = await rotated(0)
+    for (const site of [here, there]) {
+      expect((await site.get('/read', cookie)).body).toMatchObject({ data: {}, code: 'ERR_SESSION_MISSING' })
+      expect((await site.get('/read', next)).body.data).toEqual({ user })
+    }
+  })
+
+  it('lets the old ID only read, and tells whoever wants more', async () => {
+    const next = await rotated()
+    const written = await there.get('/set?late=1', cookie)
+    expect([written.status, written.headers['set-cookie']]).toEqual([200, undefined])
+    expect((await there.get('/dropped')).body).toEqual(['ERR_SESSION_DESTROYED'])
+    for (const path of ['/save?late=1', '/count', '/rotate', `/rotate?grace=${GRACE}`]) {
+      const res = await there.get(path, cookie)
+      expect([path, res.status, res.body.code]).toEqual([path, 500, 'ERR_SESSION_DESTROYED'])
+      expect(res.headers['set-cookie']).toBeUndefined()
+    }
+    expect((await here.get('/read', next)).body.data).toEqual({ user })
+    await expectSessions(1)
+  })
+
+  it('ends the session where the old ID logs out', async () => {
+    const next = await rotated()
+    expect((await there.get('/logout', cookie)).body).toBe('done')
+    for (const each of [cookie, next]) {
+      expect((await here.get('/read', each)).body).toMatchObject({ data: {}, code: 'ERR_SESSION_MISSING' })
+    }
+    await expectSessions(0)
+  })
+
+  it('ends the session where the old ID logs in as somebody else, who gets one of its own', async () => {
+    const next = await rotated()
+    const other = cookieOf(await there.get(`/login?user=other-${user}`, cookie))
+    expect((await here.get('/read', other)).body).toMatchObject({ data: { user: `other-${user}` }, isNew: false })
+    for (const each of [cookie, next]) {
+      expect((await here.get('/read', each)).body).toMatchObject({ data: {}, code: 'ERR_SESSION_MISSING' })
+    }
+  })
+
+  it('makes one session of several rotations at once, and keeps what each has written', async () => {
+    const [both, one] = await Promise.all([
+      here.hold([`rotate?grace=${GRACE}&key=a`, `rotate?grace=${GRACE}&key=b`], cookie),
+      there === here ? undefined : there.hold([`rotate?grace=${GRACE}&key=c`], cookie)
+    ])
+    const answers = (await Promise.all([both.letGo(), one?.letGo() ?? []])).flat()
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+    const cookies = new Set(answers.map((answer) => cookieOf(answer)))
+    expect(cookies.size).toBe(1)
+    const keys = Object.fromEntries(answers.map((_, i) => ['abc'[i], true]))
+    expect((await there.get('/read', [...cookies][0])).body.data).toEqual({ user, ...keys })
+    expect((await here.get('/read', cookie)).body.data).toEqual({ user, ...keys })
+    await expectSessions(1)
+  })
+
+  it.each([GRACE, 0])('takes along what others write while the request runs (grace %d)', async (grace) => {
+    const late = await here.hold([`rotate?grace=${grace}&key=a`], cookie)
+    await there.get('/set?b=1', cookie)
+    const [answer] = await late.letGo()
+    expect((await there.get('/read', cookieOf(answer!))).body.data).toEqual({ user, a: true, b: '1' })
+    await expectSessions(1)
+  })
+
+  it('carries nothing on when somebody logged out meanwhile', async () => {
+    const late = await here.hold([`rotate?grace=${GRACE}&key=a`], cookie)
+    await there.get('/logout', cookie)
+    const [answer] = await late.letGo()
+    expect(answer!.status).toBe(200)
+    expect((await there.get('/read', cookieOf(answer!))).body).toMatchObject({ data: {}, isNew: false })
+    expect((await there.get('/read', cookie)).body.code).toBe('ERR_SESSION_MISSING')
+    await expectSessions(0)
+  })
+
+  if (name.endsWith('one process')) {
+    it('ends the old ID when the grace is over, however often it was used', async () => {
+      const clock = new Clock(Date.now())
+      try {
+        cookie = cookieOf(await here.get(`/set?user=${user}`))!
+        const next = await rotated()
+        for (let i = 0; i < 4; i++) {
+          clock.forward(GRACE / 4 - 1)
+          expect((await here.get('/read', cookie)).body.data).toEqual({ user })
+        }
+        clock.forward(4)
+        expect((await here.get('/read', cookie)).body).toMatchObject({ data: {}, code: 'ERR_SESSION_MISSING' })
+        expect((await here.get('/read', next)).body.data).toEqual({ user })
+      } finally {
+        clock.restore()
+      }
+    })
+  }
+})
+
+describe('a rotation that the store refuses', () => {
+  it('leaves the session as it is, and nothing else behind', async () => {
+    const store = new MemoryStore()
+    const app = appWith(sessions({ secret, store }), {
+      '/set': (req, res) => res.json(Object.assign(req.session, req.query).user),
+      '/read': (req, res) => res.json(req.session.user ?? null),
+      '/rotate': async (req, res) => res.json(await req.session.regenerate({ keep: true, grace: GRACE }))
+    })
+    const cookie = cookieOf(await request(app).get('/set?user=ann'))!
+    const powers = store[POWERS]
+    const { write } = powers
+    jest.spyOn(powers, 'write').mockImplementation((id, text, expected, ...rest) => {
+      if (expected !== null) throw new Error('full')
+      return write.call(powers, id, text, expected, ...rest)
+    })
+    const res = await request(app).get('/rotate').set('Cookie', cookie)
+    expect([res.status, res.body.code, res.headers['set-cookie']]).toEqual([500, 'ERR_SESSION_STORE', undefined])
+    expect(store.ids()).toHaveLength(1)
+    expect((await request(app).get('/read').set('Cookie', cookie)).body).toBe('ann')
+  })
+})
