@@ -101,7 +101,7 @@ describe('the oauth example in Chromium', () => {
     await finish(await start('/a'), '/a')
     const tab = await context.newPage()
     await tab.goto(addressOf('provider.test', provider))
-    await tab.evaluate((address) => void (location.href = address), `${addressOf('app.test', site)}/linked`)
+    await tab.evaluate(`location.href = '${addressOf('app.test', site)}/linked'`)
     await tab.waitForURL('**/linked')
     expect(JSON.parse((await tab.locator('body').textContent())!)).toEqual({ path: '/linked', user: null })
   })
