@@ -118,7 +118,8 @@ export class Backend {
   }
 
   get locks(): LockPower | undefined {
-    return this.native ? this.#native!.lock : undefined
+    const lock = this.native ? this.#native!.lock : undefined
+    return lock && this.#guardLock(lock)
   }
 
   /** The ID as the store sees it. */
@@ -150,6 +151,14 @@ export class Backend {
         )
       }
     )
+  }
+
+  #guardLock(lock: LockPower): LockPower {
+    return {
+      acquire: (...args) => this.#guard('acquire', () => lock.acquire(...args)),
+      renew: (...args) => this.#guard('renew', () => lock.renew(...args)),
+      release: (...args) => this.#guard('release', () => lock.release(...args))
+    }
   }
 
   #guard<T>(verb: string, call: () => MaybePromise<T>, load?: string): MaybePromise<T> {

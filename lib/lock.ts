@@ -41,52 +41,87 @@ function localLocks(store: StoreContract): LocalLocks {
   return locks
 }
 
+/** A lock that is held, and renewed until it is released. */
+export interface HeldLock {
+  /** Fires if the lock is lost. */
+  readonly signal: AbortSignal
+  release(): Promise<void>
+}
+
 /**
- * Runs `fn` while holding the lock of one session. The signal given to `fn` fires if the lock is lost meanwhile.
+ * Takes the lock of one session, and renews it until it is released.
+ *
  * @throws {SessionError} `ERR_SESSION_LOCK_TIMEOUT` when it is not free within `wait`
  */
-export async function runLocked<T>(
+export async function takeLock(
   backend: Backend,
   key: string,
-  fn: (signal: AbortSignal) => T | Promise<T>,
   { wait = WAIT, ttl = TTL }: LockOptions
-): Promise<T> {
+): Promise<HeldLock> {
   const locks = backend.locks ?? localLocks(backend.store)
   const token = randomUUID()
-  await acquire(locks, key, token, wait, ttl)
+  // A lock that cannot be given back ends by itself: no reason to spoil the work that was done under it.
+  const release = async () => locks.release(key, token)
+  const until = await acquire(locks, key, token, wait, ttl).catch((err) => {
+    // Taken, perhaps, by a command whose answer never came.
+    if (!isTimeout(err)) void release().catch(endsByItself)
+    throw err
+  })
   const lost = new AbortController()
-  const renewal = setInterval(() => {
-    void Promise.resolve()
-      .then(() => locks.renew(key, token, ttl))
-      .then(
-        (held) =>
-          held ||
-          lost.abort(
-            new SessionError('ERR_SESSION_LOCK_TIMEOUT', 'The session lock was lost: stop, and change nothing more.')
-          )
-      )
-      // A renewal that fails is tried again at the next tick, while the lock still stands.
-      .catch(() => undefined)
-  }, ttl / 3)
-  renewal.unref()
-  try {
-    return await fn(lost.signal)
-  } finally {
-    clearInterval(renewal)
-    await locks.release(key, token)
+  const stop = keepAlive(locks, key, token, ttl, until, lost)
+  return {
+    signal: lost.signal,
+    async release() {
+      stop()
+      await release().catch(endsByItself)
+    }
   }
 }
 
+// Renews the lock, until told to stop, or until it is lost: taken from us, or not renewed in time.
+function keepAlive(
+  locks: LockPower,
+  key: string,
+  token: string,
+  ttl: Milliseconds,
+  end: Milliseconds,
+  lost: AbortController
+): () => void {
+  let until = end
+  const lose = () => {
+    clearInterval(renewal)
+    lost.abort(
+      new SessionError('ERR_SESSION_LOCK_TIMEOUT', 'The session lock was lost: stop, and change nothing more.')
+    )
+  }
+  const renew = async () => {
+    const now = performance.now()
+    if (now >= until) return lose()
+    try {
+      if (await locks.renew(key, token, ttl)) until = Math.max(until, now + ttl)
+      else lose()
+    } catch {
+      // Tried again at the next tick, while the lock still stands.
+    }
+  }
+  const renewal = setInterval(() => void renew(), ttl / 3)
+  renewal.unref()
+  return () => clearInterval(renewal)
+}
+
+// Answers until when the lock lasts, on a clock that nobody sets.
 async function acquire(
   locks: LockPower,
   key: string,
   token: string,
   wait: Milliseconds,
   ttl: Milliseconds
-): Promise<void> {
-  const deadline = Date.now() + wait
-  for (let pause = RETRY_MIN; !(await locks.acquire(key, token, ttl)); pause = Math.min(pause * 2, RETRY_MAX)) {
-    if (Date.now() + pause > deadline) {
+): Promise<Milliseconds> {
+  const deadline = performance.now() + wait
+  for (let pause = RETRY_MIN; ; pause = Math.min(pause * 2, RETRY_MAX)) {
+    const asked = performance.now()
+    if (await locks.acquire(key, token, ttl)) return asked + ttl
+    if (performance.now() + pause > deadline) {
       throw new SessionError(
         'ERR_SESSION_LOCK_TIMEOUT',
         `The session stayed locked for ${wait} ms by somebody else; try again, or raise wait.`
@@ -95,3 +130,9 @@ async function acquire(
     await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random() / 2)))
   }
 }
+
+function isTimeout(err: unknown): boolean {
+  return err instanceof SessionError && err.code === 'ERR_SESSION_LOCK_TIMEOUT'
+}
+
+function endsByItself(): void {}

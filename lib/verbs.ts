@@ -2,7 +2,7 @@ import { decodeFound, keptText, leadsOn } from './found'
 import { destroyedError, standInError, storeFault, tooLateError } from './faults'
 import { idToRemove } from './retire'
 import { succeed, type SucceedingSlot } from './succeed'
-import { runLocked } from './lock'
+import { takeLock } from './lock'
 import { serializeSession } from './serialize'
 import { replaceData, stateOf, type Session } from './session'
 import type { LockOptions, RegenerateOptions, SessionHost } from './session-host'
@@ -150,9 +150,15 @@ export class Verbs implements SessionHost {
     })
   }
 
-  lock<T>(session: Session, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T> {
+  async lock<T>(session: Session, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T> {
     const { backend } = this.#slot.settings
-    return runLocked(backend, backend.keyOf(stateOf(session)!.id), fn, options)
+    const key = backend.keyOf(stateOf(session)!.id)
+    const lock = await this.#guarded('lock the session', () => takeLock(backend, key, options))
+    try {
+      return await fn(lock.signal)
+    } finally {
+      await lock.release()
+    }
   }
 
   // Brings a session up to date: what others wrote, with our unsaved changes laid over it.

@@ -55,6 +55,28 @@ export function raceApp(store: any, secret: string, { classic, indexless, given 
       if (req.params.how === 'write') req.session.late = true
       if (req.params.how === 'update') await req.session.update((data: any) => void (data.late = true))
     },
+    '/locked': async (req, res) => {
+      const limits = Object.fromEntries(Object.entries(req.query).map(([key, value]) => [key, Number(value)]))
+      await req.session.lock(async (signal: AbortSignal) => {
+        await new Promise<void>((resolve) => {
+          held.push(resolve)
+          arrivals.emit('one')
+        })
+        res.json({ lost: signal.aborted })
+      }, limits)
+    },
+    // Loses nothing only if nobody else is between reading and writing.
+    '/careful': (req) =>
+      req.session.lock(
+        async () => {
+          await req.session.reload()
+          const n = req.session.n ?? 0
+          await new Promise(setImmediate)
+          req.session.n = n + 1
+          await req.session.save()
+        },
+        { wait: 60_000 }
+      ),
     '/held/:count': async (req) => {
       while (held.length < Number(req.params.count)) await once(arrivals, 'one')
     },

@@ -1,0 +1,231 @@
+import { POWERS } from '../lib/contract'
+import { MemoryStore, sessions, type SessionsOptions } from '../lib/index'
+import { RedisStore } from '../lib/redis'
+import { sessionCookie } from '../lib/testing'
+import { cookieOf, deferred, secret } from './helpers/app'
+import { Child } from './helpers/child'
+import { TestFolder } from './helpers/folder'
+import { alone, GROUNDS, Site, type Ground } from './helpers/race'
+import { CLIENTS } from './helpers/redis-clients'
+import { RedisServer, until } from './helpers/redis-server'
+
+const TheirMemoryStore = require('express-session').MemoryStore
+const FOREIGN = 'a store that only knows the contract, one process'
+const grounds: typeof GROUNDS = { ...GROUNDS, [FOREIGN]: alone(async () => ({ store: new TheirMemoryStore() })) }
+const HOUR = 3_600_000
+
+describe.each(Object.entries(grounds))('session.lock() (%s)', (name, open) => {
+  let ground: Ground
+  let here: Site
+  let there: Site
+  let cookie: string
+
+  beforeAll(async () => {
+    ground = await open()
+    ;({ here, there } = await ground.start({ indexless: name === FOREIGN }))
+  }, 60_000)
+
+  afterAll(() => ground?.close())
+
+  beforeEach(async () => {
+    cookie = cookieOf(await here.get('/set?user=ann'))!
+  })
+
+  it('lets one work at a time', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, (_, i) => (i % 2 ? here : there).get('/careful', cookie))
+    )
+    expect(answers.filter(({ status }) => status !== 200).map(({ body }) => body)).toEqual([])
+    expect((await there.get('/read', cookie)).body.data).toEqual({ user: 'ann', n: 60 })
+  }, 60_000)
+
+  it('keeps everybody else out while it is held, and nobody afterwards', async () => {
+    const holding = here.get(`/locked?ttl=${HOUR}`, cookie)
+    await here.get('/held/1')
+    const refused = await there.get('/locked?wait=0', cookie)
+    expect([refused.status >= 500, refused.body.code]).toEqual([true, 'ERR_SESSION_LOCK_TIMEOUT'])
+    const other = cookieOf(await there.get('/set?user=bob'))!
+    const free = there.get('/locked?wait=0', other)
+    await there.get(`/held/${here === there ? 2 : 1}`)
+    await there.get('/go')
+    expect((await free).body).toEqual({ lost: false })
+    await here.get('/go')
+    expect((await holding).body).toEqual({ lost: false })
+    const next = there.get('/locked?wait=0', cookie)
+    await there.get('/held/1')
+    await there.get('/go')
+    expect((await next).status).toBe(200)
+  })
+
+  it('comes to whoever waits as soon as it is free', async () => {
+    const holding = here.get(`/locked?ttl=${HOUR}`, cookie)
+    await here.get('/held/1')
+    const waiting = there.get('/careful', cookie)
+    // Requests of other sessions do not wait.
+    expect((await there.get('/read')).status).toBe(200)
+    await here.get('/go')
+    expect([(await holding).status, (await waiting).status]).toEqual([200, 200])
+  })
+})
+
+describe('the lock of a process that was killed', () => {
+  async function site(child: Child, place: object): Promise<Site> {
+    return new Site(await child.call('start', place, secret))
+  }
+
+  it.each(['files', 'Redis'])('is free again (%s)', async (kind) => {
+    const folder = new TestFolder()
+    const server = kind === 'Redis' ? await RedisServer.start() : undefined
+    const children = await Promise.all([Child.start('app-child'), Child.start('app-child')])
+    try {
+      const place = server === undefined ? { folder: folder.at('s') } : { redis: server.url }
+      const [victim, other] = await Promise.all(children.map((child) => site(child, place)))
+      const cookie = cookieOf(await other!.get('/set?user=ann'))!
+      // Redis learns of a death by silence alone, the disk at once.
+      const ttl = server === undefined ? HOUR : 300
+      victim!.get(`/locked?ttl=${ttl}`, cookie).catch(() => undefined)
+      await victim!.get('/held/1')
+      await children[0]!.kill()
+      expect((await other!.get('/careful', cookie)).status).toBe(200)
+    } finally {
+      await Promise.all(children.map((child) => child.kill()))
+      await server?.stop()
+      folder.remove()
+    }
+  })
+})
+
+describe('a lock that is held for longer than its ttl', () => {
+  const TTL = 3000
+
+  it('is renewed as long as its holder lives', async () => {
+    const folder = new TestFolder()
+    const server = await RedisServer.start()
+    const child = await Child.start('app-child')
+    try {
+      const leaseTimes = () => folder.files('s', 'leases').map((file) => timeOf(folder.at('s', 'leases', file)))
+      const ends: [object, () => Promise<number>][] = [
+        [{ folder: folder.at('s') }, async () => leaseTimes()[0] ?? 0],
+        [{ redis: server.url }, async () => Number(await server.cli('pexpiretime', await lockKey(server)))]
+      ]
+      await Promise.all(
+        ends.map(async ([place, end]) => {
+          const site = new Site(await child.call('start', place, secret))
+          const cookie = cookieOf(await site.get('/set?user=ann'))!
+          const holding = site.get(`/locked?ttl=${TTL}`, cookie)
+          await site.get('/held/1')
+          const first = await end()
+          await until(async () => (await end()) > first + TTL, 'the lock was renewed past its ttl')
+          expect((await site.get('/locked?wait=0', cookie)).body.code).toBe('ERR_SESSION_LOCK_TIMEOUT')
+          await site.get('/go')
+          expect((await holding).body).toEqual({ lost: false })
+        })
+      )
+    } finally {
+      await child.kill()
+      await server.stop()
+      folder.remove()
+    }
+  })
+
+  async function lockKey(server: RedisServer): Promise<string> {
+    return server.cli('keys', 'silverback:lock:*')
+  }
+
+  function timeOf(file: string): number {
+    return require('node:fs').statSync(file).mtimeMs
+  }
+})
+
+describe('a lock', () => {
+  async function opened(options: SessionsOptions<any>) {
+    const auth = sessions({ secret, ...options })
+    const cookie = await sessionCookie(auth, { user: 'ann' })
+    return { auth, session: await auth.open({ headers: { cookie }, url: '/' }) }
+  }
+
+  afterEach(() => jest.restoreAllMocks())
+
+  it('tells its holder when somebody else has taken it', async () => {
+    const store = new MemoryStore()
+    const { session } = await opened({ store })
+    const renew = jest.spyOn(store[POWERS].lock!, 'renew').mockReturnValue(false)
+    await session.lock(
+      async (signal) => {
+        if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve))
+        expect(signal.reason).toMatchObject({ code: 'ERR_SESSION_LOCK_TIMEOUT' })
+      },
+      { ttl: 30 }
+    )
+    expect(renew).toHaveBeenCalledTimes(1)
+  })
+
+  it('tells its holder when it could not be renewed in time', async () => {
+    const store = new MemoryStore()
+    const { session } = await opened({ store })
+    const renew = jest.spyOn(store[POWERS].lock!, 'renew').mockImplementation(() => {
+      throw new Error('down')
+    })
+    await session.lock(
+      async (signal) => {
+        if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve))
+        expect(signal.reason).toMatchObject({ code: 'ERR_SESSION_LOCK_TIMEOUT' })
+      },
+      { ttl: 30 }
+    )
+    expect(renew).toHaveBeenCalled()
+  })
+
+  it('is given back when its holder fails, with the error of the holder', async () => {
+    const { session } = await opened({})
+    const failure = new Error('mine')
+    await expect(session.lock(() => Promise.reject(failure))).rejects.toBe(failure)
+    await expect(session.lock(() => 'free', { wait: 0 })).resolves.toBe('free')
+  })
+
+  it('spoils no work when it cannot be given back', async () => {
+    const store = new MemoryStore()
+    const { session } = await opened({ store })
+    jest.spyOn(store[POWERS].lock!, 'release').mockImplementation(() => {
+      throw new Error('down')
+    })
+    await expect(session.lock(() => 'done')).resolves.toBe('done')
+  })
+
+  it('F3 is an error in time when Redis does not answer, and is not left behind', async () => {
+    const server = await RedisServer.start()
+    const { client, close } = await CLIENTS['node-redis 6']!(server.url)
+    try {
+      const { auth, session } = await opened({ store: new RedisStore({ client }), storeTimeout: 200 })
+      const before = auth.stats().errors
+      const work = jest.fn()
+      server.pause()
+      await expect(session.lock(work)).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_TIMEOUT', status: 503 })
+      expect(work).not.toHaveBeenCalled()
+      expect(auth.stats().errors).toBe(before + 1)
+      server.resume()
+      await until(async () => (await server.cli('keys', 'silverback:lock:*')) === '', 'the lock was given back')
+      await until(() => session.lock(() => true, { wait: 0 }).catch(() => false), 'it can be taken')
+    } finally {
+      close()
+      await server.stop()
+    }
+  })
+
+  it('waits no longer than it was told to', async () => {
+    const { session } = await opened({})
+    const [held, release] = [deferred(), deferred()]
+    const holding = session.lock(() => {
+      held.resolve()
+      return release.promise
+    })
+    await held.promise
+    await expect(session.lock(() => undefined, { wait: 20 })).rejects.toMatchObject({
+      code: 'ERR_SESSION_LOCK_TIMEOUT',
+      kind: 'store',
+      message: 'The session stayed locked for 20 ms by somebody else; try again, or raise wait.'
+    })
+    release.resolve()
+    await holding
+  })
+})
