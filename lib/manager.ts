@@ -10,7 +10,7 @@ import { stateOf, type Session } from './session'
 import { Slot } from './slot'
 import type { Tracked } from './tracked'
 import type { Milliseconds } from './time'
-import { watch } from './watch'
+import { watch, type OpenOptions } from './watch'
 
 /** A stored session, seen from outside a request. Times in ms since 1970. */
 export interface SessionEntry<Data = Record<string, any>> {
@@ -27,7 +27,7 @@ export interface SessionEntry<Data = Record<string, any>> {
 /** What the middleware can do beside serving requests. */
 export interface SessionManager<Data = Record<string, any>> {
   /** The session of a request without a response (a WebSocket upgrade): save it by hand, watch `session.signal`. */
-  open(req: any): Promise<Session & Data>
+  open(req: any, options?: OpenOptions): Promise<Session & Data>
   /** A stored session, or `null`. */
   get(id: string): Promise<SessionEntry<Data> | null>
   /** Stores a new session. */
@@ -52,10 +52,10 @@ export class Manager implements SessionManager {
     this.#engine = engine
   }
 
-  async open(req: any): Promise<Session & Record<string, any>> {
+  async open(req: any, options: OpenOptions = {}): Promise<Session & Record<string, any>> {
     const slot = new Slot(this.#engine, this.#engine.settings, req)
     const session = await slot.load()
-    stateOf(session)!.signal = watch(this.#engine, slot)
+    stateOf(session)!.signal = () => watch(this.#engine, slot, options)
     return session as Session & Record<string, any>
   }
 

@@ -47,7 +47,8 @@ export interface SessionState {
   /** Made when somebody asks: an error captures the stack, and a flood of forged cookies must not pay for that. */
   error: SessionError | (() => SessionError) | undefined
   createdAt: Milliseconds
-  signal: AbortSignal | undefined
+  /** Begins to watch when somebody asks: a visitor who is turned away costs nothing. */
+  signal: AbortSignal | (() => AbortSignal) | undefined
 }
 
 /** Who does a session's verbs: the engine, or, for a session made by `store.createSession`, its store alone. */

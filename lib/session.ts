@@ -224,12 +224,9 @@ for (const [key, read] of Object.entries({
   name: (state: SessionState) => state.host.name,
   store: (state: SessionState) => state.host.store,
   isNew: (state: SessionState) => state.isNew,
-  error: (state: SessionState) => {
-    if (typeof state.error === 'function') state.error = state.error()
-    return state.error
-  },
+  error: (state: SessionState) => (typeof state.error === 'function' ? (state.error = state.error()) : state.error),
   createdAt: (state: SessionState) => state.createdAt,
-  signal: (state: SessionState) => state.signal
+  signal: (state: SessionState) => (typeof state.signal === 'function' ? (state.signal = state.signal()) : state.signal)
 })) {
   Object.defineProperty(Session.prototype, key, {
     configurable: true,

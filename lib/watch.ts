@@ -7,26 +7,38 @@ import type { Milliseconds } from './time'
 /** How often the store is asked whether a watched session still lives: half of what `session.signal` promises. */
 const POLL: Milliseconds = 500
 
+/** Options of `auth.open()`. */
+export interface OpenOptions {
+  /** Ends the watch, as the end of the connection does; for what outlives the request that it began with. */
+  until?: AbortSignal | undefined
+}
+
 /**
  * A signal that fires when a session is destroyed, revoked or expires: at once in this process, within a second when
- * it happens in another. The timers do not keep the process alive; asking the store does not extend the session.
+ * it happens in another. The timers do not keep the process alive; asking the store does not extend the session. The
+ * watch ends with the connection, if the request is an upgrade, or with `until`.
  */
-export function watch(engine: Engine, slot: Slot): AbortSignal {
+export function watch(engine: Engine, slot: Slot, { until }: OpenOptions): AbortSignal {
   const controller = new AbortController()
+  const { req } = slot
   const { backend } = slot.settings
+  const { id } = slot.tracked!
+  const socket = req.headers?.upgrade === undefined ? undefined : req.socket
+  if (until?.aborted || socket?.destroyed) return controller.signal
   let asking = false
 
   const stop = () => {
     clearInterval(timer)
-    const watching = engine.watchers.get(idNow())
+    until?.removeEventListener('abort', stop)
+    socket?.removeListener?.('close', stop)
+    const watching = engine.watchers.get(id)
     watching?.delete(fire)
-    if (watching?.size === 0) engine.watchers.delete(idNow())
+    if (watching?.size === 0) engine.watchers.delete(id)
   }
   const fire = () => {
     stop()
     controller.abort(new SessionError('ERR_SESSION_DESTROYED', 'The session has ended.'))
   }
-  const idNow = () => slot.tracked!.id
   const poll = async () => {
     const tracked = slot.tracked!
     if (tracked.dead) return fire()
@@ -51,8 +63,10 @@ export function watch(engine: Engine, slot: Slot): AbortSignal {
   }
   const timer = setInterval(() => void poll(), POLL)
   timer.unref()
-  let watching = engine.watchers.get(idNow())
-  if (watching === undefined) engine.watchers.set(idNow(), (watching = new Set()))
+  until?.addEventListener('abort', stop)
+  socket?.once?.('close', stop)
+  let watching = engine.watchers.get(id)
+  if (watching === undefined) engine.watchers.set(id, (watching = new Set()))
   watching.add(fire)
   return controller.signal
 }

@@ -1,0 +1,111 @@
+import { EventEmitter } from 'node:events'
+import { createClient } from 'redis'
+import { FileStore, MemoryStore, sessions } from '../lib/index'
+import { RedisStore } from '../lib/redis'
+import { sessionCookie } from '../lib/testing'
+import { secret } from './helpers/app'
+import { Child } from './helpers/child'
+import { TestFolder } from './helpers/folder'
+import { RedisServer } from './helpers/redis-server'
+
+const upgrade = (cookie: string) => ({
+  headers: { cookie, upgrade: 'websocket' },
+  url: '/',
+  socket: new EventEmitter()
+})
+const aborted = (signal: AbortSignal) => new Promise((resolve) => signal.addEventListener('abort', resolve))
+
+afterEach(() => jest.restoreAllMocks())
+
+describe('auth.open()', () => {
+  it('gives the session of an upgrade request, to be saved by hand', async () => {
+    const auth = sessions({ secret })
+    const cookie = await sessionCookie(auth, { user: 'ann' })
+    const session: any = await auth.open(upgrade(cookie))
+    expect([session.user, session.isNew]).toEqual(['ann', false])
+    session.seen = true
+    await session.save()
+    expect((await auth.get(session.id))!.data).toEqual({ user: 'ann', seen: true })
+  })
+
+  it('gives a new session with the reason to whoever has none', async () => {
+    const session = await sessions({ secret }).open(upgrade('sid=forged'))
+    expect([session.isNew, session.error!.code]).toEqual([true, 'ERR_SESSION_SIGNATURE'])
+  })
+
+  it('watches only when somebody asks, and not beyond the end of the connection', async () => {
+    const begun = jest.spyOn(global, 'setInterval')
+    const ended = jest.spyOn(global, 'clearInterval')
+    const auth = sessions({ secret, store: new MemoryStore() })
+    const cookie = await sessionCookie(auth, { user: 'ann' })
+    const polls = () => begun.mock.results.filter((_, i) => begun.mock.calls[i]![1] === 500).map(({ value }) => value)
+    const req = upgrade(cookie)
+    const session = await auth.open(req)
+    expect(polls()).toEqual([])
+    const { signal } = session
+    expect(session.signal).toBe(signal)
+    expect(polls()).toHaveLength(1)
+    req.socket.emit('close')
+    expect(ended).toHaveBeenCalledWith(polls()[0])
+    expect(req.socket.listenerCount('close')).toBe(0)
+    await auth.destroy(session.id)
+    expect(signal!.aborted).toBe(false)
+  })
+
+  it('watches until it is told to stop where the connection is another one', async () => {
+    const ended = jest.spyOn(global, 'clearInterval')
+    const auth = sessions({ secret })
+    const cookie = await sessionCookie(auth, { user: 'ann' })
+    const over = new AbortController()
+    const [kept, left] = await Promise.all([
+      auth.open({ headers: { cookie }, url: '/' }),
+      auth.open({ headers: { cookie }, url: '/' }, { until: over.signal })
+    ])
+    const signals = [kept!.signal!, left!.signal!]
+    ended.mockClear()
+    over.abort()
+    expect(ended).toHaveBeenCalledTimes(1)
+    const gone = aborted(signals[0]!)
+    await auth.destroy(kept!.id)
+    await gone
+    expect(signals.map((signal) => signal.aborted)).toEqual([true, false])
+  })
+})
+
+describe('session.signal fires when another process ends the session', () => {
+  async function expectSignal(auth: any, place: { folder?: string; redis?: string }): Promise<void> {
+    const child = await Child.start('app-child')
+    const port = await child.call<number>('start', place, secret)
+    const cookie = await sessionCookie(auth, { user: 'ann' })
+    const session = await auth.open(upgrade(cookie))
+    const { signal } = session
+    const gone = aborted(signal)
+    const seen = await fetch(`http://127.0.0.1:${port}/read`, { headers: { cookie } }).then((res) => res.json())
+    expect(seen).toMatchObject({ data: { user: 'ann' } })
+    expect(signal.aborted).toBe(false)
+    await fetch(`http://127.0.0.1:${port}/logout`, { headers: { cookie } })
+    await gone
+    expect(signal.reason).toMatchObject({ code: 'ERR_SESSION_DESTROYED' })
+    await child.kill()
+  }
+
+  it('on files', async () => {
+    const folder = new TestFolder()
+    const store = new FileStore({ path: folder.path })
+    await expectSignal(sessions({ secret, store }), { folder: folder.path })
+    await store.close()
+    folder.remove()
+  })
+
+  it('on Redis', async () => {
+    const server = await RedisServer.start()
+    const client = createClient({ url: server.url })
+    try {
+      await client.connect()
+      await expectSignal(sessions({ secret, store: new RedisStore({ client }) }), { redis: server.url })
+    } finally {
+      client.destroy()
+      await server.stop()
+    }
+  })
+})
