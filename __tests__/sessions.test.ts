@@ -384,7 +384,7 @@ it('H7 three regenerations at once leave three sessions of their own and a dead 
 })
 
 describe('lifetimes', () => {
-  it('idle counts from the last use, absolute from creation; polling cannot pass it (H13)', async () => {
+  it('H13 idle counts from the last use, absolute from creation; polling cannot pass it', async () => {
     clock = new Clock()
     const auth = sessions({ secret, idle: 10_000, absolute: 25_000, touchAfter: 1000 })
     const app = appWith(auth, basics)

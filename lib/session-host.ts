@@ -5,7 +5,10 @@ import type { Milliseconds } from './time'
 
 /** Options of `session.regenerate()`. */
 export interface RegenerateOptions {
-  /** Data that moves to the new session ID: `true` for all of it, or the keys. @default none, as in express-session */
+  /**
+   * Data that moves to the new session ID: `true` for all of it, or the keys. With `true` the session goes on under
+   * another ID, and its `absolute` end stays where it is; otherwise a new one begins. @default none, as in express-session
+   */
   keep?: true | readonly string[]
   /**
    * For this long the old ID leads, read-only, to the new session. For routine rotation only, never at login,

@@ -7,7 +7,7 @@ import { mergeData } from './merge'
 import { encodeRecord } from './record'
 import { retire, type RetiringSlot } from './retire'
 import { serializeSession } from './serialize'
-import { replaceData, type Session } from './session'
+import { replaceData, stateOf, type Session } from './session'
 import type { RegenerateOptions, SessionHost } from './session-host'
 import { loadedTracked, type Tracked } from './tracked'
 import type { MaybePromise, Milliseconds } from './time'
@@ -35,12 +35,12 @@ export async function succeed(
 ): Promise<Tracked | undefined> {
   // A cookie that is all there is leaves no old ID behind that could lead on.
   if (old !== undefined && old.kept !== null && grace > 0 && slot.settings.backend.carrier === undefined) {
-    keepData(session, next.session, keep)
+    carryOver(session, next, keep)
     return moveOn(slot, old, next, keep, grace)
   }
   const kept = await retire(slot, old, keep)
   if (kept === false) return next
-  keepData(session, next.session, keep)
+  carryOver(session, next, keep)
   if (kept !== true) catchUp(next, old!, kept, keep)
   return next
 }
@@ -122,8 +122,10 @@ function catchUp(next: Tracked, old: Tracked, found: Found, keep: RegenerateOpti
   old.kept = keptText(found, record)
 }
 
-function keepData(from: Session, to: Session, keep: RegenerateOptions['keep']): void {
-  Object.assign(to, partOf(from as unknown as Record<string, unknown>, keep))
+function carryOver(from: Session, to: Tracked, keep: RegenerateOptions['keep']): void {
+  Object.assign(to.session, partOf(from as unknown as Record<string, unknown>, keep))
+  // The same session under another ID: however often it is rotated, its absolute end stays where it is.
+  if (keep === true) stateOf(to.session)!.createdAt = to.createdAt = stateOf(from)!.createdAt
 }
 
 function partOf(data: Record<string, unknown>, keep: RegenerateOptions['keep']): Record<string, unknown> {

@@ -47,7 +47,7 @@ const VERBS: Record<string, (req: any, res: any) => unknown> = {
     res.json('out')
   },
   rotate: async (req, res) => {
-    await req.session.regenerate({ keep: true })
+    await req.session.regenerate({ keep: true, grace: Number(req.query.grace ?? 0) })
     res.json('rotated')
   }
 }
