@@ -40,6 +40,8 @@ describe('sessions() refuses at set-up', () => {
     ['an unknown policy', { secret, onStoreError: 'ignore' }, /onStoreError must be one of/],
     ['an unknown transport', { secret, transport: 'pigeon' }, /transport must be/],
     ['a store without set', { secret, store: { get() {}, destroy() {} } }, /store must have the methods/],
+    ['an unknown unset', { secret, unset: 'delete' }, /unset must be one of destroy, keep/],
+    ['maxPerUser of a named session without userId', { secret, named: { cart: { maxPerUser: 3 } } }, /option userId/],
     ['maxPerUser without userId', { secret, maxPerUser: 3 }, /needs the option userId/],
     ['a genid that is no function', { secret, genid: 'x' }, /genid must be a function/]
   ])('%s', (_name, options, message) => {

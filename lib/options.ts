@@ -63,7 +63,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
     name,
     keys,
     bound: true,
-    adopt: given.adopt === 'express-session',
+    adopt: Boolean(given.adopt && oneOf('adopt', given.adopt, ['express-session'])),
     cookie,
     idle,
     idleIsPolicy: given.idle !== undefined,
@@ -72,7 +72,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
     rolling: given.rolling ?? false,
     resave: given.resave ?? false,
     saveUninitialized: given.saveUninitialized ?? false,
-    unsetDestroys: (given.unset ?? 'destroy') === 'destroy',
+    unsetDestroys: oneOf('unset', given.unset ?? 'destroy', ['destroy', 'keep']) === 'destroy',
     cacheGuard: given.cacheGuard ?? true,
     ...common(given),
     writesMeta: true,
@@ -145,9 +145,6 @@ function common(given: SessionsOptions) {
       throw new OptionError(`${option} must be a function, got ${quote(value)}`)
     }
   }
-  if (maxPerUser !== undefined && !(Number.isInteger(maxPerUser) && maxPerUser > 0 && userId)) {
-    throw new OptionError('maxPerUser must be a whole number above 0, and needs the option userId')
-  }
   return {
     backend: new Backend(store, { storeTimeout, hashIds: given.hashIds ?? false }),
     storeTimeout,
@@ -161,8 +158,15 @@ function common(given: SessionsOptions) {
     userId: userId ?? undefined,
     schema: given.schema,
     production: isProduction(),
-    maxPerUser
+    maxPerUser: checkMaxPerUser(maxPerUser, userId)
   }
+}
+
+function checkMaxPerUser(most: number | undefined, userId: unknown): number | undefined {
+  if (most !== undefined && !(Number.isInteger(most) && most > 0 && userId)) {
+    throw new OptionError('maxPerUser must be a whole number above 0, and needs the option userId')
+  }
+  return most
 }
 
 function constantPolicy(policy: StoreErrorPolicy): () => StoreErrorPolicy {
@@ -235,7 +239,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     adopt: false,
     keys: given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret)),
     backend,
-    cookie: given.cookie === undefined ? inheritedCookie(main, name) : checkCookie(name, given.cookie),
+    cookie: checkCookie(name, given.cookie ?? main.cookie),
     idle,
     idleIsPolicy: given.idle !== undefined || main.idleIsPolicy,
     absolute: checkSpan('absolute', given.absolute, main.absolute),
@@ -247,13 +251,9 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     genid: undefined,
     schema: given.schema,
     userId: given.userId,
-    maxPerUser: given.maxPerUser,
+    maxPerUser: checkMaxPerUser(given.maxPerUser, given.userId),
     writesMeta: true,
     unsetDestroys: true,
     named: new Map()
   }
-}
-
-function inheritedCookie(main: Settings, name: string): Settings['cookie'] {
-  return typeof main.cookie === 'function' ? main.cookie : checkCookie(name, main.cookie)
 }

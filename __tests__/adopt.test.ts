@@ -1,0 +1,84 @@
+import request from 'supertest'
+import { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
+import { appWith, cookieOf, secret } from './helpers/app'
+
+const expressSession = require('express-session')
+
+const routes = {
+  '/write': (req: any, res: any) => res.json((req.session.user = 'ann')),
+  '/read': (req: any, res: any) => res.json([req.session.user ?? null, req.session.error?.code ?? null]),
+  '/cart': async (req: any, res: any) => {
+    const cart = await req.sessions.get('cart')
+    res.json([cart.user ?? null, cart.error?.code ?? null])
+  },
+  '/logout': (req: any, res: any) => req.session.destroy().then(() => res.send('out'))
+}
+
+const store = new MemoryStore().setMaxListeners(30)
+const options = { store, secret, resave: false, saveUninitialized: false }
+const before = appWith(expressSession(options), routes)
+const appOf = (given: SessionsOptions) =>
+  appWith(sessions({ secret, store, name: 'connect.sid', adopt: 'express-session', ...given }), routes)
+
+const visit = (app: any, path: string, cookie = '') => request(app).get(path).set('Cookie', cookie)
+const loginBefore = async () => cookieOf(await visit(before, '/write'), 'connect.sid')!
+const ACCEPTED = ['ann', null]
+const REFUSED = [null, 'ERR_SESSION_SIGNATURE']
+
+afterAll(() => store.close())
+
+describe("adopt: 'express-session'", () => {
+  it('accepts the cookie that express-session itself has set, and re-issues it bound, once', async () => {
+    const app = appOf({})
+    const first = await visit(app, '/read', await loginBefore())
+    const bound = cookieOf(first, 'connect.sid')!
+    expect([first.body, bound]).toEqual([ACCEPTED, expect.stringMatching(/^connect\.sid=[\w-]+\.[\w-]{43}$/)])
+    const second = await visit(app, '/read', bound)
+    expect([second.body, cookieOf(second, 'connect.sid')]).toEqual([ACCEPTED, undefined])
+  })
+
+  it('keeps the session ID, so that both packages serve one session meanwhile', async () => {
+    const [app, cookie] = [appOf({}), await loginBefore()]
+    expect((await visit(app, '/read', cookie)).body).toEqual(ACCEPTED)
+    expect((await visit(before, '/read', cookie)).body[0]).toBe('ann')
+    await visit(app, '/logout', cookie)
+    expect((await visit(before, '/read', cookie)).body[0]).toBeNull()
+  })
+
+  it('accepts it from every listed secret', async () => {
+    const newer = 'n'.repeat(32)
+    const res = await visit(appOf({ secret: [newer, secret] }), '/read', await loginBefore())
+    expect(res.body).toEqual(ACCEPTED)
+    const moved = cookieOf(res, 'connect.sid')!
+    expect((await visit(appOf({ secret: newer }), '/read', moved)).body).toEqual(ACCEPTED)
+    expect((await visit(appOf({ secret: newer }), '/read', await loginBefore())).body).toEqual(REFUSED)
+  })
+
+  it('refuses it without the option, with a changed byte, and for other sessions than the main one', async () => {
+    const cookie = await loginBefore()
+    expect((await visit(appOf({ adopt: undefined }), '/read', cookie)).body).toEqual(REFUSED)
+    const forged = cookie.replace(/s%3A./, (text) => text.slice(0, -1) + (text.endsWith('A') ? 'B' : 'A'))
+    expect((await visit(appOf({}), '/read', forged)).body).toEqual(REFUSED)
+    for (const named of [undefined, { cart: {} }]) {
+      const asCart = cookie.replace('connect.sid=', 'cart=')
+      expect((await visit(appOf({ named }), '/cart', asCart)).body).toEqual(REFUSED)
+    }
+  })
+
+  it('still refuses a bound value of another name', async () => {
+    const other = appWith(sessions({ secret, store, name: 'other' }), routes)
+    const cookie = cookieOf(await visit(other, '/write'), 'other')!
+    expect((await visit(appOf({}), '/read', cookie.replace('other=', 'connect.sid='))).body).toEqual(REFUSED)
+  })
+
+  it('is refused at set-up with anything else', () => {
+    for (const adopt of ['express', true, 1]) {
+      expect(() => sessions({ secret, adopt: adopt as never })).toThrow(/adopt must be one of express-session/)
+    }
+  })
+
+  it('finds nothing to adopt for sessions that live in their cookies', async () => {
+    const res = await visit(appOf({ store: new CookieStore() }), '/read', await loginBefore())
+    expect(res.body).toEqual(REFUSED)
+  })
+})
