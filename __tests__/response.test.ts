@@ -316,3 +316,58 @@ it.each([
   expect(next).toHaveBeenCalledWith()
   expect(req.session.cookie.path).toBe('/')
 })
+
+describe.each(['async', 'sync'] as const)('a chunk that Node refuses, on a store that answers %s', (kind) => {
+  const refused = { code: 'ERR_INVALID_ARG_TYPE' }
+
+  async function answerOf(handler: (req: any, res: any) => void) {
+    const store = new MemoryStore()
+    if (kind === 'async') {
+      const set = store.set.bind(store)
+      store.set = ((id: string, data: any) => Promise.resolve().then(() => set(id, data))) as never
+    }
+    const app = express()
+    app.use(sessions({ secret, store }))
+    app.get('/', (req, res) => {
+      ;(req.session as any).user = 'u'
+      handler(req, res)
+    })
+    app.use(((err, _req, res, next) => {
+      if (res.headersSent) next(Object.assign(err, { stack: '' }))
+      else res.status(500).json({ code: err.code })
+    }) as express.ErrorRequestHandler)
+    app.set('env', 'test')
+    return request(app).get('/')
+  }
+
+  it('leads to the error page, and no response hangs', async () => {
+    expect((await answerOf((_req, res) => res.end({}))).body).toEqual(refused)
+    expect((await answerOf((_req, res) => res.status(503).end(new Error('shown')))).body).toEqual(refused)
+    const second = await answerOf((_req, res) => {
+      res.status(503).write({})
+      res.end()
+    })
+    expect(second.body).toEqual(refused)
+  })
+
+  it('ends the connection when it comes after the first byte', async () => {
+    const answer = answerOf((_req, res) => {
+      res.write('first')
+      res.end({})
+    })
+    await expect(answer).rejects.toThrow()
+  })
+})
+
+it('a chunk that Node refuses for an error page, while the store fails, leads to another error page', async () => {
+  const app = express()
+  const store = new MemoryStore()
+  store.set = (() => Promise.reject(new Error('store down'))) as never
+  app.use(sessions({ secret, store }))
+  app.get('/', (req, res) => {
+    ;(req.session as any).user = 'u'
+    res.status(500).end(new Error('shown') as never)
+  })
+  app.use(((err, _req, res, _next) => res.status(500).json({ code: err.code })) as express.ErrorRequestHandler)
+  expect((await request(app).get('/')).body).toEqual({ code: 'ERR_INVALID_ARG_TYPE' })
+})

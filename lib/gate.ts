@@ -1,5 +1,5 @@
 import { offerTakeOver } from './lenient'
-import { headersSentError, lockFor, type ResponseLock } from './response-lock'
+import { headersSentError, lockFor, refuseWrite, type ResponseLock } from './response-lock'
 import { isPromise, type MaybePromise } from './time'
 import { setGivenHeaders } from './write-head'
 
@@ -136,6 +136,11 @@ export class Gate {
     this.#performing = true
     try {
       return this.#pass(op)
+    } catch (err) {
+      // Refused by Node (a chunk of a wrong type): an error page may follow.
+      if (op.kind === 'end') this.#ended = false
+      if (this.#res.headersSent !== true) this.#committed = false
+      throw err
     } finally {
       this.#performing = outer
     }
@@ -164,33 +169,32 @@ export class Gate {
         flowing = this.#perform(op)
       }
     } catch (err) {
-      // writeHead refused its arguments only now.
-      return this.#fail(err)
+      return this.#fail(err, true)
     }
     if (this.#wantsDrain && flowing !== false) this.#res.emit?.('drain')
     this.#wantsDrain = false
   }
 
-  #fail(err: unknown): void {
+  // `refused`: not by the store, but by Node, which was given the handler's arguments only now.
+  #fail(err: unknown, refused = false): void {
     const res = this.#res
     const queue = this.#queue
     this.#queue = []
     this.#lock!.unlock()
     if (this.#lock!.sent) {
+      if (refused) return this.#keeper.refuse(err)
       this.#keeper.report(err)
-      for (const op of queue) this.#perform(op)
-      return
+      return this.#performAll(queue)
     }
-    if (res.statusCode >= 500) {
+    if (res.statusCode >= 500 && !refused) {
       // The application's error page is on its way already: no reason to replace it by another.
       this.#keeper.abandon()
       this.#committed = true
-      for (const op of queue) this.#perform(op)
-      return
+      return this.#performAll(queue)
     }
     this.#committed = this.#ended = this.#applied = false
     const takeOver = () => clearBody(res, queue, err)
-    if (!this.#keeper.lenient) {
+    if (refused || !this.#keeper.lenient) {
       takeOver()
       return this.#keeper.refuse(err)
     }
@@ -201,7 +205,15 @@ export class Gate {
     })
     if (taken) return
     this.#committed = this.#ended = true
-    for (const op of queue) this.#perform(op)
+    this.#performAll(queue)
+  }
+
+  #performAll(queue: readonly Op[]): void {
+    try {
+      for (const op of queue) this.#perform(op)
+    } catch (err) {
+      this.#fail(err, true)
+    }
   }
 
   // As on-headers does: headers given to writeHead are set first, so that ours are added to them.
@@ -225,13 +237,6 @@ function clearBody(res: any, queue: Op[], err: unknown): void {
     const callback = args[args.length - 1]
     if (typeof callback === 'function') res.once?.('finish', () => callback())
   }
-}
-
-function refuseWrite(args: any[]): boolean {
-  const err = Object.assign(new Error('write after end'), { code: 'ERR_STREAM_WRITE_AFTER_END' })
-  const callback = args[args.length - 1]
-  if (typeof callback === 'function') process.nextTick(callback, err)
-  return false
 }
 
 function writeHead(this: any, ...args: any[]): any {

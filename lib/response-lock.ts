@@ -1,3 +1,5 @@
+import { holdSocket, releaseSocket } from './held-socket'
+
 /**
  * Makes a response look sent while its bytes are held back: `headersSent` is true, setHeader throws, and what is
  * changed meanwhile (the status) does not leak into what is sent later.
@@ -22,6 +24,14 @@ export function headersSentError(verb: string): Error {
   return Object.assign(new Error(`Cannot ${verb} headers after they are sent to the client`), {
     code: 'ERR_HTTP_HEADERS_SENT'
   })
+}
+
+/** Answers a write that comes after the end, as Node does. */
+export function refuseWrite(args: any[]): boolean {
+  const err = Object.assign(new Error('write after end'), { code: 'ERR_STREAM_WRITE_AFTER_END' })
+  const callback = args[args.length - 1]
+  if (typeof callback === 'function') process.nextTick(callback, err)
+  return false
 }
 
 export const HEADER_VERBS = ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader'] as const
@@ -52,16 +62,18 @@ class Http1Lock implements ResponseLock {
       this.#status = [res.statusCode, res.statusMessage]
       res._header = HELD
     }
-    if (ended) res.finished = true
+    if (ended) this.finish()
   }
 
   finish(): void {
     this.#res.finished = true
+    holdSocket(this.#res)
   }
 
   unlock(): void {
     const res = this.#res
     res.finished = false
+    releaseSocket(res)
     if (res._header !== HELD) return
     res._header = null
     ;[res.statusCode, res.statusMessage] = this.#status!
