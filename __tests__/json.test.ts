@@ -4,7 +4,8 @@ import { copyExact, copyExactly, copyJson, isSameJson } from '../lib/json'
 import { sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 
-const json = fc.jsonValue({ maxDepth: 4 })
+// As records come: whoever takes one apart drops `__proto__` first.
+const json = fc.jsonValue({ maxDepth: 4 }).filter((value) => !JSON.stringify(value).includes('__proto__'))
 const anything = fc.anything({
   withDate: true,
   withMap: true,
