@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import {
   CARRIER,
   nativeVerbs,
@@ -15,6 +14,7 @@ import {
   type StoreContract,
   type UserChange
 } from './contract'
+import { hashOf } from './hash'
 import { ForeignPowers } from './foreign'
 import { decodeRecord } from './record'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from './time'
@@ -124,7 +124,7 @@ export class Backend {
 
   /** The ID as the store sees it. */
   keyOf(id: string): string {
-    return this.#hashIds ? createHash('sha256').update(id).digest('base64url') : id
+    return this.#hashIds ? hashOf('sha256', id, 'base64url') : id
   }
 
   get #powers(): Powers {

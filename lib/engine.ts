@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import { advise } from './advice'
 import { SessionError, type SessionErrorCode } from './errors'
+import { hashOf } from './hash'
 import { checkGeneratedId, randomId } from './ids'
 import { KeyRing } from './keys'
 import { Monitor } from './monitor'
@@ -97,5 +97,5 @@ export class Engine {
 
 /** A short one-way mark of a value that must not be stored in clear. */
 export function markOf(value: string): string {
-  return createHash('sha256').update(value).digest('base64url').slice(0, 22)
+  return hashOf('sha256', value, 'base64url').slice(0, 22)
 }

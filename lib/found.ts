@@ -2,11 +2,11 @@ import type { Found } from './contract'
 import { decodeObject, decodeRecord, type Decoded } from './record'
 
 /** Requests of one visitor come in bursts: so many records, none of them large, are kept taken apart. */
-const RECENT_MAX = 128
+const PLACES = 256
 const TEXT_MAX = 4096
 
-// By their text, so that nothing here can be out of date.
-const recent = new Map<string, Decoded>()
+/** By their text, so that nothing here can be out of date. A Map would hash each text that comes anew from a server. */
+const recent: ({ text: string; decoded: Decoded } | undefined)[] = new Array(PLACES).fill(undefined)
 
 /** Takes apart what a store found, text or object; `undefined` when it is no session record. */
 export function decodeFound(found: Found): Decoded | undefined {
@@ -15,22 +15,26 @@ export function decodeFound(found: Found): Decoded | undefined {
 
 function decodeText(text: string): Decoded | undefined {
   if (text.length > TEXT_MAX) return decodeRecord(text)
-  const known = recent.get(text)
-  if (known !== undefined) return known
+  const place = placeOf(text)
+  const known = recent[place]
+  if (known?.text === text) return known.decoded
   const decoded = decodeRecord(text)
-  if (decoded !== undefined) remember(text, decoded)
+  if (decoded !== undefined) recent[place] = { text, decoded }
   return decoded
 }
 
-function remember(text: string, decoded: Decoded): void {
-  if (recent.size === RECENT_MAX) recent.clear()
-  recent.set(text, decoded)
+/** Keeps a record just written at hand: the next request of a burst will ask for it. */
+export function rememberWritten(text: string, decoded: Decoded): void {
+  if (text.length <= TEXT_MAX) recent[placeOf(text)] = { text, decoded }
 }
 
-/** Keeps a record just written at hand, as the next request of a burst will ask for it; nobody asks for `old` again. */
-export function rememberWritten(text: string, decoded: Decoded, old: string): void {
-  recent.delete(old)
-  if (text.length <= TEXT_MAX) remember(text, decoded)
+// Two texts in one place only cost the price of taking one apart again. Those of two sessions differ in their times
+// and in their first bytes of data at the least.
+function placeOf(text: string): number {
+  let place = text.length
+  const step = (text.length >> 5) + 1
+  for (let i = 0; i < text.length; i += step) place = (place * 31 + text.charCodeAt(i)) | 0
+  return place & (PLACES - 1)
 }
 
 /** What a later conditional write compares against: the text as it is kept, or the data of a store of objects. */

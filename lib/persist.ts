@@ -61,7 +61,7 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
       const { native } = settings.backend
       const { record: before, copy } = tracked
       if (native && before?.cookieText === cookieText && copy?.text === merged) {
-        rememberWritten(record, before.rewritten(copy.raw, meta, merged, true), tracked.kept!)
+        rememberWritten(record, before.rewritten(copy.raw, meta, merged, true))
       }
       tracked.kept = native ? record : merged
       tracked.keptData = merged
@@ -107,9 +107,11 @@ function metaFor(tracked: Tracked, user: string | undefined, context: WriteConte
   return meta
 }
 
-// Stores of the contract take the session itself, with its live cookie, and may add to it (session-file-store does).
-// Only where the record holds more than the application's view do they get a copy.
-function liveRecord(tracked: Tracked, merged: string, dataText: string, meta: Meta | undefined): object {
+/**
+ * What stores of the contract take: the session itself, with its live cookie, and they may add to it
+ * (session-file-store does). Only where the record holds more than the application's view do they get a copy.
+ */
+export function liveRecord(tracked: Tracked, merged: string, dataText: string, meta: Meta | undefined): object {
   const { session } = tracked
   if (meta === undefined && merged === dataText) return session
   const copy = new Session({}, JSON.parse(merged), stateOf(session)!.host, tracked.id)

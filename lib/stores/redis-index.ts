@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import type { Listed } from '../contract'
+import { hashOf } from '../hash'
 import { decodeRecord } from '../record'
 import { MINUTE, type Milliseconds } from '../time'
 import { textOf, type RedisLink } from './redis-link'
@@ -75,7 +75,7 @@ export class RedisIndex {
   }
 
   #keyOf(user: string): string {
-    return `${INDEX_PREFIX}${this.#prefix}${createHash('sha256').update(user).digest('base64url')}`
+    return `${INDEX_PREFIX}${this.#prefix}${hashOf('sha256', user, 'base64url')}`
   }
 }
 

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import type { Found, Life } from '../contract'
 import { SessionError } from '../errors'
+import { hashOf } from '../hash'
 import { SECOND, type Milliseconds } from '../time'
 import { isUnknownOption, type RedisWait } from './redis-errors'
 import { textOf, type RedisLink } from './redis-link'
@@ -137,5 +137,5 @@ function atLeastOne(life: Milliseconds): Milliseconds {
 
 // Only tells texts of one session apart, to send the old one as 40 bytes: nothing rests on SHA-1 being unforgeable.
 function sha1(text: string): string {
-  return createHash('sha1').update(text).digest('hex')
+  return hashOf('sha1', text, 'hex')
 }

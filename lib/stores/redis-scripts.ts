@@ -2,7 +2,7 @@
  * What has to happen on the Redis server in one step. Each script touches one key, so all of them work in a cluster,
  * and reads no clock: times are arguments.
  */
-import { createHash } from 'node:crypto'
+import { hashOf } from '../hash'
 import { META } from '../record'
 
 /** A Lua script, and the commands that an ACL must allow for it. */
@@ -13,7 +13,7 @@ export interface Script {
 }
 
 function script(commands: string, source: string): Script {
-  return { source, sha: createHash('sha1').update(source).digest('hex'), commands }
+  return { source, sha: hashOf('sha1', source, 'hex'), commands }
 }
 
 // Cuts a record around the digits of its time of last use: the first plain occurrence, as `withUsedAt` does.
