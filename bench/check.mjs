@@ -1,16 +1,13 @@
 // The targets as assertions, on a quick run, for use before a release: exit code 1 when one is missed.
-import { createRequire } from 'node:module'
-import { localContenders } from './contenders.mjs'
 import { endToEnd, timesAsFast } from './end-to-end.mjs'
 import { memory } from './memory.mjs'
-import { measure, processorTime, wallTime } from './middleware.mjs'
-import { redisContenders } from './redis-contenders.mjs'
+import { Field } from './middleware.mjs'
 import { startRedis } from './redis-server.mjs'
 import { traffic } from './redis-traffic.mjs'
 import { table } from './tables.mjs'
 import { END_TO_END_TARGETS, LOCAL_TARGETS, MEMORY_TARGETS, REDIS_TARGETS, TRAFFIC_TARGETS } from './targets.mjs'
 
-const { createClient } = createRequire(import.meta.url)('redis')
+const EFFORT = { rounds: 25, batch: 300 }
 const rows = []
 
 function least(what, target, measured) {
@@ -21,30 +18,26 @@ function most(what, target, measured) {
   rows.push([what, `<= ${target}`, measured, measured <= target ? 'pass' : 'MISS'])
 }
 
-async function checkCosts(targets, contenders, effort) {
-  const pairs = new Set(targets.map(({ scenario, payload }) => `${scenario}|${payload}`))
-  for (const pair of pairs) {
+async function checkCosts(targets, options) {
+  const field = await Field.start([...new Set(targets.flatMap(({ ours, theirs }) => [ours, theirs]))], options)
+  for (const pair of new Set(targets.map(({ scenario, payload }) => `${scenario}|${payload}`))) {
     const [scenario, payload] = pair.split('|')
     const here = targets.filter((target) => target.scenario === scenario && target.payload === payload)
-    const wanted = contenders().filter(({ name }) => here.some(({ ours, theirs }) => name === ours || name === theirs))
-    const { costs } = await measure(wanted, scenario, payload, effort)
+    const wanted = (name) => here.some(({ ours, theirs }) => name === ours || name === theirs)
+    const { costs } = await field.measure(scenario, payload, EFFORT, wanted)
     for (const { ours, theirs, least: target } of here) {
       least(`${scenario}, ${payload}: ${ours} / ${theirs}`, target, costs.get(theirs) / costs.get(ours))
     }
   }
+  field.stop()
 }
 
 async function checkRedis() {
   const redis = await startRedis()
   if (redis === undefined) return console.log('redis-server is not installed: its targets are not checked.\n')
-  const client = await createClient({
-    url: `redis://127.0.0.1:${redis.port}`
-  }).connect()
-  await checkCosts(REDIS_TARGETS, () => redisContenders(client), {
-    rounds: 25,
-    batch: 40
-  })
-  const found = await traffic(redis.port)
+  const { port } = redis
+  await checkCosts(REDIS_TARGETS, { port, visitors: 30 })
+  const found = await traffic(port)
   for (const { scenario, ours, sent, trips } of TRAFFIC_TARGETS) {
     const row = found.find((row) => row.contender === ours && row.scenario === scenario)
     most(`${scenario}: ${ours}, commands`, sent, row.sent)
@@ -72,11 +65,7 @@ async function checkMemory() {
   }
 }
 
-await checkCosts(LOCAL_TARGETS, localContenders, {
-  rounds: 25,
-  batch: 200,
-  time: processorTime
-})
+await checkCosts(LOCAL_TARGETS)
 await checkRedis()
 await checkEndToEnd()
 await checkMemory()

@@ -33,38 +33,35 @@ export function contender(name, cookie, middleware) {
   }
 }
 
-/** Those that keep sessions in this process, or in the cookie. */
-export function localContenders() {
-  const { sessions, CookieStore } = silverback
-  return [
-    contender('silverback sessions(), MemoryStore', 'sid', sessions({ secret })),
-    contender('silverback session(), MemoryStore', 'connect.sid', silverback(classic)),
-    contender('silverback sessions(), CookieStore', 'sid', sessions({ secret, store: new CookieStore() })),
-    contender('silverback session(), ES MemoryStore', 'connect.sid', silverback({ ...classic, store: theirStore() })),
-    contender('express-session, MemoryStore', 'connect.sid', expressSession({ ...classic, store: theirStore() })),
-    contender(
-      'express-session, memorystore',
-      'connect.sid',
-      expressSession({ ...classic, store: new memorystore({}) })
-    ),
-    contender('cookie-session (signs)', 'session', cookieSession({ keys: [secret] })),
-    contender('client-sessions (seals)', 'session', clientSessions({ cookieName: 'session', secret })),
-    iron()
-  ]
+/** Those that keep sessions in this process, or in the cookie, by name; each made when it is needed. */
+export const LOCAL_CONTENDERS = {
+  'silverback sessions(), MemoryStore': (name) => contender(name, 'sid', silverback.sessions({ secret })),
+  'silverback session(), MemoryStore': (name) => contender(name, 'connect.sid', silverback(classic)),
+  'silverback sessions(), CookieStore': (name) =>
+    contender(name, 'sid', silverback.sessions({ secret, store: new silverback.CookieStore() })),
+  'silverback session(), ES MemoryStore': (name) =>
+    contender(name, 'connect.sid', silverback({ ...classic, store: theirStore() })),
+  'express-session, MemoryStore': (name) =>
+    contender(name, 'connect.sid', expressSession({ ...classic, store: theirStore() })),
+  'express-session, memorystore': (name) =>
+    contender(name, 'connect.sid', expressSession({ ...classic, store: new memorystore({}) })),
+  'cookie-session (signs)': (name) => contender(name, 'session', cookieSession({ keys: [secret] })),
+  'client-sessions (seals)': (name) => contender(name, 'session', clientSessions({ cookieName: 'session', secret })),
+  'iron-session (seals)': iron
 }
 
 function theirStore() {
   return new expressSession.MemoryStore()
 }
 
-function iron() {
+function iron(name) {
   const options = {
     password: secret,
     cookieName: 'iron',
     cookieOptions: { secure: false }
   }
   return {
-    name: 'iron-session (seals)',
+    name,
     cookie: 'iron',
     run: (work, writes) => async (req, res, fail) => {
       try {

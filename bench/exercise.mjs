@@ -8,28 +8,27 @@ const MAX_COOKIE = 4200
 export class Exercise {
   #contender
   #scenario
-  #headers
+  #visitors
   #counts = { seen: 0, written: 0 }
   #handler
 
-  /** `undefined` when the contender cannot hold so many bytes. */
-  static async of(contender, scenario, bytes) {
-    const headers = {}
-    if (contender.cookie !== undefined && scenario.cookie !== 'none') {
-      const login = contender.run((req) => void Object.assign(req.session, payload(bytes)), true)
-      const cookie = cookiesOf(await exchange(login, {}))
-      if (cookie === '' || cookie.length > MAX_COOKIE) return undefined
-      headers.cookie = scenario.cookie === 'forged' ? forge(cookie) : cookie
+  /** Each of so many `visitors` has a session of its own. `undefined` when the contender cannot hold so many bytes. */
+  static async of(contender, scenario, bytes, visitors = 1) {
+    const headers = []
+    for (let i = 0; i < visitors; i++) {
+      const cookie = contender.cookie === undefined ? undefined : await cookieFor(contender, scenario, bytes)
+      if (cookie === '') return undefined
+      headers.push(cookie === undefined ? {} : { cookie })
     }
     const exercise = new Exercise(contender, scenario, headers)
     if (contender.cookie !== undefined) await exercise.#prove()
     return exercise
   }
 
-  constructor(contender, scenario, headers) {
+  constructor(contender, scenario, visitors) {
     this.#contender = contender
     this.#scenario = scenario
-    this.#headers = headers
+    this.#visitors = visitors
     const { work, writes } = scenario
     this.#handler = contender.run(contender.cookie === undefined ? () => {} : (req) => work(req, this.#counts), writes)
   }
@@ -38,18 +37,17 @@ export class Exercise {
     return this.#contender.name
   }
 
-  /** One request; a client carries on with the cookie it was given. */
-  async request() {
-    const res = await exchange(this.#handler, this.#headers)
-    if (this.#scenario.cookie === 'valid' && this.#scenario.writes) {
-      this.#headers.cookie = cookiesOf(res) || this.#headers.cookie
-    }
+  /** One request of one visitor, who carries on with the cookie that was given. */
+  async request(visitor = 0) {
+    const headers = this.#visitors[visitor]
+    const res = await exchange(this.#handler, headers)
+    if (this.#scenario.cookie === 'valid' && this.#scenario.writes) headers.cookie = cookiesOf(res) || headers.cookie
     return res
   }
 
   async #prove() {
     const res = await this.request()
-    const cookie = cookiesOf(res) || this.#headers.cookie
+    const cookie = cookiesOf(res) || this.#visitors[0].cookie
     const found = {}
     const look = this.#contender.run((req) => Object.assign(found, { user: req.session.user, n: req.session.n }))
     await exchange(look, cookie === undefined ? {} : { cookie })
@@ -62,6 +60,15 @@ export class Exercise {
     }[this.#scenario.proof]
     if (!done) throw new Error(`${this.name} did not do "${this.#scenario.proof}"`)
   }
+}
+
+// Empty when it is too large; none where the visitor comes without.
+async function cookieFor(contender, scenario, bytes) {
+  if (scenario.cookie === 'none') return undefined
+  const login = contender.run((req) => void Object.assign(req.session, payload(bytes)), true)
+  const cookie = cookiesOf(await exchange(login, {}))
+  if (cookie.length > MAX_COOKIE) return ''
+  return scenario.cookie === 'forged' ? forge(cookie) : cookie
 }
 
 function forge(cookie) {

@@ -1,50 +1,71 @@
-// Cost of the middleware over the same request without sessions. Interleaved round-robin, so that whatever else the
-// machine does hits everybody alike; a second bare contender shows the error of the measurement.
-import { bare } from './contenders.mjs'
-import { Exercise } from './exercise.mjs'
-import { PAYLOADS, SCENARIOS } from './scenarios.mjs'
+// Cost of the middleware over the same request without sessions. Batches of all contenders take turns, so that whatever
+// else the machine does hits everybody alike; a second bare contender shows the error of the measurement.
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { median } from './statistics.mjs'
 
-const WARM_UP = 3
+const CHILD = fileURLToPath(new URL('child.mjs', import.meta.url))
+// Requests until the compiler has seen enough.
+const WARM_UP = 6000
 
-/** Processor time in us, of all threads: what other programs take does not count. */
-export function processorTime() {
-  const { user, system } = process.cpuUsage()
-  return user + system
-}
-
-/** Time in us as a visitor sees it, waiting for a server included. */
-export function wallTime() {
-  return performance.now() * 1000
-}
-
-/**
- * us per request of every contender over the bare one, medians over rounds.
- *
- * A cost below the error of the measurement counts as that error.
- */
-export async function measure(contenders, scenario, payload, { rounds, batch, time }) {
-  const exercises = []
-  for (const contender of [bare(), bare('bare again'), ...contenders]) {
-    const exercise = await Exercise.of(contender, SCENARIOS[scenario], PAYLOADS[payload])
-    if (exercise !== undefined) exercises.push(exercise)
+class Contender {
+  static async start(name, port) {
+    const contender = new Contender()
+    contender.name = name
+    contender.child = fork(CHILD, port === undefined ? [name] : [name, String(port)])
+    contender.child.once('exit', (code) => code && process.exit(code))
+    await once(contender.child, 'message')
+    return contender
   }
-  const times = new Map(exercises.map(({ name }) => [name, []]))
-  for (let round = -WARM_UP; round < rounds; round++) {
-    for (const exercise of exercises) {
-      const start = time()
-      for (let i = 0; i < batch; i++) await exercise.request()
-      if (round >= 0) times.get(exercise.name).push((time() - start) / batch)
+
+  async call(...message) {
+    this.child.send(message)
+    const [answer] = await once(this.child, 'message')
+    return answer
+  }
+}
+
+/** Contenders that are measured together. */
+export class Field {
+  #contenders
+  #visitors
+
+  /** `port`: of the Redis that they keep their sessions in; `visitors`: requests at a time. */
+  static async start(names, { port, visitors = 1 } = {}) {
+    const field = new Field()
+    const all = ['bare', 'bare again', ...names]
+    field.#contenders = await Promise.all(all.map((name) => Contender.start(name, port)))
+    field.#visitors = visitors
+    return field
+  }
+
+  /**
+   * us per request of each contender over the bare one, medians over rounds; those left out cannot hold the payload.
+   *
+   * A cost below the error of the measurement counts as that error.
+   */
+  async measure(scenario, payload, { rounds, batch }, wanted = () => true) {
+    const running = []
+    for (const contender of this.#contenders) {
+      const { name } = contender
+      if (!name.startsWith('bare') && !wanted(name)) continue
+      if (await contender.call('prepare', scenario, payload, this.#visitors)) running.push(contender)
     }
+    const times = new Map(running.map(({ name }) => [name, []]))
+    for (const contender of running) await contender.call('batch', Math.min(WARM_UP, batch * rounds), this.#visitors)
+    for (let round = 0; round < rounds; round++) {
+      for (const contender of running) {
+        times.get(contender.name).push(await contender.call('batch', batch, this.#visitors))
+      }
+    }
+    const [one, other, ...others] = [...times].map(([name, values]) => ({ name, us: median(values) }))
+    const error = Math.abs(one.us - other.us)
+    const base = (one.us + other.us) / 2
+    return { error, costs: new Map(others.map(({ name, us }) => [name, Math.max(us - base, error)])) }
   }
-  const [one, other, ...others] = [...times].map(([name, values]) => ({
-    name,
-    us: median(values)
-  }))
-  const error = Math.abs(one.us - other.us)
-  const base = (one.us + other.us) / 2
-  return {
-    error,
-    costs: new Map(others.map(({ name, us }) => [name, Math.max(us - base, error)]))
+
+  stop() {
+    for (const { child } of this.#contenders) child.disconnect()
   }
 }

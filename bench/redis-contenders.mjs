@@ -8,24 +8,18 @@ const { RedisStore } = require('../dist/redis.js')
 const expressSession = require('express-session')
 const { RedisStore: ConnectRedis } = require('connect-redis')
 
-export function redisContenders(client) {
-  const connectRedis = (prefix) => ({
-    ...classic,
-    store: new ConnectRedis({ client, prefix })
-  })
-  const redisStore = (prefix) => new RedisStore({ client, prefix })
-  return [
+/** By name; each made for a client. */
+export const REDIS_CONTENDERS = {
+  'silverback sessions(), RedisStore': (name, client) =>
+    contender(name, 'sid', silverback.sessions({ secret, store: new RedisStore({ client, prefix: 'sessions:' }) })),
+  'silverback session(), RedisStore': (name, client) =>
+    contender(name, 'connect.sid', silverback({ ...classic, store: new RedisStore({ client, prefix: 'session:' }) })),
+  'silverback session(), connect-redis': (name, client) =>
+    contender(name, 'connect.sid', silverback({ ...classic, store: new ConnectRedis({ client, prefix: 'ours:' }) })),
+  'express-session, connect-redis': (name, client) =>
     contender(
-      'silverback sessions(), RedisStore',
-      'sid',
-      silverback.sessions({ secret, store: redisStore('sessions:') })
-    ),
-    contender(
-      'silverback session(), RedisStore',
+      name,
       'connect.sid',
-      silverback({ ...classic, store: redisStore('session:') })
-    ),
-    contender('silverback session(), connect-redis', 'connect.sid', silverback(connectRedis('ours:'))),
-    contender('express-session, connect-redis', 'connect.sid', expressSession(connectRedis('theirs:')))
-  ]
+      expressSession({ ...classic, store: new ConnectRedis({ client, prefix: 'theirs:' }) })
+    )
 }

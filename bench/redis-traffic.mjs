@@ -2,7 +2,7 @@
 // round trips that the client waits for, seen from how much later its answer comes when all of Redis's come late.
 import { createRequire } from 'node:module'
 import { Exercise } from './exercise.mjs'
-import { redisContenders } from './redis-contenders.mjs'
+import { REDIS_CONTENDERS } from './redis-contenders.mjs'
 import { PAYLOADS, SCENARIOS } from './scenarios.mjs'
 import { SlowLink } from './slow-link.mjs'
 import { median } from './statistics.mjs'
@@ -24,9 +24,11 @@ export async function traffic(port) {
   const admin = await createClient({
     url: `redis://127.0.0.1:${port}`
   }).connect()
-  const [hot] = redisContenders(cached)
+  const contenders = Object.entries(REDIS_CONTENDERS).map(([name, make]) => make(name, plain))
+  const [[hot, makeHot]] = Object.entries(REDIS_CONTENDERS)
+  contenders.push(makeHot(`${hot}, client-side cache`, cached))
   const rows = []
-  for (const contender of [...redisContenders(plain), { ...hot, name: `${hot.name}, client-side cache` }]) {
+  for (const contender of contenders) {
     for (const scenario of Object.keys(SCENARIOS)) {
       rows.push({
         contender: contender.name,

@@ -18,7 +18,7 @@ const SECTIONS = {
   async redis() {
     if (redis === undefined) return console.log('redis-server is not installed: the tables of Redis are left out.\n')
     console.log(await trafficTable(redis.port))
-    for await (const table of redisTables(client)) console.log(table)
+    for await (const table of redisTables(redis.port)) console.log(table)
   },
   'end-to-end': async () => console.log(await endToEndTable()),
   memory: async () => console.log(await memoryTables([1e4, 1e5, 2e5, 1e6]))

@@ -1,14 +1,17 @@
 // Tables of what requests cost.
-import { localContenders } from './contenders.mjs'
+import { LOCAL_CONTENDERS } from './contenders.mjs'
 import { APPS, endToEnd, LOADS, timesAsFast } from './end-to-end.mjs'
 import { limits } from './limits.mjs'
-import { measure, processorTime, wallTime } from './middleware.mjs'
-import { redisContenders } from './redis-contenders.mjs'
+import { Field } from './middleware.mjs'
+import { REDIS_CONTENDERS } from './redis-contenders.mjs'
 import { traffic } from './redis-traffic.mjs'
 import { PAYLOADS, SCENARIOS } from './scenarios.mjs'
 import { table } from './tables.mjs'
 
-const ROUNDS = 31
+const ROUNDS = 21
+const BATCH = 30
+// Larger payloads take longer: smaller batches.
+const SMALL = 300
 const LETTERS = Object.keys(SCENARIOS)
 
 export async function limitsTable(client) {
@@ -17,36 +20,34 @@ export async function limitsTable(client) {
 
 /** One table a payload, each as soon as it is there. */
 export function middlewareTables() {
-  return tables('Middleware', localContenders, 'express-session, MemoryStore', 300)
+  return tables('Middleware', LOCAL_CONTENDERS, 'express-session, MemoryStore')
 }
 
-export function redisTables(client) {
-  return tables('Redis', () => redisContenders(client), 'express-session, connect-redis', 30)
+export function redisTables(port) {
+  return tables('Redis, 30 requests at a time', REDIS_CONTENDERS, 'express-session, connect-redis', {
+    port,
+    visitors: 30
+  })
 }
 
-async function* tables(what, contenders, reference, effort) {
-  for (const payload of Object.keys(PAYLOADS)) {
-    const cells = new Map()
+async function* tables(what, contenders, reference, options) {
+  const field = await Field.start(Object.keys(contenders), options)
+  for (const [payload, bytes] of Object.entries(PAYLOADS)) {
+    const effort = { rounds: ROUNDS, batch: BATCH * Math.ceil(10 / Math.sqrt(bytes / SMALL)) }
+    const cells = new Map(Object.keys(contenders).map((name) => [name, {}]))
     const errors = []
     for (const scenario of LETTERS) {
-      const { costs, error } = await measure(contenders(), scenario, payload, {
-        rounds: ROUNDS,
-        batch
-      })
+      const { costs, error } = await field.measure(scenario, payload, effort)
       errors.push(error)
       for (const [name, us] of costs) {
-        const row = cells.get(name) ?? cells.set(name, { [what]: name }).get(name)
-        row[scenario] = `${us.toFixed(us < 10 ? 2 : 0)} (${(costs.get(reference) / us).toFixed(1)})`
+        cells.get(name)[scenario] = `${us.toFixed(us < 10 ? 2 : 0)} (${(costs.get(reference) / us).toFixed(1)})`
       }
     }
-    const title = `${what}, ${payload}: us over bare (times less than ${reference})`
-    const rows = [...cells.values()].map((row) => [
-      row[what],
-      ...LETTERS.map((scenario) => row[scenario] ?? 'too large')
-    ])
+    const rows = [...cells].map(([name, row]) => [name, ...LETTERS.map((scenario) => row[scenario] ?? 'too large')])
     rows.push(['error of the measurement', ...errors.map((error) => error.toFixed(2))])
-    yield table(title, ['contender', ...LETTERS], rows)
+    yield table(`${what}, ${payload}: us over bare (times less than ${reference})`, ['contender', ...LETTERS], rows)
   }
+  field.stop()
 }
 
 export async function trafficTable(port) {
