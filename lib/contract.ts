@@ -1,5 +1,6 @@
 import type { SessionErrorCode } from './errors'
 import type { KeyRing } from './keys'
+import { decodeRecord, type Decoded } from './record'
 import type { MaybePromise, Milliseconds } from './time'
 
 /** Node's callback, always the last parameter of a store's method. */
@@ -65,12 +66,44 @@ export interface Extension {
   idle: Milliseconds | null
   /** Span from creation (`Meta.c`) to the absolute deadline; `null`: none. */
   absolute: Milliseconds | null
+  /** `idle` was set on purpose: a lifetime that a cookie has of its own counts only if it is shorter. */
+  capped?: boolean
 }
 
 /** Whether a session is to be extended: last used at least `after` ago, and not idle for too long already. */
 export function isDue({ now, after, idle }: Extension, usedAt: Milliseconds): boolean {
   const unused = now - usedAt
   return unused >= after && (idle === null || unused < idle)
+}
+
+/** The extension of one session, whose cookie may have a lifetime of its own: it then is what `idle` is to others. */
+export function fitted(extend: Extension, record: Decoded | undefined): Extension {
+  const own = record?.cookie.originalMaxAge
+  const { idle, capped } = extend
+  if (typeof own !== 'number' || own <= 0 || (capped && idle !== null && idle <= own)) return extend
+  return { ...extend, idle: own }
+}
+
+/** The life that reading gives a session; `undefined` when no extension is due, or nothing is left. */
+export function extendedLife(
+  extend: Extension,
+  text: string,
+  usedAt: Milliseconds,
+  expiresAt: Milliseconds | null
+): Life | undefined {
+  // Most reads find that nothing is due, and need not look into the record.
+  if (extend.now - usedAt < extend.after) return undefined
+  const record = decodeRecord(text)
+  const own = fitted(extend, record)
+  if (!isDue(own, usedAt)) return undefined
+  const { now, idle, absolute } = own
+  const idleEnd = idle === null ? Infinity : now + idle
+  const createdAt = record?.meta?.c
+  const last = absolute === null || createdAt === undefined ? Infinity : createdAt + absolute
+  // A session that was given a longer life than the common one keeps it.
+  const end = Math.min(Math.max(idleEnd, expiresAt ?? Infinity), last)
+  if (end <= now) return undefined
+  return { usedAt: now, expiresAt: end === Infinity ? null : end }
 }
 
 /** A session found through the index of its user. */

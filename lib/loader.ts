@@ -3,7 +3,7 @@ import type { Extension, Found, Opened } from './contract'
 import type { Engine } from './engine'
 import { markOf } from './engine'
 import type { SessionErrorCode } from './errors'
-import { idleLimit, isOver } from './lifetime'
+import { isOver } from './lifetime'
 import type { Settings } from './options'
 import { chooseAuthentic, fromCookieParser, presentedValues, type Presented } from './presented'
 import { type Decoded } from './record'
@@ -120,7 +120,8 @@ function otherSession(
 function extensionFor(settings: Settings, req: any): Extension | undefined {
   // express-session's door touches at the end of the response; a foreign store cannot extend while reading.
   if (settings.classic || !settings.backend.native || !settings.extend(req)) return undefined
-  return { now: Date.now(), after: settings.touchAfter, idle: settings.idle, absolute: settings.absolute }
+  const { touchAfter, idle, absolute, idleIsPolicy } = settings
+  return { now: Date.now(), after: touchAfter, idle, absolute, capped: idleIsPolicy }
 }
 
 function admit(
@@ -159,8 +160,7 @@ function admit(
       return refuse(loaded, 'ERR_SESSION_BINDING')
     }
     loaded.usedAt = usedAt ?? meta.u
-    const extended = found.extended ?? (backend.remote && usedAt === extension?.now)
-    loaded.extended = extended && idleLimit(settings, cookie) === settings.idle
+    loaded.extended = found.extended ?? (backend.remote && usedAt === extension?.now)
   }
   loaded.kept = keptText(found, record)
   loaded.record = record

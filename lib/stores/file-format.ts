@@ -6,8 +6,7 @@
  *
  * The time of last use is the file's mtime, so that extending a session is one `utimes`.
  */
-import { isDue, type Extension, type Life } from '../contract'
-import { decodeRecord } from '../record'
+import type { Life } from '../contract'
 import type { Milliseconds } from '../time'
 
 export interface Header {
@@ -70,22 +69,6 @@ export function refit(limits: Limits, life: Life): Limits {
   if (expiresAt === null) return { span: null, until: null }
   const idleEnd = limits.span === null ? Infinity : usedAt + limits.span
   return expiresAt < idleEnd ? { span: limits.span, until: expiresAt } : limitsOf(life)
-}
-
-/** The life that an extension due now gives; `undefined` when none is due, or none is left. */
-export function extendedLife(
-  kept: { text: string; usedAt: Milliseconds; expiresAt: Milliseconds | null },
-  extend: Extension
-): Life | undefined {
-  if (!isDue(extend, kept.usedAt)) return undefined
-  const { now, idle, absolute } = extend
-  const idleEnd = idle === null ? Infinity : now + idle
-  // Creation is in the text alone. Taking it apart happens once every `after`, not once a read.
-  const createdAt = absolute === null ? undefined : decodeRecord(kept.text)?.meta?.c
-  const last = createdAt === undefined ? Infinity : createdAt + absolute!
-  const end = Math.min(Math.max(idleEnd, kept.expiresAt ?? Infinity), last)
-  if (end <= now) return undefined
-  return { usedAt: now, expiresAt: end === Infinity ? null : end }
 }
 
 function isHeader(value: unknown): value is Header {

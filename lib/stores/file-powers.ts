@@ -1,8 +1,16 @@
-import type { Extension, Found, Life, Listed, LockPower, Powers, UserChange } from '../contract'
+import {
+  extendedLife,
+  type Extension,
+  type Found,
+  type Life,
+  type Listed,
+  type LockPower,
+  type Powers,
+  type UserChange
+} from '../contract'
 import { leadsOn } from '../found'
 import { withCookie } from '../record'
 import { codeOf, guarded } from './file-errors'
-import { extendedLife } from './file-format'
 import { hashOf, type Folder } from './file-folder'
 import type { Mutex } from './file-mutex'
 import { CORRUPT, isLive, type Kept, type Records } from './file-records'
@@ -37,10 +45,10 @@ export class FilePowers implements Powers {
       const kept = await this.#records.find(hashOf(id))
       if (kept === CORRUPT) return { text: '' }
       if (kept === undefined || !isLive(kept)) return null
-      const life = extend && extendedLife(kept, extend)
+      const life = extend && extendedLife(extend, kept.text, kept.usedAt, kept.expiresAt)
       if (life === undefined) return foundOf(kept)
       try {
-        return (await this.#records.extend(kept, life)) ? { text: kept.text, ...life } : null
+        return (await this.#records.extend(kept, life)) ? { text: kept.text, ...life, extended: true } : null
       } catch (err) {
         if (REFUSALS.has(codeOf(err) ?? '')) return foundOf(kept)
         throw err

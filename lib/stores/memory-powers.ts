@@ -1,7 +1,14 @@
-import { isDue, type Extension, type Found, type Life, type Listed, type Powers, type UserChange } from '../contract'
+import {
+  extendedLife,
+  type Extension,
+  type Found,
+  type Life,
+  type Listed,
+  type Powers,
+  type UserChange
+} from '../contract'
 import { leadsOn } from '../found'
-import { decodeRecord, withCookie } from '../record'
-import type { Milliseconds } from '../time'
+import { withCookie } from '../record'
 import type { Entries } from './memory-entries'
 import { Locks } from './memory-locks'
 import { NONE } from './memory-slots'
@@ -21,11 +28,12 @@ export class MemoryPowers implements Powers {
     const slot = this.#entries.find(id)
     if (slot === NONE) return null
     const found = this.#entries.found(slot)
-    if (extend !== undefined && isDue(extend, found.usedAt!)) {
-      found.usedAt = extend.now
-      found.expiresAt = later(found.expiresAt!, deadline(found.text, extend))
+    const life = extend && extendedLife(extend, found.text, found.usedAt!, found.expiresAt!)
+    if (life !== undefined) {
+      found.usedAt = life.usedAt
+      found.expiresAt = life.expiresAt
       found.extended = true
-      this.#entries.live(slot, found.usedAt, found.expiresAt)
+      this.#entries.live(slot, life.usedAt, life.expiresAt)
     }
     return found
   }
@@ -60,17 +68,4 @@ export class MemoryPowers implements Powers {
   list(user: string): Listed[] {
     return this.#entries.findUser(user).map((slot) => ({ id: this.#entries.id(slot), ...this.#entries.found(slot) }))
   }
-}
-
-// A session that was given a longer life than the common one keeps it.
-function later(known: Milliseconds | null, next: Milliseconds | null): Milliseconds | null {
-  return known === null || next === null ? null : Math.max(known, next)
-}
-
-function deadline(text: string, { now, idle, absolute }: Extension): Milliseconds | null {
-  const idleEnd = idle === null ? Infinity : now + idle
-  // Creation is in the text alone. Taking it apart happens once every `after`, not once a read.
-  const createdAt = absolute === null ? undefined : decodeRecord(text)?.meta?.c
-  const end = createdAt === undefined ? idleEnd : Math.min(idleEnd, createdAt + absolute!)
-  return end === Infinity ? null : end
 }

@@ -1,4 +1,5 @@
 import {
+  fitted,
   isDue,
   type Extension,
   type Found,
@@ -53,9 +54,12 @@ export class RedisPowers implements Powers {
     const there = this.#records.plain && typeof this.#settings.ttl !== 'function'
     const text = there ? await this.#readThere(id, extend) : await this.#readHere(id, extend)
     if (text === null) return null
-    const meta = metaOf(text)
+    const record = text.includes(META) ? decodeRecord(text) : undefined
+    const meta = record?.meta
     this.#remember(id, meta?.u ?? extend.now)
-    if (meta?.i !== undefined && meta.u === extend.now) this.#reindex(id, meta.i, deadlineOf(extend, meta))
+    if (meta?.i !== undefined && meta.u === extend.now) {
+      this.#reindex(id, meta.i, deadlineOf(fitted(extend, record), meta))
+    }
     return { text }
   }
 
@@ -110,16 +114,19 @@ export class RedisPowers implements Powers {
   /** Reads, and extends on the server if that is due, in one command. */
   async #readThere(id: string, extend: Extension): Promise<string | null> {
     const { disableTTL, ttl } = this.#settings
-    const spans = disableTTL ? [null, null, null] : [extend.idle, extend.absolute, Number(ttl) * SECOND]
-    const limits = [...spans, extend.idle].map((span) => (span === null ? '' : String(Math.ceil(span))))
-    const key = this.#records.key(id)
-    return textOf(await this.#link.runOnSession(READ, key, String(extend.now), String(extend.after), ...limits))
+    const { now, after, idle, absolute, capped } = extend
+    const spans = [idle, absolute, disableTTL ? null : Number(ttl) * SECOND]
+    const limits = spans.map((span) => (span === null ? '' : String(Math.ceil(span))))
+    const args = [String(now), String(after), ...limits, capped ? '1' : '']
+    return textOf(await this.#link.runOnSession(READ, this.#records.key(id), ...args))
   }
 
-  async #readHere(id: string, extend: Extension): Promise<string | null> {
+  async #readHere(id: string, given: Extension): Promise<string | null> {
     const text = await this.#records.read(id)
     if (text === null) return null
-    const meta = metaOf(text)
+    const record = decodeRecord(text)
+    const meta = record?.meta
+    const extend = fitted(given, record)
     const due = meta === undefined ? extend.idle !== null : isDue(extend, meta.u)
     const expiresAt = deadlineOf(extend, meta)
     if (!due || (expiresAt !== null && expiresAt <= extend.now)) return text

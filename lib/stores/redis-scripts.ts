@@ -29,8 +29,8 @@ end
 /**
  * Reads a session, and extends its life if that is due.
  *
- * now, least ms since the last use, idle ms, absolute ms, ms where neither limit is set (each may be empty), and most
- * ms since the last use: beyond it the session is over, and stays as it is.
+ * now, least ms since the last use, idle ms, absolute ms, ms where neither limit is set (each of these may be empty; the
+ * last: Redis is not to end it), and whether a cookie's own lifetime counts only if it is shorter than idle.
  * A server that takes no writes for now (replica, out of memory, broken persistence) still answers the read.
  */
 export const READ = script(
@@ -46,21 +46,25 @@ local function refused(reply)
 end
 local text = redis.call('GET', KEYS[1])
 if not text then return false end
+local idle = tonumber(ARGV[3])
+local own = tonumber(string.match(text, '^{"cookie":{"originalMaxAge":([%d.e+]+)') or '')
+if own and own > 0 and not (idle and ARGV[6] ~= '' and idle <= own) then idle = own end
 local head, used, rest = split(text)
 if not head then
-  return ARGV[3] ~= '' and refused(redis.pcall('PEXPIRE', KEYS[1], ARGV[3])) or text
+  local life = ARGV[5] ~= '' and idle
+  return life and refused(redis.pcall('PEXPIRE', KEYS[1], string.format('%.0f', life))) or text
 end
 local now = tonumber(ARGV[1])
 local unused = now - tonumber(used)
-if unused < tonumber(ARGV[2]) or (ARGV[6] ~= '' and unused >= tonumber(ARGV[6])) then return text end
-local life = tonumber(ARGV[3])
+if unused < tonumber(ARGV[2]) or (idle and unused >= idle) then return text end
+local life = idle
 local born = tonumber(string.match(rest, '^,"c":(%d+)') or '')
 if born and ARGV[4] ~= '' then
   local left = born + tonumber(ARGV[4]) - now
   if left <= 0 then return text end
   if not life or left < life then life = left end
 end
-life = life or tonumber(ARGV[5])
+if ARGV[5] == '' then life = nil else life = life or tonumber(ARGV[5]) end
 -- A session that was given a longer life than the common one keeps it.
 local known = redis.call('PTTL', KEYS[1])
 if life and known > life then life = nil end

@@ -1,0 +1,123 @@
+import { CookieStore, FileStore, MemoryStore, type SessionsOptions } from '../../lib/index'
+import { RedisStore } from '../../lib/stores/redis'
+import { cookieOf } from '../helpers/app'
+import { Clock } from '../helpers/clock'
+import { faultApp, type FaultApp } from '../helpers/fault-app'
+import { TestFolder } from '../helpers/folder'
+import { CLIENTS, type Connected } from '../helpers/redis-clients'
+import { RedisServer } from '../helpers/redis-server'
+
+// Far beyond what any test takes: a loaded machine must not fail one.
+jest.setTimeout(120_000)
+
+const HOUR = 60 * 60_000
+const OURS = ['MemoryStore', 'FileStore', 'RedisStore', 'RedisStore with a serializer', 'CookieStore']
+
+let server: RedisServer
+let connected: Connected
+let clock: Clock
+let folder: TestFolder
+
+beforeAll(async () => {
+  server = await RedisServer.start()
+  connected = await CLIENTS['node-redis 6']!(server.url)
+})
+
+afterAll(async () => {
+  connected.close()
+  await server.stop()
+})
+
+beforeEach(() => {
+  folder = new TestFolder()
+  // Near the true time: Redis counts by its own clock.
+  clock = new Clock(new Date().valueOf())
+})
+
+afterEach(async () => {
+  clock.restore()
+  folder.remove()
+  await server.cli('flushall')
+})
+
+const serializer = { parse: (text: string) => JSON.parse(text), stringify: (record: any) => JSON.stringify(record) }
+
+const STORES: Record<string, () => NonNullable<SessionsOptions['store']>> = {
+  MemoryStore: () => new MemoryStore(),
+  FileStore: () => new FileStore({ path: folder.path }),
+  RedisStore: () => new RedisStore({ client: connected.client }),
+  'RedisStore with a serializer': () => new RedisStore({ client: connected.client, serializer }),
+  CookieStore: () => new CookieStore()
+}
+
+/** Lets time pass for the application and for Redis, whose clock is its own. */
+async function forward(ms: number): Promise<void> {
+  clock.forward(ms)
+  const keys = (await server.cli('keys', '*')).split('\n').filter((key) => key !== '')
+  for (const key of keys) {
+    const left = Number(await server.cli('pttl', key)) - ms
+    // A time of 0 or less removes the key, as the time itself would.
+    await server.cli('pexpire', key, String(left))
+  }
+}
+
+/** A client that keeps its cookie whatever that says about its end. */
+function thiefOf(app: FaultApp, first: string) {
+  let cookie = first
+  return {
+    async read() {
+      const res = await app.get('/read', cookie)
+      const sent = cookieOf(res)
+      if (sent !== undefined && sent !== 'sid=') cookie = sent
+      return { user: res.body.user, sent: sent !== undefined }
+    }
+  }
+}
+
+describe.each(OURS)('a lifetime of the cookie, in %s,', (name) => {
+  const open = (options: object) => faultApp({ store: STORES[name]!(), touchAfter: 1000, absolute: null, ...options })
+
+  it('ends a session that is idle for so long, also where idle would be longer', async () => {
+    const app = open({ cookie: { maxAge: HOUR } })
+    const thief = thiefOf(app, await app.login())
+    for (let i = 0; i < 3; i++) {
+      await forward(HOUR / 2)
+      expect(await thief.read()).toEqual({ user: 'ann', sent: true })
+    }
+    await forward(HOUR + 1000)
+    expect((await thief.read()).user).toBeNull()
+  })
+
+  it('keeps a session that is used, where idle was left alone and would be shorter', async () => {
+    const app = open({ cookie: { maxAge: 72 * HOUR } })
+    const visitor = thiefOf(app, await app.login())
+    for (const hours of [12, 12, 12, 12, 12, 12, 12, 48]) {
+      await forward(hours * HOUR)
+      expect(await visitor.read()).toEqual({ user: 'ann', sent: true })
+    }
+    await forward(72 * HOUR + 1000)
+    expect((await visitor.read()).user).toBeNull()
+  })
+
+  it('gives way to an idle that was set on purpose', async () => {
+    const app = open({ cookie: { maxAge: 72 * HOUR }, idle: HOUR })
+    const visitor = thiefOf(app, await app.login())
+    for (let i = 0; i < 3; i++) {
+      await forward(HOUR / 2)
+      expect(await visitor.read()).toEqual({ user: 'ann', sent: true })
+    }
+    await forward(HOUR + 1000)
+    expect((await visitor.read()).user).toBeNull()
+  })
+
+  it('counts where there is no idle at all', async () => {
+    const app = open({ cookie: { maxAge: HOUR }, idle: null })
+    const thief = thiefOf(app, await app.login())
+    for (let i = 0; i < 3; i++) {
+      await forward(HOUR / 2)
+      expect(await thief.read()).toEqual({ user: 'ann', sent: true })
+    }
+    await forward(HOUR + 1000)
+    expect((await thief.read()).user).toBeNull()
+  })
+})
