@@ -92,7 +92,7 @@ export class ForeignPowers implements Powers {
     const wasRemoved = this.#removed.has(id)
     const found = (record: unknown): Found | null => {
       if (!record) return null
-      const hit = { text: '', record }
+      const hit = { text: '', record: withoutDeadline(record) }
       // Somebody else has made it anew.
       if (wasRemoved && !leadsOn(hit)) this.#removed.delete(id)
       return hit
@@ -109,13 +109,13 @@ export class ForeignPowers implements Powers {
     id: string,
     text: string,
     expected: string | null,
-    _life: Life,
+    life: Life,
     _user?: unknown,
     live?: () => object
   ): MaybePromise<true | string | Found | null> {
     if (expected === null) this.#removed.delete(id)
     return this.#inTurn('set', id, () => {
-      const set = () => this.#set(id, live?.() ?? revive(text))
+      const set = () => this.#set(id, withDeadline(live?.() ?? revive(text), life))
       if (expected === null) return set()
       return chain(this.read(id), (current) => {
         if (current === null) return null
@@ -127,12 +127,15 @@ export class ForeignPowers implements Powers {
     })
   }
 
-  extend(id: string, _life: Life, live?: () => object): MaybePromise<boolean> {
+  extend(id: string, life: Life, live?: () => object): MaybePromise<boolean> {
     const { touch } = this.#store
     if (typeof touch !== 'function') return true
+    const touched = (session: object) =>
+      chain(callStore<unknown>(this.#store, touch, [id, withDeadline(session, life)]), () => true)
     return this.#inTurn('touch', id, () => {
       if (this.#removed.has(id)) return false
-      return chain(callStore(this.#store, touch, [id, live?.()]) as MaybePromise<unknown>, () => true)
+      if (live !== undefined) return touched(live())
+      return chain(this.read(id), (found) => (found === null ? false : touched(found.record as object)))
     })
   }
 
@@ -183,6 +186,23 @@ function unlessFault(err: unknown): Found | null {
   // Their parser has met what is no JSON.
   if (name === 'SyntaxError') return { text: '', unreadable: err }
   throw err
+}
+
+// Stores of the contract keep a session as long as its cookie. One that ends with the browser says nothing of that, and
+// neither does one that outlives the session: what the store is given tells when the session itself ends.
+function withDeadline(session: any, { expiresAt }: Life): object {
+  const { cookie } = session
+  if (expiresAt === null || !cookie || Number(cookie.expires) === expiresAt) return session
+  const until = reviveCookie({ ...(cookie.data ?? cookie), expires: new Date(expiresAt) })
+  // With metadata it is a copy already; without, the request's own session.
+  return META in session ? Object.assign(session, { cookie: until }) : { ...session, cookie: until }
+}
+
+// The way back: no cookie but such a one has an end without a span.
+function withoutDeadline(record: any): unknown {
+  const cookie = record.cookie?.data ?? record.cookie
+  if (!cookie || cookie.originalMaxAge !== null || !cookie.expires || record[META] === undefined) return record
+  return { ...record, cookie: { ...cookie, expires: null } }
 }
 
 function revive(text: string): SessionRecord {

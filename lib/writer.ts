@@ -5,7 +5,7 @@ import { attributesOf, jsonOfCookie, keptAttributesOf, lifeOfCookie } from './ke
 import { lifeOf } from './lifetime'
 import { leadsOn } from './found'
 import type { Settings } from './options'
-import { persist } from './persist'
+import { liveRecord, persist } from './persist'
 import { decodeRecord } from './record'
 import { warnOfLosses } from './serialize'
 import { stateOf } from './session'
@@ -93,7 +93,10 @@ export function touchSession(slot: WriterSlot, tracked: Tracked): MaybePromise<v
   const { session, id } = tracked
   const life = lifeOf(settings, lifeOfCookie(stateOf(session)!), tracked.createdAt, Date.now())
   if (settings.classic) life.cookieText = jsonOfCookie(stateOf(session)!)
-  const extend = () => settings.backend.extend(id, life, () => session)
+  const { keptData, meta } = tracked
+  // Some stores touch by writing what they are given.
+  const live = () => liveRecord(tracked, keptData, keptData, meta && { ...meta, u: life.usedAt })
+  const extend = () => settings.backend.extend(id, life, live)
   return unlessGone(slot, tracked, extend, () => {
     tracked.usedAt = life.usedAt
     engine.monitor.note('touched', settings.name, id)
