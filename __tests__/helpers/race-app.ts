@@ -57,13 +57,15 @@ export function raceApp(store: any, secret: string, { classic, indexless, given 
     },
     '/locked': async (req, res) => {
       const limits = Object.fromEntries(Object.entries(req.query).map(([key, value]) => [key, Number(value)]))
-      await req.session.lock(async (signal: AbortSignal) => {
+      const lost = await req.session.lock(async (signal: AbortSignal) => {
         await new Promise<void>((resolve) => {
           held.push(resolve)
           arrivals.emit('one')
         })
-        res.json({ lost: signal.aborted })
+        return signal.aborted
       }, limits)
+      // Whoever has this answer finds the lock free.
+      res.json({ lost })
     },
     // Loses nothing only if nobody else is between reading and writing.
     '/careful': (req) =>
