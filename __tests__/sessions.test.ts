@@ -1,6 +1,7 @@
 import diagnostics from 'node:diagnostics_channel'
 import request from 'supertest'
 import session, { CookieStore, MemoryStore, requireSession, sessions } from '../lib/index'
+import { KeyRing } from '../lib/keys'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { Clock } from './helpers/clock'
@@ -558,6 +559,78 @@ describe('users', () => {
     expect((await read(app, cookies[0])).body.code).toBe('ERR_SESSION_MISSING')
     expect((await read(app, cookies[1])).body.isNew).toBe(false)
     expect(await auth.list('u')).toHaveLength(2)
+  })
+
+  it.each([
+    ['a number', 42],
+    ['an object with a text of its own', { toString: () => '42', toJSON: () => 42 }]
+  ])('takes %s for a user', async (_what, user: any) => {
+    const auth = sessions({ secret, userId })
+    const app = appWith(auth, { ...basics, '/in': (req, res) => res.json((req.session.user = user)) })
+    expect((await request(app).get('/in')).status).toBe(200)
+    await auth.create({}, { userId: user })
+    expect(await auth.list('42')).toHaveLength(2)
+    expect(await auth.list(user)).toHaveLength(2)
+    expect(await auth.revoke(user)).toBe(2)
+    expect(await auth.list('42')).toEqual([])
+  })
+
+  it('takes null for nobody, and revokes nothing of nobody without a word', async () => {
+    const auth = sessions({ secret, userId })
+    const app = appWith(auth, { '/in': (req, res) => res.json((req.session.user = null)) })
+    expect((await request(app).get('/in')).status).toBe(200)
+    for (const user of [null, undefined] as any[]) {
+      await expect(auth.list(user)).rejects.toThrow(/userId/)
+      await expect(auth.revoke(user)).rejects.toThrow(/userId/)
+    }
+  })
+
+  describe('of a session whose user is known from auth.create alone', () => {
+    const auths = () => {
+      const store = new MemoryStore()
+      return { auth: sessions({ secret, store, userId }), ignorant: sessions({ secret, store }) }
+    }
+    const routes = {
+      ...basics,
+      '/note': (req: any, res: any) => res.json((req.session.note = Math.random())),
+      '/rotate': (req: any, res: any) => req.session.regenerate({ keep: true }).then(() => res.end()),
+      '/lead': (req: any, res: any) => req.session.regenerate({ keep: true, grace: 1000 }).then(() => res.end()),
+      '/login': (req: any, res: any) => req.session.regenerate().then(() => res.end())
+    }
+    const begin = async (auth: any) => {
+      const { id } = await auth.create({ a: 1 }, { userId: 'u' })
+      return `sid=${new KeyRing(secret).signBound('sid', id)}`
+    }
+
+    it.each(['/note', '/rotate', '/lead'])('%s does not hide it from list and revoke', async (path) => {
+      const { auth } = auths()
+      const app = appWith(auth, routes)
+      let cookie = await begin(auth)
+      for (let i = 0; i < 2; i++) cookie = cookieOf(await request(app).get(path).set('Cookie', cookie)) ?? cookie
+      expect(await auth.list('u')).toHaveLength(1)
+      expect(await auth.revoke('u')).toBe(1)
+      expect((await read(app, cookie)).body.isNew).toBe(true)
+    })
+
+    it('nor does a write by a middleware that knows of no users', async () => {
+      const { auth, ignorant } = auths()
+      const cookie = await begin(auth)
+      await request(appWith(ignorant, routes)).get('/note').set('Cookie', cookie)
+      expect(await auth.list('u')).toHaveLength(1)
+    })
+
+    it('a login ends it, and a logout of the data ends the other kind', async () => {
+      const { auth } = auths()
+      const app = appWith(auth, { ...routes, '/out': (req, res) => res.json(delete req.session.user) })
+      await request(app)
+        .get('/login')
+        .set('Cookie', await begin(auth))
+      expect(await auth.list('u')).toEqual([])
+      const cookie = await login(app)
+      expect(await auth.list('u')).toHaveLength(1)
+      await request(app).get('/out').set('Cookie', cookie)
+      expect(await auth.list('u')).toEqual([])
+    })
   })
 })
 

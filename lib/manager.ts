@@ -2,7 +2,7 @@ import { decodeFound } from './found'
 import type { Found, Listed } from './contract'
 import { reviveCookie } from './cookie'
 import type { Engine } from './engine'
-import { OptionError } from './errors'
+import { OptionError, quote } from './errors'
 import { deadline, isOver } from './lifetime'
 import type { SessionStats } from './monitor'
 import { type Decoded } from './record'
@@ -101,7 +101,7 @@ export class Manager implements SessionManager {
   async revoke(userId: string, options: { except?: string | Session } = {}): Promise<number> {
     const except = this.#keyOf(options.except)
     const others = (await this.#listed(userId)).filter(({ id }) => id !== except)
-    for (const { id } of others) await this.#remove(id, id, userId, 'revoked')
+    for (const { id } of others) await this.#remove(id, id, String(userId), 'revoked')
     return others.length
   }
 
@@ -138,7 +138,9 @@ export class Manager implements SessionManager {
   async #listed(userId: string): Promise<Listed[]> {
     const { backend, userId: option } = this.#engine.settings
     if (option === undefined) throw new OptionError('Listing and revoking need the option userId')
-    const list = await backend.list(userId)
+    // Not nobody's: who revokes those of `undefined` by mistake has revoked nothing.
+    if (userId === undefined || userId === null) throw new OptionError(`userId must name a user, got ${quote(userId)}`)
+    const list = await backend.list(String(userId))
     if (list !== undefined) return list
     throw new OptionError(
       'This store keeps no index of users: use MemoryStore, FileStore or RedisStore to list and revoke'
@@ -162,7 +164,7 @@ export async function mint(
   const session = await slot.load()
   Object.assign(session, data)
   const tracked = slot.tracked!
-  tracked.owner = userId
+  tracked.owner = userId === undefined ? undefined : String(userId)
   await session.save()
   return { slot, tracked }
 }

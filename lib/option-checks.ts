@@ -128,3 +128,12 @@ function checkAttributes(cookie: CookieOptions): void {
     throw new OptionError(`cookie has an attribute that cannot be sent: ${(err as Error).message}`)
   }
 }
+
+/** The option `userId`, its answers as texts: applications number their users as well. */
+export function userAsText(userId: ((session: any) => unknown) | null | undefined) {
+  if (userId === undefined || userId === null) return undefined
+  return (session: any): string | undefined => {
+    const user = userId(session)
+    return user === undefined || user === null ? undefined : String(user)
+  }
+}

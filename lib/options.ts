@@ -5,7 +5,7 @@ import { KeyRing, type Secret } from './keys'
 import { MemoryStore } from './stores/memory'
 import { DAY, HOUR, MINUTE, SECOND, type MaybePromise, type Milliseconds } from './time'
 import type { NamedOptions, SessionsOptions, StandardSchema, StoreErrorPolicy, Transport } from './sessions-options'
-import { checkCookie, checkName, checkSecret, checkSpan, randomSecret } from './option-checks'
+import { checkCookie, checkName, checkSecret, checkSpan, randomSecret, userAsText } from './option-checks'
 import { deprecate, isProduction, warnOnce } from './warnings'
 
 /** Every option resolved: defaults applied, values checked. Nothing later looks at a raw option. */
@@ -155,7 +155,7 @@ function common(given: SessionsOptions) {
     load: oneOf('load', given.load ?? 'auto', ['auto', 'eager', 'lazy'] as const),
     onStoreError: typeof onStoreError === 'function' ? onStoreError : constantPolicy(onStoreError),
     bind: bind ?? undefined,
-    userId: userId ?? undefined,
+    userId: userAsText(userId),
     schema: given.schema,
     production: isProduction(),
     maxPerUser: checkMaxPerUser(maxPerUser, userId)
@@ -250,7 +250,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     saveUninitialized: given.saveUninitialized ?? false,
     genid: undefined,
     schema: given.schema,
-    userId: given.userId,
+    userId: userAsText(given.userId),
     maxPerUser: checkMaxPerUser(given.maxPerUser, given.userId),
     writesMeta: true,
     unsetDestroys: true,

@@ -8,7 +8,7 @@ import type { Monitor } from './monitor'
 import type { Settings } from './options'
 import { encodeRecord, META, type Meta } from './record'
 import { Session, stateOf } from './session'
-import type { Tracked } from './tracked'
+import { toldOwner, type Tracked } from './tracked'
 import { chain, type MaybePromise, type Milliseconds } from './time'
 import { writers } from './turns'
 
@@ -41,7 +41,7 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
   const { session, id } = tracked
   const merged = mergedText(tracked, dataText)
   const state = stateOf(session)!
-  const user = settings.userId?.(session) ?? tracked.owner
+  const user = settings.userId?.(session) ?? toldOwner(settings, tracked)
   const meta = settings.writesMeta ? metaFor(tracked, user, context) : tracked.meta
   const cookieText = jsonOfCookie(state)
   const record = encodeRecord(cookieText, meta, merged)

@@ -5,11 +5,12 @@ import { tooLateError } from './faults'
 import { decodeFound, keptText } from './found'
 import { mergeData } from './merge'
 import { encodeRecord } from './record'
+import type { Settings } from './options'
 import { retire, type RetiringSlot } from './retire'
 import { serializeSession } from './serialize'
 import { replaceData, stateOf, type Session } from './session'
 import type { RegenerateOptions, SessionHost } from './session-host'
-import { loadedTracked, type Tracked } from './tracked'
+import { loadedTracked, toldOwner, type Tracked } from './tracked'
 import type { MaybePromise, Milliseconds } from './time'
 
 /** What has to be known of a session's place in its request to give it another ID. */
@@ -35,12 +36,12 @@ export async function succeed(
 ): Promise<Tracked | undefined> {
   // A cookie that is all there is leaves no old ID behind that could lead on.
   if (old !== undefined && old.kept !== null && grace > 0 && slot.settings.backend.carrier === undefined) {
-    carryOver(session, next, keep)
+    carryOver(slot.settings, session, old, next, keep)
     return moveOn(slot, old, next, keep, grace)
   }
   const kept = await retire(slot, old, keep)
   if (kept === false) return next
-  carryOver(session, next, keep)
+  carryOver(slot.settings, session, old, next, keep)
   if (kept !== true) catchUp(next, old!, kept, keep)
   return next
 }
@@ -122,10 +123,18 @@ function catchUp(next: Tracked, old: Tracked, found: Found, keep: RegenerateOpti
   old.kept = keptText(found, record)
 }
 
-function carryOver(from: Session, to: Tracked, keep: RegenerateOptions['keep']): void {
+function carryOver(
+  settings: Settings,
+  from: Session,
+  old: Tracked | undefined,
+  to: Tracked,
+  keep: RegenerateOptions['keep']
+): void {
   Object.assign(to.session, partOf(from as unknown as Record<string, unknown>, keep))
+  if (keep !== true) return
   // The same session under another ID: however often it is rotated, its absolute end stays where it is.
-  if (keep === true) stateOf(to.session)!.createdAt = to.createdAt = stateOf(from)!.createdAt
+  stateOf(to.session)!.createdAt = to.createdAt = stateOf(from)!.createdAt
+  to.owner = old && toldOwner(settings, old)
 }
 
 function partOf(data: Record<string, unknown>, keep: RegenerateOptions['keep']): Record<string, unknown> {

@@ -4,7 +4,7 @@ import type { Settings } from './options'
 import type { Decoded, Meta } from './record'
 import { Session, stateOf } from './session'
 import { serializeExactly, serializeSession } from './serialize'
-import { assignCopy, assignData, isUnchanged } from './session-data'
+import { assignCopy, assignData, isEmpty, isUnchanged } from './session-data'
 import type { SessionHost, SessionRequest } from './session-host'
 import type { Milliseconds } from './time'
 
@@ -129,8 +129,17 @@ function hasAttributes({ cookie }: Decoded): boolean {
 /** JSON of a session's data now; serialized only if it is not what was loaded. @throws {SessionError} as `serializeSession` */
 export function dataTextOf(tracked: Tracked): string {
   const { session, record, base } = tracked
-  if (record === undefined) return serializeSession(session)
+  if (record === undefined) return isEmpty(session) ? '{}' : serializeSession(session)
   if (record.isJson && record.dataText === base && isUnchanged(session, record.raw)) return base
   tracked.copy = serializeExactly(session)
   return tracked.copy?.text ?? serializeSession(session)
+}
+
+/** Whose session it is where its data does not say: `auth.create` was told, or a release that knew. */
+export function toldOwner(settings: Settings, { session, id, owner, meta, base }: Tracked): string | undefined {
+  if (owner !== undefined || meta?.i === undefined) return owner
+  if (settings.userId === undefined) return meta.i
+  // If the data said so until now, the user has logged out.
+  const before = new Session({}, JSON.parse(base), stateOf(session)!.host, id)
+  return settings.userId(before) === undefined ? meta.i : undefined
 }
