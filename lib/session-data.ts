@@ -37,6 +37,12 @@ export function isUnchanged(session: object, data: Data): boolean {
   return at === keys.length || (at === keys.length - 1 && keys[at] === 'cookie')
 }
 
+/** Whether nobody has put anything into a session. */
+export function isEmpty(session: object): boolean {
+  for (const key in session) if (key !== 'cookie') return false
+  return true
+}
+
 function isData(key: string, classic: boolean): boolean {
   return key !== META && key !== 'cookie' && !(classic && CLASSIC_RESERVED.has(key))
 }
