@@ -27,7 +27,8 @@ export const SCENARIOS = {
     writes: true,
     proof: 'written'
   },
-  'f forged cookie': { work: read, cookie: 'forged', proof: 'anonymous' }
+  'f forged cookie, untouched': { work: nothing, cookie: 'forged', proof: 'untouched' },
+  'g forged cookie, read': { work: read, cookie: 'forged', proof: 'anonymous' }
 }
 
 export const PAYLOADS = { '300 B': 300, '3 KB': 2900, '50 KB': 50_000 }

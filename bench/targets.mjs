@@ -10,7 +10,7 @@ const B = 'b valid cookie, untouched'
 const C = 'c one value read'
 const D = 'd one value written'
 const E = 'e new session'
-const F = 'f forged cookie'
+const F = 'f forged cookie, untouched'
 
 const cheaper = (scenario, ours, theirs, least, payload = '300 B') => ({
   scenario,
