@@ -2,7 +2,8 @@ import express, { type Express } from 'express'
 import request from 'supertest'
 import session, { CookieStore, sessions } from '../../lib/index'
 import { cookieOf, secret } from '../helpers/app'
-import { type Ending, fulfilsTheContract, hasPowers, startEnding } from '../helpers/store-contract'
+import { evaluate } from '../helpers/documented'
+import { ask, type Ending, fulfilsTheContract, hasPowers, startEnding } from '../helpers/store-contract'
 import { NPM_STORES, type OpenStore } from '../helpers/npm-stores'
 import { OWN_STORES } from '../helpers/own-stores'
 
@@ -14,7 +15,17 @@ const COOKIE_STORE = async (): Promise<OpenStore> => ({
   close: async () => undefined
 })
 
-const openers = { ...OWN_STORES, ...NPM_STORES, CookieStore: COOKIE_STORE }
+const DOCUMENTED_STORE = async (): Promise<OpenStore> => {
+  const store = new (evaluate('docs/stores.md', 'class MapStore', 'MapStore'))()
+  return { store, spoil: (id) => ask(store, 'set', id, { cookie: {}, toJSON: () => 42 }), close: async () => undefined }
+}
+
+const openers = {
+  ...OWN_STORES,
+  ...NPM_STORES,
+  CookieStore: COOKIE_STORE,
+  'the store in docs/stores.md': DOCUMENTED_STORE
+}
 const open: Record<string, OpenStore> = {}
 const ending: Record<string, Ending> = {}
 
@@ -77,7 +88,7 @@ describe.each(Object.keys(openers))('%s', (name) => {
   it('serves an application with sessions()', () =>
     servesTheApplication(appBehind(sessions({ secret, store: opened().store }))))
 
-  if (name in OWN_STORES) {
+  if (name in OWN_STORES || openers[name as never] === DOCUMENTED_STORE) {
     it('serves an application with express-session itself', () =>
       servesTheApplication(
         appBehind(
