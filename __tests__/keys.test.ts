@@ -2,6 +2,7 @@ import { createSecretKey, hkdfSync } from 'node:crypto'
 import crypto = require('node:crypto')
 import fc from 'fast-check'
 import { generateKey, KeyRing } from '../lib/keys'
+import { RecentValues } from '../lib/recent-values'
 
 const { sign, unsign } = require('cookie-signature') as {
   sign(value: string, secret: string): string
@@ -229,5 +230,15 @@ describe('keys', () => {
     const made = Array.from({ length: 100 }, generateKey)
     expect(new Set(made).size).toBe(100)
     for (const key of made) expect(key).toMatch(/^[\w-]{43}$/)
+  })
+})
+
+describe('values found authentic lately', () => {
+  it('are kept by name, and of boundedly many names', () => {
+    const recent = new RecentValues<number>(10)
+    const all = Array.from({ length: 1000 }, (_, i) => `tenant-${i}`)
+    for (const [i, name] of all.entries()) recent.set(name, 'value', i)
+    expect(recent.get('tenant-999', 'value')).toBe(999)
+    expect(all.filter((name) => recent.get(name, 'value') !== undefined).length).toBeLessThanOrEqual(32)
   })
 })

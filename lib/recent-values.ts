@@ -1,3 +1,6 @@
+/** Names of sessions are few, but an application may make them of what a visitor sends (`req.sessions.get(tenant)`). */
+const NAMES_MAX = 32
+
 /**
  * What came of values that were found authentic lately, by name. Only authentic ones enter, so a flood of forgeries
  * neither fills nor empties it.
@@ -6,7 +9,7 @@ export class RecentValues<T> {
   readonly #max: number
   readonly #names = new Map<string, Map<string, T>>()
 
-  /** @param max values to hold for one name; beyond it they are all given up. */
+  /** @param max values to hold for one name. What is too much is not picked from: all of it is given up. */
   constructor(max: number) {
     this.#max = max
   }
@@ -17,7 +20,10 @@ export class RecentValues<T> {
 
   set(name: string, value: string, found: T): void {
     let values = this.#names.get(name)
-    if (values === undefined) this.#names.set(name, (values = new Map<string, T>()))
+    if (values === undefined) {
+      if (this.#names.size >= NAMES_MAX) this.#names.clear()
+      this.#names.set(name, (values = new Map<string, T>()))
+    }
     if (values.size >= this.#max) values.clear()
     values.set(detached(value), found)
   }
