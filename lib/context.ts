@@ -5,7 +5,7 @@ import { ownSession } from './foreign-session'
 import { Gate, type Gatekeeper } from './gate'
 import { addVary, guardCache, writeHeaders } from './headers'
 import { Registry } from './registry'
-import { putBack, putOn, type RequestSessions } from './request-properties'
+import { isDeleted, putBack, putOn, type RequestSessions } from './request-properties'
 import { idToRemove } from './retire'
 import type { Session } from './session'
 import type { Answer, SlotOwner } from './session-host'
@@ -106,7 +106,7 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
 
   /** Whether `req.session` is there, without loading it. */
   get present(): boolean {
-    return this.#unset === false && this.#main?.ended !== true && Object.hasOwn(this.req, 'session')
+    return this.#unset === false && this.#main?.ended !== true && !isDeleted(this.req)
   }
 
   /** Reads the main session before the handlers run. */
@@ -141,7 +141,7 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
 
   commit(): MaybePromise<void> {
     if (this.#failed) return undefined
-    if (this.#unset === false && !Object.hasOwn(this.req, 'session')) this.#unset = undefined
+    if (this.#unset === false && isDeleted(this.req)) this.#unset = undefined
     let result: MaybePromise<void> = undefined
     try {
       if (this.#unset !== false && !this.main.ended) result = this.#commitUnset()

@@ -28,7 +28,13 @@ export function putOn(req: any, sessions: RequestSessions): void {
 
 /** Puts `req.session` back after the application deleted it. */
 export function putBack(req: any): void {
-  if (!Object.hasOwn(req, 'session')) Object.defineProperty(req, 'session', SESSION)
+  if (isDeleted(req)) Object.defineProperty(req, 'session', SESSION)
+}
+
+/** Whether the application deleted `req.session`; what it assigns after that no longer comes to us. */
+export function isDeleted(req: any): boolean {
+  const own = Object.getOwnPropertyDescriptor(req, 'session')
+  return own === undefined || (own.get === undefined && (own.value === null || own.value === undefined))
 }
 
 // One set of accessors serves every request: nothing is closed over, nothing allocated.

@@ -61,6 +61,8 @@ export class Verbs implements SessionHost {
     const slot = this.#slot
     const tracked = this.#trackedOf(session)
     const { settings } = slot
+    // What was saved before is read again, also by a caller that did not wait for it.
+    await slot.saving
     const read = await this.#guarded('read the session', async () => settings.backend.read(tracked.id))
     // A cookie that this process did not write is still the newest that is known of the session.
     const found =
@@ -81,8 +83,9 @@ export class Verbs implements SessionHost {
   async destroy(session: Session): Promise<void> {
     const slot = this.#slot
     const { settings, engine } = slot
-    const tracked = slot.tracked?.session === session ? slot.tracked : undefined
     const id = stateOf(session)!.id
+    // By its ID: an object from before reload() is the same session.
+    const tracked = this.#currentOf(session)
     if (tracked !== undefined) {
       tracked.dead = true
       slot.end()

@@ -43,7 +43,7 @@ export function planFor(slot: WriterSlot, tracked: Tracked, text: string): Plan 
     presented: slot.presented(tracked),
     stored: tracked.kept !== null,
     modified,
-    saved: tracked.savedText === text && !tracked.mustSave,
+    saved: tracked.savedText === text && !tracked.mustSave && !isDressedAnew(slot, tracked),
     everSaved: tracked.savedText !== undefined,
     cookieChanged: !classic && hasChangedCookie(tracked),
     persistent: classic ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
@@ -164,6 +164,11 @@ function evict({ settings, engine }: WriterSlot, tracked: Tracked): MaybePromise
 
 function lastUse({ usedAt, text }: Listed): number {
   return usedAt ?? decodeRecord(text)?.meta?.u ?? 0
+}
+
+// Passport regenerates and saves; what the application then gives the cookie, a lifetime say, is stored all the same.
+function isDressedAnew({ settings, original }: WriterSlot, tracked: Tracked): boolean {
+  return settings.classic && original!.id !== tracked.id && hasChangedCookie(tracked)
 }
 
 function hasChangedCookie(tracked: Tracked): boolean {
