@@ -59,7 +59,13 @@ export class Decoded {
   /** The application's data, without `cookie` and the reserved property: the caller's own. */
   get data(): Record<string, unknown> {
     const data = dataOf(this.raw)
-    return this.isJson ? copyJson(data) : data
+    if (!this.isJson) return data
+    try {
+      return copyJson(data)
+    } catch {
+      // Nested too deeply for the stack; the parser needs none.
+      return JSON.parse(this.dataText)
+    }
   }
 
   /** The same record with other data, whatever the text says. */

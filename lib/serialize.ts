@@ -14,7 +14,7 @@ export function serializeSession(session: Session): string {
   try {
     return stringifyData(session)
   } catch (cause) {
-    const found = findFault(session, [], new Set())
+    const found = faultOf(session)
     throw unserializable(found?.path ?? '', found?.reason ?? 'a value of it cannot be stored as JSON', cause)
   }
 }
@@ -37,6 +37,14 @@ function unserializable(path: string, reason: string, cause?: unknown): SessionE
 interface Fault {
   path: string
   reason: string
+}
+
+function faultOf(session: Session): Fault | undefined {
+  try {
+    return findFault(session, [], new Set())
+  } catch {
+    return { path: '', reason: 'it is nested too deeply' }
+  }
 }
 
 function findFault(value: unknown, path: string[], above: Set<unknown>): Fault | undefined {

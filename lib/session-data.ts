@@ -1,5 +1,5 @@
 import { copyJson, isSameJson } from './json'
-import { META } from './record'
+import { META, type Decoded } from './record'
 
 /** Keys that express-session never copies out of a record: they would shadow a method or a built-in. */
 const CLASSIC_RESERVED = new Set([
@@ -16,9 +16,14 @@ export function assignData(session: object, data: Data, classic: boolean): void 
 }
 
 /** The same with copies, for a record that others read as well. It must have come out of `JSON.parse`. */
-export function assignCopy(session: object, data: Data, classic: boolean): void {
+export function assignCopy(session: object, { raw, dataText }: Decoded, classic: boolean): void {
   const target = session as Data
-  for (const key of Object.keys(data)) if (isData(key, classic)) target[key] = copyJson(data[key])
+  try {
+    for (const key of Object.keys(raw)) if (isData(key, classic)) target[key] = copyJson(raw[key])
+  } catch {
+    // Nested too deeply for the stack; the parser needs none.
+    assignData(session, JSON.parse(dataText) as Data, classic)
+  }
 }
 
 /**
@@ -27,12 +32,20 @@ export function assignCopy(session: object, data: Data, classic: boolean): void 
  * A third of the price of serializing it. `false` may also mean "cannot tell": only JSON then knows.
  */
 export function isUnchanged(session: object, data: Data): boolean {
+  try {
+    return isSameData(session as Data, data)
+  } catch {
+    return false
+  }
+}
+
+function isSameData(session: Data, data: Data): boolean {
   const keys = Object.keys(session)
   let at = 0
   for (const key of Object.keys(data)) {
     if (key === META || key === 'cookie') continue
     if (keys[at] === 'cookie') at++
-    if (keys[at++] !== key || !isSameJson((session as Data)[key], data[key])) return false
+    if (keys[at++] !== key || !isSameJson(session[key], data[key])) return false
   }
   return at === keys.length || (at === keys.length - 1 && keys[at] === 'cookie')
 }

@@ -93,8 +93,8 @@ export function loadedTracked(
   const state = stateOf(session)!
   if (hasAttributes(record)) state.keptCookie = record
   else beginCookie(state, settings, req)
-  const assign = record.isJson ? assignCopy : assignData
-  assign(session, record.raw, host.classic)
+  if (record.isJson) assignCopy(session, record, host.classic)
+  else assignData(session, record.raw, host.classic)
   if (record.meta !== undefined) state.createdAt = record.meta.c
   return {
     session,

@@ -274,3 +274,44 @@ it('D4 a record of another ID is refused, and an alarm', async () => {
     await server.stop()
   }
 })
+
+describe('data nested as deeply as a request body can be', () => {
+  const nested = (depth: number) => JSON.parse('['.repeat(depth) + ']'.repeat(depth))
+  const depthOf = (value: unknown) => {
+    let depth = 0
+    for (let at = value; Array.isArray(at); at = at[0]) depth++
+    return depth
+  }
+
+  it.each([500, 1500, 2500, 3500, 4500, 6000, 20_000])(
+    '%d levels are refused when they are saved, or can be read and changed ever after',
+    async (depth) => {
+      const auth = sessions({ secret })
+      const app = appWith(auth, {
+        '/save': (req, res) => {
+          req.session.deep = nested(depth)
+          res.send('saved')
+        },
+        '/depth': (req, res) => res.json(depthOf(req.session.deep)),
+        '/write': (req, res) => {
+          req.session.n = 1
+          res.json(depthOf(req.session.deep))
+        }
+      })
+      const saved = await visit(app, '/save')
+      if (saved.status !== 200) {
+        expect([saved.status, saved.body.code]).toEqual([500, 'ERR_SESSION_UNSERIALIZABLE'])
+        return
+      }
+      const cookie = cookieOf(saved)!
+      for (const path of ['/depth', '/write', '/depth']) {
+        const res = await visit(app, path, cookie)
+        expect([res.status, res.body]).toEqual([200, depth])
+      }
+      const id = cookie.slice('sid='.length).split('.')[0]!
+      expect((await auth.get(id))!.data).toMatchObject({ n: 1 })
+      await auth.destroy(id)
+      expect(await auth.get(id)).toBeNull()
+    }
+  )
+})
