@@ -13,7 +13,7 @@ function importsOf(file: string): string[] {
 
 // Lower layers know nothing of higher ones. What is not named here is the engine.
 const LAYERS: [RegExp, number][] = [
-  [/^(errors|hash|time|turns|warnings|json|random|recent-values|cookie|cookie-header|ids)\.ts$/, 0],
+  [/^(errors|hash|time|turns|warnings|json|latest|random|recent-values|cookie|cookie-header|ids)\.ts$/, 0],
   [/^(record|found|keys|kept-cookie|merge|seal|serialize|session|session-data|session-host|contract)\.ts$/, 1],
   [/^(store|foreign|backend|waiting)\.ts$/, 2],
   [/^(stores|gorilla)\//, 3],

@@ -3,6 +3,7 @@ import { answer, CARRIER, declareNative, POWERS } from '../contract'
 import type { Callback, Carrier, Opened, StoreContract } from '../contract'
 import { OptionError, SessionError, type SessionErrorCode } from '../errors'
 import { randomId } from '../ids'
+import { Latest } from '../latest'
 import { decodeRecord, encodeRecord, META, type Meta } from '../record'
 import { Store } from '../store'
 import { RecentWrites } from '../stores/recent'
@@ -60,7 +61,7 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
   readonly #pairs: readonly Pair[]
   readonly #types: ReadonlyMap<string, GoType>
   readonly #recent = new RecentWrites()
-  readonly #notes = new Map<string, Note>()
+  readonly #notes = new Latest<string, Note>(NOTES_MAX)
 
   /** @throws {TypeError} for keys or types that cannot work */
   constructor({ keyPairs, maxAge, types = {} }: GorillaStoreOptions) {
@@ -93,7 +94,7 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
     const values = valuesOf(record.data, id === undefined ? undefined : this.#notes.get(id)?.hints, this.#types)
     const issuedAt = Math.floor(Date.now() / SECOND) * SECOND
     const carried = encodeCarried(record, issuedAt, randomId().slice(0, 8))
-    if (id !== undefined) this.#note(id, { hints: dataOf(values).hints, carried })
+    if (id !== undefined) this.#notes.set(id, { hints: dataOf(values).hints, carried })
     const entries = values.value as [GoNode, GoNode][]
     const extra: [GoNode, GoNode][] = carried === undefined ? [] : [[stringNode(META), stringNode(carried)]]
     const bytes = encodeGob({ type: VALUES, value: [...entries, ...extra] })
@@ -134,14 +135,8 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
     const note = this.#notes.get(id)
     const since = note?.carried !== undefined && note.carried === ours ? Date.now() + 1 : issuedAt
     const latest = this.#recent.latest(id, text, since)
-    if (latest === text || note === undefined) this.#note(id, { hints, carried: note?.carried })
+    if (latest === text || note === undefined) this.#notes.set(id, { hints, carried: note?.carried })
     return { id, text: latest, stale: pair > 0 }
-  }
-
-  #note(id: string, note: Note): void {
-    this.#notes.delete(id)
-    if (this.#notes.size >= NOTES_MAX) this.#notes.delete(this.#notes.keys().next().value!)
-    this.#notes.set(id, note)
   }
 }
 

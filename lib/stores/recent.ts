@@ -1,4 +1,5 @@
 import type { Found, Life, Powers } from '../contract'
+import { Latest } from '../latest'
 import type { Milliseconds } from '../time'
 
 const REMEMBER: Milliseconds = 5 * 60 * 1000
@@ -20,7 +21,7 @@ interface Entry {
 export class RecentWrites implements Powers {
   readonly sync = true
   readonly remote = false
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new Latest<string, Entry>(MAX)
 
   read(id: string): Found | null {
     const text = this.#lookUp(id)?.text
@@ -76,8 +77,6 @@ export class RecentWrites implements Powers {
   // A clock that is ahead elsewhere, or was set back here, must not make an older text look newer.
   #remember(id: string, text: string | null, expiresAt: Milliseconds | null = null, notBefore = 0): void {
     const now = Date.now()
-    this.#entries.delete(id)
-    if (this.#entries.size >= MAX) this.#entries.delete(this.#entries.keys().next().value!)
     const until = Math.min(now + REMEMBER, expiresAt ?? Infinity)
     this.#entries.set(id, { text, writtenAt: Math.max(now, notBefore), until })
   }
