@@ -10,6 +10,7 @@ import {
   type UserChange
 } from '../contract'
 import { leadsOn } from '../found'
+import { Latest } from '../latest'
 import { decodeRecord, META, withUsedAt, type Meta } from '../record'
 import { SECOND, type Milliseconds } from '../time'
 import { isWriteRefusal } from './redis-errors'
@@ -37,7 +38,7 @@ export class RedisPowers implements Powers {
   readonly #index: RedisIndex
   // When this process last saw a session used: until an extension is due a plain GET does, which the client may answer
   // from its own cache.
-  readonly #seen = new Map<string, Milliseconds>()
+  readonly #seen = new Latest<string, Milliseconds>(SEEN_MAX)
 
   constructor(link: RedisLink, settings: RedisSettings) {
     this.#link = link
@@ -56,7 +57,7 @@ export class RedisPowers implements Powers {
     if (text === null) return null
     const record = text.includes(META) ? decodeRecord(text) : undefined
     const meta = record?.meta
-    this.#remember(id, meta?.u ?? extend.now)
+    this.#seen.set(id, meta?.u ?? extend.now)
     if (meta?.i !== undefined && meta.u === extend.now) {
       this.#reindex(id, meta.i, deadlineOf(fitted(extend, record), meta))
     }
@@ -85,7 +86,7 @@ export class RedisPowers implements Powers {
     // Of a session that is gone the index keeps nothing.
     if (written === null && to !== undefined) await this.#index.drop(to, id).catch(listTidiesUp)
     if (written !== true) return written
-    this.#remember(id, life.usedAt)
+    this.#seen.set(id, life.usedAt)
     if (moved) await this.#index.add(to, id, expiresAt)
     return true
   }
@@ -94,7 +95,7 @@ export class RedisPowers implements Powers {
     if (this.#settings.disableTouch) return true
     const text = this.#records.plain ? await this.#touchThere(id, life, live) : await this.#touchHere(id, life, live)
     if (text === null || leadsOn({ text })) return false
-    this.#remember(id, life.usedAt)
+    this.#seen.set(id, life.usedAt)
     const user = metaOf(text)?.i
     if (user !== undefined) this.#reindex(id, user, life.expiresAt)
     return true
@@ -176,12 +177,6 @@ export class RedisPowers implements Powers {
   #seenWithin(id: string, extend: Extension): boolean {
     const usedAt = this.#seen.get(id)
     return usedAt !== undefined && extend.now - usedAt < extend.after
-  }
-
-  #remember(id: string, usedAt: Milliseconds): void {
-    this.#seen.delete(id)
-    this.#seen.set(id, usedAt)
-    if (this.#seen.size > SEEN_MAX) this.#seen.delete(this.#seen.keys().next().value!)
   }
 }
 
