@@ -579,10 +579,20 @@ describe('users', () => {
     const auth = sessions({ secret, userId })
     const app = appWith(auth, { '/in': (req, res) => res.json((req.session.user = null)) })
     expect((await request(app).get('/in')).status).toBe(200)
-    for (const user of [null, undefined] as any[]) {
+    for (const user of [null, undefined, NaN, {}, Promise.resolve('u')] as any[]) {
       await expect(auth.list(user)).rejects.toThrow(/userId/)
       await expect(auth.revoke(user)).rejects.toThrow(/userId/)
     }
+  })
+
+  it('refuses an answer that would make one user of all', async () => {
+    const app = appWith(sessions({ secret, userId: (async (s: any) => s.user) as never }), basics)
+    const res = await request(app).get('/write?user=u')
+    expect([res.status, res.body.code, res.body.message]).toEqual([
+      500,
+      'ERR_SESSION_OPTION',
+      'userId must be a text or a number, got an object'
+    ])
   })
 
   describe('of a session whose user is known from auth.create alone', () => {

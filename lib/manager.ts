@@ -2,10 +2,11 @@ import { decodeFound } from './found'
 import type { Found, Listed } from './contract'
 import { reviveCookie } from './cookie'
 import type { Engine } from './engine'
-import { OptionError, quote } from './errors'
+import { OptionError } from './errors'
 import { deadline, isOver } from './lifetime'
 import type { SessionStats } from './monitor'
 import { type Decoded } from './record'
+import { userText } from './option-checks'
 import { stateOf, type Session } from './session'
 import { Slot } from './slot'
 import type { Tracked } from './tracked'
@@ -101,7 +102,7 @@ export class Manager implements SessionManager {
   async revoke(userId: string, options: { except?: string | Session } = {}): Promise<number> {
     const except = this.#keyOf(options.except)
     const others = (await this.#listed(userId)).filter(({ id }) => id !== except)
-    for (const { id } of others) await this.#remove(id, id, String(userId), 'revoked')
+    for (const { id } of others) await this.#remove(id, id, userText(userId), 'revoked')
     return others.length
   }
 
@@ -138,9 +139,7 @@ export class Manager implements SessionManager {
   async #listed(userId: string): Promise<Listed[]> {
     const { backend, userId: option } = this.#engine.settings
     if (option === undefined) throw new OptionError('Listing and revoking need the option userId')
-    // Not nobody's: who revokes those of `undefined` by mistake has revoked nothing.
-    if (userId === undefined || userId === null) throw new OptionError(`userId must name a user, got ${quote(userId)}`)
-    const list = await backend.list(String(userId))
+    const list = await backend.list(userText(userId))
     if (list !== undefined) return list
     throw new OptionError(
       'This store keeps no index of users: use MemoryStore, FileStore or RedisStore to list and revoke'
@@ -164,7 +163,7 @@ export async function mint(
   const session = await slot.load()
   Object.assign(session, data)
   const tracked = slot.tracked!
-  tracked.owner = userId === undefined ? undefined : String(userId)
+  tracked.owner = userId === undefined ? undefined : userText(userId)
   await session.save()
   return { slot, tracked }
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } from './cookie'
-import { OptionError, quote } from './errors'
+import { OptionError, quote, SessionError } from './errors'
 import type { Secret } from './keys'
 import type { Milliseconds } from './time'
 
@@ -134,6 +134,15 @@ export function userAsText(userId: ((session: any) => unknown) | null | undefine
   if (userId === undefined || userId === null) return undefined
   return (session: any): string | undefined => {
     const user = userId(session)
-    return user === undefined || user === null ? undefined : String(user)
+    return user === undefined || user === null ? undefined : userText(user)
   }
+}
+
+/** A user as text. @throws {SessionError} for what would be one text for all users, as a promise is */
+export function userText(user: unknown): string {
+  const text = typeof user === 'symbol' ? '' : String(user)
+  if (typeof user === 'string' || typeof user === 'bigint' || Number.isFinite(user)) return text
+  // IDs of databases are objects with a text of their own.
+  if (typeof user === 'object' && user !== null && !text.startsWith('[object ')) return text
+  throw new SessionError('ERR_SESSION_OPTION', `userId must be a text or a number, got ${quote(user)}`)
 }
