@@ -25,7 +25,7 @@ guard.use(new Strategy((name: string, _password: string, done: any) => done(null
 guard.serializeUser((user: any, done: any) => done(null, user.name))
 guard.deserializeUser((name: string, done: any) => done(null, { name }))
 
-function appOn(store: unknown, options: object) {
+function appOn(store: OpenStore['store'], options: object) {
   const app = express()
   app.use(session({ secret: SECRET, resave: false, saveUninitialized: false, store }), express.json(), guard.session())
   app.get('/start', (req: any, res) => res.json((req.session.returnTo = '/deep') && { id: req.sessionID }))
