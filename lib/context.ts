@@ -119,8 +119,8 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
     this.#read = true
   }
 
-  restart(): void {
-    void this.main.renew()
+  restart(): MaybePromise<void> {
+    return this.main.renew()
   }
 
   get headCommitted(): boolean {

@@ -1,3 +1,5 @@
+import type { MaybePromise } from './time'
+
 /** What stands behind `req.session`, `req.sessionID` and `req.sessions`. */
 export interface RequestSessions {
   session: unknown
@@ -7,8 +9,8 @@ export interface RequestSessions {
   readonly engine: object
   /** Whether `req.session` is there, without loading it. */
   readonly present: boolean
-  /** Begins another session in place of the present one. */
-  restart(): void
+  /** Begins another session in place of the present one; a promise where the option `genid` answers by promise. */
+  restart(): MaybePromise<void>
 }
 
 const CONTEXT = Symbol('silverback.context')

@@ -3,6 +3,7 @@ import type { Callback, SessionRecord } from './contract'
 import { reviveCookie } from './cookie'
 import { Session } from './session'
 import type { SessionRequest } from './session-host'
+import { isPromise } from './time'
 
 /**
  * Base class of stores, ours and everybody's: an `EventEmitter` with express-session's helpers.
@@ -40,8 +41,12 @@ Store.prototype = Object.create(EventEmitter.prototype, {
 
 Store.prototype.regenerate = function (this: any, req: any, callback: (err?: any) => void) {
   this.destroy(req.sessionID, (err: unknown) => {
-    this.generate(req)
-    callback(err)
+    const generated: unknown = this.generate(req)
+    if (!isPromise(generated)) return callback(err)
+    generated.then(
+      () => process.nextTick(callback, err),
+      (failed) => process.nextTick(callback, err ?? failed)
+    )
   })
 }
 

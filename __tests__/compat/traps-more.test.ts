@@ -75,6 +75,26 @@ describe('the store base class', () => {
     expect(store.texts.size).toBe(0)
   })
 
+  it('store.regenerate waits for a genid that answers by promise, and hands its failure on', async () => {
+    let count = 0
+    const genid = async () => {
+      if (++count === 3) throw new Error('no more IDs')
+      return `id-${count}`
+    }
+    const app = classicApp(
+      { genid },
+      {
+        '/regenerate': (req, res) => {
+          req.session.user = 'ann'
+          req.sessionStore.regenerate(req, (err: any) => res.json({ id: req.sessionID ?? null, failed: err?.message }))
+        }
+      }
+    )
+    expect((await visit(app, '/regenerate')).body).toEqual({ id: 'id-2' })
+    count = 1
+    expect((await visit(app, '/regenerate')).body.failed).toBe('no more IDs')
+  })
+
   it('trap 21: store.generate, createSession, load and regenerate are there for applications', async () => {
     const store = new session.MemoryStore()
     const app = classicApp(
