@@ -1,5 +1,5 @@
 import request from 'supertest'
-import { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
+import session, { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 
 const expressSession = require('express-session')
@@ -63,6 +63,15 @@ describe("adopt: 'express-session'", () => {
       const asCart = cookie.replace('connect.sid=', 'cart=')
       expect((await visit(appOf({ named }), '/cart', asCart)).body).toEqual(REFUSED)
     }
+  })
+
+  it('follows a secret that was too short, once the drop-in door has moved the cookies to a longer one', async () => {
+    const short = { ...options, secret: 'short' }
+    const cookie = cookieOf(await visit(appWith(expressSession(short), routes), '/write'), 'connect.sid')!
+    expect(() => appOf({ secret: [secret, 'short'] })).toThrow(/at least 32/)
+    const moving = appWith(session({ ...options, secret: [secret, 'short'], rolling: true }), routes)
+    const moved = cookieOf(await visit(moving, '/read', cookie), 'connect.sid')!
+    expect((await visit(appOf({}), '/read', moved)).body).toEqual(ACCEPTED)
   })
 
   it('still refuses a bound value of another name', async () => {

@@ -1,5 +1,5 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -172,4 +172,17 @@ it.each(DOCUMENTS)('%s links to what is there', (document) => {
   const targets = [...text.matchAll(/\]\((?!https?:|mailto:|#)([^)#]+)(?:#[^)]*)?\)/g)].map(([, target]) => target!)
   const lost = targets.filter((target) => !existsSync(path.join(ROOT, path.dirname(document), target)))
   expect(lost).toEqual([])
+})
+
+it('README.md names every example, and a test starts each', () => {
+  const examples = readdirSync(path.join(ROOT, 'examples')).map((name) => `examples/${name}`)
+  const tests = readdirSync(path.join(__dirname, 'examples'))
+    .map((name) => readFileSync(path.join(__dirname, 'examples', name), 'utf8'))
+    .join('\n')
+  const readme = readFileSync(path.join(ROOT, 'README.md'), 'utf8')
+  expect(examples.length).toBeGreaterThan(10)
+  for (const example of examples) {
+    expect(readme).toContain(`](${example})`)
+    expect(tests).toContain(`../../${example.replace(/\.js$/, '')}`)
+  }
 })
