@@ -662,6 +662,36 @@ describe('further options', () => {
     expect((await request(app).get('/logout').set('X-Session', token)).headers['set-cookie']).toBeUndefined()
   })
 
+  it.each(['header', { header: 'X-Auth' }] as const)(
+    'the transport %j gives each named session a header of its own',
+    async (transport) => {
+      const prefix = transport === 'header' ? 'x-session' : 'x-auth'
+      for (const transports of [transport, ['cookie', transport] as const]) {
+        const app = appWith(sessions({ secret, transport: transports as never, named: { cart: {} } }), {
+          ...basics,
+          '/cart': async (req, res) => {
+            const cart = await req.sessions.get('cart')
+            cart.n = (cart.n ?? 0) + 1
+            const other = await req.sessions.get('Other')
+            res.json([cart.n, req.session.user ?? null, cart.error?.code ?? null, other.error?.code ?? null])
+          }
+        })
+        const main = await request(app).get('/write?user=u').set(prefix, '')
+        const headers: Record<string, string> = { [prefix]: main.headers[prefix]! }
+        for (let n = 1; n <= 3; n++) {
+          const res = await request(app).get('/cart').set(headers)
+          expect(res.body).toEqual([n, 'u', null, null])
+          expect(res.headers['set-cookie']).toBeUndefined()
+          expect(res.headers[prefix]).toBeUndefined()
+          expect(res.headers.vary.toLowerCase().split(', ')).toEqual(
+            expect.arrayContaining([prefix, `${prefix}-cart`, `${prefix}-other`])
+          )
+          headers[`${prefix}-cart`] = res.headers[`${prefix}-cart`] ?? headers[`${prefix}-cart`]!
+        }
+      }
+    }
+  )
+
   it('hashIds keeps IDs out of the store, and switching it on logs nobody out', async () => {
     const store = new MemoryStore()
     const cookie = await login(appWith(sessions({ secret, store }), basics))

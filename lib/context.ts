@@ -205,7 +205,8 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
     if (sent) guardCache(res)
     if (!this.#read) return
     if (this.engine.settings.acceptsCookie) addVary(res, 'Cookie')
-    if (this.engine.settings.header !== undefined) addVary(res, headerCase(this.engine.settings.header))
+    if (this.engine.settings.header === undefined) return
+    for (const { settings } of [this.engine, ...this.#slots()]) addVary(res, headerCase(settings.header!))
   }
 
   abandon(): void {

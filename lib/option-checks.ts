@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } from './cookie'
 import { OptionError, quote, SessionError } from './errors'
 import type { Secret } from './keys'
+import type { SessionsOptions, Transport } from './sessions-options'
 import type { Milliseconds } from './time'
 
 const SECRET_BYTES_MIN = 32
@@ -145,4 +146,24 @@ export function userText(user: unknown): string {
   // IDs of databases are objects with a text of their own.
   if (typeof user === 'object' && user !== null && !text.startsWith('[object ')) return text
   throw new SessionError('ERR_SESSION_OPTION', `userId must be a text or a number, got ${quote(user)}`)
+}
+
+/** What the option `transport` comes to; header names in lower case. @throws {OptionError} */
+export function transportOf(given: SessionsOptions['transport']): {
+  acceptsCookie: boolean
+  header: string | undefined
+  mainHeader: string | undefined
+} {
+  const list = (Array.isArray(given) ? given : [given ?? 'cookie']) as Transport[]
+  let header: string | undefined
+  for (const transport of list) {
+    if (transport === 'header') header = 'x-session'
+    else if (typeof transport === 'object' && typeof transport?.header === 'string') {
+      header = transport.header.toLowerCase()
+      checkName(header)
+    } else if (transport !== 'cookie') {
+      throw new OptionError(`transport must be 'cookie', 'header' or { header: name }, got ${quote(transport)}`)
+    }
+  }
+  return { acceptsCookie: list.includes('cookie'), header, mainHeader: header }
 }

@@ -4,8 +4,8 @@ import { OptionError, quote } from './errors'
 import { KeyRing, type Secret } from './keys'
 import { MemoryStore } from './stores/memory'
 import { DAY, HOUR, MINUTE, SECOND, type MaybePromise, type Milliseconds } from './time'
-import type { NamedOptions, SessionsOptions, StandardSchema, StoreErrorPolicy, Transport } from './sessions-options'
-import { checkCookie, checkName, checkSecret, checkSpan, randomSecret, userAsText } from './option-checks'
+import type { NamedOptions, SessionsOptions, StandardSchema, StoreErrorPolicy } from './sessions-options'
+import { checkCookie, checkName, checkSecret, checkSpan, randomSecret, transportOf, userAsText } from './option-checks'
 import { deprecate, isProduction, warnOnce } from './warnings'
 
 /** Every option resolved: defaults applied, values checked. Nothing later looks at a raw option. */
@@ -35,6 +35,8 @@ export interface Settings {
   readonly acceptsCookie: boolean
   /** Lower-case name of the header transport. */
   readonly header: string | undefined
+  /** The main session's: who sends it gets no cookie. */
+  readonly mainHeader: string | undefined
   readonly load: 'auto' | 'eager' | 'lazy'
   readonly storeTimeout: Milliseconds
   readonly onStoreError: (err: unknown, req: any) => StoreErrorPolicy
@@ -181,21 +183,6 @@ function oneOf<T extends string>(option: string, value: T, choices: readonly T[]
   return value
 }
 
-function transportOf(given: SessionsOptions['transport']): Pick<Settings, 'acceptsCookie' | 'header'> {
-  const list = (Array.isArray(given) ? given : [given ?? 'cookie']) as Transport[]
-  let header: string | undefined
-  for (const transport of list) {
-    if (transport === 'header') header = 'x-session'
-    else if (typeof transport === 'object' && typeof transport?.header === 'string') {
-      header = transport.header.toLowerCase()
-      checkName(header)
-    } else if (transport !== 'cookie') {
-      throw new OptionError(`transport must be 'cookie', 'header' or { header: name }, got ${quote(transport)}`)
-    }
-  }
-  return { acceptsCookie: list.includes('cookie'), header }
-}
-
 function touchAfterOf(given: Milliseconds | undefined, idle: Milliseconds | null): Milliseconds {
   if (given === 0) return 0
   const fallback = Math.min((idle ?? HOUR) / 20, MINUTE)
@@ -237,6 +224,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     name,
     bound: true,
     adopt: false,
+    header: main.header && `${main.header}-${name.toLowerCase()}`,
     keys: given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret)),
     backend,
     cookie: checkCookie(name, given.cookie ?? main.cookie),

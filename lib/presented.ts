@@ -23,7 +23,7 @@ export interface Authentic {
 /** Gathers the values that a request carries for a session; empty for an anonymous one. */
 export function presentedValues(req: any, settings: Settings): Presented {
   const headers = req.headers ?? {}
-  if (settings.header !== undefined && (headers[settings.header] !== undefined || !settings.acceptsCookie)) {
+  if (settings.header !== undefined && usesHeaders(headers, settings)) {
     const value = headers[settings.header]
     return { values: typeof value === 'string' && value !== '' ? [value] : [], viaHeader: true }
   }
@@ -33,6 +33,11 @@ export function presentedValues(req: any, settings: Settings): Presented {
     values: typeof text === 'string' && text.includes(settings.name) ? cookieValues(text, settings.name) : [],
     viaHeader: false
   }
+}
+
+// A client that has a session in a header, or asks for one there, has no place for cookies.
+function usesHeaders(headers: any, { header, mainHeader, acceptsCookie }: Settings): boolean {
+  return !acceptsCookie || headers[header!] !== undefined || headers[mainHeader!] !== undefined
 }
 
 /** Verifies one value; `undefined` when it is not ours. */

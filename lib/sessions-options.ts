@@ -52,7 +52,7 @@ export interface SessionsOptions<Request = any> {
   genid?: ((req: Request) => MaybePromise<string>) | undefined
   /** Whether `X-Forwarded-Proto` is believed. @default Express's `trust proxy` */
   proxy?: boolean | undefined
-  /** How the session travels. @default 'cookie' */
+  /** How the session travels: as a cookie, or in `X-Session`, a named one in `X-Session-<name>`. @default 'cookie' */
   transport?: Transport | readonly Transport[] | undefined
   /** Stores see a SHA-256 of the ID. @default false */
   hashIds?: boolean | undefined
