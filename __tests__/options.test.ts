@@ -217,7 +217,7 @@ describe('a store of any calling style', () => {
   })
 })
 
-it('a store that said disconnect: the drop-in door passes without a session, sessions() follows its policy', async () => {
+it('E8 a store that said disconnect: the drop-in door passes without a session, sessions() follows its policy', async () => {
   const store = new MemoryStore()
   const see = { '/': (req: any, res: any) => res.json(req.session === undefined) }
   const classic = appWith(session({ secret, store, resave: false, saveUninitialized: false }), see)

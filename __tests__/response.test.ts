@@ -60,7 +60,7 @@ describe('a buffered response', () => {
     })
   })
 
-  it('holds the bytes, not the state: after end() headers are sent, setHeader throws, a second end() returns false', async () => {
+  it('I2 holds the bytes, not the state: after end() headers are sent, setHeader throws, a second end() returns false', async () => {
     const store = new HeldStore()
     const seen: unknown[] = []
     store.onSet = () => setImmediate(() => store.waiting.shift()!())
@@ -237,7 +237,7 @@ describe.each(['async', 'sync'] as const)(
       }
     })
 
-    it('calls the callback of end() once', async () => {
+    it('I3 calls the callback of end() once', async () => {
       let calls = 0
       const mw = sessions({ secret, store: answering() })
       await serving(
@@ -253,7 +253,7 @@ describe.each(['async', 'sync'] as const)(
   }
 )
 
-it('keeps back-pressure: a held write() returns false and drain follows', async () => {
+it('I6 keeps back-pressure: a held write() returns false and drain follows', async () => {
   const store = new HeldStore()
   store.onSet = () => setImmediate(() => store.waiting.shift()!())
   const mw = sessions({ secret, store: store as never })
@@ -273,7 +273,7 @@ it('keeps back-pressure: a held write() returns false and drain follows', async 
   expect(seen).toEqual([false, 'drain'])
 })
 
-it('works over HTTP/2, without writeHead and while the store is asked', async () => {
+it('I6 works over HTTP/2, without writeHead and while the store is asked', async () => {
   const store = new HeldStore()
   store.onSet = () => setImmediate(() => store.waiting.shift()!())
   const mw = sessions({ secret, store: store as never })
@@ -370,4 +370,73 @@ it('a chunk that Node refuses for an error page, while the store fails, leads to
   })
   app.use(((err, _req, res, _next) => res.status(500).json({ code: err.code })) as express.ErrorRequestHandler)
   expect((await request(app).get('/')).body).toEqual({ code: 'ERR_INVALID_ARG_TYPE' })
+})
+
+describe("a response whose members are another middleware's own", () => {
+  const asyncStore = () => {
+    const store = new MemoryStore()
+    const set = store.set.bind(store)
+    store.set = ((id: string, data: any) => Promise.resolve().then(() => set(id, data))) as never
+    return store
+  }
+
+  it('has them back after it was held, where it is none of node:http', async () => {
+    const headers: Record<string, unknown> = {}
+    const res: any = await new Promise((resolve, reject) => {
+      // As test doubles are made: every member is its own.
+      const double: any = {
+        statusCode: 200,
+        headersSent: false,
+        finished: false,
+        writableEnded: false,
+        getHeader: (name: string) => headers[name],
+        setHeader: (name: string, value: unknown) => (headers[name] = value),
+        removeHeader: (name: string) => delete headers[name],
+        writeHead: () => (double.headersSent = true),
+        write: () => true,
+        end() {
+          double.writeHead(200)
+          double.finished = double.writableEnded = true
+          resolve(double)
+        }
+      }
+      const req: any = { url: '/', headers: {} }
+      sessions({ secret, store: asyncStore() })(req, double, (err: unknown) => {
+        if (err) return reject(err as Error)
+        req.session.user = 'u'
+        double.end()
+        expect([double.headersSent, double.writableEnded, double.finished]).toEqual([true, true, true])
+        expect(() => double.setHeader('X-Late', '1')).toThrow('after they are sent')
+      })
+    })
+    expect(String(headers['Set-Cookie'])).toMatch(/^sid=/)
+    expect([res.headersSent, res.writableEnded, res.finished]).toEqual([true, true, true])
+    expect([typeof res.setHeader, typeof res.removeHeader]).toEqual(['function', 'function'])
+  })
+
+  it('has them back when a plain node:http application takes over after a failed save', async () => {
+    const store = new MemoryStore()
+    store.set = ((_id: string, _data: unknown, callback: (err: Error) => void) =>
+      setImmediate(callback, new Error('store down'))) as never
+    const auth = session({ secret, store, resave: false, saveUninitialized: false })
+    const seen: string[] = []
+    const server = http.createServer((req: any, res) => {
+      const { setHeader } = res
+      res.setHeader = function (this: any, name: string, value: any) {
+        seen.push(name)
+        return setHeader.call(this, name, value)
+      }
+      auth(req, res, (err?: Error) => {
+        if (err) {
+          res.setHeader('X-Fault', err.message)
+          return res.end('sorry')
+        }
+        req.session.user = 'u'
+        res.end('done')
+      })
+    })
+    const res = await request(server).get('/')
+    expect([res.headers['x-fault'], res.text]).toEqual(['store down', 'sorry'])
+    expect(seen).toContain('X-Fault')
+  })
 })
