@@ -3,9 +3,10 @@ import { SessionError, type SessionErrorCode } from './errors'
 import { hashOf } from './hash'
 import { checkGeneratedId, randomId } from './ids'
 import { KeyRing } from './keys'
+import { Latest } from './latest'
 import { Monitor } from './monitor'
 import type { Settings } from './options'
-import { chain, type MaybePromise } from './time'
+import { chain, type MaybePromise, type Milliseconds } from './time'
 import { isProduction, warnOnce } from './warnings'
 
 const REASONS: Partial<Record<SessionErrorCode, string>> = {
@@ -27,10 +28,17 @@ const REASONS: Partial<Record<SessionErrorCode, string>> = {
     'The stored data does not fit the schema; the record was left alone. Let the schema migrate what older releases kept.'
 }
 
+const EXTENDED_MAX = 50_000
+
 /** What one middleware shares between its requests. */
 export class Engine {
   readonly settings: Settings
   readonly monitor = new Monitor()
+  /**
+   * When this process last extended a session, for records that do not tell: those without metadata, and those of
+   * stores from npm, which prolong a key and leave the record as it is. What is forgotten is extended once too often.
+   */
+  readonly extended = new Latest<string, Milliseconds>(EXTENDED_MAX)
   /** Follows the store's `connect` and `disconnect`. */
   ready = true
   #previousId: string | undefined

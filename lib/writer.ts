@@ -10,7 +10,7 @@ import { decodeRecord } from './record'
 import { warnOfLosses } from './serialize'
 import { stateOf } from './session'
 import type { Tracked } from './tracked'
-import { chain, isPromise, type MaybePromise } from './time'
+import { chain, isPromise, type MaybePromise, type Milliseconds } from './time'
 
 /** What the response has to tell the client about one session. */
 export type Outgoing = 'none' | 'send' | 'expire'
@@ -47,7 +47,7 @@ export function planFor(slot: WriterSlot, tracked: Tracked, text: string): Plan 
     everSaved: tracked.savedText !== undefined,
     cookieChanged: !classic && hasChangedCookie(tracked),
     persistent: classic ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
-    due: Date.now() - tracked.usedAt >= settings.touchAfter && settings.extend(req),
+    due: Date.now() - extendedAt(slot, tracked) >= settings.touchAfter && settings.extend(req),
     extended: tracked.extended,
     stale: slot.stale && !classic,
     canTouch: backend.touches || backend.carrier !== undefined,
@@ -74,6 +74,7 @@ export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): 
   }
   return chain(persist(tracked, text, context), (written) => {
     if (!written) return lose(slot, tracked)
+    noteExtended(slot, tracked)
     tracked.mustSave = false
     tracked.savedText = text
     tracked.cookieText = attributesOf(stateOf(tracked.session)!)
@@ -99,6 +100,7 @@ export function touchSession(slot: WriterSlot, tracked: Tracked): MaybePromise<v
   const extend = () => settings.backend.extend(id, life, live)
   return unlessGone(slot, tracked, extend, () => {
     tracked.usedAt = life.usedAt
+    noteExtended(slot, tracked)
     engine.monitor.note('touched', settings.name, id)
   })
 }
@@ -164,6 +166,20 @@ function evict({ settings, engine }: WriterSlot, tracked: Tracked): MaybePromise
 
 function lastUse({ usedAt, text }: Listed): number {
   return usedAt ?? decodeRecord(text)?.meta?.u ?? 0
+}
+
+// A record of ours says when it was last extended, in a store of ours.
+function tellsExtension({ backend, writesMeta, touchAfter }: Settings): boolean {
+  return touchAfter === 0 || (backend.native && writesMeta)
+}
+
+function extendedAt({ engine, settings }: WriterSlot, tracked: Tracked): Milliseconds {
+  if (tellsExtension(settings)) return tracked.usedAt
+  return Math.max(engine.extended.get(tracked.id) ?? 0, tracked.meta?.u ?? 0)
+}
+
+function noteExtended({ engine, settings }: WriterSlot, tracked: Tracked): void {
+  if (!tellsExtension(settings)) engine.extended.set(tracked.id, tracked.usedAt)
 }
 
 // Passport regenerates and saves; what the application then gives the cookie, a lifetime say, is stored all the same.
