@@ -1,4 +1,4 @@
-import { HEADER_VERBS, HELD, isHttp1 } from './response-lock'
+import { Cover, HEADER_VERBS, HELD, isHttp1 } from './response-lock'
 
 /**
  * Offers a failed commit to a plain node:http application, express-session's way: while `offer` runs, the response
@@ -9,9 +9,10 @@ import { HEADER_VERBS, HELD, isHttp1 } from './response-lock'
  */
 export function offerTakeOver(res: any, takeOver: () => void, offer: (touch: () => void) => void): boolean {
   const { statusCode } = res
+  const cover = new Cover(res)
   let taken = false
   const restore = () => {
-    for (const name of ['headersSent', ...HEADER_VERBS]) delete res[name]
+    cover.lift()
     if (res._header === HELD) res._header = null
   }
   const touch = () => {
@@ -22,12 +23,13 @@ export function offerTakeOver(res: any, takeOver: () => void, offer: (touch: () 
   }
   for (const name of HEADER_VERBS) {
     if (typeof res[name] !== 'function') continue
-    res[name] = (...args: unknown[]) => {
+    const value = (...args: unknown[]) => {
       touch()
       return res[name](...args)
     }
+    cover.put(name, { value })
   }
-  Object.defineProperty(res, 'headersSent', { configurable: true, get: () => false })
+  cover.put('headersSent', { get: () => false })
   if (isHttp1(res) && res._header === null) res._header = HELD
   offer(touch)
   if (taken) return true

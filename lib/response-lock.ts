@@ -80,14 +80,39 @@ class Http1Lock implements ResponseLock {
   }
 }
 
+/** Members of an object that are covered for a while; what it had of its own (another middleware's) comes back. */
+export class Cover {
+  readonly #target: any
+  readonly #own = new Map<string, PropertyDescriptor | undefined>()
+
+  constructor(target: any) {
+    this.#target = target
+  }
+
+  put(name: string, member: PropertyDescriptor): void {
+    if (!this.#own.has(name)) this.#own.set(name, Object.getOwnPropertyDescriptor(this.#target, name))
+    Object.defineProperty(this.#target, name, { configurable: true, ...member })
+  }
+
+  lift(): void {
+    for (const [name, own] of this.#own) {
+      if (own === undefined) delete this.#target[name]
+      else Object.defineProperty(this.#target, name, own)
+    }
+    this.#own.clear()
+  }
+}
+
 // HTTP/2's compatibility response keeps its state out of reach, so its members are covered one by one.
 class MemberLock implements ResponseLock {
   readonly #res: any
+  readonly #cover: Cover
   #locked = false
   #statusCode = 200
 
   constructor(res: any) {
     this.#res = res
+    this.#cover = new Cover(res)
   }
 
   get sent(): boolean {
@@ -99,29 +124,25 @@ class MemberLock implements ResponseLock {
     if (res.headersSent === true) return
     this.#locked = true
     this.#statusCode = res.statusCode
-    Object.defineProperty(res, 'headersSent', { configurable: true, get: () => true })
+    this.#cover.put('headersSent', { get: () => true })
     for (const name of HEADER_VERBS) {
       if (typeof res[name] !== 'function') continue
-      res[name] = () => {
+      const value = () => {
         throw headersSentError(name === 'removeHeader' ? 'remove' : 'set')
       }
+      this.#cover.put(name, { value })
     }
     if (ended) this.finish()
   }
 
   finish(): void {
-    for (const name of ['finished', 'writableEnded']) {
-      Object.defineProperty(this.#res, name, { configurable: true, get: () => true })
-    }
+    for (const name of ['finished', 'writableEnded']) this.#cover.put(name, { get: () => true })
   }
 
   unlock(): void {
-    const res = this.#res
-    delete res.finished
-    delete res.writableEnded
+    this.#cover.lift()
     if (!this.#locked) return
     this.#locked = false
-    for (const name of ['headersSent', ...HEADER_VERBS]) delete res[name]
-    res.statusCode = this.#statusCode
+    this.#res.statusCode = this.#statusCode
   }
 }
