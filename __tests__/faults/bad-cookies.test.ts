@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import request from 'supertest'
@@ -253,6 +254,27 @@ describe('A13 odd Cookie headers are read as RFC 6265 has it', () => {
   })
 })
 
+describe('A14 behind cookie-parser', () => {
+  const cookieParser = require('cookie-parser')
+
+  it.each(['sid=j:{"a":1}', 'sid=j%3A%7B%22a%22%3A1%7D', 'sid=j:[1]', 'sid=j:null', 'sid=s:j:{"a":1}.x', 'sid=j:{'])(
+    '%s is no session, and no error',
+    async (cookie) => {
+      for (const door of [
+        sessions({ secret }),
+        sessions({ secret, store: new CookieStore() }),
+        session({ secret, name: 'sid', resave: false, saveUninitialized: false })
+      ]) {
+        for (const parser of [cookieParser(), cookieParser(secret)]) {
+          const app = appWith((req: any, res: any, next: any) => parser(req, res, () => door(req, res, next)), basics)
+          const res = await read(app, cookie)
+          expect([res.status, res.body.data, res.body.isNew]).toEqual([200, {}, true])
+        }
+      }
+    }
+  )
+})
+
 describe('A16 a sealed cookie that was moved', () => {
   const write = { ...basics }
   const sealedBy = (options: object) =>
@@ -282,6 +304,18 @@ describe('A16 a sealed cookie that was moved', () => {
   it('inside, by whoever has the key, is corrupt', async () => {
     const value = seal(keys.derived('sealed cookie')[0]!, 'sid', '{"user":"ann"}', Date.now())
     expect(await codeOf({}, `sid=${value}`)).toBe('ERR_SESSION_CORRUPT')
+  })
+
+  it('is never inflated: what would unpack to a session a thousand times its size is corrupt', async () => {
+    const record = encodeRecord('{}', { u: Date.now(), c: Date.now(), d: 'id' }, `{"user":"${'x'.repeat(2_000_000)}"}`)
+    for (const pack of [gzipSync, deflateSync, deflateRawSync]) {
+      const packed = pack(record)
+      expect(packed.length).toBeLessThan(3000)
+      for (const encoding of ['latin1', 'base64'] as const) {
+        const value = seal(keys.derived('sealed cookie')[0]!, 'sid', packed.toString(encoding), Date.now())
+        expect(await codeOf({}, `sid=${value}`)).toBe('ERR_SESSION_CORRUPT')
+      }
+    }
   })
 })
 

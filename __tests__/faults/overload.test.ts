@@ -1,10 +1,10 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import request from 'supertest'
-import { sessions } from '../../lib/index'
+import session, { sessions } from '../../lib/index'
 import { sessionCookie } from '../../lib/testing'
 import { appWith, secret } from '../helpers/app'
-import { enter } from '../helpers/direct'
+import { enter, pass } from '../helpers/direct'
 import { HeldStore } from '../helpers/held-store'
 
 // Far beyond what any test takes: a loaded machine must not fail one.
@@ -86,6 +86,32 @@ describe('J4 when the store is slow', () => {
     expect(last.map(({ err }) => err)).toEqual(Array(10).fill(undefined))
   })
 })
+
+it.each<[string, (store: HeldStore) => any]>([
+  ['sessions()', (store) => sessions({ secret, store: store as never })],
+  ['the drop-in door', (store) => session({ secret, store: store as never, resave: false, saveUninitialized: false })]
+])(
+  'H11 100,000 requests without a cookie, session unused or only read, ask %s for no store call',
+  async (_door, open) => {
+    const store = new HeldStore()
+    store.goOn()
+    const set = jest.spyOn(store, 'set')
+    const auth = open(store)
+    for (let i = 0; i < 100_000; i++) {
+      const { req } = enter(auth, '').outcome!
+      if (i % 2 === 0) void req.session.user
+      if (i % 1000 === 0) await new Promise(setImmediate)
+    }
+    for (let i = 0; i < 1000; i++) {
+      await pass(auth, '', (req, res) => {
+        void req.session.user
+        res.end('read')
+        expect(res.getHeader('Set-Cookie')).toBeUndefined()
+      })
+    }
+    expect([set.mock.calls.length, store.asked, store.records.size]).toEqual([0, 0, 0])
+  }
+)
 
 describe('J3 100,000 cookies that are not ours', () => {
   const kinds: ((i: number, valid: string) => string)[] = [

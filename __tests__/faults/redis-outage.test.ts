@@ -1,7 +1,11 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Response } from 'supertest'
 import type { RedisClient } from '../../lib/stores/redis-client'
-import { cookieOf } from '../helpers/app'
+import { sessions } from '../../lib/index'
+import { RedisStore } from '../../lib/stores/redis'
+import { sessionCookie } from '../../lib/testing'
+import { cookieOf, secret } from '../helpers/app'
+import { enter } from '../helpers/direct'
 import { redisApp, type FaultApp } from '../helpers/fault-app'
 import { CLIENTS } from '../helpers/redis-clients'
 import { RedisServer, until } from '../helpers/redis-server'
@@ -144,6 +148,25 @@ describe.each(['node-redis 6', 'ioredis'])('With %s', (name) => {
     await recovered(app)
     await app.get('/write', cookie).expect(200)
     expect((await app.get('/read', cookie)).body).toEqual({ user: 'ann', n: 1, isNew: false, code: null })
+  })
+
+  it('F4 Redis is slow: of more loads than may wait at once one is refused at once, and all others are served', async () => {
+    const server = await start()
+    const client = await clientOf(name, server)
+    const auth = sessions({ secret, store: new RedisStore({ client }), storeTimeout: NEVER })
+    const cookies: string[] = []
+    // A few at a time: a client gives commands up that a loaded machine keeps it from sending.
+    while (cookies.length < 4097) {
+      const count = Math.min(256, 4097 - cookies.length)
+      cookies.push(...(await Promise.all(Array.from({ length: count }, () => sessionCookie(auth, { user: 'ann' })))))
+    }
+    const extra = cookies.pop()!
+    server.pause()
+    const waiting = cookies.map((cookie) => enter(auth, cookie))
+    expect(enter(auth, extra).outcome!.err).toMatchObject({ code: 'ERR_SESSION_STORE', status: 503 })
+    server.resume()
+    for (const { done } of waiting) expect((await done).req.session.user).toBe('ann')
+    expect((await enter(auth, extra).done).req.session.user).toBe('ann')
   })
 
   it('F5 on a replica reading goes on, writing and logging out fail aloud, and only a confirmed logout counts', async () => {
