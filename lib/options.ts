@@ -70,7 +70,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
     idle,
     idleIsPolicy: given.idle !== undefined,
     absolute: checkSpan('absolute', given.absolute, 30 * DAY),
-    touchAfter: touchAfterOf(given.touchAfter, idle),
+    touchAfter: touchAfterOf(given.touchAfter, spanOf(idle, cookie)),
     rolling: given.rolling ?? false,
     resave: given.resave ?? false,
     saveUninitialized: given.saveUninitialized ?? false,
@@ -189,6 +189,13 @@ function touchAfterOf(given: Milliseconds | undefined, idle: Milliseconds | null
   return checkSpan('touchAfter', given, fallback) ?? fallback
 }
 
+// How long a session lives unused, as far as the options tell.
+function spanOf(idle: Milliseconds | null, cookie: Settings['cookie']): Milliseconds | null {
+  const own = typeof cookie === 'function' ? undefined : cookie.maxAge
+  if (typeof own !== 'number' || own <= 0) return idle
+  return idle === null ? own : Math.min(idle, own)
+}
+
 function missingSecret(): Secret {
   if (isProduction()) {
     throw new OptionError(
@@ -218,6 +225,12 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
           hashIds: given.hashIds ?? false
         })
   const idle = checkSpan('idle', given.idle, main.idle ?? (main.classic ? DAY : null))
+  const cookie = checkCookie(name, given.cookie ?? main.cookie)
+  const { touchAfter } = given
+  const span = spanOf(idle, cookie)
+  // A life of its own must not be over before it may be extended.
+  const ownLife = given.idle !== undefined || given.cookie !== undefined
+  const inherited = ownLife ? Math.min(main.touchAfter, touchAfterOf(undefined, span)) : main.touchAfter
   return {
     ...main,
     classic: false,
@@ -227,12 +240,11 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     header: main.header && `${main.header}-${name.toLowerCase()}`,
     keys: given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret)),
     backend,
-    cookie: checkCookie(name, given.cookie ?? main.cookie),
+    cookie,
     idle,
     idleIsPolicy: given.idle !== undefined || main.idleIsPolicy,
     absolute: checkSpan('absolute', given.absolute, main.absolute),
-    touchAfter:
-      given.touchAfter === undefined && !main.classic ? main.touchAfter : touchAfterOf(given.touchAfter, idle),
+    touchAfter: touchAfter === undefined && !main.classic ? inherited : touchAfterOf(touchAfter, span),
     rolling: given.rolling ?? false,
     resave: false,
     saveUninitialized: given.saveUninitialized ?? false,

@@ -1,6 +1,7 @@
-import { CookieStore, FileStore, MemoryStore, type SessionsOptions } from '../../lib/index'
+import request from 'supertest'
+import { CookieStore, FileStore, MemoryStore, sessions, type SessionsOptions } from '../../lib/index'
 import { RedisStore } from '../../lib/stores/redis'
-import { cookieOf } from '../helpers/app'
+import { appWith, cookieOf, secret } from '../helpers/app'
 import { Clock } from '../helpers/clock'
 import { faultApp, type FaultApp } from '../helpers/fault-app'
 import { TestFolder } from '../helpers/folder'
@@ -119,5 +120,34 @@ describe.each(OURS)('a lifetime of the cookie, in %s,', (name) => {
     }
     await forward(HOUR + 1000)
     expect((await thief.read()).user).toBeNull()
+  })
+})
+
+describe('a session that lives for less than a minute by', () => {
+  it.each<[string, object, object]>([
+    ['idle', { idle: 20_000 }, {}],
+    ['the cookie', { cookie: { maxAge: 20_000 } }, {}],
+    ['idle of its own', {}, { idle: 20_000 }],
+    ['a cookie of its own', {}, { cookie: { maxAge: 20_000 } }]
+  ])('%s lives on while it is used', async (_by, main, own) => {
+    const auth = sessions({ secret, ...main, named: { own } })
+    const app = appWith(auth, {
+      '/': async (req, res) => {
+        const session = await req.sessions.get('own')
+        const { isNew } = session
+        if (isNew) session.user = 'ann'
+        res.json(isNew)
+      }
+    })
+    const first = await request(app).get('/')
+    let cookie = cookieOf(first, 'own')!
+    for (let i = 0; i < 5; i++) {
+      clock.forward(15_000)
+      const res = await request(app).get('/').set('Cookie', cookie)
+      cookie = cookieOf(res, 'own') ?? cookie
+      expect(res.body).toBe(false)
+    }
+    clock.forward(21_000)
+    expect((await request(app).get('/').set('Cookie', cookie)).body).toBe(true)
   })
 })
