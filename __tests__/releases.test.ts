@@ -1,0 +1,61 @@
+import request from 'supertest'
+import { MemoryStore, sessions } from '../lib/index'
+import { appWith, cookieOf, secret } from './helpers/app'
+
+// Demand: a deploy may change the shape of the data, and be taken back.
+
+/** A Standard Schema that checks and migrates. */
+const schemaOf = (migrate: (value: any) => object | undefined) => ({
+  '~standard': {
+    version: 1 as const,
+    vendor: 'test',
+    validate: (value: unknown) => {
+      const migrated = migrate(value)
+      return migrated === undefined ? { issues: [{ message: 'of another release' }] } : { value: migrated }
+    }
+  }
+})
+
+// The first release knows a name; the second splits it, and keeps what the first one needs.
+const first = (value: any) => (value.name === undefined || typeof value.name === 'string' ? value : undefined)
+const second = (value: any) =>
+  value.name === undefined ? value : { ...value, given: value.name.split(' ')[0], family: value.name.split(' ')[1] }
+// A careless one gives it another shape.
+const careless = ({ name, ...rest }: any) =>
+  typeof name === 'string' ? { ...rest, name: { full: name } } : { ...rest, name }
+
+const routes = {
+  '/login': (req: any, res: any) => res.json((req.session.name = 'Ann Lee')),
+  '/read': ({ session: { cookie: _cookie, ...data }, session }: any, res: any) =>
+    res.json({ data, error: session.error?.code ?? null }),
+  '/rename': (req: any, res: any) => res.json((req.session.name = { full: 'Bea Lee' })),
+  '/visit': (req: any, res: any) => res.json((req.session.visits = (req.session.visits ?? 0) + 1))
+}
+
+const release = (store: MemoryStore, migrate: (value: any) => object | undefined) =>
+  appWith(sessions<any>({ secret, store, schema: schemaOf(migrate) as any }), routes)
+
+it('a record of the first release is migrated by the second, and still read after the rollback', async () => {
+  const store = new MemoryStore()
+  const cookie = cookieOf(await request(release(store, first)).get('/login'))!
+  const ask = (app: any, path: string) => request(app).get(path).set('Cookie', cookie)
+  expect((await ask(release(store, second), '/read')).body.data).toEqual({
+    name: 'Ann Lee',
+    given: 'Ann',
+    family: 'Lee'
+  })
+  expect((await ask(release(store, second), '/visit')).status).toBe(200)
+  const { status, body } = await ask(release(store, first), '/read')
+  expect([status, body.error, body.data.name, body.data.visits]).toEqual([200, null, 'Ann Lee', 1])
+})
+
+it('a record that the release before cannot read is a new session there, is left alone, and comes back later', async () => {
+  const store = new MemoryStore()
+  const cookie = cookieOf(await request(release(store, first)).get('/login'))!
+  const ask = (app: any, path: string) => request(app).get(path).set('Cookie', cookie)
+  expect((await ask(release(store, careless), '/rename')).status).toBe(200)
+  const { status, body } = await ask(release(store, first), '/read')
+  expect([status, body]).toEqual([200, { data: {}, error: 'ERR_SESSION_SCHEMA' }])
+  const again = release(store, (value) => value)
+  expect((await ask(again, '/read')).body.data).toEqual({ name: { full: 'Bea Lee' } })
+})
