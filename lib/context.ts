@@ -7,7 +7,6 @@ import { addVary, guardCache, writeHeaders } from './headers'
 import { Registry } from './registry'
 import { isDeleted, putBack, putOn, type RequestSessions } from './request-properties'
 import { idToRemove } from './retire'
-import type { Session } from './session'
 import type { Answer, SlotOwner } from './session-host'
 import { sendText } from './set-cookie'
 import { Slot } from './slot'
@@ -110,8 +109,8 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
   }
 
   /** Reads the main session before the handlers run. */
-  load(): MaybePromise<Session> {
-    return this.main.load()
+  prepare(): MaybePromise<unknown> {
+    return this.main.prepare()
   }
 
   /** Whether somebody read the session: the response then depends on the cookie. */
@@ -176,10 +175,13 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
     }
     if (main.tracked !== undefined) main.tracked.dead = true
     const stored = main.tracked === undefined ? id : idToRemove(main, main.tracked)
-    return chain(stored !== undefined && settings.backend.remove(stored, main.tracked?.meta?.i), () => {
-      this.engine.monitor.note('destroyed', settings.name, id)
-      this.engine.ended(id)
-    })
+    return chain(
+      stored !== undefined && settings.backend.remove(stored, (main.tracked ?? main.loaded?.record)?.meta?.i),
+      () => {
+        this.engine.monitor.note('destroyed', settings.name, id)
+        this.engine.ended(id)
+      }
+    )
   }
 
   #fault(err: unknown): unknown {

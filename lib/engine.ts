@@ -103,6 +103,17 @@ export class Engine {
   }
 }
 
+const MARKS_MAX = 10_000
+
+const marks = new Latest<string, string>(MARKS_MAX)
+
+/** The mark of a session ID. Those of late are remembered: a record is checked against its own at every request. */
+export function markOfId(id: string): string {
+  let mark = marks.get(id)
+  if (mark === undefined) marks.set(id, (mark = markOf(id)))
+  return mark
+}
+
 /** A short one-way mark of a value that must not be stored in clear. */
 export function markOf(value: string): string {
   return hashOf('sha256', value, 'base64url').slice(0, 22)

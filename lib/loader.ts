@@ -1,7 +1,7 @@
 import { decodeFound, keptText } from './found'
 import type { Extension, Found, Opened } from './contract'
 import type { Engine } from './engine'
-import { markOf } from './engine'
+import { markOf, markOfId } from './engine'
 import type { SessionErrorCode } from './errors'
 import { isOver } from './lifetime'
 import type { Settings } from './options'
@@ -146,7 +146,7 @@ function admit(
   const { meta } = record
   const id = loaded.id!
   if (meta !== undefined) {
-    if (meta.h !== undefined && meta.h !== markOf(id)) {
+    if (meta.h !== undefined && meta.h !== markOfId(id)) {
       engine.monitor.note('error', settings.name, id, { reason: 'FOREIGN_RECORD' })
       return refuse(loaded, 'ERR_SESSION_CORRUPT')
     }

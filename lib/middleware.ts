@@ -30,7 +30,7 @@ export function handle(engine: Engine, req: any, res: any, next: Next): void {
   if (!needsLoading(engine, context)) return next()
   let loading
   try {
-    loading = context.load()
+    loading = context.prepare()
   } catch (err) {
     return next(err)
   }

@@ -1,14 +1,12 @@
 import type { Plan } from './decide'
 import type { Engine } from './engine'
-import type { SessionErrorCode } from './errors'
-import { randomId } from './ids'
-import { storeFault, tooLateError } from './faults'
-import { identify, loadRecord, type Loaded } from './loader'
+import { tooLateError } from './faults'
+import { adoptSession, findSession, isAtRest } from './finder'
+import { identify, type Loaded } from './loader'
 import type { Settings } from './options'
-import { serializeSession } from './serialize'
 import { Session, stateOf } from './session'
 import type { Answer, SessionHost, SlotOwner } from './session-host'
-import { dataTextOf, freshTracked, loadedTracked, type Tracked } from './tracked'
+import { dataTextOf, freshTracked, type Tracked } from './tracked'
 import { chain, isPromise, SECOND, type MaybePromise } from './time'
 import { lifeOfCookie } from './kept-cookie'
 import { isDeleting } from './lifetime'
@@ -36,7 +34,8 @@ export class Slot {
   /** What the request began with: changes are counted from here. */
   original: { id: string; text: string } | undefined
   #touched = false
-  #loading: Promise<Session> | undefined
+  #loading: Promise<unknown> | undefined
+  #prepared = false
   #host: SessionHost | undefined
   readonly #owner: SlotOwner | undefined
   readonly #answer: Answer | undefined
@@ -73,61 +72,26 @@ export class Slot {
   /** Finds the session of the request, or begins a new one; rejects only for a fault of the store. */
   load(): MaybePromise<Session> {
     if (this.tracked !== undefined) return this.tracked.session
-    if (this.#loading !== undefined) return this.#loading
-    const result = this.#find()
+    if (this.#loading !== undefined) return this.#loading.then(() => this.load())
+    return this.#prepared ? adoptSession(this, this.loaded!) : this.#whileLoading(findSession(this))
+  }
+
+  /** Reads the record, as `load` does. Where it only has to be there, the session is made of it when somebody asks. */
+  prepare(): MaybePromise<unknown> {
+    if (this.tracked !== undefined || this.#loading !== undefined) return this.load()
+    const adopt = (loaded: Loaded) => {
+      this.#prepared = isAtRest(this.settings, this.req, loaded)
+      return this.#prepared ? undefined : adoptSession(this, loaded)
+    }
+    return this.#whileLoading(findSession<Session | undefined>(this, adopt))
+  }
+
+  #whileLoading<T>(result: MaybePromise<T>): MaybePromise<T> {
     if (!isPromise(result)) return result
-    return (this.#loading = result.finally(() => (this.#loading = undefined)))
-  }
-
-  #find(): MaybePromise<Session> {
-    const loaded = this.identify()
-    if (loaded.id === undefined && (this.settings.backend.carrier === undefined || loaded.values.length === 0)) {
-      return this.#begin(loaded.error)
-    }
-    let result: MaybePromise<Loaded>
-    try {
-      result = loadRecord(this.engine, this.settings, this.req, loaded)
-    } catch (err) {
-      return this.#loadFailed(err)
-    }
-    if (!isPromise(result)) return this.#adopt(result)
-    return result.then(
-      (done) => this.#adopt(done),
-      (err) => this.#loadFailed(err)
-    )
-  }
-
-  #adopt(loaded: Loaded): MaybePromise<Session> {
-    const { record, id } = loaded
-    if (record === undefined || id === undefined) return this.#begin(loaded.error)
-    const tracked = loadedTracked(this.settings, this.host, this.req, id, record, loaded.kept, loaded.usedAt)
-    if (this.settings.schema !== undefined) {
-      tracked.base = serializeSession(tracked.session)
-      tracked.savedText = this.settings.resave ? undefined : tracked.base
-    }
-    tracked.extended = loaded.extended
-    tracked.readOnly = loaded.rotated
-    return this.start(tracked)
-  }
-
-  #begin(error?: SessionErrorCode): MaybePromise<Session> {
-    const reason = error === undefined ? undefined : this.engine.reject(this.settings, error, this.loaded?.id)
-    return chain(this.engine.newId(this.settings, this.req), (id) => {
-      const session = this.start(freshTracked(this.settings, this.host, this.req, id))
-      if (reason !== undefined) stateOf(session)!.error = reason
-      return session
-    })
-  }
-
-  #loadFailed(err: unknown): MaybePromise<Session> {
-    const { engine, settings, req } = this
-    engine.monitor.note('error', settings.name, this.loaded?.id, { error: err })
-    const policy = settings.onStoreError(err, req)
-    if (policy !== 'anonymous') throw settings.classic ? err : storeFault(err, 'read the session', 503)
-    this.unsaved = true
-    const session = this.start(freshTracked(settings, this.host, req, randomId()))
-    stateOf(session)!.error = storeFault(err, 'read the session', 503)
-    return session
+    const done = () => void (this.#loading = undefined)
+    this.#loading = result
+    result.then(done, done)
+    return result
   }
 
   /** The session that the request begins with: what it changes from here on is what gets written. */

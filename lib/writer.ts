@@ -1,6 +1,6 @@
 import type { Listed } from './contract'
 import { decide, type Plan } from './decide'
-import { markOf, type Engine } from './engine'
+import { markOf, markOfId, type Engine } from './engine'
 import { attributesOf, jsonOfCookie, keptAttributesOf, lifeOfCookie } from './kept-cookie'
 import { lifeOf } from './lifetime'
 import { leadsOn } from './found'
@@ -70,7 +70,7 @@ export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): 
     monitor: engine.monitor,
     usedAt: first || settings.extend(req) ? Date.now() : tracked.usedAt,
     binding: settings.bind === undefined ? undefined : markOf(settings.bind(req)),
-    owner: settings.writesMeta && settings.backend.remote ? markOf(tracked.id) : undefined
+    owner: settings.writesMeta && settings.backend.remote ? markOfId(tracked.id) : undefined
   }
   return chain(persist(tracked, text, context), (written) => {
     if (!written) return lose(slot, tracked)

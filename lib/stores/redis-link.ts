@@ -42,13 +42,13 @@ export class RedisLink {
   }
 
   /** `null` when nothing is there, or something that is no string. */
-  async get(key: string): Promise<string | null> {
-    return textOf(await absentIfOther(this.#ask('GET', () => this.#dialect.get(key))))
+  get(key: string): Promise<string | null> {
+    return this.#ask('GET', () => this.#dialect.get(key)).then(textOf, absentIfOther)
   }
 
   /** `false` when `expected` was given and something else is there; `null` expects nothing, a text Redis 8.4. */
   async set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<boolean> {
-    return (await absentIfOther(this.#ask('SET', () => this.#dialect.set(key, value, life, expected)))) !== null
+    return (await this.#ask('SET', () => this.#dialect.set(key, value, life, expected)).catch(absentIfOther)) !== null
   }
 
   async del(key: string): Promise<boolean> {
@@ -75,23 +75,15 @@ export class RedisLink {
 
   /** Runs a script on a session; `null` as well when the key holds no string. */
   runOnSession(script: Script, key: string, ...args: string[]): Promise<unknown> {
-    return absentIfOther(this.run(script, key, ...args))
+    return this.run(script, key, ...args).catch(absentIfOther)
   }
 
   run(script: Script, key: string, ...args: string[]): Promise<unknown> {
-    const needed = `evalsha eval ${script.commands}`
-    return this.#ask(
-      'EVALSHA',
-      async () => {
-        try {
-          return await this.#dialect.evalsha(script.sha, key, args)
-        } catch (err) {
-          if (!isUnknownScript(err)) throw err
-          return await this.#dialect.eval(script.source, key, args)
-        }
-      },
-      needed
-    )
+    const load = async (err: unknown) => {
+      if (!isUnknownScript(err)) throw err
+      return this.#dialect.eval(script.source, key, args)
+    }
+    return this.#ask('EVALSHA', () => this.#dialect.evalsha(script.sha, key, args), script.commands, load)
   }
 
   /** All keys that begin with `prefix`, each once, without the client's own key prefix. */
@@ -110,12 +102,21 @@ export class RedisLink {
     return [...found]
   }
 
-  async #ask<T>(command: string, send: () => Promise<T>, needed = command.toLowerCase()): Promise<T> {
-    this.#refuseIfDown()
+  // Every request comes by here: where promises are chained, `async` would make several more of them.
+  #ask<T>(
+    command: string,
+    send: () => Promise<T>,
+    needed?: string,
+    recover?: (err: unknown) => Promise<T>
+  ): Promise<T> {
+    const faultOf = (err: unknown) => fault(err, command, needed ?? command.toLowerCase())
+    const failed = (err: unknown) => Promise.reject(faultOf(err))
     try {
-      return await send()
+      this.#refuseIfDown()
+      const sent = Promise.resolve(send())
+      return sent.catch(recover === undefined ? failed : (err) => recover(err).catch(failed))
     } catch (err) {
-      throw fault(err, command, needed)
+      return Promise.reject(faultOf(err))
     }
   }
 
@@ -141,13 +142,9 @@ export function textOf(reply: unknown): string | null {
   return reply instanceof Uint8Array ? Buffer.from(reply).toString() : null
 }
 
-async function absentIfOther<T>(asked: Promise<T>): Promise<T | null> {
-  try {
-    return await asked
-  } catch (err) {
-    if (isWrongType((err as Error).cause)) return null
-    throw err
-  }
+function absentIfOther(err: Error): null {
+  if (isWrongType(err.cause)) return null
+  throw err
 }
 
 function escapeGlob(text: string): string {

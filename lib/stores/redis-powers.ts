@@ -12,7 +12,7 @@ import {
 import { leadsOn } from '../found'
 import { Latest } from '../latest'
 import { decodeRecord, META, withUsedAt, type Meta } from '../record'
-import { SECOND, type Milliseconds } from '../time'
+import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../time'
 import { isWriteRefusal } from './redis-errors'
 import { RedisIndex } from './redis-index'
 import { textOf, type RedisLink } from './redis-link'
@@ -48,10 +48,14 @@ export class RedisPowers implements Powers {
     this.lock = redisLock(link, settings.prefix)
   }
 
-  async read(id: string, extend?: Extension): Promise<Found | null> {
+  read(id: string, extend?: Extension): Promise<Found | null> {
     if (extend === undefined || this.#settings.disableTouch || this.#seenWithin(id, extend)) {
-      return found(await this.#records.read(id))
+      return this.#records.read(id).then(found)
     }
+    return this.#readAndExtend(id, extend)
+  }
+
+  async #readAndExtend(id: string, extend: Extension): Promise<Found | null> {
     const there = this.#records.plain && typeof this.#settings.ttl !== 'function'
     const text = there ? await this.#readThere(id, extend) : await this.#readHere(id, extend)
     if (text === null) return null
@@ -64,31 +68,55 @@ export class RedisPowers implements Powers {
     return { text }
   }
 
-  async write(
+  write(
     id: string,
     text: string,
     expected: string | null,
     life: Life,
     user?: UserChange
   ): Promise<true | Found | null> {
-    const px = await this.#records.lifeOf(life, () => JSON.parse(text))
+    const px = this.#records.lifeOf(life, () => JSON.parse(text))
+    if (user?.to !== undefined || isPromise(px)) return this.#writeIndexed(id, text, expected, life, px, user ?? {})
+    return this.#writeRecord(id, text, expected, life, px)
+  }
+
+  // The index learns of a session before the record says whose it is, lest a crash in between hides it, and once more
+  // afterwards, lest a list made in between drops it. Where the user stays the same, one update beside the write is
+  // enough. The index of `from` is left alone: the next list sees whose the session is.
+  async #writeIndexed(
+    id: string,
+    text: string,
+    expected: string | null,
+    life: Life,
+    span: MaybePromise<Milliseconds | null>,
+    { from, to }: Partial<UserChange>
+  ): Promise<true | Found | null> {
+    const px = await span
+    if (to === undefined) return this.#writeRecord(id, text, expected, life, px)
     const expiresAt = px === null ? null : Date.now() + px
-    const { from, to } = user ?? {}
-    // The index learns of a session before the record says whose it is, lest a crash in between hides it, and once
-    // more afterwards, lest a list made in between drops it. Where the user stays the same, one update beside the
-    // write is enough. The index of `from` is left alone: the next list sees whose the session is.
-    const moved = to !== undefined && from !== to
-    const entered = to === undefined ? undefined : this.#index.add(to, id, expiresAt, !moved)
+    const moved = from !== to
+    const entered = this.#index.add(to, id, expiresAt, !moved)
     if (moved) await entered
+    const [written] = await Promise.all([this.#writeRecord(id, text, expected, life, px), entered])
+    // Of a session that is gone the index keeps nothing.
+    if (written === null) await this.#index.drop(to, id).catch(listTidiesUp)
+    if (written === true && moved) await this.#index.add(to, id, expiresAt)
+    return written
+  }
+
+  #writeRecord(
+    id: string,
+    text: string,
+    expected: string | null,
+    life: Life,
+    px: Milliseconds | null
+  ): Promise<true | Found | null> {
     const writing =
       expected === null ? this.#records.create(id, text, px) : this.#records.replace(id, text, expected, px)
-    const [written] = await Promise.all([writing, entered])
-    // Of a session that is gone the index keeps nothing.
-    if (written === null && to !== undefined) await this.#index.drop(to, id).catch(listTidiesUp)
-    if (written !== true) return written
-    this.#seen.set(id, life.usedAt)
-    if (moved) await this.#index.add(to, id, expiresAt)
-    return true
+    return writing.then((written) => {
+      if (written === true) this.#seen.set(id, life.usedAt)
+      return written
+    })
   }
 
   async extend(id: string, life: Life, live?: () => object): Promise<boolean> {

@@ -1,7 +1,7 @@
 import type { Found, Life } from '../contract'
 import { SessionError } from '../errors'
 import { hashOf } from '../hash'
-import { SECOND, type Milliseconds } from '../time'
+import { chain, SECOND, type MaybePromise, type Milliseconds } from '../time'
 import { isUnknownOption, type RedisWait } from './redis-errors'
 import { textOf, type RedisLink } from './redis-link'
 import { REPLACE } from './redis-scripts'
@@ -49,9 +49,9 @@ export class RedisRecords {
   }
 
   /** `null` when absent; the empty text for what the serializer cannot read. */
-  async read(id: string): Promise<string | null> {
-    const raw = await this.#link.get(this.key(id))
-    return raw === null ? null : this.#decode(raw)
+  read(id: string): Promise<string | null> {
+    const raw = this.#link.get(this.key(id))
+    return this.plain ? raw : raw.then((text) => (text === null ? null : this.#decode(text)))
   }
 
   /** Writes if nothing is kept. */
@@ -67,17 +67,31 @@ export class RedisRecords {
   }
 
   /** Writes if what is kept still is `expected`. */
-  async replace(id: string, text: string, expected: string, px: Milliseconds | null): Promise<true | Found | null> {
+  replace(id: string, text: string, expected: string, px: Milliseconds | null): Promise<true | Found | null> {
+    if (!this.plain) return this.#replaceEncoded(id, text, expected, px)
+    return this.#exchange(this.key(id), expected, text, px).then((other) => {
+      if (typeof other !== 'string') return other
+      // Changed back, before it could be looked at.
+      return other === expected ? this.replace(id, text, expected, px) : { text: other }
+    })
+  }
+
+  // A serializer need not make the same of the same twice: only what it stands for decides.
+  async #replaceEncoded(
+    id: string,
+    text: string,
+    expected: string,
+    px: Milliseconds | null
+  ): Promise<true | Found | null> {
     const key = this.key(id)
     const raw = await this.#encode(text)
     for (;;) {
-      const base = this.plain ? expected : await this.#link.get(key)
+      const base = await this.#link.get(key)
       if (base === null) return null
       const current = await this.#decode(base)
       if (current !== expected) return { text: current }
       const other = await this.#exchange(key, base, raw, px)
       if (typeof other !== 'string') return other
-      // A serializer need not make the same of the same twice: only what it stands for decides.
       const otherText = await this.#decode(other)
       if (otherText !== expected) return { text: otherText }
     }
@@ -85,20 +99,24 @@ export class RedisRecords {
 
   // Redis 8.4 compares and sets by itself, others in a script. The script's answer tells which it is, so that finding
   // out costs nothing. What is there instead, in the rare case, takes a command more to see.
-  async #exchange(key: string, expected: string, raw: string, px: Milliseconds | null): Promise<true | string | null> {
+  #exchange(key: string, expected: string, raw: string, px: Milliseconds | null): Promise<true | string | null> {
     if (this.#compares && expected.length <= COMPARED_MAX) {
-      try {
-        return (await this.#link.set(key, raw, px, expected)) || (await this.#link.get(key))
-      } catch (err) {
-        // A failover has led to an older server.
-        if (!isUnknownOption(err)) throw err
-        this.#compares = false
-      }
+      return this.#link.set(key, raw, px, expected).then(
+        (done): MaybePromise<true | string | null> => done || this.#link.get(key),
+        (err) => {
+          // A failover has led to an older server.
+          if (!isUnknownOption(err)) throw err
+          this.#compares = false
+          return this.#exchange(key, expected, raw, px)
+        }
+      )
     }
-    const reply = await this.#link.runOnSession(REPLACE, key, sha1(expected), raw, px === null ? '' : String(px))
-    if (reply === null) return null
-    if (typeof reply === 'number') this.#compares = reply >= SET_COMPARES_SINCE
-    return textOf(reply) ?? true
+    const limit = px === null ? '' : String(px)
+    return this.#link.runOnSession(REPLACE, key, sha1(expected), raw, limit).then((reply) => {
+      if (reply === null) return null
+      if (typeof reply === 'number') this.#compares = reply >= SET_COMPARES_SINCE
+      return textOf(reply) ?? true
+    })
   }
 
   /** `false` when it was gone. */
@@ -109,10 +127,10 @@ export class RedisRecords {
   }
 
   /** For how long Redis is to keep a session, as connect-redis reckons it; `null`: for ever. */
-  async lifeOf(life: Life, session: () => unknown): Promise<Milliseconds | null> {
+  lifeOf(life: Life, session: () => unknown): MaybePromise<Milliseconds | null> {
     const { ttl, disableTTL } = this.#settings
     if (disableTTL) return null
-    if (typeof ttl === 'function') return atLeastOne(ttl(await session()) * SECOND)
+    if (typeof ttl === 'function') return chain(session(), (known) => atLeastOne(ttl(known) * SECOND))
     return atLeastOne(life.expiresAt === null ? ttl * SECOND : life.expiresAt - Date.now())
   }
 

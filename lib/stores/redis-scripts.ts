@@ -13,7 +13,7 @@ export interface Script {
 }
 
 function script(commands: string, source: string): Script {
-  return { source, sha: hashOf('sha1', source, 'hex'), commands }
+  return { source, sha: hashOf('sha1', source, 'hex'), commands: `evalsha eval ${commands}` }
 }
 
 // Cuts a record around the digits of its time of last use: the first plain occurrence, as `withUsedAt` does.
