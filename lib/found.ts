@@ -2,8 +2,10 @@ import type { Found } from './contract'
 import { decodeObject, decodeRecord, type Decoded } from './record'
 
 /** Requests of one visitor come in bursts: so many records, none of them large, are kept taken apart. */
-const PLACES = 256
+const PLACES = 512
 const TEXT_MAX = 4096
+/** Characters of a text that are looked at closely. */
+const HEAD = 256
 
 /** By their text, so that nothing here can be out of date. A Map would hash each text that comes anew from a server. */
 const recent: ({ text: string; decoded: Decoded } | undefined)[] = new Array(PLACES).fill(undefined)
@@ -28,13 +30,14 @@ export function rememberWritten(text: string, decoded: Decoded): void {
   if (text.length <= TEXT_MAX) recent[placeOf(text)] = { text, decoded }
 }
 
-// Two texts in one place only cost the price of taking one apart again. Those of two sessions differ in their times
-// and in their first bytes of data at the least.
+// Two texts in one place only cost the price of taking one apart again. Those of two sessions differ in their hashes,
+// in their times or in their first bytes of data, all of which stand in the first few hundred characters.
 function placeOf(text: string): number {
-  let place = text.length
-  const step = (text.length >> 5) + 1
-  for (let i = 0; i < text.length; i += step) place = (place * 31 + text.charCodeAt(i)) | 0
-  return place & (PLACES - 1)
+  const { length } = text
+  const step = (length >> 4) + 1
+  let place = length
+  for (let i = 0; i < length; i += i < HEAD ? 2 : step) place = (place * 31 + text.charCodeAt(i)) | 0
+  return (place ^ (place >>> 16)) & (PLACES - 1)
 }
 
 /** What a later conditional write compares against: the text as it is kept, or the data of a store of objects. */

@@ -61,7 +61,7 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
       const { native } = settings.backend
       const { record: before, copy } = tracked
       if (native && before?.cookieText === cookieText && copy?.text === merged) {
-        rememberWritten(record, before.rewritten(copy.raw, meta, merged, true))
+        rememberWritten(record, before.rewritten(copy, meta))
       }
       tracked.kept = native ? record : merged
       tracked.keptData = merged

@@ -1,5 +1,6 @@
 import { SessionError } from './errors'
-import { copyExactly } from './json'
+import { copyExact, copyExactly, isSameJson } from './json'
+import type { Decoded, Exact } from './record'
 import { stringifyData, type Session } from './session'
 import { warnOnce } from './warnings'
 
@@ -19,14 +20,42 @@ export function serializeSession(session: Session): string {
   }
 }
 
-/** The same with a copy of the data; `undefined` where the data is not all plain JSON, or cannot be serialized. */
-export function serializeExactly(session: Session): { text: string; raw: Record<string, unknown> } | undefined {
+/** From so many characters on, records are not remembered, so nothing is to be had of their parts. */
+const PARTS_MAX = 4096
+
+/**
+ * The same with a copy of the data; `undefined` where the data is not all plain JSON, or cannot be serialized.
+ * What is as it was in the record that the session was made of is taken from there.
+ */
+export function serializeExactly(session: Session, before: Decoded): Exact | undefined {
+  const data = session as unknown as Record<string, unknown>
   try {
-    const raw = copyExactly(session as unknown as Record<string, unknown>, 'cookie')
-    return raw === undefined ? undefined : { text: JSON.stringify(raw), raw }
+    if (before.dataText.length <= PARTS_MAX) return serializeParts(data, before)
+    const raw = copyExactly(data, 'cookie')
+    return raw === undefined ? undefined : { raw, text: JSON.stringify(raw), parts: undefined }
   } catch {
     return undefined
   }
+}
+
+function serializeParts(data: Record<string, unknown>, before: Decoded): Exact | undefined {
+  const raw: Record<string, unknown> = {}
+  const keys: string[] = []
+  const texts: string[] = []
+  let text = ''
+  for (const key of Object.keys(data)) {
+    if (key === 'cookie') continue
+    if (key === '__proto__') return undefined
+    const { length } = keys
+    const known = before.parts?.keys[length] === key && isSameJson(data[key], before.raw[key])
+    raw[key] = known ? before.raw[key] : copyExact(data[key])
+    if (raw[key] === undefined) return undefined
+    const part = known ? before.parts.texts[length]! : `${JSON.stringify(key)}:${JSON.stringify(raw[key])}`
+    keys.push(key)
+    texts.push(part)
+    text += length === 0 ? part : `,${part}`
+  }
+  return { raw, text: `{${text}}`, parts: { keys, texts } }
 }
 
 function unserializable(path: string, reason: string, cause?: unknown): SessionError {

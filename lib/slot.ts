@@ -142,7 +142,7 @@ export class Slot {
   }
 
   /** Decides and does what the store needs before the response may go; leaves in `outgoing` what the client needs. */
-  commit(): MaybePromise<void> {
+  commit(): MaybePromise<unknown> {
     const { tracked, settings } = this
     if (tracked === undefined || this.unsaved || this.ended) return undefined
     if (this.saving !== undefined) return this.saving.then(() => this.commit())
@@ -193,14 +193,14 @@ export class Slot {
     if (this.tracked !== undefined && !this.ended) this.#prolong(this.tracked)
   }
 
-  #save(tracked: Tracked, text: string): MaybePromise<void> {
+  #save(tracked: Tracked, text: string): MaybePromise<unknown> {
     const own: unknown = tracked.session.save
     if (this.settings.classic && own !== Session.prototype.save && typeof own === 'function') {
-      return new Promise((resolve, reject) => {
+      return new Promise<void>((resolve, reject) => {
         own.call(tracked.session, (err: unknown) => (err ? reject(err as Error) : resolve()))
       })
     }
-    return chain(this.write(tracked, text), () => undefined)
+    return this.write(tracked, text)
   }
 
   /** Writes one session. `false` when it is gone. */

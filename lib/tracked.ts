@@ -1,7 +1,7 @@
 import { beginCookie } from './fresh-cookie'
 import { attributesOf } from './kept-cookie'
 import type { Settings } from './options'
-import type { Decoded, Meta } from './record'
+import type { Decoded, Exact, Meta } from './record'
 import { Session, stateOf } from './session'
 import { serializeExactly, serializeSession } from './serialize'
 import { assignCopy, assignData, isEmpty, isUnchanged } from './session-data'
@@ -28,7 +28,7 @@ export interface Tracked {
   /** What the session was made of. */
   record: Decoded | undefined
   /** Its data when it was last serialized, with that JSON. */
-  copy: { text: string; raw: Record<string, unknown> } | undefined
+  copy: Exact | undefined
   /** Data text last written explicitly, or loaded where nothing needs writing: express-session's savedHash. */
   savedText: string | undefined
   /** A new ID (regenerate): stored and sent even when empty. */
@@ -131,7 +131,7 @@ export function dataTextOf(tracked: Tracked): string {
   const { session, record, base } = tracked
   if (record === undefined) return isEmpty(session) ? '{}' : serializeSession(session)
   if (record.isJson && record.dataText === base && isUnchanged(session, record.raw)) return base
-  tracked.copy = serializeExactly(session)
+  tracked.copy = serializeExactly(session, record)
   return tracked.copy?.text ?? serializeSession(session)
 }
 

@@ -17,6 +17,14 @@ interface Emitter {
   listenerCount?(event: string): number
 }
 
+/** What becomes of a reply, and of an error that stands for one. */
+interface Reading<R, T> {
+  read?: (reply: R) => T
+  instead?: (err: unknown) => T | Promise<T>
+  /** The commands that an ACL must allow, lower case. @default the one that is sent */
+  needed?: string
+}
+
 /**
  * The connection to Redis as the store uses it: faults are `SessionError`s, nothing waits for a lost connection.
  *
@@ -43,12 +51,16 @@ export class RedisLink {
 
   /** `null` when nothing is there, or something that is no string. */
   get(key: string): Promise<string | null> {
-    return this.#ask('GET', () => this.#dialect.get(key)).then(textOf, absentIfOther)
+    return this.#ask('GET', () => this.#dialect.get(key), { read: textOf, instead: absentIfOther })
   }
 
   /** `false` when `expected` was given and something else is there; `null` expects nothing, a text Redis 8.4. */
-  async set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<boolean> {
-    return (await this.#ask('SET', () => this.#dialect.set(key, value, life, expected)).catch(absentIfOther)) !== null
+  set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<boolean> {
+    const send = () => this.#dialect.set(key, value, life, expected)
+    return this.#ask('SET', send, {
+      read: (reply) => reply !== null,
+      instead: async (err) => absentIfOther(err) !== null
+    })
   }
 
   async del(key: string): Promise<boolean> {
@@ -64,7 +76,9 @@ export class RedisLink {
       await this.#dialect.get(key)
       return send()
     }
-    const [deleted, confirmed] = await this.#ask('DEL', () => send().catch(redirected), 'del get wait')
+    const [deleted, confirmed] = await this.#ask('DEL', () => send().catch(redirected), {
+      needed: 'del get wait'
+    })
     if (Number(confirmed) < wait.replicas) throw unconfirmed(Number(confirmed), wait)
     return Number(deleted) > 0
   }
@@ -75,15 +89,22 @@ export class RedisLink {
 
   /** Runs a script on a session; `null` as well when the key holds no string. */
   runOnSession(script: Script, key: string, ...args: string[]): Promise<unknown> {
-    return this.run(script, key, ...args).catch(absentIfOther)
+    return this.#run(script, key, args, absentIfOther)
   }
 
   run(script: Script, key: string, ...args: string[]): Promise<unknown> {
-    const load = async (err: unknown) => {
-      if (!isUnknownScript(err)) throw err
-      return this.#dialect.eval(script.source, key, args)
-    }
-    return this.#ask('EVALSHA', () => this.#dialect.evalsha(script.sha, key, args), script.commands, load)
+    return this.#run(script, key, args, rethrow)
+  }
+
+  #run(
+    { sha, source, commands }: Script,
+    key: string,
+    args: string[],
+    instead: (err: unknown) => null
+  ): Promise<unknown> {
+    const load = (err: unknown) =>
+      isUnknownScript(err) ? this.#dialect.eval(source, key, args).catch(instead) : instead(err)
+    return this.#ask('EVALSHA', () => this.#dialect.evalsha(sha, key, args), { instead: load, needed: commands })
   }
 
   /** All keys that begin with `prefix`, each once, without the client's own key prefix. */
@@ -102,21 +123,18 @@ export class RedisLink {
     return [...found]
   }
 
-  // Every request comes by here: where promises are chained, `async` would make several more of them.
-  #ask<T>(
-    command: string,
-    send: () => Promise<T>,
-    needed?: string,
-    recover?: (err: unknown) => Promise<T>
-  ): Promise<T> {
-    const faultOf = (err: unknown) => fault(err, command, needed ?? command.toLowerCase())
-    const failed = (err: unknown) => Promise.reject(faultOf(err))
+  // Every request comes by here: one promise is made, where `async` would make several.
+  #ask<R, T = R>(command: string, send: () => Promise<R>, { read, instead, needed }: Reading<R, T> = {}): Promise<T> {
+    const failed = (err: unknown): never => {
+      throw fault(err, command, needed ?? command.toLowerCase())
+    }
+    const refused = async (err: unknown) => instead!(err)
     try {
       this.#refuseIfDown()
-      const sent = Promise.resolve(send())
-      return sent.catch(recover === undefined ? failed : (err) => recover(err).catch(failed))
+      const caught = instead === undefined ? failed : (err: unknown) => refused(err).catch(failed)
+      return Promise.resolve(send()).then(read, caught) as Promise<T>
     } catch (err) {
-      return Promise.reject(faultOf(err))
+      return Promise.reject(fault(err, command, needed ?? command.toLowerCase()))
     }
   }
 
@@ -142,8 +160,12 @@ export function textOf(reply: unknown): string | null {
   return reply instanceof Uint8Array ? Buffer.from(reply).toString() : null
 }
 
-function absentIfOther(err: Error): null {
-  if (isWrongType(err.cause)) return null
+function absentIfOther(err: unknown): null {
+  if (isWrongType(err)) return null
+  throw err
+}
+
+function rethrow(err: unknown): never {
   throw err
 }
 

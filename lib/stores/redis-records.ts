@@ -8,7 +8,7 @@ import { REPLACE } from './redis-scripts'
 
 /** Redis 8.4, the first whose SET takes IFEQ, as REDIS_VERSION_NUM counts. */
 const SET_COMPARES_SINCE = 0x080400
-// The old text travels along to be compared; a longer one is named by its hash, which takes the script.
+// The old text travels along to be compared; a longer one is named by its hash, which only the script can tell.
 const COMPARED_MAX = 4096
 
 /** Turns records into what Redis keeps, and back. Either may answer by promise. */
@@ -100,7 +100,8 @@ export class RedisRecords {
   // Redis 8.4 compares and sets by itself, others in a script. The script's answer tells which it is, so that finding
   // out costs nothing. What is there instead, in the rare case, takes a command more to see.
   #exchange(key: string, expected: string, raw: string, px: Milliseconds | null): Promise<true | string | null> {
-    if (this.#compares && expected.length <= COMPARED_MAX) {
+    const short = expected.length <= COMPARED_MAX
+    if (this.#compares && short) {
       return this.#link.set(key, raw, px, expected).then(
         (done): MaybePromise<true | string | null> => done || this.#link.get(key),
         (err) => {
@@ -112,7 +113,8 @@ export class RedisRecords {
       )
     }
     const limit = px === null ? '' : String(px)
-    return this.#link.runOnSession(REPLACE, key, sha1(expected), raw, limit).then((reply) => {
+    const old = short ? ['', expected] : [sha1(expected), '']
+    return this.#link.runOnSession(REPLACE, key, raw, limit, ...old).then((reply) => {
       if (reply === null) return null
       if (typeof reply === 'number') this.#compares = reply >= SET_COMPARES_SINCE
       return textOf(reply) ?? true

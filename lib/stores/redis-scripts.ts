@@ -81,7 +81,8 @@ return fresh
 )
 
 /**
- * Writes a record if what is kept is what the caller knows: SHA-1 of that, new text, ms (empty: for ever).
+ * Writes a record if what is kept is what the caller knows: new text, ms (empty: for ever), then SHA-1 of the known text
+ * or, where that is empty, the known text itself.
  *
  * The server's version when written (1 where it does not say), the other text when it differs, nothing when it is gone.
  */
@@ -90,8 +91,10 @@ export const REPLACE = script(
   `
 local text = redis.call('GET', KEYS[1])
 if not text then return false end
-if redis.sha1hex(text) ~= ARGV[1] then return text end
-if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+local same
+if ARGV[3] ~= '' then same = redis.sha1hex(text) == ARGV[3] else same = text == ARGV[4] end
+if not same then return text end
+if ARGV[2] == '' then redis.call('SET', KEYS[1], ARGV[1]) else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 return redis.REDIS_VERSION_NUM or 1
 `
 )
