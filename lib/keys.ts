@@ -106,7 +106,7 @@ export class KeyRing {
     if (found === undefined) {
       found = check()
       if (found === undefined) return undefined
-      this.#verified.set(name, value, found)
+      this.#verified.set(name, detached(value), found)
     }
     this.noteUse(found.key)
     return found

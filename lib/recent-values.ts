@@ -18,6 +18,7 @@ export class RecentValues<T> {
     return this.#names.get(name)?.get(value)
   }
 
+  /** `value` must not be cut out of a longer text: see `detached`. */
   set(name: string, value: string, found: T): void {
     let values = this.#names.get(name)
     if (values === undefined) {
@@ -25,7 +26,7 @@ export class RecentValues<T> {
       this.#names.set(name, (values = new Map<string, T>()))
     }
     if (values.size >= this.#max) values.clear()
-    values.set(detached(value), found)
+    values.set(value, found)
   }
 
   clear(): void {

@@ -1,4 +1,4 @@
-import { Cookie, serializeAttributes, serializeCookie } from './cookie'
+import { Cookie, encodeValue, serializeAttributes, serializeCookie } from './cookie'
 import { isEndless } from './kept-cookie'
 import { deadline } from './lifetime'
 import { isSecure } from './presented'
@@ -30,7 +30,7 @@ export function sendText(slot: Slot, tracked: Tracked): string {
   const state = stateOf(tracked.session)!
   // A cookie that nobody looked at, and that has no end, differs in nothing but its value.
   if (!settings.classic && state.cookie === undefined && isEndless(state)) {
-    return `${settings.name}=${encodeURIComponent(token)}${preparedAttributes(state.keptCookie!)}`
+    return `${settings.name}=${encodeValue(token)}${preparedAttributes(state.keptCookie!)}`
   }
   const cookie = cookieOf(tracked)
   if (settings.classic) return serializeCookie(settings.name, token, cookie.data)
@@ -72,7 +72,8 @@ export function hasRivals(slot: Slot): boolean {
   if (loaded.values.length === 0 || outgoing !== 'send' || tracked === undefined || slot.presented(tracked))
     return false
   const { record } = loaded
-  return record === undefined || scopeOf(record.cookie) !== scopeOf(cookieOf(tracked))
+  const { cookie, keptCookie } = stateOf(tracked.session)!
+  return record === undefined || scopeOf(record.cookie) !== scopeOf(cookie ?? keptCookie!.cookie)
 }
 
 function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string {

@@ -15,6 +15,7 @@ import {
 import { OptionError, type SessionErrorCode } from '../errors'
 import { decodeFound } from '../found'
 import type { KeyRing, Opening } from '../keys'
+import { detached } from '../recent-values'
 import { encodeRecord } from '../record'
 import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../seal'
 import { Store } from '../store'
@@ -124,7 +125,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     const known = keys.opened.get(name, value)
     if (known !== undefined) return known
     const opening = this.#encrypt ? unseal(ring, name, value) : readSigned(ring, name, value)
-    if (opening !== undefined) keys.opened.set(name, value, opening)
+    if (opening !== undefined) keys.opened.set(name, detached(value), opening)
     return opening
   }
 
