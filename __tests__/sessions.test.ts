@@ -865,3 +865,21 @@ describe('logout', () => {
     expect(cookieOf(res)).toBe('sid=')
   })
 })
+
+it('goes on with a session that the application made anew of the same ID', async () => {
+  const app = appWith(sessions({ secret }), {
+    '/login': (req, res) => {
+      req.session.user = 1
+      res.end()
+    },
+    '/again': (req, res) => {
+      req.sessionID = req.session.id
+      req.sessionStore.createSession(req, { cookie: {}, user: 2 })
+      res.end()
+    },
+    '/me': (req, res) => res.json({ user: req.session.user ?? null })
+  })
+  const cookie = cookieOf(await request(app).get('/login'))!
+  expect((await request(app).get('/again').set('Cookie', cookie)).status).toBe(200)
+  expect((await request(app).get('/me').set('Cookie', cookie)).body).toEqual({ user: 2 })
+})

@@ -2,11 +2,11 @@ import type { Engine } from './engine'
 import { OptionError, quote, SessionError } from './errors'
 import { storeFault } from './faults'
 import { ownSession } from './foreign-session'
+import { isAtRest } from './finder'
 import { Gate, type Gatekeeper } from './gate'
 import { addVary, guardCache, writeHeaders } from './headers'
 import { Registry } from './registry'
 import { isDeleted, putBack, putOn, type RequestSessions } from './request-properties'
-import { idToRemove } from './retire'
 import type { Answer, SlotOwner } from './session-host'
 import { sendText } from './set-cookie'
 import { Slot } from './slot'
@@ -145,6 +145,8 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
     try {
       if (this.#unset !== false && !this.main.ended) result = this.#commitUnset()
       for (const slot of this.#slots()) {
+        // Time has passed since it was read, and the handlers may have changed what decides about its extension.
+        if (slot.dormant && !isAtRest(slot.settings, this.req, slot.loaded!)) void slot.load()
         if (slot.tracked === undefined) continue
         result = chain(result, () => this.#commitSlot(slot))
       }
@@ -166,22 +168,16 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
   // `req.session = null` or `delete req.session`.
   #commitUnset(): MaybePromise<void> {
     const { main } = this
-    const { settings } = main
-    const id = main.tracked?.id ?? main.identify().id
-    main.end()
-    if (!settings.unsetDestroys || id === undefined) {
+    const { backend, unsetDestroys } = main.settings
+    const { id, values } = main.identify()
+    const known = id !== undefined || (backend.carrier !== undefined && values.length > 0)
+    if (!unsetDestroys || (main.tracked === undefined && !known)) {
+      main.end()
       main.outgoing = 'none'
       return undefined
     }
-    if (main.tracked !== undefined) main.tracked.dead = true
-    const stored = main.tracked === undefined ? id : idToRemove(main, main.tracked)
-    return chain(
-      stored !== undefined && settings.backend.remove(stored, (main.tracked ?? main.loaded?.record)?.meta?.i),
-      () => {
-        this.engine.monitor.note('destroyed', settings.name, id)
-        this.engine.ended(id)
-      }
-    )
+    // Its cookie tells what the client has to forget: domain and path are the session's own.
+    return chain(main.load(), () => main.discard(main.tracked!))
   }
 
   #fault(err: unknown): unknown {

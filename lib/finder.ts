@@ -2,6 +2,7 @@ import type { Engine } from './engine'
 import type { SessionErrorCode } from './errors'
 import { storeFault } from './faults'
 import { randomId } from './ids'
+import { isDeleting } from './lifetime'
 import { loadRecord, type Loaded } from './loader'
 import type { Settings } from './options'
 import { serializeSession } from './serialize'
@@ -58,9 +59,10 @@ export function adoptSession(slot: FinderSlot, loaded: Loaded): MaybePromise<Ses
 
 /** Whether nothing has to be stored or sent for a session unless somebody changes it. */
 export function isAtRest(settings: Settings, req: any, loaded: Loaded): boolean {
-  const { record, usedAt, stale, extended, rotated } = loaded
-  if (record === undefined || usedAt === undefined || stale || extended || rotated) return false
+  const { record, usedAt, stale, surplus, extended, rotated } = loaded
+  if (record === undefined || usedAt === undefined || stale || surplus || extended || rotated) return false
   if (settings.classic || settings.rolling || settings.resave || settings.schema !== undefined) return false
+  if (isDeleting(record.cookie as { originalMaxAge: number | null })) return false
   return Date.now() - usedAt < settings.touchAfter || !settings.extend(req)
 }
 

@@ -121,8 +121,8 @@ function jsonOf(meta: Meta): string {
   const keys = Object.keys(meta)
   const times = `{"u":${meta.u},"c":${meta.c}`
   if (keys.length === 2) return `${times}}`
-  const third = keys[2] as 'h' | 'b' | 'i' | 'd'
-  if (keys.length === 3 && typeof meta[third] === 'string') return `${times},"${third}":${JSON.stringify(meta[third])}}`
+  if (keys.length === 3 && meta.h !== undefined) return `${times},"h":${JSON.stringify(meta.h)}}`
+  if (keys.length === 3 && meta.d !== undefined) return `${times},"d":${JSON.stringify(meta.d)}}`
   return JSON.stringify(meta)
 }
 

@@ -60,7 +60,9 @@ export class Registry {
 
   /** Saves every session of the request. @throws {AggregateError} that lists every failure */
   async save(): Promise<void> {
-    const sessions = [this.#context.main, ...this.#slots.values()].flatMap(({ session }) => session ?? [])
+    const { main } = this.#context
+    if (main.dormant) await main.load()
+    const sessions = [main, ...this.#slots.values()].flatMap(({ session }) => session ?? [])
     const results = await Promise.allSettled(sessions.map((session) => session.save()))
     const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
     if (errors.length > 0)

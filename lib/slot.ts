@@ -8,8 +8,9 @@ import { Session, stateOf } from './session'
 import type { Answer, SessionHost, SlotOwner } from './session-host'
 import { dataTextOf, freshTracked, type Tracked } from './tracked'
 import { chain, isPromise, SECOND, type MaybePromise } from './time'
-import { lifeOfCookie } from './kept-cookie'
+import { keptAttributesOf, lifeOfCookie } from './kept-cookie'
 import { isDeleting } from './lifetime'
+import { idToRemove } from './retire'
 import { Verbs } from './verbs'
 import { confirmSession, planFor, touchSession, writeSession, type Outgoing } from './writer'
 
@@ -86,6 +87,11 @@ export class Slot {
     return this.#whileLoading(findSession<Session | undefined>(this, adopt))
   }
 
+  /** The record was read, and no session made of it so far; `load` does it at once. */
+  get dormant(): boolean {
+    return this.#prepared && this.tracked === undefined && !this.ended
+  }
+
   #whileLoading<T>(result: MaybePromise<T>): MaybePromise<T> {
     if (!isPromise(result)) return result
     const done = () => void (this.#loading = undefined)
@@ -119,7 +125,8 @@ export class Slot {
     this.ended = false
     if (tracked?.session === session) return
     if (tracked !== undefined && tracked.id === id) {
-      this.tracked = { ...tracked, session }
+      const cookieText = tracked.cookieText ?? keptAttributesOf(stateOf(tracked.session)!)
+      this.tracked = { ...tracked, session, cookieText }
       return
     }
     const fresh = freshTracked(this.settings, this.host, this.req, id)
@@ -139,6 +146,18 @@ export class Slot {
   end(): void {
     this.ended = true
     this.outgoing = (this.loaded?.values.length ?? 0) > 0 || this.outgoing === 'send' ? 'expire' : 'none'
+  }
+
+  /** Removes the session that was taken off the request. */
+  discard(tracked: Tracked): MaybePromise<void> {
+    const { engine, settings } = this
+    this.end()
+    tracked.dead = true
+    const stored = idToRemove(this, tracked)
+    return chain(stored !== undefined && settings.backend.remove(stored, tracked.meta?.i), () => {
+      engine.monitor.note('destroyed', settings.name, tracked.id)
+      engine.ended(tracked.id)
+    })
   }
 
   /** Decides and does what the store needs before the response may go; leaves in `outgoing` what the client needs. */

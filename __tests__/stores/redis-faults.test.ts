@@ -225,6 +225,26 @@ it('a lost connection does not end the process of an application without an erro
   client.destroy()
 })
 
+it.each(['JSON', 'another serializer'])('D5 bytes that are no text are never written over (%s)', async (kind) => {
+  const server = await start()
+  const client = new Redis(server.url)
+  open.push({ client, close: () => client.disconnect() })
+  const serializer = {
+    parse: (text: string) => JSON.parse(text),
+    stringify: (record: unknown) => JSON.stringify(record)
+  }
+  const store = new RedisStore(kind === 'JSON' ? { client } : { client, serializer })
+  const stored = Buffer.from(Buffer.from(textOf(1)).map((byte) => (byte === 'h'.charCodeAt(0) ? 0xff : byte)))
+  await client.set(`sess:${ID}`, stored)
+  const read = (await store[POWERS].read(ID))!
+  await server.resetCounts()
+  expect(await store[POWERS].write(ID, textOf(2), read.text, life())).toEqual({ text: read.text })
+  await store[POWERS].extend(ID, life())
+  expect(await client.getBuffer(`sess:${ID}`)).not.toEqual(Buffer.from(textOf(2)))
+  const { evalsha = 0, get = 0 } = await server.counts()
+  expect(evalsha + get).toBeLessThan(128)
+})
+
 it('D4 1,000 concurrent reads each get their own session', async () => {
   const powers = await connect('node-redis 6', await start())
   await Promise.all(Array.from({ length: 1000 }, (_, i) => powers.write(`s${i}`, textOf(i, 5), null, life())))

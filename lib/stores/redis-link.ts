@@ -103,7 +103,7 @@ export class RedisLink {
     instead: (err: unknown) => null
   ): Promise<unknown> {
     const load = (err: unknown) =>
-      isUnknownScript(err) ? this.#dialect.eval(source, key, args).catch(instead) : instead(err)
+      isUnknownScript(err) ? Promise.resolve(this.#dialect.eval(source, key, args)).catch(instead) : instead(err)
     return this.#ask('EVALSHA', () => this.#dialect.evalsha(sha, key, args), { instead: load, needed: commands })
   }
 

@@ -21,6 +21,8 @@ import { RedisRecords, type RedisSettings } from './redis-records'
 import { READ, TOUCH } from './redis-scripts'
 
 const SEEN_MAX = 10_000
+// Writers that get in the way of an extension have extended the session themselves.
+const ATTEMPTS_MAX = 8
 
 /**
  * The powers of the Redis store: each one command, beside those for the index of a user.
@@ -180,7 +182,7 @@ export class RedisPowers implements Powers {
 
   async #touchHere(id: string, life: Life, live?: () => object, known?: string): Promise<string | null> {
     let text = known ?? (await this.#records.read(id))
-    while (text !== null) {
+    for (let attempt = 0; text !== null && attempt < ATTEMPTS_MAX; attempt++) {
       const current: string = text
       const fresh = withUsedAt(current, life.usedAt)
       const px = await this.#records.lifeOf(life, () => live?.() ?? JSON.parse(current || '{}'))
@@ -192,7 +194,7 @@ export class RedisPowers implements Powers {
       if (written === true) return fresh
       text = written === null ? null : written.text
     }
-    return null
+    return text
   }
 
   // Not waited for: the entry that is there lasts longer than until the next extension.

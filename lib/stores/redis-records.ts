@@ -69,11 +69,9 @@ export class RedisRecords {
   /** Writes if what is kept still is `expected`. */
   replace(id: string, text: string, expected: string, px: Milliseconds | null): Promise<true | Found | null> {
     if (!this.plain) return this.#replaceEncoded(id, text, expected, px)
-    return this.#exchange(this.key(id), expected, text, px).then((other) => {
-      if (typeof other !== 'string') return other
-      // Changed back, before it could be looked at.
-      return other === expected ? this.replace(id, text, expected, px) : { text: other }
-    })
+    return this.#exchange(this.key(id), expected, text, px).then((other) =>
+      typeof other === 'string' ? { text: other } : other
+    )
   }
 
   // A serializer need not make the same of the same twice: only what it stands for decides.
@@ -85,16 +83,17 @@ export class RedisRecords {
   ): Promise<true | Found | null> {
     const key = this.key(id)
     const raw = await this.#encode(text)
-    for (;;) {
+    let current = expected
+    for (let attempt = 0; attempt < 3 && current === expected; attempt++) {
       const base = await this.#link.get(key)
       if (base === null) return null
-      const current = await this.#decode(base)
-      if (current !== expected) return { text: current }
+      current = await this.#decode(base)
+      if (current !== expected) break
       const other = await this.#exchange(key, base, raw, px)
       if (typeof other !== 'string') return other
-      const otherText = await this.#decode(other)
-      if (otherText !== expected) return { text: otherText }
+      current = await this.#decode(other)
     }
+    return { text: current }
   }
 
   // Redis 8.4 compares and sets by itself, others in a script. The script's answer tells which it is, so that finding
