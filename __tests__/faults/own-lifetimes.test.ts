@@ -1,12 +1,8 @@
 import request from 'supertest'
-import { CookieStore, FileStore, MemoryStore, sessions, type SessionsOptions } from '../../lib/index'
-import { RedisStore } from '../../lib/stores/redis'
+import { sessions } from '../../lib/index'
 import { appWith, cookieOf, secret } from '../helpers/app'
-import { Clock } from '../helpers/clock'
 import { faultApp, type FaultApp } from '../helpers/fault-app'
-import { TestFolder } from '../helpers/folder'
-import { CLIENTS, type Connected } from '../helpers/redis-clients'
-import { RedisServer } from '../helpers/redis-server'
+import { TimedStores } from '../helpers/timed-stores'
 
 // Far beyond what any test takes: a loaded machine must not fail one.
 jest.setTimeout(120_000)
@@ -14,53 +10,7 @@ jest.setTimeout(120_000)
 const HOUR = 60 * 60_000
 const OURS = ['MemoryStore', 'FileStore', 'RedisStore', 'RedisStore with a serializer', 'CookieStore']
 
-let server: RedisServer
-let connected: Connected
-let clock: Clock
-let folder: TestFolder
-
-beforeAll(async () => {
-  server = await RedisServer.start()
-  connected = await CLIENTS['node-redis 6']!(server.url)
-})
-
-afterAll(async () => {
-  connected.close()
-  await server.stop()
-})
-
-beforeEach(() => {
-  folder = new TestFolder()
-  // Near the true time: Redis counts by its own clock.
-  clock = new Clock(new Date().valueOf())
-})
-
-afterEach(async () => {
-  clock.restore()
-  folder.remove()
-  await server.cli('flushall')
-})
-
-const serializer = { parse: (text: string) => JSON.parse(text), stringify: (record: any) => JSON.stringify(record) }
-
-const STORES: Record<string, () => NonNullable<SessionsOptions['store']>> = {
-  MemoryStore: () => new MemoryStore(),
-  FileStore: () => new FileStore({ path: folder.path }),
-  RedisStore: () => new RedisStore({ client: connected.client }),
-  'RedisStore with a serializer': () => new RedisStore({ client: connected.client, serializer }),
-  CookieStore: () => new CookieStore()
-}
-
-/** Lets time pass for the application and for Redis, whose clock is its own. */
-async function forward(ms: number): Promise<void> {
-  clock.forward(ms)
-  const keys = (await server.cli('keys', '*')).split('\n').filter((key) => key !== '')
-  for (const key of keys) {
-    const left = Number(await server.cli('pttl', key)) - ms
-    // A time of 0 or less removes the key, as the time itself would.
-    await server.cli('pexpire', key, String(left))
-  }
-}
+const stores = new TimedStores()
 
 /** A client that keeps its cookie whatever that says about its end. */
 function thiefOf(app: FaultApp, first: string) {
@@ -76,16 +26,16 @@ function thiefOf(app: FaultApp, first: string) {
 }
 
 describe.each(OURS)('a lifetime of the cookie, in %s,', (name) => {
-  const open = (options: object) => faultApp({ store: STORES[name]!(), touchAfter: 1000, absolute: null, ...options })
+  const open = (options: object) => faultApp({ store: stores.open(name), touchAfter: 1000, absolute: null, ...options })
 
   it('ends a session that is idle for so long, also where idle would be longer', async () => {
     const app = open({ cookie: { maxAge: HOUR } })
     const thief = thiefOf(app, await app.login())
     for (let i = 0; i < 3; i++) {
-      await forward(HOUR / 2)
+      await stores.forward(HOUR / 2)
       expect(await thief.read()).toEqual({ user: 'ann', sent: true })
     }
-    await forward(HOUR + 1000)
+    await stores.forward(HOUR + 1000)
     expect((await thief.read()).user).toBeNull()
   })
 
@@ -93,10 +43,10 @@ describe.each(OURS)('a lifetime of the cookie, in %s,', (name) => {
     const app = open({ cookie: { maxAge: 72 * HOUR } })
     const visitor = thiefOf(app, await app.login())
     for (const hours of [12, 12, 12, 12, 12, 12, 12, 48]) {
-      await forward(hours * HOUR)
+      await stores.forward(hours * HOUR)
       expect(await visitor.read()).toEqual({ user: 'ann', sent: true })
     }
-    await forward(72 * HOUR + 1000)
+    await stores.forward(72 * HOUR + 1000)
     expect((await visitor.read()).user).toBeNull()
   })
 
@@ -104,10 +54,10 @@ describe.each(OURS)('a lifetime of the cookie, in %s,', (name) => {
     const app = open({ cookie: { maxAge: 72 * HOUR }, idle: HOUR })
     const visitor = thiefOf(app, await app.login())
     for (let i = 0; i < 3; i++) {
-      await forward(HOUR / 2)
+      await stores.forward(HOUR / 2)
       expect(await visitor.read()).toEqual({ user: 'ann', sent: true })
     }
-    await forward(HOUR + 1000)
+    await stores.forward(HOUR + 1000)
     expect((await visitor.read()).user).toBeNull()
   })
 
@@ -115,10 +65,10 @@ describe.each(OURS)('a lifetime of the cookie, in %s,', (name) => {
     const app = open({ cookie: { maxAge: HOUR }, idle: null })
     const thief = thiefOf(app, await app.login())
     for (let i = 0; i < 3; i++) {
-      await forward(HOUR / 2)
+      await stores.forward(HOUR / 2)
       expect(await thief.read()).toEqual({ user: 'ann', sent: true })
     }
-    await forward(HOUR + 1000)
+    await stores.forward(HOUR + 1000)
     expect((await thief.read()).user).toBeNull()
   })
 })
@@ -142,12 +92,12 @@ describe('a session that lives for less than a minute by', () => {
     const first = await request(app).get('/')
     let cookie = cookieOf(first, 'own')!
     for (let i = 0; i < 5; i++) {
-      clock.forward(15_000)
+      stores.clock.forward(15_000)
       const res = await request(app).get('/').set('Cookie', cookie)
       cookie = cookieOf(res, 'own') ?? cookie
       expect(res.body).toBe(false)
     }
-    clock.forward(21_000)
+    stores.clock.forward(21_000)
     expect((await request(app).get('/').set('Cookie', cookie)).body).toBe(true)
   })
 })

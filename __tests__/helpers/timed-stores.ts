@@ -1,0 +1,66 @@
+import { CookieStore, FileStore, MemoryStore, type SessionsOptions } from '../../lib/index'
+import { RedisStore } from '../../lib/stores/redis'
+import { Clock } from './clock'
+import { TestFolder } from './folder'
+import { CLIENTS, type Connected } from './redis-clients'
+import { RedisServer } from './redis-server'
+
+type AnyStore = NonNullable<SessionsOptions['store']>
+
+/** A store that only knows the contract. */
+export const FOREIGN = "express-session's MemoryStore"
+
+const serializer = { parse: (text: string) => JSON.parse(text), stringify: (record: any) => JSON.stringify(record) }
+
+/** Stores over which a test file lets time pass, empty for every test, with the hooks that they need. */
+export class TimedStores {
+  clock!: Clock
+  #folder!: TestFolder
+  #server!: RedisServer
+  #connected!: Connected
+
+  readonly #makers: Record<string, () => AnyStore> = {
+    MemoryStore: () => new MemoryStore(),
+    FileStore: () => new FileStore({ path: this.#folder.path }),
+    RedisStore: () => new RedisStore({ client: this.#connected.client }),
+    'RedisStore with a serializer': () => new RedisStore({ client: this.#connected.client, serializer }),
+    CookieStore: () => new CookieStore(),
+    [FOREIGN]: () => new (require('express-session').MemoryStore)()
+  }
+
+  constructor() {
+    beforeAll(async () => {
+      this.#server = await RedisServer.start()
+      this.#connected = await CLIENTS['node-redis 6']!(this.#server.url)
+    })
+    afterAll(async () => {
+      this.#connected.close()
+      await this.#server.stop()
+    })
+    beforeEach(() => {
+      this.#folder = new TestFolder()
+      // Near the true time: Redis counts by its own clock.
+      this.clock = new Clock(new Date().valueOf())
+    })
+    afterEach(async () => {
+      this.clock.restore()
+      this.#folder.remove()
+      await this.#server.cli('flushall')
+    })
+  }
+
+  open(name: string): AnyStore {
+    return this.#makers[name]!()
+  }
+
+  /** Lets time pass for the application and for Redis, whose clock is its own. */
+  async forward(ms: number): Promise<void> {
+    this.clock.forward(ms)
+    const keys = (await this.#server.cli('keys', '*')).split('\n').filter((key) => key !== '')
+    for (const key of keys) {
+      const left = Number(await this.#server.cli('pttl', key)) - ms
+      // A time of 0 or less removes the key, as the time itself would.
+      await this.#server.cli('pexpire', key, String(left))
+    }
+  }
+}
