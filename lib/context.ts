@@ -5,6 +5,7 @@ import { ownSession } from './foreign-session'
 import { isAtRest } from './finder'
 import { Gate, type Gatekeeper } from './gate'
 import { addVary, guardCache, writeHeaders } from './headers'
+import { bringsSession } from './loader'
 import { Registry } from './registry'
 import { isDeleted, putBack, putOn, type RequestSessions } from './request-properties'
 import type { Answer, SlotOwner } from './session-host'
@@ -168,10 +169,8 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
   // `req.session = null` or `delete req.session`.
   #commitUnset(): MaybePromise<void> {
     const { main } = this
-    const { backend, unsetDestroys } = main.settings
-    const { id, values } = main.identify()
-    const known = id !== undefined || (backend.carrier !== undefined && values.length > 0)
-    if (!unsetDestroys || (main.tracked === undefined && !known)) {
+    const { settings } = main
+    if (!settings.unsetDestroys || (main.tracked === undefined && !bringsSession(settings, main.identify()))) {
       main.end()
       main.outgoing = 'none'
       return undefined

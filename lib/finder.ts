@@ -3,7 +3,7 @@ import type { SessionErrorCode } from './errors'
 import { storeFault } from './faults'
 import { randomId } from './ids'
 import { isDeleting } from './lifetime'
-import { loadRecord, type Loaded } from './loader'
+import { bringsSession, loadRecord, type Loaded } from './loader'
 import type { Settings } from './options'
 import { serializeSession } from './serialize'
 import { stateOf, type Session } from './session'
@@ -30,9 +30,7 @@ export function findSession<T = Session>(
 ): MaybePromise<T | Session> {
   const { engine, settings, req } = slot
   const loaded = slot.identify()
-  if (loaded.id === undefined && (settings.backend.carrier === undefined || loaded.values.length === 0)) {
-    return begin(slot, loaded.error)
-  }
+  if (!bringsSession(settings, loaded)) return begin(slot, loaded.error)
   let result: MaybePromise<Loaded>
   try {
     result = loadRecord(engine, settings, req, loaded)

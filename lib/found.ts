@@ -3,7 +3,8 @@ import { decodeObject, decodeRecord, type Decoded } from './record'
 
 /** Requests of one visitor come in bursts: so many records, none of them large, are kept taken apart. */
 const PLACES = 512
-const TEXT_MAX = 4096
+/** Longer records are taken apart anew every time. */
+export const REMEMBERED_MAX = 4096
 /** Characters of a text that are looked at closely. */
 const HEAD = 256
 
@@ -16,7 +17,7 @@ export function decodeFound(found: Found): Decoded | undefined {
 }
 
 function decodeText(text: string): Decoded | undefined {
-  if (text.length > TEXT_MAX) return decodeRecord(text)
+  if (text.length > REMEMBERED_MAX) return decodeRecord(text)
   const place = placeOf(text)
   const known = recent[place]
   if (known?.text === text) return known.decoded
@@ -27,7 +28,7 @@ function decodeText(text: string): Decoded | undefined {
 
 /** Keeps a record just written at hand: the next request of a burst will ask for it. */
 export function rememberWritten(text: string, decoded: Decoded): void {
-  if (text.length <= TEXT_MAX) recent[placeOf(text)] = { text, decoded }
+  if (text.length <= REMEMBERED_MAX) recent[placeOf(text)] = { text, decoded }
 }
 
 // Two texts in one place only cost the price of taking one apart again. Those of two sessions differ in their hashes,

@@ -68,6 +68,11 @@ function hasOthers(values: readonly string[]): boolean {
   return false
 }
 
+/** Whether a request brought anything that may be a session. */
+export function bringsSession({ backend }: Settings, { id, values }: Loaded): boolean {
+  return backend.carrier === undefined ? id !== undefined : values.length > 0
+}
+
 /** Reads and checks the record of an identified session; decides nothing by exception but faults of the store. */
 export function loadRecord(engine: Engine, settings: Settings, req: any, loaded: Loaded): MaybePromise<Loaded> {
   if (settings.backend.carrier !== undefined) return openCarried(engine, settings, req, loaded)

@@ -2,6 +2,7 @@ import { advise } from './advice'
 import { Context } from './context'
 import type { Engine } from './engine'
 import { SessionError } from './errors'
+import { bringsSession } from './loader'
 import { coversPath } from './presented'
 import { sessionsOf } from './request-properties'
 import { isPromise } from './time'
@@ -64,6 +65,5 @@ function needsLoading({ settings }: Engine, { main }: Context): boolean {
   if (settings.saveUninitialized || settings.genid !== undefined) return true
   const lazy = settings.load === 'lazy' || (settings.load === 'auto' && backend.native && backend.sync)
   if (lazy && !settings.rolling && !settings.resave && !(settings.classic && settings.load !== 'lazy')) return false
-  const { id, values } = main.identify()
-  return backend.carrier === undefined ? id !== undefined : values.length > 0
+  return bringsSession(settings, main.identify())
 }

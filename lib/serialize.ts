@@ -1,4 +1,5 @@
 import { SessionError } from './errors'
+import { REMEMBERED_MAX } from './found'
 import { copyExact, copyExactly, isSameJson } from './json'
 import type { Decoded, Exact } from './record'
 import { stringifyData, type Session } from './session'
@@ -20,9 +21,6 @@ export function serializeSession(session: Session): string {
   }
 }
 
-/** From so many characters on, records are not remembered, so nothing is to be had of their parts. */
-const PARTS_MAX = 4096
-
 /**
  * The same with a copy of the data; `undefined` where the data is not all plain JSON, or cannot be serialized.
  * What is as it was in the record that the session was made of is taken from there.
@@ -30,7 +28,8 @@ const PARTS_MAX = 4096
 export function serializeExactly(session: Session, before: Decoded): Exact | undefined {
   const data = session as unknown as Record<string, unknown>
   try {
-    if (before.dataText.length <= PARTS_MAX) return serializeParts(data, before)
+    // The parts of a record that nobody remembers would serve nobody.
+    if (before.dataText.length <= REMEMBERED_MAX) return serializeParts(data, before)
     const raw = copyExactly(data, 'cookie')
     return raw === undefined ? undefined : { raw, text: JSON.stringify(raw), parts: undefined }
   } catch {
