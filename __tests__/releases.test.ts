@@ -59,3 +59,12 @@ it('a record that the release before cannot read is a new session there, is left
   const again = release(store, (value) => value)
   expect((await ask(again, '/read')).body.data).toEqual({ name: { full: 'Bea Lee' } })
 })
+
+it('a schema that answers by promise is waited for before the handlers run, on a synchronous store too', async () => {
+  const later = async (value: any) => ({ value: { ...value, seen: true } })
+  const schema: any = { '~standard': { version: 1, vendor: 'test', validate: later } }
+  const app = appWith(sessions<any>({ secret, store: new MemoryStore(), schema }), routes)
+  const cookie = cookieOf(await request(app).get('/login'))!
+  const { status, body } = await request(app).get('/read').set('Cookie', cookie)
+  expect([status, body.data]).toEqual([200, { name: 'Ann Lee', seen: true }])
+})

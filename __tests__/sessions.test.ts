@@ -702,6 +702,25 @@ describe('further options', () => {
     expect((await read(app, cookie)).body.data).toEqual({ user: 'u' })
   })
 
+  it.each(['touch', 'resetMaxAge', 'save', 'flashes'])('data may have the name %s', async (name) => {
+    const app = appWith(sessions({ secret, touchAfter: 0, cookie: { maxAge: 60_000 } }), {
+      '/set': (req, res) => {
+        req.session[name] = req.query.value
+        res.end()
+      },
+      '/touch': (req, res) => {
+        if (name !== 'touch') req.session.touch()
+        res.json(req.session[name])
+      }
+    })
+    const cookie = cookieOf(await request(app).get('/set?value=1'))!
+    for (const path of ['/set?value=2', '/touch']) {
+      const res = await request(app).get(path).set('Cookie', cookie)
+      expect([res.status, cookieOf(res) !== undefined]).toEqual([200, true])
+    }
+    expect((await request(app).get('/touch').set('Cookie', cookie)).body).toBe('2')
+  })
+
   it('a schema validates and migrates; a record that does not fit is left alone', async () => {
     const store = new MemoryStore()
     const v1 = appWith(sessions({ secret, store }), basics)

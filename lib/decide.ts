@@ -37,8 +37,10 @@ export interface Plan {
 /** The one decision point: from facts to plan, nothing else looks at them. */
 export function decide(facts: Facts): Plan {
   const plan = facts.classic ? decideClassic(facts) : decideModern(facts)
-  // A cookie that is the record can only be sent by writing it.
-  return facts.carried && plan.sendCookie && plan.store === 'none' ? { ...plan, store: 'touch' } : plan
+  if (!facts.carried) return plan
+  // A cookie that is the record can only be sent by writing it, and written by sending it.
+  if (plan.store === 'none') return plan.sendCookie ? { ...plan, store: 'touch' } : plan
+  return { ...plan, sendCookie: true }
 }
 
 // express-session's shouldSave, shouldTouch and shouldSetCookie.
@@ -62,12 +64,6 @@ function decideModern(facts: Facts): Plan {
   return {
     store: save ? 'save' : touch ? 'touch' : 'none',
     sendCookie:
-      exists &&
-      (!presented ||
-        (facts.carried && (save || touch)) ||
-        facts.rolling ||
-        facts.stale ||
-        facts.cookieChanged ||
-        (persistent && prolonged))
+      exists && (!presented || facts.rolling || facts.stale || facts.cookieChanged || (persistent && prolonged))
   }
 }

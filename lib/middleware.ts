@@ -61,9 +61,11 @@ function admitsWithoutStore(engine: Engine, req: any, next: Next): boolean {
 }
 
 function needsLoading({ settings }: Engine, { main }: Context): boolean {
-  const { backend } = settings
+  const { backend, schema } = settings
   if (settings.saveUninitialized || settings.genid !== undefined) return true
-  const lazy = settings.load === 'lazy' || (settings.load === 'auto' && backend.native && backend.sync)
+  // A schema may answer by promise, which reading `req.session` could not wait for.
+  const atOnce = backend.native && backend.sync && schema === undefined
+  const lazy = settings.load === 'lazy' || (settings.load === 'auto' && atOnce)
   if (lazy && !settings.rolling && !settings.resave && !(settings.classic && settings.load !== 'lazy')) return false
   return bringsSession(settings, main.identify())
 }

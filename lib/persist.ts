@@ -8,7 +8,7 @@ import type { Monitor } from './monitor'
 import type { Settings } from './options'
 import { encodeRecord, META, type Meta } from './record'
 import { Session, stateOf } from './session'
-import { toldOwner, type Tracked } from './tracked'
+import { storedIdOf, toldOwner, type Tracked } from './tracked'
 import { chain, type MaybePromise, type Milliseconds } from './time'
 import { writers } from './turns'
 
@@ -52,43 +52,46 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
   const value = carrier === undefined ? undefined : carrier.seal(record, settings.name, settings.keys!)
   const live = () => liveRecord(tracked, merged, dataText, meta)
 
-  return chain(settings.backend.write(id, record, tracked.kept, life, change, live), (result) => {
-    if (result === null) {
-      tracked.dead = true
-      return false
-    }
-    if (result === true || typeof result === 'string') {
-      const { native } = settings.backend
-      const { record: before, copy } = tracked
-      if (native && before?.cookieText === cookieText && copy?.text === merged) {
-        rememberWritten(record, before.rewritten(copy, meta))
+  return chain(
+    settings.backend.write(storedIdOf(settings, tracked), record, tracked.kept, life, change, live),
+    (result) => {
+      if (result === null) {
+        tracked.dead = true
+        return false
       }
-      tracked.kept = native ? record : merged
-      tracked.keptData = merged
-      tracked.base = dataText
-      tracked.meta = meta
-      tracked.usedAt = context.usedAt
-      tracked.value = value ?? (result === true ? tracked.value : result)
-      return true
+      if (result === true || typeof result === 'string') {
+        const { native } = settings.backend
+        const { record: before, copy } = tracked
+        if (native && before?.cookieText === cookieText && copy?.text === merged) {
+          rememberWritten(record, before.rewritten(copy, meta))
+        }
+        tracked.kept = native ? record : merged
+        tracked.keptData = merged
+        tracked.base = dataText
+        tracked.meta = meta
+        tracked.usedAt = context.usedAt
+        tracked.value = value ?? (result === true ? tracked.value : result)
+        return true
+      }
+      // Somebody else wrote in between.
+      if (tracked.kept !== null) monitor.note('conflict', settings.name, id)
+      else if (!settings.classic) throw idTaken()
+      if (tracked.exact || count >= ATTEMPTS_MAX) throw conflict()
+      const found = decodeFound(result)
+      if (found === undefined) throw conflict()
+      if (found.meta?.n !== undefined) {
+        tracked.dead = true
+        return false
+      }
+      if (tracked.kept === null) tracked.base = tracked.keptData = '{}'
+      else tracked.keptData = found.dataText
+      tracked.kept = keptText(result, found)
+      tracked.meta = found.meta ?? tracked.meta
+      const again = () => attempt(tracked, dataText, context, count + 1)
+      // An update has its turn already, also for what it saves on the way.
+      return count > 1 || tracked.updating ? again() : writers.take(settings.backend.store, id, again)
     }
-    // Somebody else wrote in between.
-    if (tracked.kept !== null) monitor.note('conflict', settings.name, id)
-    else if (!settings.classic) throw idTaken()
-    if (tracked.exact || count >= ATTEMPTS_MAX) throw conflict()
-    const found = decodeFound(result)
-    if (found === undefined) throw conflict()
-    if (found.meta?.n !== undefined) {
-      tracked.dead = true
-      return false
-    }
-    if (tracked.kept === null) tracked.base = tracked.keptData = '{}'
-    else tracked.keptData = found.dataText
-    tracked.kept = keptText(result, found)
-    tracked.meta = found.meta ?? tracked.meta
-    const again = () => attempt(tracked, dataText, context, count + 1)
-    // An update has its turn already, also for what it saves on the way.
-    return count > 1 || tracked.updating ? again() : writers.take(settings.backend.store, id, again)
-  })
+  )
 }
 
 // What the store keeps, with our changes since `base` laid over it.

@@ -3,7 +3,7 @@ import { leadsOn } from './found'
 import type { Loaded } from './loader'
 import type { Settings } from './options'
 import type { RegenerateOptions } from './session-host'
-import type { Tracked } from './tracked'
+import { storedIdOf, type Tracked } from './tracked'
 
 /** What has to be known of a session's place in its request to end it. */
 export interface RetiringSlot {
@@ -14,9 +14,9 @@ export interface RetiringSlot {
 }
 
 /** What to remove where a session ends: nothing if this request began it, and never saved it, for no store knows it. */
-export function idToRemove({ settings, loaded, unsaved }: RetiringSlot, { id, offered }: Tracked): string | undefined {
+export function idToRemove({ settings, loaded, unsaved }: RetiringSlot, tracked: Tracked): string | undefined {
   if (unsaved) return loaded?.id
-  return offered || loaded?.id === id || settings.classic ? id : undefined
+  return tracked.offered || loaded?.id === tracked.id || settings.classic ? storedIdOf(settings, tracked) : undefined
 }
 
 /**
@@ -30,7 +30,8 @@ export async function retire(
   old: Tracked | undefined,
   keep: RegenerateOptions['keep']
 ): Promise<boolean | Found> {
-  const { backend } = slot.settings
+  const { settings } = slot
+  const { backend } = settings
   if (old === undefined) return true
   if (old.kept === null) {
     const id = idToRemove(slot, old)
@@ -38,8 +39,9 @@ export async function retire(
     return true
   }
   const asked = keep !== undefined && backend.carrier === undefined
-  const found = asked ? await backend.read(old.id) : undefined
+  const id = storedIdOf(settings, old)
+  const found = asked ? await backend.read(id) : undefined
   if (found === null) return false
-  const existed = await backend.remove(old.id, old.meta?.i)
+  const existed = await backend.remove(id, old.meta?.i)
   return existed && found !== undefined && !leadsOn(found) ? found : existed
 }

@@ -73,7 +73,8 @@ export class Session {
 
   /** Resets the remaining lifetime of the cookie to its full length. */
   touch(): this {
-    return this.resetMaxAge()
+    // Data of that name must not get in the way.
+    return Session.prototype.resetMaxAge.call(this) as this
   }
 
   resetMaxAge(): this {

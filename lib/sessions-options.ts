@@ -56,7 +56,10 @@ export interface SessionsOptions<Request = any> {
   transport?: Transport | readonly Transport[] | undefined
   /** Stores see a SHA-256 of the ID. @default false */
   hashIds?: boolean | undefined
-  /** When the store is asked. @default 'auto' */
+  /**
+   * When the store is asked. `'auto'`: where it answers at once, and no schema has to, as `req.session` is first read;
+   * else before the handlers run. @default 'auto'
+   */
   load?: 'auto' | 'eager' | 'lazy' | undefined
   /** ms for one store call. @default 5 s */
   storeTimeout?: Milliseconds | undefined

@@ -182,7 +182,18 @@ export class Slot {
     if (plan.store === 'none') return plan.sendCookie && !this.late ? confirmSession(this, tracked) : undefined
     this.#prolong(tracked)
     if (plan.store === 'touch' && settings.backend.carrier === undefined) return touchSession(this, tracked)
-    return this.#save(tracked, plan.store === 'save' ? text : tracked.base)
+    const { value } = tracked
+    const saving = this.#save(tracked, plan.store === 'save' ? text : tracked.base)
+    if (settings.backend.native) return saving
+    return chain(saving, () => (tracked.value === value ? undefined : this.#revalue(tracked)))
+  }
+
+  // The store answered the write with another value for the cookie.
+  #revalue(tracked: Tracked): void {
+    const { engine, settings } = this
+    if (tracked.dead || this.presented(tracked)) return
+    if (!this.late) this.outgoing = 'send'
+    else engine.withhold(settings, tracked.id, 'ERR_SESSION_HEADERS_SENT', tooLateError().message)
   }
 
   // The first byte of a streaming response has stored it; the last byte extends it only if that was a while ago.
@@ -197,14 +208,19 @@ export class Slot {
   }
 
   presented(tracked: Tracked): boolean {
-    return this.loaded?.id === tracked.id && tracked.value === undefined
+    const { loaded } = this
+    return loaded?.id === tracked.id && (tracked.value === undefined || tracked.value === loaded.id)
   }
 
   // The cookie's lifetime starts anew once a request, and again at the end of a stream.
   #prolong(tracked: Tracked): void {
     if (this.#touched && !this.late) return
     this.#touched = true
-    if (this.settings.classic || this.settings.extend(this.req)) tracked.session.touch()
+    const { settings, req } = this
+    const { session } = tracked
+    // express-session calls what the application has put there; elsewhere `touch` may be data.
+    if (settings.classic) session.touch()
+    else if (settings.extend(req)) Session.prototype.touch.call(session)
   }
 
   /** express-session touches a session whenever its cookie is sent or its response ends. */

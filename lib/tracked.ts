@@ -49,6 +49,11 @@ export interface Tracked {
   value: string | undefined
 }
 
+/** What the store knows a session by: its ID, or what a store of the contract answered to the last `set`. */
+export function storedIdOf({ backend }: Settings, { id, value }: Tracked): string {
+  return backend.carrier === undefined ? (value ?? id) : id
+}
+
 /** Begins a session that nothing is stored of. */
 export function freshTracked(settings: Settings, host: SessionHost, req: SessionRequest, id: string): Tracked {
   const session = new Session(req, undefined, host, id)

@@ -7,7 +7,7 @@ import { serializeSession } from './serialize'
 import { replaceData, stateOf, type Session } from './session'
 import type { LockOptions, RegenerateOptions, SessionHost } from './session-host'
 import { SessionError } from './errors'
-import { freshTracked, loadedTracked, type Tracked } from './tracked'
+import { freshTracked, loadedTracked, storedIdOf, type Tracked } from './tracked'
 import { mergeData } from './merge'
 import { writers } from './turns'
 
@@ -63,7 +63,9 @@ export class Verbs implements SessionHost {
     const { settings } = slot
     // What was saved before is read again, also by a caller that did not wait for it.
     await slot.saving
-    const read = await this.#guarded('read the session', async () => settings.backend.read(tracked.id))
+    const read = await this.#guarded('read the session', async () =>
+      settings.backend.read(storedIdOf(settings, tracked))
+    )
     // A cookie that this process did not write is still the newest that is known of the session.
     const found =
       read === null && settings.backend.carrier !== undefined && tracked.kept !== null ? { text: tracked.kept } : read
@@ -168,7 +170,9 @@ export class Verbs implements SessionHost {
   async #refresh(tracked: Tracked): Promise<void> {
     const { settings } = this.#slot
     if (tracked.kept === null) return
-    const found = await this.#guarded('read the session', async () => settings.backend.read(tracked.id))
+    const found = await this.#guarded('read the session', async () =>
+      settings.backend.read(storedIdOf(settings, tracked))
+    )
     if (found === null && settings.backend.carrier !== undefined && !tracked.dead) return
     const record = found === null || leadsOn(found) ? undefined : decodeFound(found)
     if (found === null || record === undefined) {

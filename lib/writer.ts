@@ -9,7 +9,7 @@ import { liveRecord, persist } from './persist'
 import { decodeRecord } from './record'
 import { warnOfLosses } from './serialize'
 import { stateOf } from './session'
-import type { Tracked } from './tracked'
+import { storedIdOf, type Tracked } from './tracked'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from './time'
 
 /** What the response has to tell the client about one session. */
@@ -50,7 +50,8 @@ export function planFor(slot: WriterSlot, tracked: Tracked, text: string): Plan 
     due: Date.now() - extendedAt(slot, tracked) >= settings.touchAfter && settings.extend(req),
     extended: tracked.extended,
     stale: slot.stale && !classic,
-    canTouch: backend.touches || backend.carrier !== undefined,
+    // express-session's door sends its cookie again for no extension but that of an idle limit.
+    canTouch: backend.carrier === undefined ? backend.touches : !classic || settings.idle !== null,
     carried: backend.carrier !== undefined,
     rolling: settings.rolling,
     resave: settings.resave,
@@ -97,7 +98,7 @@ export function touchSession(slot: WriterSlot, tracked: Tracked): MaybePromise<v
   const { keptData, meta } = tracked
   // Some stores touch by writing what they are given.
   const live = () => liveRecord(tracked, keptData, keptData, meta && { ...meta, u: life.usedAt })
-  const extend = () => settings.backend.extend(id, life, live)
+  const extend = () => settings.backend.extend(storedIdOf(settings, tracked), life, live)
   return unlessGone(slot, tracked, extend, () => {
     tracked.usedAt = life.usedAt
     noteExtended(slot, tracked)
@@ -110,9 +111,10 @@ export function touchSession(slot: WriterSlot, tracked: Tracked): MaybePromise<v
  * a slow response must not put the ID of a session that ended meanwhile in the place of the next one.
  */
 export function confirmSession(slot: WriterSlot, tracked: Tracked): MaybePromise<void> {
-  const { backend, classic } = slot.settings
-  if (classic || !slot.presented(tracked)) return undefined
-  const find = () => chain(backend.read(tracked.id), (found) => found !== null && !leadsOn(found))
+  const { settings } = slot
+  if (settings.classic || !slot.presented(tracked)) return undefined
+  const find = () =>
+    chain(settings.backend.read(storedIdOf(settings, tracked)), (found) => found !== null && !leadsOn(found))
   return unlessGone(slot, tracked, find, () => undefined)
 }
 
