@@ -5,7 +5,7 @@ import { createGzip } from 'node:zlib'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
 import request from 'supertest'
-import session, { MemoryStore, sessions, Store } from '../lib/index'
+import session, { CookieStore, MemoryStore, sessions, Store } from '../lib/index'
 import { exchange, get, serving, withoutSession } from './helpers/raw'
 
 const secret = 'a secret for tests, thirty-two bytes or more'
@@ -140,6 +140,22 @@ describe('a streaming response', () => {
     expect(res.text).toBe('ab')
     const id = (await auth.get((store.ids() as unknown as string[])[0]!))!
     expect(id.data).toEqual({ first: 1, second: 2 })
+  })
+
+  it('that begins a session in its cookie withholds nothing', async () => {
+    const auth = sessions({ secret, store: new CookieStore() })
+    const app = express()
+    app.use(auth)
+    app.get('/', (req, res) => {
+      ;(req.session as any).user = 'u'
+      res.write('a')
+      res.end('b')
+    })
+    const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const res = await request(app).get('/')
+    expect(res.headers['set-cookie']).toHaveLength(1)
+    expect([auth.stats().withheld, warned.mock.calls]).toEqual([0, []])
+    warned.mockRestore()
   })
 
   it('I1 reports a session begun after the first byte and leaves no record of it', async () => {

@@ -50,6 +50,7 @@ export function adoptSession(slot: FinderSlot, loaded: Loaded): MaybePromise<Ses
     tracked.base = serializeSession(tracked.session)
     tracked.savedText = settings.resave ? undefined : tracked.base
   }
+  if (loaded.answered) tracked.value = id
   tracked.extended = loaded.extended
   tracked.readOnly = loaded.rotated
   return slot.start(tracked)

@@ -14,6 +14,8 @@ export interface Loaded extends Presented {
   /** The authentic session ID, whether or not the store knows it. */
   id: string | undefined
   stale: boolean
+  /** The ID is what a store of the contract answered to `set`. */
+  answered: boolean
   /** Values that are not the chosen session came along with it. */
   surplus: boolean
   record: Decoded | undefined
@@ -34,6 +36,7 @@ export function identify(engine: Engine, settings: Settings, req: any): Loaded {
     viaHeader: presented.viaHeader,
     id: undefined,
     stale: false,
+    answered: false,
     surplus: false,
     record: undefined,
     kept: '',
@@ -50,6 +53,7 @@ export function identify(engine: Engine, settings: Settings, req: any): Loaded {
   if (typeof chosen === 'object') {
     loaded.id = chosen.id
     loaded.stale = chosen.stale
+    loaded.answered = chosen.answered
     noteSurplus(engine, settings, loaded)
   } else {
     loaded.error = chosen
@@ -151,7 +155,7 @@ function admit(
   const { meta } = record
   const id = loaded.id!
   if (meta !== undefined) {
-    if (meta.h !== undefined && meta.h !== markOfId(id)) {
+    if (meta.h !== undefined && !loaded.answered && meta.h !== markOfId(id)) {
       engine.monitor.note('error', settings.name, id, { reason: 'FOREIGN_RECORD' })
       return refuse(loaded, 'ERR_SESSION_CORRUPT')
     }

@@ -23,7 +23,7 @@ export interface WriteContext {
   usedAt: Milliseconds
   /** Hash of what the session is bound to. */
   binding: string | undefined
-  /** Hash that ties the record to its ID, where records travel a network. */
+  /** Hash that ties the record to its ID, where records leave the process. */
   owner: string | undefined
 }
 
@@ -70,7 +70,8 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
         tracked.base = dataText
         tracked.meta = meta
         tracked.usedAt = context.usedAt
-        tracked.value = value ?? (result === true ? tracked.value : result)
+        // A store that answers with the ID it was given has no value of its own.
+        if (value !== undefined || (result !== true && result !== id)) tracked.value = value ?? (result as string)
         return true
       }
       // Somebody else wrote in between.

@@ -18,7 +18,12 @@ export interface Authentic {
   id: string
   /** To be re-issued: an older key, or express-session's format where ours is asked for. */
   stale: boolean
+  /** It is not what we made: a store of the contract answered it to `set`. */
+  answered: boolean
 }
+
+// What we sign for a store's answer begins with it; no session ID does.
+const ANSWERED = '~'
 
 /** Gathers the values that a request carries for a session; empty for an anonymous one. */
 export function presentedValues(req: any, settings: Settings): Presented {
@@ -40,13 +45,19 @@ function usesHeaders(headers: any, { header, mainHeader, acceptsCookie }: Settin
   return !acceptsCookie || headers[header!] !== undefined || headers[mainHeader!] !== undefined
 }
 
+/** What is signed under a cookie name to stand for a session: its ID, or what the store answered to `set`. */
+export function boundValueOf({ id, value }: { id: string; value: string | undefined }): string {
+  return value === undefined ? id : ANSWERED + value
+}
+
 /** Verifies one value; `undefined` when it is not ours. */
 export function authenticate(value: string, settings: Settings, keys: KeyRing): Authentic | undefined {
   let verified: Verified | undefined
   let adopted = false
   if (!settings.bound) {
     verified = keys.verifyPlain(value)
-    return verified === undefined || verified.value === '' ? undefined : { id: verified.value, stale: verified.key > 0 }
+    if (verified === undefined || verified.value === '') return undefined
+    return { id: verified.value, stale: verified.key > 0, answered: false }
   }
   verified = keys.verifyBound(settings.name, value)
   if (verified === undefined && settings.adopt) {
@@ -54,9 +65,10 @@ export function authenticate(value: string, settings: Settings, keys: KeyRing): 
     adopted = verified !== undefined
   }
   if (verified === undefined) return undefined
-  // What we signed for this name may be what a store of the contract answered to `set`; anything else is an ID.
-  if ((adopted || settings.backend.native) && !isSessionId(verified.value)) return undefined
-  return { id: verified.value, stale: verified.key > 0 || adopted }
+  const stale = verified.key > 0 || adopted
+  const answered = !adopted && verified.value.startsWith(ANSWERED)
+  if (answered) return { id: verified.value.slice(ANSWERED.length), stale, answered }
+  return isSessionId(verified.value) ? { id: verified.value, stale, answered } : undefined
 }
 
 /** Tries every value. Two authentic ones of different sessions cannot be told apart: neither is believed. */
@@ -82,7 +94,7 @@ export function fromCookieParser(req: any, settings: Settings, keys: KeyRing): A
   const signed = req.signedCookies?.[settings.name]
   if (typeof signed === 'string' && signed !== '') {
     deprecate('cookie should be available in req.headers.cookie')
-    return { id: signed, stale: false }
+    return { id: signed, stale: false, answered: false }
   }
   const raw = req.cookies?.[settings.name]
   if (typeof raw !== 'string') return undefined

@@ -1,7 +1,7 @@
 import { Cookie, encodeValue, serializeAttributes, serializeCookie } from './cookie'
 import { isEndless } from './kept-cookie'
 import { deadline } from './lifetime'
-import { isSecure } from './presented'
+import { boundValueOf, isSecure } from './presented'
 import { stateOf } from './session'
 import type { KeptCookie } from './session-host'
 import type { Slot } from './slot'
@@ -19,8 +19,8 @@ export function tokenOf(slot: Slot, tracked: Tracked): string {
   const { settings, engine, req } = slot
   if (settings.backend.carrier !== undefined) return tracked.value ?? ''
   const keys = engine.keysFor(settings, req)!
-  const value = tracked.value ?? tracked.id
-  return settings.bound ? keys.signBound(settings.name, value) : keys.signPlain(value)
+  if (settings.bound) return keys.signBound(settings.name, boundValueOf(tracked))
+  return keys.signPlain(tracked.value ?? tracked.id)
 }
 
 /** The `Set-Cookie` text that carries a session. @throws {TypeError} when an attribute cannot be sent */

@@ -178,7 +178,7 @@ export class Slot {
     if (plan.sendCookie) this.outgoing = 'send'
     else if (this.loaded?.error === 'ERR_SESSION_AMBIGUOUS') this.outgoing = 'expire'
     if (this.late && this.#unannounced(tracked, plan)) return this.#tooLate(tracked)
-    if (plan.store === 'touch' && this.#justStored(tracked)) return undefined
+    if (plan.store === 'touch' && this.#needsNoTouch(tracked)) return undefined
     if (plan.store === 'none') return plan.sendCookie && !this.late ? confirmSession(this, tracked) : undefined
     this.#prolong(tracked)
     if (plan.store === 'touch' && settings.backend.carrier === undefined) return touchSession(this, tracked)
@@ -196,14 +196,15 @@ export class Slot {
     else engine.withhold(settings, tracked.id, 'ERR_SESSION_HEADERS_SENT', tooLateError().message)
   }
 
-  // The first byte of a streaming response has stored it; the last byte extends it only if that was a while ago.
-  #justStored(tracked: Tracked): boolean {
-    return this.late && Date.now() - tracked.usedAt < SECOND
+  // The first byte of a streaming response has stored it; the last byte extends it only if that was a while ago. A
+  // cookie that is the record cannot follow the first byte at all.
+  #needsNoTouch(tracked: Tracked): boolean {
+    return this.late && (this.settings.backend.carrier !== undefined || Date.now() - tracked.usedAt < SECOND)
   }
 
   // What the client would have to be told, and cannot be any more.
   #unannounced(tracked: Tracked, plan: Plan): boolean {
-    if (this.settings.backend.carrier !== undefined) return plan.store !== 'none'
+    if (this.settings.backend.carrier !== undefined) return plan.store === 'save'
     return plan.sendCookie && !this.presented(tracked) && this.announced !== tracked.id
   }
 

@@ -71,7 +71,7 @@ export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): 
     monitor: engine.monitor,
     usedAt: first || settings.extend(req) ? Date.now() : tracked.usedAt,
     binding: settings.bind === undefined ? undefined : markOf(settings.bind(req)),
-    owner: settings.writesMeta && settings.backend.remote ? markOfId(tracked.id) : undefined
+    owner: travels(settings) ? markOfId(tracked.id) : undefined
   }
   return chain(persist(tracked, text, context), (written) => {
     if (!written) return lose(slot, tracked)
@@ -87,6 +87,12 @@ export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): 
     const arrived = settings.maxPerUser !== undefined && tracked.meta?.i !== owner
     return chain(arrived ? evict(slot, tracked) : undefined, () => true)
   })
+}
+
+// A record that leaves this process may come back as another's. express-session's door adds nothing to its records but
+// in stores of ours, which know what is asked of them.
+function travels({ writesMeta, classic, backend }: Settings): boolean {
+  return writesMeta && (backend.remote || (!classic && !backend.native))
 }
 
 /** Extends the lifetime of a session that nobody changed. */

@@ -254,25 +254,57 @@ describe('D3 a record past its deadline', () => {
   })
 })
 
-it('D4 a record of another ID is refused, and an alarm', async () => {
-  const server = await RedisServer.start()
-  const client = createClient({ url: server.url })
-  const alarms: any[] = []
-  const note = (message: unknown) => alarms.push(message)
-  diagnostics.subscribe('silverback:error', note)
-  try {
+describe('D4 the record of another session', () => {
+  const stores: Record<string, () => object> = {
+    RedisStore: () => new RedisStore({ client }),
+    'connect-redis': () => new (require('connect-redis').RedisStore)({ client }),
+    'the MemoryStore of express-session': () => new (require('express-session').MemoryStore)(),
+    'a store that answers by promise': () => {
+      const records = new Map<string, string>()
+      return {
+        get: async (id: string) => JSON.parse(records.get(id) ?? 'null'),
+        set: async (id: string, record: object) => void records.set(id, JSON.stringify(record)),
+        destroy: async (id: string) => void records.delete(id)
+      }
+    }
+  }
+  let server: RedisServer
+  let client: ReturnType<typeof createClient>
+
+  beforeAll(async () => {
+    server = await RedisServer.start()
+    client = createClient({ url: server.url })
     await client.connect()
-    const app = appWith(sessions({ secret, store: new RedisStore({ client }) }), basics)
-    const [mine, other] = [await login(app), await login(app)]
-    const keyOf = (cookie: string) => `sess:${cookie.slice(4).split('.')[0]}`
-    await client.set(keyOf(mine), (await client.get(keyOf(other)))!)
-    expect(await read(app, mine)).toEqual({ data: {}, isNew: true, code: 'ERR_SESSION_CORRUPT' })
-    expect(alarms).toEqual([{ name: 'sid', session: expect.any(String), reason: 'FOREIGN_RECORD' }])
-  } finally {
-    diagnostics.unsubscribe('silverback:error', note)
+  })
+
+  afterAll(async () => {
     client.destroy()
     await server.stop()
-  }
+  })
+
+  it.each(Object.entries(stores))('is refused, and an alarm: %s', async (_name, make) => {
+    const alarms: any[] = []
+    const note = (message: unknown) => alarms.push(message)
+    diagnostics.subscribe('silverback:error', note)
+    try {
+      const store: any = make()
+      const app = appWith(sessions({ secret, store }), basics)
+      const [mine, other] = [await login(app), await login(app)]
+      // A reply that was meant for another request. Our own store is not asked by its contract.
+      const [id, otherId] = [mine, other].map((cookie) => cookie.slice(4).split('.')[0]!)
+      if (store instanceof RedisStore) {
+        await client.set(`sess:${id}`, (await client.get(`sess:${otherId}`))!)
+      } else {
+        const get = store.get.bind(store)
+        store.get = (asked: string, done: unknown) => get(asked === id ? otherId : asked, done)
+      }
+      expect(await read(app, mine)).toEqual({ data: {}, isNew: true, code: 'ERR_SESSION_CORRUPT' })
+      expect(alarms).toEqual([{ name: 'sid', session: expect.any(String), reason: 'FOREIGN_RECORD' }])
+      expect((await read(app, other)).data).toEqual({ user: 'u' })
+    } finally {
+      diagnostics.unsubscribe('silverback:error', note)
+    }
+  })
 })
 
 describe('data nested as deeply as a request body can be', () => {
