@@ -388,6 +388,35 @@ it('a chunk that Node refuses for an error page, while the store fails, leads to
   expect((await request(app).get('/')).body).toEqual({ code: 'ERR_INVALID_ARG_TYPE' })
 })
 
+it("leaves Express's own properties of request and response as they are, also when they are accessors", async () => {
+  const seen: boolean[] = []
+  const ownOf = (object: object) => {
+    const own = Object.getOwnPropertyDescriptors(object) as Record<string, PropertyDescriptor>
+    return new Map(
+      Object.entries(own).map(([name, { value, get, writable, enumerable }]) => [
+        name,
+        [value ?? get, writable, enumerable]
+      ])
+    )
+  }
+  const app = express()
+  app.use((req: any, res: any, next) => {
+    if (req.url === '/accessor') Object.defineProperty(req, 'res', { configurable: true, get: () => res })
+    const before = [ownOf(req), ownOf(res)]
+    sessions({ secret })(req, res, () => {
+      const after = [ownOf(req), ownOf(res)]
+      before.forEach((own, i) => {
+        for (const [name, description] of own) expect([name, after[i]!.get(name)]).toEqual([name, description])
+      })
+      seen.push(req.res === res && res.req === req)
+      next()
+    })
+  })
+  app.use((_req, res) => void res.send('ok'))
+  for (const path of ['/', '/accessor']) expect((await request(app).get(path)).status).toBe(200)
+  expect(seen).toEqual([true, true])
+})
+
 describe("a response whose members are another middleware's own", () => {
   const asyncStore = () => {
     const store = new MemoryStore()

@@ -7,6 +7,7 @@ import { Gate, type Gatekeeper } from './gate'
 import { addVary, guardCache, writeHeaders } from './headers'
 import { bringsSession } from './loader'
 import { Registry } from './registry'
+import { easeAdding } from './reshape'
 import { isDeleted, putBack, putOn, type RequestSessions } from './request-properties'
 import type { Answer, SlotOwner } from './session-host'
 import { sendText } from './set-cookie'
@@ -43,9 +44,12 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
   /** Puts the session on the request and stands before the response. */
   install(): void {
     const { req, res } = this
+    easeAdding(req, 'res')
     req.sessionStore = this.engine.settings.backend.store
     putOn(req, this)
-    if (res) this.#gate = new Gate(res, this)
+    if (!res) return
+    easeAdding(res, 'req')
+    this.#gate = new Gate(res, this)
   }
 
   get session(): unknown {
