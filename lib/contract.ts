@@ -15,8 +15,10 @@ export type SessionRecord = { cookie: any } & Record<string, any>
  *
  * Each method may answer directly, by promise, or through the Node callback that is always passed as its last
  * argument. `undefined` returned by a method that declares the callback means "wait for it"; by a method that does
- * not declare it, "that was the answer". Absent, expired and undecodable all mean `null`, never an error: errors
- * are for faults. Destroying what is absent does nothing. Stores read the clock only as `Date.now()`.
+ * not declare it, "that was the answer". A method of `...rest` or `arguments` alone (a wrapper, a spy) may be either:
+ * its promise is the answer, whatever it gives, and of what it returns directly a session or `null`; otherwise the
+ * callback is waited for. Absent, expired and undecodable all mean `null`, never an error: errors are for faults.
+ * Destroying what is absent does nothing. Stores read the clock only as `Date.now()`.
  */
 export interface StoreContract {
   /** Finds a session; `null` when there is none, whatever the reason. */
