@@ -1,5 +1,6 @@
 import request from 'supertest'
-import session, { MemoryStore, sessions, Store } from '../lib/index'
+import session, { CookieStore, MemoryStore, sessions, Store } from '../lib/index'
+import { GorillaStore } from '../lib/gorilla'
 import { appWith, cookieOf, secret } from './helpers/app'
 
 const bad = (options: object): any => {
@@ -64,6 +65,81 @@ describe('sessions() refuses at set-up', () => {
     } finally {
       process.env.NODE_ENV = before
       warned.mockRestore()
+    }
+  })
+})
+
+describe('a secret for sessions that live in their cookies', () => {
+  const short = 'short'.repeat(6)
+  const sealed = () => new CookieStore()
+  const classic = (options: object) => session({ resave: false, saveUninitialized: false, ...options } as never)
+  const routes = {
+    '/': async (req: any, res: any) => {
+      req.session.x = 1
+      res.send('x')
+    },
+    '/wizard': async (req: any, res: any) => {
+      await req.sessions.get('wizard', { store: sealed() })
+      res.send('x')
+    }
+  }
+
+  it.each<[string, () => object, RegExp]>([
+    ['a short one', () => ({ secret: short, store: sealed() }), /at least 32 random bytes .*got 30 bytes/],
+    ['short bytes', () => ({ secret: Buffer.from(short), store: sealed() }), /got 30 bytes/],
+    ['a short one among others', () => ({ secret: [secret, short], store: sealed() }), /got 30 bytes/],
+    ['a short one that only signs', () => ({ secret: short, store: new CookieStore({ encrypt: false }) }), /got 30/],
+    ['the short one of the main session', () => ({ secret: short, named: { cart: { store: sealed() } } }), /got 30/],
+    ['none', () => ({ store: sealed() }), /secret is required where sessions live in their cookies/],
+    ['none of its own', () => ({ named: { cart: { store: sealed() } } }), /secret is required/]
+  ])('session() refuses %s at set-up', (_name, options, message) => {
+    let err: any
+    try {
+      classic(options())
+    } catch (thrown) {
+      err = thrown
+    }
+    expect(err).toBeInstanceOf(TypeError)
+    expect([err.code, err.message]).toEqual(['ERR_SESSION_OPTION', expect.stringMatching(message)])
+    expect(err.message).not.toContain(short)
+  })
+
+  it('session() takes any for what lives in a store, or in a cookie with keys of its own', async () => {
+    const gorilla = new GorillaStore({ keyPairs: [[Buffer.alloc(32, 1)]] })
+    for (const options of [
+      { secret: short },
+      { secret: short, store: gorilla },
+      { secret: short, named: { cart: { store: sealed(), secret } } }
+    ]) {
+      const res = await request(appWith(classic(options), routes)).get('/')
+      expect([res.status, cookieOf(res, 'connect.sid')]).toEqual([200, expect.any(String)])
+    }
+  })
+
+  it('is refused by the registry as well', async () => {
+    const res = await request(appWith(classic({ secret: short }), routes)).get('/wizard')
+    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
+    const parsing = appWith(require('cookie-parser')(secret), {})
+    parsing.use(appWith(classic({}), routes))
+    expect((await request(parsing).get('/')).status).toBe(200)
+    expect((await request(parsing).get('/wizard')).body.code).toBe('ERR_SESSION_OPTION')
+  })
+
+  it.each<[string, (options: object) => any]>([
+    ['session()', classic],
+    ['sessions()', sessions]
+  ])('neither seals nor opens with a short one that %s was given later', async (_name, door) => {
+    const secrets = [secret]
+    const app = appWith(door({ secret: secrets, store: sealed(), name: 'sid' }), routes)
+    const cookie = cookieOf(await request(app).get('/'))!
+    for (const add of ['unshift', 'push'] as const) {
+      secrets[add](short)
+      for (const sent of ['', cookie]) {
+        const res = await request(app).get('/').set('Cookie', sent)
+        expect([res.status, res.body.code, cookieOf(res)]).toEqual([500, 'ERR_SESSION_OPTION', undefined])
+      }
+      secrets.splice(secrets.indexOf(short), 1)
+      expect((await request(app).get('/').set('Cookie', cookie)).status).toBe(200)
     }
   })
 })

@@ -202,6 +202,8 @@ export interface Opened extends Found {
  * `read` and `write` then know only what this process saw lately (and the revocations, if there is a store for them).
  */
 export interface Carrier {
+  /** It has keys of its own: those of the middleware are not asked for. */
+  readonly ownKeys?: true
   /** Opens a cookie's value; the reason when it must be refused. */
   open(value: string, name: string, keys: KeyRing): MaybePromise<Opened | SessionErrorCode>
   /** @throws {SessionError} `ERR_SESSION_COOKIE_TOO_LARGE` when name and value exceed 4096 bytes. */

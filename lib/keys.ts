@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { SessionError } from './errors'
 import { detached, RecentValues } from './recent-values'
 import type { Milliseconds } from './time'
 
@@ -20,6 +21,9 @@ export interface Opening {
   key: number
 }
 
+/** What `sessions()` asks of every secret, and both doors of those that seal. */
+export const SECRET_BYTES_MIN = 32
+
 const VERIFIED_MAX = 4096
 // They are up to 4 KB each, and their texts as much again.
 const OPENED_MAX = 256
@@ -33,6 +37,7 @@ const MAC_LENGTH = 43
 export class KeyRing {
   readonly #source: readonly Secret[]
   #snapshot: Secret[] = []
+  #shortest = Infinity
   #derived = new Map<string, KeyObject[]>()
   #usedAt: (Milliseconds | null)[] = []
   readonly #verified = new RecentValues<Verified>(VERIFIED_MAX)
@@ -58,6 +63,21 @@ export class KeyRing {
       this.#derived.set(purpose, keys)
     }
     return keys
+  }
+
+  /** Bytes of the shortest secret. */
+  get shortest(): number {
+    this.#refresh()
+    return this.#shortest
+  }
+
+  /**
+   * The same for values that hold a session. Whoever has one can try secrets on it in peace, so none may be short.
+   * @throws {SessionError} `ERR_SESSION_OPTION` for a secret under 32 bytes, which the live list may get at any time
+   */
+  sealing(purpose: string): readonly KeyObject[] {
+    if (this.shortest < SECRET_BYTES_MIN) throw new SessionError('ERR_SESSION_OPTION', tooShortToSeal(this.#shortest))
+    return this.derived(purpose)
   }
 
   /** The secrets themselves, for formats that others defined (express-session, gorilla/securecookie). */
@@ -132,10 +152,23 @@ export class KeyRing {
     // The list moved on; a secret keeps what is known of it.
     this.#usedAt = source.map((secret) => this.#usedAt[known.indexOf(secret)] ?? null)
     this.#snapshot = [...source]
+    this.#shortest = Math.min(...source.map(sizeOf))
     this.#derived.clear()
     this.#verified.clear()
     this.opened.clear()
   }
+}
+
+/** Bytes of a secret; 0 for what is none. */
+export function sizeOf(secret: unknown): number {
+  if (typeof secret === 'string') return Buffer.byteLength(secret)
+  if (secret instanceof Uint8Array) return secret.byteLength
+  return (secret as { symmetricKeySize?: number } | null)?.symmetricKeySize ?? 0
+}
+
+/** Why a secret is refused for sessions that live in their cookies. */
+export function tooShortToSeal(size: number): string {
+  return `secret must have at least ${SECRET_BYTES_MIN} random bytes where sessions live in their cookies, got ${size} bytes; generateKey() makes one`
 }
 
 /** A key fit for `secret`: 32 random bytes as base64url (gorilla's `GenerateRandomKey(32)`). */

@@ -1,16 +1,26 @@
 import { randomBytes } from 'node:crypto'
+import type { Carrier } from './contract'
 import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } from './cookie'
 import { OptionError, quote, SessionError } from './errors'
-import type { Secret } from './keys'
+import { SECRET_BYTES_MIN, sizeOf, tooShortToSeal, type KeyRing, type Secret } from './keys'
 import type { SessionsOptions, Transport } from './sessions-options'
 import type { Milliseconds } from './time'
+import { isProduction, warnOnce } from './warnings'
 
-const SECRET_BYTES_MIN = 32
 const KNOWN_SECRETS = /keyboard.?cat|change.?me|your.?secret|replace.?me|insert.?secret/i
 const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
 
-/** A secret for a process that was given none. */
-export function randomSecret(): Secret {
+/** A random secret for a process that was given none. @throws {OptionError} in production */
+export function missingSecret(): Secret {
+  if (isProduction()) {
+    throw new OptionError(
+      'secret is required in production: pass a random string of at least 32 bytes, for example from generateKey()'
+    )
+  }
+  warnOnce(
+    'SILVERBACK_SECRET',
+    'No secret given: using a random one, so every session ends with this process. Pass secret to sessions().'
+  )
   return randomBytes(SECRET_BYTES_MIN)
 }
 
@@ -44,10 +54,15 @@ export function checkSecret(secret: Secret | readonly Secret[]): Secret | readon
   return secret
 }
 
-function sizeOf(secret: unknown): number {
-  if (typeof secret === 'string') return Buffer.byteLength(secret)
-  if (secret instanceof Uint8Array) return secret.byteLength
-  return (secret as { symmetricKeySize?: number } | null)?.symmetricKeySize ?? 0
+/** @throws {OptionError} unless the keys are fit for a store that keeps sessions in their cookies */
+export function checkSealing(carrier: Carrier | undefined, keys: KeyRing | undefined): void {
+  if (carrier === undefined || carrier.ownKeys) return
+  if (keys === undefined) {
+    throw new OptionError(
+      "secret is required where sessions live in their cookies (cookie-parser's is not used); generateKey() makes one"
+    )
+  }
+  if (keys.shortest < SECRET_BYTES_MIN) throw new OptionError(tooShortToSeal(keys.shortest))
 }
 
 /** A span of time, `null` for no limit. @throws {OptionError} for anything but a finite number above 0 or `null` */
@@ -166,4 +181,20 @@ export function transportOf(given: SessionsOptions['transport']): {
     }
   }
   return { acceptsCookie: list.includes('cookie'), header, mainHeader: header }
+}
+
+/** @throws {OptionError} for anything but a whole number, together with `userId` */
+export function checkMaxPerUser(most: number | undefined, userId: unknown): number | undefined {
+  if (most !== undefined && !(Number.isInteger(most) && most > 0 && userId)) {
+    throw new OptionError('maxPerUser must be a whole number above 0, and needs the option userId')
+  }
+  return most
+}
+
+/** @throws {OptionError} for anything but one of the choices */
+export function oneOf<T extends string>(option: string, value: T, choices: readonly T[]): T {
+  if (!choices.includes(value)) {
+    throw new OptionError(`${option} must be one of ${choices.join(', ')}, got ${quote(value)}`)
+  }
+  return value
 }

@@ -1,11 +1,22 @@
 import { Backend } from './backend'
 import type { CookieOptions } from './cookie'
 import { OptionError, quote } from './errors'
-import { KeyRing, type Secret } from './keys'
+import { KeyRing } from './keys'
 import { MemoryStore } from './stores/memory'
 import { DAY, HOUR, MINUTE, SECOND, type MaybePromise, type Milliseconds } from './time'
 import type { NamedOptions, SessionsOptions, StandardSchema, StoreErrorPolicy } from './sessions-options'
-import { checkCookie, checkName, checkSecret, checkSpan, randomSecret, transportOf, userAsText } from './option-checks'
+import {
+  checkCookie,
+  checkMaxPerUser,
+  checkName,
+  checkSealing,
+  checkSecret,
+  checkSpan,
+  missingSecret,
+  oneOf,
+  transportOf,
+  userAsText
+} from './option-checks'
 import { deprecate, isProduction, warnOnce } from './warnings'
 
 /** Every option resolved: defaults applied, values checked. Nothing later looks at a raw option. */
@@ -108,10 +119,12 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
   const idle = checkSpan('idle', given.idle, null)
   const absolute = checkSpan('absolute', given.absolute, null)
   const shared = common(given)
+  const keys = secret ? new KeyRing(secret) : undefined
+  checkSealing(shared.backend.carrier, keys)
   const settings = {
     classic: true,
     name,
-    keys: secret ? new KeyRing(secret) : undefined,
+    keys,
     bound: false,
     adopt: false,
     cookie: given.cookie ?? {},
@@ -164,23 +177,9 @@ function common(given: SessionsOptions) {
   }
 }
 
-function checkMaxPerUser(most: number | undefined, userId: unknown): number | undefined {
-  if (most !== undefined && !(Number.isInteger(most) && most > 0 && userId)) {
-    throw new OptionError('maxPerUser must be a whole number above 0, and needs the option userId')
-  }
-  return most
-}
-
 function constantPolicy(policy: StoreErrorPolicy): () => StoreErrorPolicy {
   oneOf('onStoreError', policy, ['fail', 'anonymous'] as const)
   return () => policy
-}
-
-function oneOf<T extends string>(option: string, value: T, choices: readonly T[]): T {
-  if (!choices.includes(value)) {
-    throw new OptionError(`${option} must be one of ${choices.join(', ')}, got ${quote(value)}`)
-  }
-  return value
 }
 
 function touchAfterOf(given: Milliseconds | undefined, idle: Milliseconds | null): Milliseconds {
@@ -194,19 +193,6 @@ function spanOf(idle: Milliseconds | null, cookie: Settings['cookie']): Millisec
   const own = typeof cookie === 'function' ? undefined : cookie.maxAge
   if (typeof own !== 'number' || own <= 0) return idle
   return idle === null ? own : Math.min(idle, own)
-}
-
-function missingSecret(): Secret {
-  if (isProduction()) {
-    throw new OptionError(
-      'secret is required in production: pass a random string of at least 32 bytes, for example from generateKey()'
-    )
-  }
-  warnOnce(
-    'SILVERBACK_SECRET',
-    'No secret given: using a random one, so every session ends with this process. Pass secret to sessions().'
-  )
-  return randomSecret()
 }
 
 function withNamed(main: Settings & { named: Map<string, Settings> }, named: SessionsOptions['named']): Settings {
@@ -224,6 +210,8 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
           storeTimeout: main.storeTimeout,
           hashIds: given.hashIds ?? false
         })
+  const keys = given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret))
+  checkSealing(backend.carrier, keys)
   const idle = checkSpan('idle', given.idle, main.idle ?? (main.classic ? DAY : null))
   const cookie = checkCookie(name, given.cookie ?? main.cookie)
   const { touchAfter } = given
@@ -238,7 +226,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     bound: true,
     adopt: false,
     header: main.header && `${main.header}-${name.toLowerCase()}`,
-    keys: given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret)),
+    keys,
     backend,
     cookie,
     idle,

@@ -57,6 +57,7 @@ interface Note {
  */
 export class GorillaStore extends (Store as unknown as new () => Store) implements Carrier, StoreContract {
   readonly [CARRIER]: Carrier = this
+  readonly ownKeys = true
   readonly [POWERS]: RecentWrites
   readonly #pairs: readonly Pair[]
   readonly #types: ReadonlyMap<string, GoType>

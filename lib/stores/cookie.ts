@@ -130,7 +130,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
   }
 
   #keys(keys: KeyRing): readonly KeyObject[] {
-    return keys.derived(this.#encrypt ? 'sealed cookie' : 'signed session')
+    return keys.sealing(this.#encrypt ? 'sealed cookie' : 'signed session')
   }
 
   #withRevocations(revocations: Backend): Powers {
