@@ -20,6 +20,13 @@ describe('sessions() refuses at set-up', () => {
     ['B1 an empty array', { secret: [] }, /empty array/],
     ['B1 a short secret', { secret: 'x'.repeat(31) }, /got 31 bytes/],
     ['B1 a well-known secret', { secret: 'keyboard cat keyboard cat keyboard cat' }, /well-known/],
+    ['B1 the example of iron-session', { secret: 'complex_password_at_least_32_characters_long' }, /well-known/],
+    [
+      'B1 the example of @fastify/secure-session',
+      { secret: [secret, 'averylogphrasebiggerthanthirtytwochars'] },
+      /well-known/
+    ],
+    ['B1 the example of @fastify/session', { secret: 'a secret with minimum length of 32 characters' }, /well-known/],
     ['B2 a name with a space', { secret, name: 'a b' }, /name must be a cookie name/],
     ['B2 a name that is a property', { secret, name: '__proto__' }, /name must be a cookie name/],
     ['B2 a line break in the domain', { secret, cookie: { domain: 'a\r\nb' } }, /domain/],

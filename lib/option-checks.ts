@@ -8,6 +8,12 @@ import type { Milliseconds } from './time'
 import { isProduction, warnOnce } from './warnings'
 
 const KNOWN_SECRETS = /keyboard.?cat|change.?me|your.?secret|replace.?me|insert.?secret/i
+// Long enough, and printed in the documents of iron-session, @fastify/secure-session and @fastify/session.
+const PUBLISHED_SECRETS = new Set([
+  'complex_password_at_least_32_characters_long',
+  'averylogphrasebiggerthanthirtytwochars',
+  'a secret with minimum length of 32 characters'
+])
 const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
 
 /** A random secret for a process that was given none. @throws {OptionError} in production */
@@ -45,7 +51,7 @@ export function checkSecret(secret: Secret | readonly Secret[]): Secret | readon
         `secret must be a string or Buffer of at least ${SECRET_BYTES_MIN} random bytes, got ${size} bytes; generateKey() makes one`
       )
     }
-    if (typeof item === 'string' && KNOWN_SECRETS.test(item)) {
+    if (typeof item === 'string' && (KNOWN_SECRETS.test(item) || PUBLISHED_SECRETS.has(item))) {
       throw new OptionError(
         'secret is a well-known example: anybody can forge sessions with it; generateKey() makes one'
       )
