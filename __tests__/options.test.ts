@@ -51,13 +51,43 @@ describe('sessions() refuses at set-up', () => {
     ['an unknown unset', { secret, unset: 'delete' }, /unset must be one of destroy, keep/],
     ['maxPerUser of a named session without userId', { secret, named: { cart: { maxPerUser: 3 } } }, /option userId/],
     ['maxPerUser without userId', { secret, maxPerUser: 3 }, /needs the option userId/],
-    ['a genid that is no function', { secret, genid: 'x' }, /genid must be a function/]
+    ['a genid that is no function', { secret, genid: 'x' }, /genid must be a function/],
+    ['a schema that is none', { secret, schema: {} }, /schema must be a Standard Schema .*got an object/],
+    ['a schema without validate', { secret, schema: { '~standard': { version: 1 } } }, /schema must be/],
+    ['an extend that is no function', { secret, extend: 'x' }, /extend must be true or false, or a function/],
+    ['a text as hashIds', { secret, hashIds: 'yes' }, /hashIds must be true or false, got "yes"/],
+    ['a number as cacheGuard', { secret, cacheGuard: 0 }, /cacheGuard must be true or false, got 0/],
+    ['a named session of the own name', { secret, named: { sid: {} } }, /main session's own name "sid"/],
+    ['the own name, given', { secret, name: 'main', named: { main: {} } }, /main session's own name "main"/],
+    ['named sessions in a list', { secret, named: ['cart'] }, /named must be an object/],
+    ['a named session without options', { secret, named: { cart: null } }, /named\["cart"\] must be an object/],
+    ['a schema of a named session', { secret, named: { cart: { schema: {} } } }, /schema must be/],
+    ['hashIds of a named session', { secret, named: { cart: { hashIds: 1 } } }, /hashIds must be/],
+    ['userId of a named session', { secret, named: { cart: { userId: 'x' } } }, /userId must be a function/]
   ])('%s', (_name, options, message) => {
     const err = bad(options)
     expect(err).toBeInstanceOf(TypeError)
     expect(err.code).toMatch(/^ERR_SESSION_(OPTION|NAME)$/)
     expect(err.message).toMatch(message)
     expect(err.message).not.toContain('keyboard cat')
+  })
+
+  it('and so does session() with the options that express-session has not', () => {
+    const classic = (options: object) =>
+      session({ secret, resave: false, saveUninitialized: false, ...options } as never)
+    for (const [options, message] of [
+      [{ schema: {} }, /schema must be/],
+      [{ extend: 'x' }, /extend must be/],
+      [{ hashIds: 'yes' }, /hashIds must be/],
+      [{ cacheGuard: 0 }, /cacheGuard must be/],
+      [{ named: { 'connect.sid': {} } }, /own name "connect.sid"/]
+    ] as const) {
+      expect(() => classic(options)).toThrow(message)
+    }
+    const lax = { resave: 'x', rolling: 'x', saveUninitialized: 0, unset: '', proxy: 'x', name: '', cookie: null }
+    for (const [option, value] of Object.entries(lax)) expect(classic({ [option]: value })).toBeInstanceOf(Function)
+    const absent = { schema: null, extend: null, hashIds: null, cacheGuard: null, named: null }
+    expect(classic(absent)).toBeInstanceOf(Function)
   })
 
   it('no secret in production; elsewhere it makes one and says so', () => {

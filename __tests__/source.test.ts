@@ -17,7 +17,7 @@ const LAYERS: [RegExp, number][] = [
   [/^(record|found|keys|kept-cookie|merge|seal|serialize|session|session-data|session-host|contract)\.ts$/, 1],
   [/^(store|foreign|backend|waiting)\.ts$/, 2],
   [/^(stores|gorilla)\//, 3],
-  [/^(options|option-checks|sessions-options)\.ts$/, 4],
+  [/^(options|option-checks|secret-checks|sessions-options)\.ts$/, 4],
   [/^(index|redis|testing|gorilla)\.ts$|^deep\//, 7]
 ]
 

@@ -1,34 +1,9 @@
-import { randomBytes } from 'node:crypto'
-import type { Carrier } from './contract'
 import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } from './cookie'
 import { OptionError, quote, SessionError } from './errors'
-import { SECRET_BYTES_MIN, sizeOf, tooShortToSeal, type KeyRing, type Secret } from './keys'
-import type { SessionsOptions, Transport } from './sessions-options'
+import type { SessionsOptions, StandardSchema, Transport } from './sessions-options'
 import type { Milliseconds } from './time'
-import { isProduction, warnOnce } from './warnings'
 
-const KNOWN_SECRETS = /keyboard.?cat|change.?me|your.?secret|replace.?me|insert.?secret/i
-// Long enough, and printed in the documents of iron-session, @fastify/secure-session and @fastify/session.
-const PUBLISHED_SECRETS = new Set([
-  'complex_password_at_least_32_characters_long',
-  'averylogphrasebiggerthanthirtytwochars',
-  'a secret with minimum length of 32 characters'
-])
 const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
-
-/** A random secret for a process that was given none. @throws {OptionError} in production */
-export function missingSecret(): Secret {
-  if (isProduction()) {
-    throw new OptionError(
-      'secret is required in production: pass a random string of at least 32 bytes, for example from generateKey()'
-    )
-  }
-  warnOnce(
-    'SILVERBACK_SECRET',
-    'No secret given: using a random one, so every session ends with this process. Pass secret to sessions().'
-  )
-  return randomBytes(SECRET_BYTES_MIN)
-}
 
 /** @throws {OptionError} for a cookie name that is no token, or that would be mistaken for a property */
 export function checkName(name: string): void {
@@ -38,37 +13,6 @@ export function checkName(name: string): void {
       'ERR_SESSION_NAME'
     )
   }
-}
-
-/** @throws {OptionError} unless every secret is long enough and not one from a tutorial */
-export function checkSecret(secret: Secret | readonly Secret[]): Secret | readonly Secret[] {
-  const list = (Array.isArray(secret) ? secret : [secret]) as unknown[]
-  if (list.length === 0) throw new OptionError('secret must not be an empty array: pass at least one secret')
-  for (const item of list) {
-    const size = sizeOf(item)
-    if (size < SECRET_BYTES_MIN) {
-      throw new OptionError(
-        `secret must be a string or Buffer of at least ${SECRET_BYTES_MIN} random bytes, got ${size} bytes; generateKey() makes one`
-      )
-    }
-    if (typeof item === 'string' && (KNOWN_SECRETS.test(item) || PUBLISHED_SECRETS.has(item))) {
-      throw new OptionError(
-        'secret is a well-known example: anybody can forge sessions with it; generateKey() makes one'
-      )
-    }
-  }
-  return secret
-}
-
-/** @throws {OptionError} unless the keys are fit for a store that keeps sessions in their cookies */
-export function checkSealing(carrier: Carrier | undefined, keys: KeyRing | undefined): void {
-  if (carrier === undefined || carrier.ownKeys) return
-  if (keys === undefined) {
-    throw new OptionError(
-      "secret is required where sessions live in their cookies (cookie-parser's is not used); generateKey() makes one"
-    )
-  }
-  if (keys.shortest < SECRET_BYTES_MIN) throw new OptionError(tooShortToSeal(keys.shortest))
 }
 
 /** A span of time, `null` for no limit. @throws {OptionError} for anything but a finite number above 0 or `null` */
@@ -195,6 +139,61 @@ export function checkMaxPerUser(most: number | undefined, userId: unknown): numb
     throw new OptionError('maxPerUser must be a whole number above 0, and needs the option userId')
   }
   return most
+}
+
+/** @throws {OptionError} for an option that is there and no function */
+export function checkFunctions(options: Record<string, unknown>): void {
+  for (const [option, value] of Object.entries(options)) {
+    if (value !== undefined && value !== null && typeof value !== 'function') {
+      throw new OptionError(`${option} must be a function, got ${quote(value)}`)
+    }
+  }
+}
+
+/** @throws {OptionError} for anything but `true` and `false` */
+export function checkFlag(option: string, value: boolean | null | undefined, fallback: boolean): boolean {
+  if (value === undefined || value === null) return fallback
+  if (typeof value !== 'boolean') throw new OptionError(`${option} must be true or false, got ${quote(value)}`)
+  return value
+}
+
+/** The option `extend` as a function of the request. @throws {OptionError} */
+export function extendOf(extend: SessionsOptions['extend']): (req: any) => boolean {
+  if (typeof extend === 'function') return extend
+  if (typeof (extend ?? true) !== 'boolean') {
+    throw new OptionError(`extend must be true or false, or a function of the request, got ${quote(extend)}`)
+  }
+  return () => extend ?? true
+}
+
+/** @throws {OptionError} for what does not validate as Standard Schema says @see https://standardschema.dev */
+export function checkSchema(schema: StandardSchema<any> | null | undefined): StandardSchema<any> | undefined {
+  if (schema === undefined || schema === null) return undefined
+  if (typeof schema['~standard']?.validate !== 'function') {
+    throw new OptionError(
+      `schema must be a Standard Schema (zod, valibot, arktype: an object with '~standard'), got ${quote(schema)}`
+    )
+  }
+  return schema
+}
+
+/** @throws {OptionError} unless these are options by name, of other sessions than the main one */
+export function checkNamed(mainName: string, named: SessionsOptions['named'] | null): void {
+  if (named === undefined || named === null) return
+  if (typeof named !== 'object' || Array.isArray(named)) {
+    throw new OptionError(`named must be an object of options by name, got ${quote(named)}`)
+  }
+  for (const [name, options] of Object.entries<unknown>(named)) {
+    if (name === mainName) {
+      throw new OptionError(
+        `named must not hold the main session's own name ${quote(name)}: its options stand beside named`,
+        'ERR_SESSION_NAME'
+      )
+    }
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+      throw new OptionError(`named[${quote(name)}] must be an object of options, got ${quote(options)}`)
+    }
+  }
 }
 
 /** @throws {OptionError} for anything but one of the choices */

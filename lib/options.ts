@@ -7,16 +7,19 @@ import { DAY, HOUR, MINUTE, SECOND, type MaybePromise, type Milliseconds } from 
 import type { NamedOptions, SessionsOptions, StandardSchema, StoreErrorPolicy } from './sessions-options'
 import {
   checkCookie,
+  checkFlag,
+  checkFunctions,
   checkMaxPerUser,
   checkName,
-  checkSealing,
-  checkSecret,
+  checkNamed,
+  checkSchema,
   checkSpan,
-  missingSecret,
+  extendOf,
   oneOf,
   transportOf,
   userAsText
 } from './option-checks'
+import { checkSealing, checkSecret, missingSecret } from './secret-checks'
 import { deprecate, isProduction, warnOnce } from './warnings'
 
 /** Every option resolved: defaults applied, values checked. Nothing later looks at a raw option. */
@@ -86,7 +89,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
     resave: given.resave ?? false,
     saveUninitialized: given.saveUninitialized ?? false,
     unsetDestroys: oneOf('unset', given.unset ?? 'destroy', ['destroy', 'keep']) === 'destroy',
-    cacheGuard: given.cacheGuard ?? true,
+    cacheGuard: checkFlag('cacheGuard', given.cacheGuard, true),
     ...common(given),
     writesMeta: true,
     named: new Map<string, Settings>()
@@ -136,7 +139,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
     resave: resave === undefined ? true : Boolean(resave),
     saveUninitialized: saveUninitialized === undefined ? true : Boolean(saveUninitialized),
     unsetDestroys: unset === 'destroy',
-    cacheGuard: given.cacheGuard ?? false,
+    cacheGuard: checkFlag('cacheGuard', given.cacheGuard, false),
     ...shared,
     writesMeta: shared.backend.carrier !== undefined || METADATA_OPTIONS.some((option) => given[option] != null),
     named: new Map<string, Settings>()
@@ -154,16 +157,12 @@ function common(given: SessionsOptions) {
   if (typeof store.get !== 'function' || typeof store.set !== 'function' || typeof store.destroy !== 'function') {
     throw new OptionError(`store must have the methods get, set and destroy, got ${quote(store)}`)
   }
-  const { genid, extend, bind, userId, onStoreError = 'fail', maxPerUser } = given
-  for (const [option, value] of Object.entries({ genid, bind, userId })) {
-    if (value !== undefined && value !== null && typeof value !== 'function') {
-      throw new OptionError(`${option} must be a function, got ${quote(value)}`)
-    }
-  }
+  const { genid, bind, userId, onStoreError = 'fail', maxPerUser } = given
+  checkFunctions({ genid, bind, userId })
   return {
-    backend: new Backend(store, { storeTimeout, hashIds: given.hashIds ?? false }),
+    backend: new Backend(store, { storeTimeout, hashIds: checkFlag('hashIds', given.hashIds, false) }),
     storeTimeout,
-    extend: typeof extend === 'function' ? extend : () => extend ?? true,
+    extend: extendOf(given.extend),
     genid: genid ?? undefined,
     proxy: given.proxy,
     ...transportOf(given.transport),
@@ -171,7 +170,7 @@ function common(given: SessionsOptions) {
     onStoreError: typeof onStoreError === 'function' ? onStoreError : constantPolicy(onStoreError),
     bind: bind ?? undefined,
     userId: userAsText(userId),
-    schema: given.schema,
+    schema: checkSchema(given.schema),
     production: isProduction(),
     maxPerUser: checkMaxPerUser(maxPerUser, userId)
   }
@@ -196,6 +195,7 @@ function spanOf(idle: Milliseconds | null, cookie: Settings['cookie']): Millisec
 }
 
 function withNamed(main: Settings & { named: Map<string, Settings> }, named: SessionsOptions['named']): Settings {
+  checkNamed(main.name, named)
   for (const [name, options] of Object.entries(named ?? {})) main.named.set(name, namedSettings(main, name, options))
   return main
 }
@@ -203,12 +203,13 @@ function withNamed(main: Settings & { named: Map<string, Settings> }, named: Ses
 /** The settings of a named session: its own options over the main session's. @throws {SessionError | OptionError} */
 export function namedSettings(main: Settings, name: string, given: NamedOptions = {}): Settings {
   checkName(name)
+  checkFunctions({ userId: given.userId })
   const backend =
     given.store === undefined && given.hashIds === undefined
       ? main.backend
       : new Backend(given.store ?? main.backend.store, {
           storeTimeout: main.storeTimeout,
-          hashIds: given.hashIds ?? false
+          hashIds: checkFlag('hashIds', given.hashIds, false)
         })
   const keys = given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret))
   checkSealing(backend.carrier, keys)
@@ -237,7 +238,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     resave: false,
     saveUninitialized: given.saveUninitialized ?? false,
     genid: undefined,
-    schema: given.schema,
+    schema: checkSchema(given.schema),
     userId: userAsText(given.userId),
     maxPerUser: checkMaxPerUser(given.maxPerUser, given.userId),
     writesMeta: true,
