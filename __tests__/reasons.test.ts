@@ -1,9 +1,11 @@
+import { writeFileSync } from 'node:fs'
 import express from 'express'
 import request from 'supertest'
-import { CookieStore, MemoryStore, SessionError, sessions } from '../lib/index'
+import { CookieStore, FileStore, MemoryStore, SessionError, sessions } from '../lib/index'
 import type { ErrorKind, SessionErrorCode } from '../lib/index'
 import { cookieOf, deferred } from './helpers/app'
 import { Clock } from './helpers/clock'
+import { TestFolder } from './helpers/folder'
 
 const secret = 'the-secret-that-no-message-may-tell-anybody'
 const DATA = 'what-somebody-keeps-in-a-session'
@@ -254,6 +256,24 @@ describe('decode', () => {
     })
     expectReason(err, 'ERR_SESSION_CORRUPT', 'decode', /left alone/, site.told)
     expect(Object.values(store.sessions)).toEqual([`{"data":"${DATA}"}`])
+  })
+
+  it('ERR_SESSION_CORRUPT: a damaged file is in quarantine, as the message says', async () => {
+    const folder = new TestFolder()
+    const store = new FileStore({ path: folder.path })
+    try {
+      const [err, site] = await refusalOf(sessions({ secret, store }), (cookie) => {
+        const [file] = folder.files('records')
+        writeFileSync(folder.at('records', file!), DATA)
+        return cookie
+      })
+      expectReason(err, 'ERR_SESSION_CORRUPT', 'decode', /moved to quarantine by a FileStore/, site.told)
+      expect(folder.files('records')).toEqual([])
+      expect(folder.files('quarantine')).toHaveLength(1)
+    } finally {
+      await store.close()
+      folder.remove()
+    }
   })
 
   it('ERR_SESSION_BINDING: used from elsewhere than it is bound to', async () => {

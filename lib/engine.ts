@@ -18,7 +18,8 @@ const REASONS: Partial<Record<SessionErrorCode, string>> = {
     'The session cookie is authentic, but the store does not know the session (any more): it ended, or the store was ' +
     'emptied or is another one. Let the visitor log in again.',
   ERR_SESSION_CORRUPT:
-    'What the store holds under this session ID is not a session; it was left alone. See who else writes there.',
+    'What the store holds under this session ID is not a session; it was left alone, or moved to quarantine by a ' +
+    'FileStore. See who else writes there.',
   ERR_SESSION_BINDING:
     'The session was used from elsewhere than it is bound to by the option bind. Let the visitor log in again.',
   ERR_SESSION_AMBIGUOUS:
