@@ -186,7 +186,7 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
   #fault(err: unknown): unknown {
     const { settings, monitor } = this.engine
     monitor.note('error', settings.name, undefined, { error: err })
-    if (settings.classic) return err
+    if (settings.rawFaults) return err
     return storeFault(err, 'save the session', settings.backend.remote ? 503 : 500)
   }
 

@@ -79,7 +79,7 @@ function loadFailed(slot: FinderSlot, err: unknown): MaybePromise<Session> {
   const { engine, settings, req } = slot
   engine.monitor.note('error', settings.name, slot.loaded?.id, { error: err })
   const policy = settings.onStoreError(err, req)
-  if (policy !== 'anonymous') throw settings.classic ? err : storeFault(err, 'read the session', 503)
+  if (policy !== 'anonymous') throw settings.rawFaults ? err : storeFault(err, 'read the session', 503)
   slot.unsaved = true
   const session = slot.start(freshTracked(settings, slot.host, req, randomId()))
   stateOf(session)!.error = storeFault(err, 'read the session', 503)

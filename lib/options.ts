@@ -54,6 +54,8 @@ export interface Settings {
   readonly load: 'auto' | 'eager' | 'lazy'
   readonly storeTimeout: Milliseconds
   readonly onStoreError: (err: unknown, req: any) => StoreErrorPolicy
+  /** Faults of the store reach the application as the store made them, as in express-session. */
+  readonly rawFaults: boolean
   readonly bind: ((req: any) => string) | undefined
   readonly userId: ((session: any) => string | undefined) | undefined
   readonly schema: StandardSchema<any> | undefined
@@ -90,6 +92,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
     saveUninitialized: given.saveUninitialized ?? false,
     unsetDestroys: oneOf('unset', given.unset ?? 'destroy', ['destroy', 'keep']) === 'destroy',
     cacheGuard: checkFlag('cacheGuard', given.cacheGuard, true),
+    rawFaults: false,
     ...common(given),
     writesMeta: true,
     named: new Map<string, Settings>()
@@ -140,6 +143,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
     saveUninitialized: saveUninitialized === undefined ? true : Boolean(saveUninitialized),
     unsetDestroys: unset === 'destroy',
     cacheGuard: checkFlag('cacheGuard', given.cacheGuard, false),
+    rawFaults: given.onStoreError === undefined,
     ...shared,
     writesMeta: shared.backend.carrier !== undefined || METADATA_OPTIONS.some((option) => given[option] != null),
     named: new Map<string, Settings>()
@@ -223,6 +227,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
   return {
     ...main,
     classic: false,
+    rawFaults: false,
     name,
     bound: true,
     adopt: false,

@@ -63,7 +63,7 @@ export interface SessionsOptions<Request = any> {
   load?: 'auto' | 'eager' | 'lazy' | undefined
   /** ms for one store call. @default 5 s */
   storeTimeout?: Milliseconds | undefined
-  /** What a fault of the store does to the request. @default 'fail' */
+  /** What a fault of the store does to the request: `next(err)` with a status, or no session. @default 'fail' */
   onStoreError?: StoreErrorPolicy | ((err: unknown, req: Request) => StoreErrorPolicy) | undefined
   /** What a session is bound to (User-Agent, client IP, ...). @default nothing */
   bind?: ((req: Request) => string) | undefined

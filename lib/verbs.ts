@@ -236,7 +236,7 @@ export class Verbs implements SessionHost {
       if (!(err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT')) {
         engine.monitor.note('error', settings.name, undefined, { error: err })
       }
-      throw settings.classic ? err : storeFault(err, verb, settings.backend.remote ? 503 : 500)
+      throw settings.rawFaults ? err : storeFault(err, verb, settings.backend.remote ? 503 : 500)
     }
   }
 }

@@ -1,4 +1,5 @@
 import { cookieOf } from '../helpers/app'
+import { classicApp, plainStore, ROUTES, visit } from '../helpers/classic'
 import { faultApp } from '../helpers/fault-app'
 
 // Far beyond what any test takes: a loaded machine must not fail one.
@@ -214,6 +215,44 @@ it('E2 a call that is never answered holds up no later ones of the session', asy
       .get('/write', cookie)
       .expect(200)
   }
+})
+
+describe('behind the drop-in door a fault of the store', () => {
+  const down = (...args: any[]) => void setImmediate(args.at(-1), new Error('down'))
+  const answers = async (options: object) => {
+    const store = plainStore()
+    const { get, set, destroy } = store
+    const app = classicApp({ store, ...options }, ROUTES)
+    const { cookie } = await visit(app, '/login')
+    const failed: Record<string, unknown> = {}
+    for (const [verb, path] of [
+      ['get', '/who'],
+      ['set', '/login'],
+      ['destroy', '/logout']
+    ] as const) {
+      Object.assign(store, { get, set, destroy, [verb]: down })
+      const { status, body } = await visit(app, path, verb === 'set' ? '' : cookie)
+      failed[verb] = [status, body.code ?? body.message ?? body.user ?? null]
+    }
+    return failed
+  }
+
+  it("is the store's own error without the option onStoreError", async () => {
+    expect(await answers({})).toEqual({ get: [500, 'down'], set: [500, 'down'], destroy: [500, 'down'] })
+  })
+
+  it.each(['fail', () => 'fail' as const])('is one of ours, with its status, with onStoreError %p', async (policy) => {
+    const code = 'ERR_SESSION_STORE'
+    expect(await answers({ onStoreError: policy })).toEqual({
+      get: [503, code],
+      set: [500, code],
+      destroy: [500, code]
+    })
+  })
+
+  it('leads to an anonymous request with onStoreError anonymous', async () => {
+    expect(await answers({ onStoreError: 'anonymous' })).toMatchObject({ get: [200, null] })
+  })
 })
 
 describe('E5 a store that answers more than once is heard once:', () => {
