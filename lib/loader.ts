@@ -6,7 +6,7 @@ import type { SessionErrorCode } from './errors'
 import { isOver } from './lifetime'
 import type { Settings } from './options'
 import { chooseAuthentic, fromCookieParser, presentedValues, type Presented } from './presented'
-import { type Decoded } from './record'
+import { isRecord, type Decoded } from './record'
 import { chain, isPromise, type MaybePromise } from './time'
 
 /** What came of a request's cookie. */
@@ -145,10 +145,7 @@ function admit(
   const now = Date.now()
   const record = decodeFound(found)
   if (record === undefined) {
-    // express-session lets the exceptions of the store's parser and of its own inflation through; suites in the field
-    // assert on them.
-    if (settings.classic && found.unreadable !== undefined) throw found.unreadable as Error
-    if (settings.classic) void (parsed(found) as any)?.cookie.expires
+    if (settings.classic) inflate(found)
     return refuse(loaded, 'ERR_SESSION_CORRUPT')
   }
   if (!settings.classic && !isDate(record.cookie.expires)) return refuse(loaded, 'ERR_SESSION_CORRUPT')
@@ -197,6 +194,14 @@ function removeExpired(
   } catch (err) {
     return failed(err)
   }
+}
+
+// express-session lets the exceptions of the store's parser and of its own inflation through; suites in the field
+// assert on them. What is no object at all is no session.
+function inflate(found: Found): void {
+  if (found.unreadable !== undefined) throw found.unreadable as Error
+  const object = parsed(found)
+  if (isRecord(object)) void (object as any).cookie.expires
 }
 
 function parsed(found: Found): unknown {

@@ -166,7 +166,8 @@ function takeApart(record: unknown, json: unknown, text?: string): Decoded | und
   return new Decoded({ cookie, meta, raw, dataText, isJson: raw === json, parts: undefined }, texts?.cookieText)
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+/** Whether a value is an object with keys of its own: no text, number or list. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 

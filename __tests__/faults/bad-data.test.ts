@@ -4,6 +4,7 @@ import request from 'supertest'
 import { FileStore, MemoryStore, sessions } from '../../lib/index'
 import { RedisStore } from '../../lib/redis'
 import { appWith, cookieOf, secret } from '../helpers/app'
+import { classicApp, plainStore, ROUTES, visit as visitClassic } from '../helpers/classic'
 import { Clock } from '../helpers/clock'
 import { TestFolder } from '../helpers/folder'
 import { RedisServer } from '../helpers/redis-server'
@@ -179,6 +180,56 @@ it('D2 a key of another type in Redis gives a new ID, and is left alone, at logo
     client.destroy()
     await server.stop()
   }
+})
+
+describe('D1 behind the drop-in door', () => {
+  const stores: Record<string, () => { store: object; damage(text: string): void; texts(): string[] }> = {
+    'a store from npm': () => {
+      const store = plainStore()
+      const { texts } = store
+      return {
+        store,
+        damage: (text) => texts.forEach((_text: string, id: string) => texts.set(id, text)),
+        texts: () => [...texts.values()]
+      }
+    },
+    MemoryStore: () => {
+      const store = new MemoryStore()
+      return {
+        store,
+        damage: (text) => Object.keys(store.sessions).forEach((id) => (store.sessions[id] = text)),
+        texts: () => Object.values(store.sessions) as string[]
+      }
+    }
+  }
+
+  const damaged = Object.keys(stores).flatMap((name) =>
+    ['5', 'true', '"abc"', '[]', '[{"cookie":{}}]'].map((text) => [name, text] as const)
+  )
+  it.each(damaged)('%s with the record %s: a new session, and it is left alone', async (name, text) => {
+    const { store, damage, texts } = stores[name]!()
+    const app = classicApp({ store }, ROUTES)
+    const { cookie } = await visitClassic(app, '/login')
+    damage(text)
+    const seen = await visitClassic(app, '/who', cookie)
+    expect([seen.status, seen.body.user]).toEqual([200, undefined])
+    expect(cookie).not.toContain(seen.body.id)
+    const renewed = await visitClassic(app, '/login', cookie)
+    expect((await visitClassic(app, '/who', renewed.cookie)).body.user).toBe('ann')
+    expect(texts()).toEqual([text, expect.stringContaining('ann')])
+  })
+
+  it.each(Object.keys(stores))(
+    '%s with an object that has no cookie: an error, as in express-session',
+    async (name) => {
+      const { store, damage } = stores[name]!()
+      const app = classicApp({ store }, ROUTES)
+      const { cookie } = await visitClassic(app, '/login')
+      damage('{"user":"ann"}')
+      const res = await visitClassic(app, '/who', cookie)
+      expect([res.status, res.body.message]).toEqual([500, expect.stringContaining("reading 'expires'")])
+    }
+  )
 })
 
 describe('D3 a record past its deadline', () => {

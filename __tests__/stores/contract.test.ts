@@ -26,6 +26,9 @@ const openers = {
   CookieStore: COOKIE_STORE,
   'the store in docs/stores.md': DOCUMENTED_STORE
 }
+/** What is kept they hand out, even a number or a text, which express-session fails to make a session of. */
+const HAND_OUT_ANYTHING = ['connect-pg-simple', 'connect-memcached', 'connect-sqlite3']
+
 const open: Record<string, OpenStore> = {}
 const ending: Record<string, Ending> = {}
 
@@ -112,7 +115,8 @@ describe.each(Object.keys(openers))('%s', (name) => {
   }
 
   if (name in NPM_STORES) {
-    it('D1 answers as express-session does with the default door', async () => {
+    const better = HAND_OUT_ANYTHING.includes(name)
+    it(`D1 answers ${better ? 'with a new session' : 'as express-session does'} with the default door`, async () => {
       const options = { secret, name: 'sid', resave: false, saveUninitialized: false, store: opened().store }
       const answers = [session(options as never), expressSession(options)].map(async (middleware) => {
         const app = appBehind(middleware)
@@ -121,7 +125,8 @@ describe.each(Object.keys(openers))('%s', (name) => {
         await opened().spoil(id)
         return (await visit(app, '/who', cookie)).status
       })
-      expect(await answers[0]).toBe(await answers[1])
+      const [ours, theirs] = await Promise.all(answers)
+      expect([ours, theirs]).toEqual(better ? [200, 500] : [theirs, theirs])
     })
   }
 
