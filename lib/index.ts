@@ -8,6 +8,7 @@ import * as monitorModule from './monitor'
 import * as optionsModule from './sessions-options'
 import * as registryModule from './registry'
 import * as sessionModule from './session'
+import * as sessionDataModule from './session-data'
 import * as sessionsModule from './sessions'
 import * as storeModule from './store'
 import * as cookieStoreModule from './stores/cookie'
@@ -26,14 +27,10 @@ function session(options?: session.SessionOptions): session.SessionsHandler {
 
 // Types and values of one name travel as one alias, so that `require`, `import` and module augmentation all see them.
 namespace session {
-  /** What an application keeps in its sessions: augment it with `declare module`. */
-  export interface SessionData {
-    cookie: Cookie
-  }
-
   /** The session on a request. */
   export type RequestSession = Session & Partial<SessionData>
 
+  export import SessionData = sessionDataModule.SessionData
   export import Store = storeModule.Store
   export import MemoryStore = memoryStoreModule.MemoryStore
   export import CookieStore = cookieStoreModule.CookieStore
@@ -56,6 +53,7 @@ namespace session {
   export type SessionErrorCode = errorsModule.SessionErrorCode
   export type ErrorKind = errorsModule.ErrorKind
   export type StoreContract = contractModule.StoreContract
+  export type RequestStore = storeModule.RequestStore
   export type Registry = registryModule.Registry
   export type SessionsHandler<Data = Record<string, any>> = sessionsModule.SessionsHandler<Data>
   export type SessionManager<Data = Record<string, any>> = managerModule.SessionManager<Data>
@@ -83,10 +81,11 @@ namespace session {
 
 declare global {
   namespace Express {
+    type SessionStore = session.RequestStore
     interface Request {
       session: session.Session & Partial<session.SessionData>
       sessionID: string
-      sessionStore: session.Store & { generate: (req: Request) => void }
+      sessionStore: SessionStore
       /** The sessions of this request by name. */
       sessions: session.Registry
     }

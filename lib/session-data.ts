@@ -1,5 +1,11 @@
+import type { Cookie } from './cookie'
 import { copyJson, isSameJson } from './json'
 import { META, type Decoded } from './record'
+
+/** What an application keeps in its sessions: augment it with `declare module`. */
+export interface SessionData {
+  cookie: Cookie
+}
 
 /** Keys that express-session never copies out of a record: they would shadow a method or a built-in. */
 const CLASSIC_RESERVED = new Set([

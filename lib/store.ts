@@ -2,30 +2,59 @@ import { EventEmitter } from 'node:events'
 import type { Callback, SessionRecord } from './contract'
 import { reviveCookie } from './cookie'
 import { Session } from './session'
+import type { SessionData } from './session-data'
 import type { SessionRequest } from './session-host'
-import { isPromise } from './time'
+import { isPromise, type MaybePromise } from './time'
 
 /**
  * Base class of stores, ours and everybody's: an `EventEmitter` with express-session's helpers.
  *
  * A store of your own extends it and adds `get`, `set` and `destroy` (see `StoreContract`).
  */
-export interface Store extends EventEmitter {
-  /** Set by the middleware: begins a new session on the request. */
-  generate(req: any): void
+export interface Store extends StoreShape {}
+
+// Declared as a class for its abstract verbs: a subclass without them does not compile. It says what callers may rely
+// on from any store; a subclass may answer by promise, too, or directly.
+declare abstract class StoreShape extends EventEmitter {
   /** Destroys the session of a request and begins another. */
   regenerate(req: any, callback: (err?: any) => void): void
   /** Reads a session that no request carries. */
-  load(id: string, callback: (err: any, session?: any) => void): void
+  load(id: string, callback: (err: any, session?: Session & SessionData) => void): void
   /** Makes the `Session` of a stored record and puts it on the request. */
-  createSession(req: any, record: any): Session & Record<string, any>
+  createSession(req: any, record: any): Session & SessionData
+
+  abstract get(id: string, callback: (err: any, session?: SessionData | null) => void): void
+  abstract set(id: string, session: SessionData, callback?: (err?: any) => void): void
+  abstract destroy(id: string, callback?: (err?: any) => void): void
+  touch?(id: string, session: SessionData, callback?: (err?: any) => void): void
+  all?(callback: (err: any, sessions?: SessionData[] | Record<string, SessionData> | null) => void): void
+  length?(callback: (err: any, length?: number) => void): void
+  clear?(callback?: (err?: any) => void): void
 }
 
-interface StoreConstructor {
-  new (): Store
+/** The verbs without a callback: so our own stores answer directly or by promise, and `await` takes both. */
+interface Awaitable {
+  get(id: string): MaybePromise<SessionData | null>
+  set(id: string, session: SessionData): MaybePromise<void>
+  destroy(id: string): MaybePromise<void>
+  touch?(id: string, session: SessionData): MaybePromise<void>
+  all?(): MaybePromise<SessionData[] | Record<string, SessionData>>
+  length?(): MaybePromise<number>
+  clear?(): MaybePromise<void>
+  ids?(): MaybePromise<string[]>
+}
+
+/** The store on a request. */
+export type RequestStore = Awaitable &
+  Store & {
+    /** Set by the middleware: begins a new session on the request. */
+    generate(req: any): void
+    ids?(callback: (err: any, ids?: string[]) => void): void
+  }
+
+type StoreConstructor = typeof StoreShape & {
   /** Pre-class inheritance: `Store.call(this)` with `util.inherits`. */
   (this: object): void
-  prototype: Store
 }
 
 // A function and not a class: stores on npm call it without `new`. It defines no optional verb (`touch`, `all`, ...):
@@ -63,5 +92,5 @@ Store.prototype.createSession = function (req: SessionRequest, record: SessionRe
   const session = new Session(req, data)
   session.cookie = reviveCookie(cookie)
   req.session = session
-  return session
+  return session as Session & SessionData
 }

@@ -101,13 +101,13 @@ describe.each(['silverback', 'express-session'])('installed as %s', (name) => {
     )
   })
 
-  const everywhere = ['every-import', 'schema', 'stores']
+  const everywhere = ['every-import', 'schema', 'stores', 'store-verbs']
   const inEsm = everywhere.map((file) => `${file}.mts`)
   const inCommonJs = [...everywhere, 'import-require'].map((file) => `${file}.cts`)
 
   it('types strict applications in ESM and CommonJS, and refuses a misspelt key', () => {
     // Without `skipLibCheck`: the package's own declarations are checked as well.
-    const flags = ['--module', 'node16', '--esModuleInterop', '--types', 'node,express']
+    const flags = ['--module', 'node16', '--esModuleInterop', '--noImplicitOverride', '--types', 'node,express']
     const said = consumer.compile([...inEsm, ...inCommonJs, 'misspelt.mts'], flags)
     expect(said).toEqual([expect.stringMatching(/^misspelt\.mts.* Property 'usrId' does not exist/)])
   }, 120_000)

@@ -121,7 +121,7 @@ export class FileStore extends Store {
   }
 
   /** Replaces the cookie of a session, and with it the expiry; does nothing when there is no such session. */
-  touch(id: string, session: any, callback?: Callback<any>): Promise<null> | undefined {
+  override touch(id: string, session: any, callback?: Callback<any>): Promise<null> | undefined {
     return answer(async () => {
       const cookieText = JSON.stringify(session?.cookie) as string | undefined
       const life = this.#lifeOf(session)
@@ -136,7 +136,7 @@ export class FileStore extends Store {
   }
 
   /** Every live session by ID, in an object without prototype. */
-  all(callback?: Callback<any>): Promise<Record<string, SessionRecord>> | undefined {
+  override all(callback?: Callback<any>): Promise<Record<string, SessionRecord>> | undefined {
     return answer(async () => {
       const records: Record<string, SessionRecord> = Object.create(null)
       const found: Kept[] = []
@@ -155,11 +155,11 @@ export class FileStore extends Store {
   }
 
   /** How many sessions are live. */
-  length(callback?: Callback<any>): Promise<number> | undefined {
+  override length(callback?: Callback<any>): Promise<number> | undefined {
     return answer(async () => (await this.#ids()).length, callback)
   }
 
-  clear(callback?: Callback<any>): Promise<null> | undefined {
+  override clear(callback?: Callback<any>): Promise<null> | undefined {
     return answer(async () => {
       await this.#powers.clear()
       return null

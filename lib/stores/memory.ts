@@ -105,7 +105,7 @@ export class MemoryStore extends Store {
   }
 
   /** Replaces the cookie of a session, and with it the expiry; does nothing when there is no such session. */
-  touch(id: string, session: SessionRecord, callback?: Callback): void {
+  override touch(id: string, session: SessionRecord, callback?: Callback): void {
     respond(callback, () => {
       const slot = this.#entries.find(id)
       if (slot === NONE) return
@@ -119,9 +119,9 @@ export class MemoryStore extends Store {
   }
 
   /** Every live session by ID, in an object without prototype. */
-  all(): Record<string, SessionRecord>
-  all(callback: Callback<Record<string, SessionRecord>>): void
-  all(callback?: Callback<Record<string, SessionRecord>>): Record<string, SessionRecord> | void {
+  override all(): Record<string, SessionRecord>
+  override all(callback: Callback<Record<string, SessionRecord>>): void
+  override all(callback?: Callback<Record<string, SessionRecord>>): Record<string, SessionRecord> | void {
     return respond(callback, () => {
       const records: Record<string, SessionRecord> = Object.create(null)
       this.#entries.each((id, text, usedAt) => {
@@ -144,13 +144,13 @@ export class MemoryStore extends Store {
   }
 
   /** How many sessions are live. */
-  length(): number
-  length(callback: Callback<number>): void
-  length(callback?: Callback<number>): number | void {
+  override length(): number
+  override length(callback: Callback<number>): void
+  override length(callback?: Callback<number>): number | void {
     return respond(callback, () => this.#entries.countLive())
   }
 
-  clear(callback?: Callback): void {
+  override clear(callback?: Callback): void {
     respond(callback, () => this.#entries.clear())
   }
 

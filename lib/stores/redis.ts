@@ -128,7 +128,7 @@ export class RedisStore extends Store implements RedisSettings {
     }, callback)
   }
 
-  touch(id: string, session: any, callback?: Callback<any>): Promise<null> | undefined {
+  override touch(id: string, session: any, callback?: Callback<any>): Promise<null> | undefined {
     return answer(async () => {
       if (this.disableTouch || this.disableTTL) return null
       await this.#link.expire(this.prefix + id, Math.ceil(this.#secondsOf(session)))
@@ -137,7 +137,7 @@ export class RedisStore extends Store implements RedisSettings {
   }
 
   /** All sessions, each with its `id`. */
-  all(callback?: Callback<any>): Promise<SessionRecord[]> | undefined {
+  override all(callback?: Callback<any>): Promise<SessionRecord[]> | undefined {
     return answer(async () => {
       const found: SessionRecord[] = []
       await this.#inBatches(async (id) => {
@@ -152,11 +152,11 @@ export class RedisStore extends Store implements RedisSettings {
     return answer(() => this.#ids(), callback)
   }
 
-  length(callback?: Callback<any>): Promise<number> | undefined {
+  override length(callback?: Callback<any>): Promise<number> | undefined {
     return answer(async () => (await this.#ids()).length, callback)
   }
 
-  clear(callback?: Callback<any>): Promise<null> | undefined {
+  override clear(callback?: Callback<any>): Promise<null> | undefined {
     return answer(async () => {
       await this.#inBatches((id) => this.#link.del(this.prefix + id))
       return null
