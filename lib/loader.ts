@@ -1,7 +1,8 @@
+import { bindingOf } from './binding'
 import { decodeFound, keptText } from './found'
 import type { Extension, Found, Opened } from './contract'
 import type { Engine } from './engine'
-import { markOf, markOfId } from './engine'
+import { markOfId } from './engine'
 import type { SessionErrorCode } from './errors'
 import { isOver } from './lifetime'
 import type { Settings } from './options'
@@ -162,7 +163,7 @@ function admit(
     if (isOver(settings, cookie, meta, usedAt, now)) {
       return chain(removeExpired(engine, settings, id, meta.i), () => refuse(loaded, 'ERR_SESSION_EXPIRED'))
     }
-    if (settings.bind !== undefined && meta.b !== undefined && meta.b !== markOf(settings.bind(req))) {
+    if (settings.bind !== undefined && meta.b !== undefined && meta.b !== bindingOf(settings, req)) {
       return refuse(loaded, 'ERR_SESSION_BINDING')
     }
     loaded.usedAt = usedAt ?? meta.u

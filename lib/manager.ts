@@ -2,11 +2,12 @@ import { decodeFound } from './found'
 import type { Found, Listed } from './contract'
 import { reviveCookie } from './cookie'
 import type { Engine } from './engine'
-import { OptionError } from './errors'
+import { OptionError, SessionError } from './errors'
 import { deadline, isOver } from './lifetime'
 import type { SessionStats } from './monitor'
 import { type Decoded } from './record'
 import { userText } from './option-checks'
+import { NoRequest } from './outside'
 import { stateOf, type Session } from './session'
 import { Slot } from './slot'
 import type { Tracked } from './tracked'
@@ -159,13 +160,27 @@ export async function mint(
   data: Record<string, any>,
   userId?: string
 ): Promise<{ slot: Slot; tracked: Tracked }> {
-  const slot = new Slot(engine, engine.settings, { headers: {} })
-  const session = await slot.load()
+  const slot = new Slot(engine, engine.settings, new NoRequest())
+  const session = await begin(slot)
   Object.assign(session, data)
   const tracked = slot.tracked!
   tracked.owner = userId === undefined ? undefined : userText(userId)
   await session.save()
   return { slot, tracked }
+}
+
+// No store is asked for a session that nobody brought: what fails here is a function among the options.
+async function begin(slot: Slot): Promise<Session> {
+  try {
+    return await slot.load()
+  } catch (err) {
+    if (err instanceof SessionError || err instanceof OptionError) throw err
+    throw new SessionError(
+      'ERR_SESSION_OPTION',
+      'A session is made here without a request: a function given as cookie or genid must do without its headers.',
+      { cause: err }
+    )
+  }
 }
 
 function entryOf(engine: Engine, id: string, record: Decoded, found: Found): SessionEntry | null {

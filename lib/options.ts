@@ -56,7 +56,7 @@ export interface Settings {
   readonly onStoreError: (err: unknown, req: any) => StoreErrorPolicy
   /** Faults of the store reach the application as the store made them, as in express-session. */
   readonly rawFaults: boolean
-  readonly bind: ((req: any) => string) | undefined
+  readonly bind: ((req: any) => string | undefined) | undefined
   readonly userId: ((session: any) => string | undefined) | undefined
   readonly schema: StandardSchema<any> | undefined
   readonly cacheGuard: boolean

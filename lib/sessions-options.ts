@@ -30,7 +30,10 @@ export interface SessionsOptions<Request = any> {
   store?: StoreContract | undefined
   /** Cookie name. @default 'sid' */
   name?: string | undefined
-  /** Attributes, or a function of the request. @default path '/', httpOnly, sameSite 'lax', secure 'auto', maxAge null */
+  /**
+   * Attributes, or a function of the request; `auth.create()` and `sessionCookie()` ask it with a request without
+   * headers. @default path '/', httpOnly, sameSite 'lax', secure 'auto', maxAge null
+   */
   cookie?: CookieOptions | ((req: Request) => CookieOptions) | undefined
   /** ms since the last use until a session dies; `null`: no limit. @default 24 h @see OWASP ASVS 7.3.1 */
   idle?: Milliseconds | null | undefined
@@ -48,7 +51,10 @@ export interface SessionsOptions<Request = any> {
   saveUninitialized?: boolean | undefined
   /** What `req.session = null` does to the stored session. @default 'destroy' */
   unset?: 'destroy' | 'keep' | undefined
-  /** Makes session IDs: letters, digits, `-`, `_`, `.`, `~`, at most 128. @default 192 random bits */
+  /**
+   * Makes session IDs: letters, digits, `-`, `_`, `.`, `~`, at most 128. For `auth.create()` and `sessionCookie()` the
+   * request has no headers. @default 192 random bits
+   */
   genid?: ((req: Request) => MaybePromise<string>) | undefined
   /** Whether `X-Forwarded-Proto` is believed. @default Express's `trust proxy` */
   proxy?: boolean | undefined
@@ -65,8 +71,11 @@ export interface SessionsOptions<Request = any> {
   storeTimeout?: Milliseconds | undefined
   /** What a fault of the store does to the request: `next(err)` with a status, or no session. @default 'fail' */
   onStoreError?: StoreErrorPolicy | ((err: unknown, req: Request) => StoreErrorPolicy) | undefined
-  /** What a session is bound to (User-Agent, client IP, ...). @default nothing */
-  bind?: ((req: Request) => string) | undefined
+  /**
+   * What a session is bound to (User-Agent, client IP, ...). `undefined`, of a request without it, is the empty text.
+   * A session that was made outside of a request is bound by the first request that writes to it. @default nothing
+   */
+  bind?: ((req: Request) => string | undefined) | undefined
   /** Whose session it is; enables listing and revoking. */
   userId?: ((session: any) => string | undefined) | undefined
   /** Validates, migrates and types the data when it is loaded. */

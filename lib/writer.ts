@@ -1,6 +1,7 @@
+import { bindingOf } from './binding'
 import type { Listed } from './contract'
 import { decide, type Plan } from './decide'
-import { markOf, markOfId, type Engine } from './engine'
+import { markOfId, type Engine } from './engine'
 import { attributesOf, jsonOfCookie, keptAttributesOf, lifeOfCookie } from './kept-cookie'
 import { lifeOf } from './lifetime'
 import { leadsOn } from './found'
@@ -70,7 +71,7 @@ export function writeSession(slot: WriterSlot, tracked: Tracked, text: string): 
     settings,
     monitor: engine.monitor,
     usedAt: first || settings.extend(req) ? Date.now() : tracked.usedAt,
-    binding: settings.bind === undefined ? undefined : markOf(settings.bind(req)),
+    binding: bindingOf(settings, req),
     owner: travels(settings) ? markOfId(tracked.id) : undefined
   }
   return chain(persist(tracked, text, context), (written) => {
