@@ -233,4 +233,41 @@ describe('a lock', () => {
     release.resolve()
     await holding
   })
+
+  it.each([
+    [40, 60],
+    [90, 100],
+    [150, 200],
+    [280, 300],
+    [900, 1000]
+  ])('that is held for %i ms comes to whoever waits %i ms', async (held, wait) => {
+    const { session } = await opened({})
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] })
+    // The longest pauses there are, and the shortest.
+    for (const luck of [0.999, 0]) {
+      jest.spyOn(Math, 'random').mockReturnValue(luck)
+      const holding = session.lock(() => new Promise((resolve) => setTimeout(resolve, held)))
+      await jest.advanceTimersByTimeAsync(0)
+      const waiting = session.lock(() => 'mine', { wait }).catch((err) => err)
+      await jest.advanceTimersByTimeAsync(wait)
+      expect(await waiting).toBe('mine')
+      await holding
+    }
+  })
+
+  it('is asked for until the very end of the wait, and no longer', async () => {
+    const store = new MemoryStore()
+    const { session } = await opened({ store })
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] })
+    const start = performance.now()
+    const asked: number[] = []
+    jest.spyOn(store[POWERS].lock!, 'acquire').mockImplementation(() => {
+      asked.push(performance.now() - start)
+      return false
+    })
+    const waiting = session.lock(() => undefined, { wait: 200 }).catch((err) => err)
+    await jest.advanceTimersByTimeAsync(1000)
+    expect((await waiting).code).toBe('ERR_SESSION_LOCK_TIMEOUT')
+    expect(asked.at(-1)).toBe(200)
+  })
 })

@@ -121,13 +121,16 @@ async function acquire(
   for (let pause = RETRY_MIN; ; pause = Math.min(pause * 2, RETRY_MAX)) {
     const asked = performance.now()
     if (await locks.acquire(key, token, ttl)) return asked + ttl
-    if (performance.now() + pause > deadline) {
+    const left = deadline - performance.now()
+    if (left <= 0) {
       throw new SessionError(
         'ERR_SESSION_LOCK_TIMEOUT',
         `The session stayed locked for ${wait} ms by somebody else; try again, or raise wait.`
       )
     }
-    await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random() / 2)))
+    // The last time it is asked for is when the wait ends.
+    const next = Math.min(pause * (0.5 + Math.random() / 2), left)
+    await new Promise((resolve) => setTimeout(resolve, Math.ceil(next)))
   }
 }
 
