@@ -1,5 +1,6 @@
 import request from 'supertest'
 import { MemoryStore, sessions } from '../lib/index'
+import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, secret } from './helpers/app'
 
 // Demand: a deploy may change the shape of the data, and be taken back.
@@ -67,4 +68,77 @@ it('a schema that answers by promise is waited for before the handlers run, on a
   const cookie = cookieOf(await request(app).get('/login'))!
   const { status, body } = await request(app).get('/read').set('Cookie', cookie)
   expect([status, body.data]).toEqual([200, { name: 'Ann Lee', seen: true }])
+})
+
+describe('the manager of a release with a schema', () => {
+  const userId = (session: any) => session.id && 'ann'
+  const managers = (store: MemoryStore, migrate: (value: any) => any, later = false) => {
+    const schema: any = schemaOf(migrate)
+    const { validate } = schema['~standard']
+    // A schema may take its time.
+    if (later) schema['~standard'].validate = async (value: unknown) => validate(value)
+    return sessions<any>({ secret, store, userId, schema })
+  }
+
+  describe.each([
+    ['at once', false],
+    ['by promise', true]
+  ])('that answers %s', (_how, later) => {
+    it('gives the data as requests see it', async () => {
+      const store = new MemoryStore()
+      const made = await managers(store, first, later).create({ name: 'Ann Lee' })
+      expect(made.data).toEqual({ name: 'Ann Lee' })
+      const auth = managers(store, second, later)
+      const data = { name: 'Ann Lee', given: 'Ann', family: 'Lee' }
+      expect((await auth.get(made.id))?.data).toEqual(data)
+      expect((await auth.list('ann')).map((entry) => [entry.data, entry.error])).toEqual([[data, undefined]])
+      expect((await auth.create({ name: 'Bea Lee' })).data).toEqual({ name: 'Bea Lee', given: 'Bea', family: 'Lee' })
+      // What the store keeps is left to whoever writes to the session.
+      expect(store.get(made.id)).toMatchObject({ name: 'Ann Lee' })
+      expect(store.get(made.id)).not.toHaveProperty('given')
+    })
+
+    it('gets no session that it refuses, and lists it without its data, to be revoked', async () => {
+      const store = new MemoryStore()
+      const before = managers(store, careless, later)
+      const { id } = await before.create({ name: { full: 'Bea Lee' } })
+      const auth = managers(store, first, later)
+      expect(await auth.get(id)).toBeNull()
+      const [entry] = await auth.list('ann', { current: id })
+      expect(entry).toMatchObject({
+        id,
+        current: true,
+        data: {},
+        error: { code: 'ERR_SESSION_SCHEMA', kind: 'decode' }
+      })
+      expect((await before.get(id))?.data).toEqual({ name: { full: 'Bea Lee' } })
+      expect(await auth.revoke('ann')).toBe(1)
+      expect(store.ids()).toEqual([])
+    })
+
+    it('destroys a session that it refuses', async () => {
+      const store = new MemoryStore()
+      const { id } = await managers(store, careless, later).create({ name: { full: 'Bea Lee' } })
+      await managers(store, first, later).destroy(id)
+      expect(store.ids()).toEqual([])
+    })
+
+    it('creates no session that it refuses', async () => {
+      const store = new MemoryStore()
+      const auth = managers(store, first, later)
+      const issues = [{ message: 'of another release' }]
+      const reason = { code: 'ERR_SESSION_SCHEMA', cause: issues }
+      await expect(auth.create({ name: { full: 'Bea Lee' } })).rejects.toMatchObject(reason)
+      await expect(sessionCookie(auth, { name: 5 })).rejects.toMatchObject(reason)
+      expect(store.ids()).toEqual([])
+    })
+  })
+
+  it('judges what it creates as it will be loaded: by its JSON', async () => {
+    const text = managers(new MemoryStore(), ({ since }) => (typeof since === 'string' ? { since } : undefined))
+    const since = new Date(0)
+    expect((await text.create({ since })).data).toEqual({ since: '1970-01-01T00:00:00.000Z' })
+    const date = managers(new MemoryStore(), ({ since }) => (since instanceof Date ? { since } : undefined))
+    await expect(date.create({ since })).rejects.toMatchObject({ code: 'ERR_SESSION_SCHEMA' })
+  })
 })

@@ -29,6 +29,11 @@ const REASONS: Partial<Record<SessionErrorCode, string>> = {
     'The stored data does not fit the schema; the record was left alone. Let the schema migrate what older releases kept.'
 }
 
+/** Why a session is not accepted, in words. */
+export function reasonOf(code: SessionErrorCode): SessionError {
+  return new SessionError(code, REASONS[code] ?? 'The session was refused.')
+}
+
 const EXTENDED_MAX = 50_000
 
 /** What one middleware shares between its requests. */
@@ -89,7 +94,7 @@ export class Engine {
     if (code === 'ERR_SESSION_SIGNATURE' && !settings.production) advise('SIGNATURE', settings.name)
     const expired = code === 'ERR_SESSION_EXPIRED'
     this.monitor.note(expired ? 'expired' : 'rejected', settings.name, id, { reason: code })
-    return () => new SessionError(code, REASONS[code] ?? 'The session was refused.')
+    return () => reasonOf(code)
   }
 
   /** Counts a change that came too late: the session is gone, and nothing brings it back. */

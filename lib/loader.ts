@@ -8,6 +8,7 @@ import { isOver } from './lifetime'
 import type { Settings } from './options'
 import { chooseAuthentic, fromCookieParser, presentedValues, type Presented } from './presented'
 import { isRecord, type Decoded } from './record'
+import { shaped } from './schema'
 import { chain, isPromise, type MaybePromise } from './time'
 
 /** What came of a request's cookie. */
@@ -232,9 +233,9 @@ function follow(
 }
 
 function validate(settings: Settings, loaded: Loaded, record: Decoded): MaybePromise<Loaded> {
-  return chain(settings.schema!['~standard'].validate(record.data), (result) => {
-    if (result.issues) return refuse(loaded, 'ERR_SESSION_SCHEMA')
-    loaded.record = record.withData(result.value as Record<string, unknown>)
+  return chain(shaped(settings, record.data), (result) => {
+    if ('issues' in result) return refuse(loaded, 'ERR_SESSION_SCHEMA')
+    loaded.record = record.withData(result.data)
     return loaded
   })
 }

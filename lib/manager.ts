@@ -1,11 +1,13 @@
 import { decodeFound } from './found'
 import type { Found, Listed } from './contract'
 import { reviveCookie } from './cookie'
-import type { Engine } from './engine'
+import { reasonOf, type Engine } from './engine'
 import { OptionError, SessionError } from './errors'
 import { deadline, isOver } from './lifetime'
 import type { SessionStats } from './monitor'
 import { type Decoded } from './record'
+import { shaped } from './schema'
+import { serializeSession } from './serialize'
 import { userText } from './option-checks'
 import { NoRequest } from './outside'
 import { stateOf, type Session } from './session'
@@ -24,15 +26,17 @@ export interface SessionEntry<Data = Record<string, any>> {
   /** The session given as `current` to `list`. */
   current: boolean
   data: Data
+  /** Listed sessions only: the schema refuses what is stored, so `data` is empty, and requests get a new session. */
+  error?: SessionError
 }
 
 /** What the middleware can do beside serving requests. */
 export interface SessionManager<Data = Record<string, any>> {
   /** The session of a request without a response (a WebSocket upgrade): save it by hand, watch `session.signal`. */
   open(req: any, options?: OpenOptions): Promise<Session & Data>
-  /** A stored session, or `null`. */
+  /** A stored session, its data as requests see it; `null` where they would find none. */
   get(id: string): Promise<SessionEntry<Data> | null>
-  /** Stores a new session. */
+  /** Stores a new session. @throws {SessionError} `ERR_SESSION_SCHEMA` when the schema refuses its data */
   create(data: Partial<Data>, options?: { userId?: string }): Promise<SessionEntry<Data>>
   /** Extends the lifetime of a session. `false` when there is none. */
   extend(id: string): Promise<boolean>
@@ -44,6 +48,12 @@ export interface SessionManager<Data = Record<string, any>> {
   revoke(userId: string, options?: { except?: string | Session }): Promise<number>
   /** Counters since set-up. */
   stats(): SessionStats
+}
+
+/** A session that was found, and its record. */
+interface Hit {
+  record: Decoded
+  entry: Omit<SessionEntry, 'data'>
 }
 
 /** Makes the manager half of a middleware. */
@@ -62,15 +72,18 @@ export class Manager implements SessionManager {
   }
 
   async get(id: string): Promise<SessionEntry | null> {
-    return (await this.#find(id))?.entry ?? null
+    const hit = await this.#find(id)
+    if (hit === null) return null
+    const entry = await dressed(this.#engine, hit)
+    return entry.error === undefined ? entry : null
   }
 
   async create(data: Record<string, any>, options: { userId?: string } = {}): Promise<SessionEntry> {
-    const { tracked } = await mint(this.#engine, data, options.userId)
+    const { tracked, data: made } = await mint(this.#engine, data, options.userId)
     const { settings } = this.#engine
     const { id, createdAt, usedAt, session } = tracked
     const expiresAt = deadline(settings, session.cookie, createdAt, usedAt)
-    return { id, createdAt, lastUsedAt: usedAt, expiresAt, current: false, data: JSON.parse(tracked.base) }
+    return { id, createdAt, lastUsedAt: usedAt, expiresAt, current: false, data: made }
   }
 
   async extend(id: string): Promise<boolean> {
@@ -92,12 +105,12 @@ export class Manager implements SessionManager {
 
   async list(userId: string, options: { current?: string | Session } = {}): Promise<SessionEntry[]> {
     const current = this.#keyOf(options.current)
-    return (await this.#listed(userId)).flatMap((item) => {
+    const hits = (await this.#listed(userId)).flatMap((item) => {
       const record = decodeFound(item)
-      if (record === undefined) return []
-      const entry = entryOf(this.#engine, item.id, record, item)
-      return entry === null ? [] : [{ ...entry, current: item.id === current }]
+      const entry = record === undefined ? null : entryOf(this.#engine, item.id, record, item)
+      return entry === null ? [] : [{ record: record!, entry: { ...entry, current: item.id === current } }]
     })
+    return Promise.all(hits.map((hit) => dressed(this.#engine, hit)))
   }
 
   async revoke(userId: string, options: { except?: string | Session } = {}): Promise<number> {
@@ -116,7 +129,7 @@ export class Manager implements SessionManager {
     return monitor.stats(keys, store.lastCleanup ?? null, typeof live === 'number' ? live : undefined)
   }
 
-  async #find(id: string): Promise<{ key: string; record: Decoded; entry: SessionEntry } | null> {
+  async #find(id: string): Promise<(Hit & { key: string }) | null> {
     const { backend } = this.#engine.settings
     if (typeof id !== 'string' || id === '') return null
     // With hashed IDs, what `list` gives is already the hash.
@@ -159,14 +172,20 @@ export async function mint(
   engine: Engine,
   data: Record<string, any>,
   userId?: string
-): Promise<{ slot: Slot; tracked: Tracked }> {
+): Promise<{ slot: Slot; tracked: Tracked; data: Record<string, unknown> }> {
   const slot = new Slot(engine, engine.settings, new NoRequest())
   const session = await begin(slot)
   Object.assign(session, data)
   const tracked = slot.tracked!
   tracked.owner = userId === undefined ? undefined : userText(userId)
+  // Judged as it will be loaded.
+  const result = await shaped(engine.settings, JSON.parse(serializeSession(session)))
+  if ('issues' in result) {
+    const message = 'The schema refuses the data of the new session, which was not stored; see the cause.'
+    throw new SessionError('ERR_SESSION_SCHEMA', message, { cause: result.issues })
+  }
   await session.save()
-  return { slot, tracked }
+  return { slot, tracked, data: result.data }
 }
 
 // No store is asked for a session that nobody brought: what fails here is a function among the options.
@@ -183,9 +202,15 @@ async function begin(slot: Slot): Promise<Session> {
   }
 }
 
-function entryOf(engine: Engine, id: string, record: Decoded, found: Found): SessionEntry | null {
-  const { settings } = engine
-  const { meta, data } = record
+// Puts the data into an entry, as the schema has it.
+async function dressed({ settings }: Engine, { record, entry }: Hit): Promise<SessionEntry> {
+  const result = await shaped(settings, record.data)
+  if ('issues' in result) return { ...entry, data: {}, error: reasonOf('ERR_SESSION_SCHEMA') }
+  return { ...entry, data: result.data }
+}
+
+function entryOf({ settings }: Engine, id: string, record: Decoded, found: Found): Hit['entry'] | null {
+  const { meta } = record
   if (meta?.n !== undefined) return null
   const cookie = reviveCookie(record.cookie)
   const lastUsedAt = found.usedAt ?? meta?.u
@@ -193,5 +218,5 @@ function entryOf(engine: Engine, id: string, record: Decoded, found: Found): Ses
   if (meta !== undefined && isOver(settings, cookie, meta, settings.backend.native ? lastUsedAt : undefined, now))
     return null
   const expiresAt = deadline(settings, cookie, meta?.c ?? now, lastUsedAt ?? now)
-  return { id, createdAt: meta?.c, lastUsedAt, expiresAt, current: false, data }
+  return { id, createdAt: meta?.c, lastUsedAt, expiresAt, current: false }
 }

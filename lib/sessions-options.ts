@@ -78,7 +78,7 @@ export interface SessionsOptions<Request = any> {
   bind?: ((req: Request) => string | undefined) | undefined
   /** Whose session it is; enables listing and revoking. */
   userId?: ((session: any) => string | undefined) | undefined
-  /** Validates, migrates and types the data when it is loaded. */
+  /** Validates, migrates and types the data when it is loaded, by a request or by the manager. */
   schema?: StandardSchema<any> | undefined
   /** Also accepts express-session's unbound cookie under this name, and re-issues it bound. */
   adopt?: 'express-session' | undefined
