@@ -45,7 +45,7 @@ export interface Found {
   unreadable?: unknown
   /** Last use, where the store keeps it beside the text instead of inside (see `Meta.u`). */
   usedAt?: Milliseconds
-  /** Reading extended its lifetime just now. */
+  /** This very read extended its lifetime. */
   extended?: boolean
   /** When the store lets go of it; `null`: never. */
   expiresAt?: Milliseconds | null

@@ -145,6 +145,7 @@ function admit(
 ): MaybePromise<Loaded> {
   const { backend } = settings
   const now = Date.now()
+  if (found.extended) engine.monitor.note('touched', settings.name, loaded.id)
   const record = decodeFound(found)
   if (record === undefined) {
     if (settings.classic) inflate(found)

@@ -89,11 +89,13 @@ export class Manager implements SessionManager {
   async extend(id: string): Promise<boolean> {
     const hit = await this.#find(id)
     if (hit === null) return false
-    const { settings } = this.#engine
+    const { settings, monitor } = this.#engine
     const { cookie, meta } = hit.record
     const now = Date.now()
     const expiresAt = deadline(settings, reviveCookie(cookie), meta?.c ?? now, now)
-    return settings.backend.extendKey(hit.key, { usedAt: now, expiresAt })
+    const extended = await settings.backend.extendKey(hit.key, { usedAt: now, expiresAt })
+    if (extended) monitor.note('touched', settings.name, id)
+    return extended
   }
 
   async destroy(id: string): Promise<void> {

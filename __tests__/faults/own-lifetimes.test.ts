@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import request from 'supertest'
 import { sessions } from '../../lib/index'
 import { appWith, cookieOf, secret } from '../helpers/app'
@@ -72,6 +73,44 @@ describe.each(OURS)('a lifetime of the cookie, in %s,', (name) => {
     expect((await thief.read()).user).toBeNull()
   })
 })
+
+describe.each(['MemoryStore', 'FileStore', 'RedisStore', 'RedisStore with a serializer'])(
+  'an extension, in %s,',
+  (name) => {
+    it('is counted and published, once each', async () => {
+      const auth = sessions<any>({ secret, store: stores.open(name), idle: HOUR, touchAfter: 1000 })
+      const app = appWith(auth, {
+        '/login': (req, res) => res.json((req.session.user = 'ann')),
+        '/read': (req, res) => res.json(req.session.user ?? null),
+        '/none': (_req, res) => res.json(null)
+      })
+      const told: unknown[] = []
+      const listen = (message: unknown) => told.push(message)
+      subscribe('silverback:touched', listen)
+      try {
+        const ask = (path: string) => request(app).get(path).set('Cookie', cookie)
+        const cookie = cookieOf(await request(app).get('/login'))!
+        for (const path of ['/read', '/none', '/read']) {
+          await ask(path)
+          await stores.forward(2000)
+          await ask(path)
+          await ask(path)
+        }
+        expect(auth.stats().touched).toBe(3)
+        expect(told).toEqual([1, 2, 3].map(() => ({ name: 'sid', session: expect.any(String) })))
+      } finally {
+        unsubscribe('silverback:touched', listen)
+      }
+    })
+
+    it('by auth.extend() is one, too', async () => {
+      const auth = sessions<any>({ secret, store: stores.open(name) })
+      const { id } = await auth.create({ user: 'ann' })
+      expect([await auth.extend(id), auth.stats().touched]).toEqual([true, 1])
+      expect([await auth.extend('nobody'), auth.stats().touched]).toEqual([false, 1])
+    })
+  }
+)
 
 describe('a session that lives for less than a minute by', () => {
   it.each<[string, object, object]>([

@@ -130,6 +130,14 @@ describe.each(Object.entries(CLIENTS))('Conditional writes with %s', (_name, con
 describe('A read that extends', () => {
   const old = Date.now() - 10 * MINUTE
 
+  it('is one extension, however many read in the same millisecond', async () => {
+    const now = Date.now()
+    await server.cli('set', 'sess:a', textOf({ n: 1 }, { u: now - 2 * MINUTE, c: now - HOUR }))
+    const powers = powersOf()
+    const found = await Promise.all([1, 2, 3].map(() => powers.read('a', extension({ now }))))
+    expect(found.filter((each) => each?.extended)).toHaveLength(1)
+  })
+
   it('rewrites the time of last use and the life in one command', async () => {
     const powers = powersOf()
     await server.cli('set', 'sess:a', textOf({ n: 1 }, { u: old, c: old }), 'px', '5000')
@@ -137,7 +145,7 @@ describe('A read that extends', () => {
     await server.resetCounts()
     const now = Date.now()
     const text = textOf({ n: 1 }, { u: now, c: old })
-    expect(await powers.read('a', extension({ now }))).toEqual({ text })
+    expect(await powers.read('a', extension({ now }))).toEqual({ text, extended: true })
     expect(await server.cli('get', 'sess:a')).toBe(text)
     expectAbout(await pttl('a'), HOUR)
     const { evalsha, eval: evals } = await server.counts()
@@ -301,7 +309,8 @@ describe('A serializer of the application', () => {
     expect(await powers.write('a', two, one, lifeOf(MINUTE))).toBe(true)
     expect(await powers.list!('ann')).toEqual([{ id: 'a', text: two }])
     const now = Date.now() + 2 * MINUTE
-    expect(await powers.read('a', extension({ now }))).toEqual({ text: textOf({ n: 2 }, { u: now, c: old, i: 'ann' }) })
+    const extended = { text: textOf({ n: 2 }, { u: now, c: old, i: 'ann' }), extended: true }
+    expect(await powers.read('a', extension({ now }))).toEqual(extended)
     expect(await pttl('a')).toBeGreaterThan(HOUR)
     expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + MINUTE })).toBe(true)
     expect(await powers.read('a')).toEqual({ text: textOf({ n: 2 }, { u: 7, c: old, i: 'ann' }) })

@@ -63,11 +63,13 @@ export class RedisPowers implements Powers {
     if (text === null) return null
     const record = text.includes(META) ? decodeRecord(text) : undefined
     const meta = record?.meta
+    // Of several requests in one millisecond the first one extended it.
+    const extended = meta?.u === extend.now && this.#seen.get(id) !== extend.now
     this.#seen.set(id, meta?.u ?? extend.now)
     if (meta?.i !== undefined && meta.u === extend.now) {
       this.#reindex(id, meta.i, deadlineOf(fitted(extend, record), meta))
     }
-    return { text }
+    return extended ? { text, extended } : { text }
   }
 
   write(
