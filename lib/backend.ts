@@ -1,5 +1,6 @@
 import {
   CARRIER,
+  type EXPIRED,
   nativeVerbs,
   POWERS,
   type Carrier,
@@ -72,10 +73,20 @@ export class Backend {
     return this.native || typeof this.store.touch === 'function'
   }
 
-  read(id: string, extend?: Extension): MaybePromise<Found | null> {
+  read(id: string): MaybePromise<Found | null> {
     const key = this.keyOf(id)
     this.#waiting.admit(key)
-    const found = this.#guard('get', () => this.#powers.read(key, extend), key)
+    const found = this.#guard('get', () => this.#powers.read(key), key)
+    return this.#hashIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
+  }
+
+  /** Reads for a request: extends, and tells a session that has expired from one that never was, where that is known. */
+  load(id: string, extend?: Extension): MaybePromise<Found | typeof EXPIRED | null> {
+    const key = this.keyOf(id)
+    this.#waiting.admit(key)
+    const powers = this.#powers
+    const load = () => (powers.load === undefined ? powers.read(key, extend) : powers.load(key, extend))
+    const found = this.#guard('get', load, key)
     return this.#hashIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key, extend)) : found
   }
 

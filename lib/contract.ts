@@ -51,6 +51,9 @@ export interface Found {
   expiresAt?: Milliseconds | null
 }
 
+/** What a load answers of a session that was kept, and whose time was over. */
+export const EXPIRED = 'expired'
+
 /** How long a session is to live on, and from when that counts. */
 export interface Life {
   usedAt: Milliseconds
@@ -124,6 +127,12 @@ export interface Powers {
   readonly remote: boolean
 
   read(id: string, extend?: Extension): MaybePromise<Found | null>
+
+  /**
+   * Reads for a request. Of an expired session that is still kept it says so, once, and lets go of it; a store that
+   * forgets by itself cannot tell, and has only `read`.
+   */
+  load?(id: string, extend?: Extension): MaybePromise<Found | typeof EXPIRED | null>
 
   /**
    * Writes if what is kept is still exactly `expected`; `null` as `expected`: if nothing is kept.

@@ -1,6 +1,6 @@
 import { bindingOf } from './binding'
 import { decodeFound, keptText } from './found'
-import type { Extension, Found, Opened } from './contract'
+import { EXPIRED, type Extension, type Found, type Opened } from './contract'
 import type { Engine } from './engine'
 import { markOfId } from './engine'
 import type { SessionErrorCode } from './errors'
@@ -84,8 +84,9 @@ export function loadRecord(engine: Engine, settings: Settings, req: any, loaded:
   if (settings.backend.carrier !== undefined) return openCarried(engine, settings, req, loaded)
   if (loaded.id === undefined) return loaded
   const extension = extensionFor(settings, req)
-  return chain(settings.backend.read(loaded.id, extension), (found) => {
+  return chain(settings.backend.load(loaded.id, extension), (found) => {
     if (found === null) return refuse(loaded, 'ERR_SESSION_MISSING')
+    if (found === EXPIRED) return refuse(loaded, 'ERR_SESSION_EXPIRED')
     return admit(engine, settings, req, loaded, found, extension)
   })
 }

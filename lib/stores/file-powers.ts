@@ -1,4 +1,5 @@
 import {
+  EXPIRED,
   extendedLife,
   type Extension,
   type Found,
@@ -43,16 +44,15 @@ export class FilePowers implements Powers {
   read(id: string, extend?: Extension): Promise<Found | null> {
     return this.#guarded(async () => {
       const kept = await this.#records.find(hashOf(id))
-      if (kept === CORRUPT) return { text: '' }
-      if (kept === undefined || !isLive(kept)) return null
-      const life = extend && extendedLife(extend, kept.text, kept.usedAt, kept.expiresAt)
-      if (life === undefined) return foundOf(kept)
-      try {
-        return (await this.#records.extend(kept, life)) ? { text: kept.text, ...life, extended: true } : null
-      } catch (err) {
-        if (REFUSALS.has(codeOf(err) ?? '')) return foundOf(kept)
-        throw err
-      }
+      return isOver(kept) ? null : this.#found(kept, extend)
+    })
+  }
+
+  load(id: string, extend?: Extension): Promise<Found | typeof EXPIRED | null> {
+    return this.#guarded(async () => {
+      const kept = await this.#records.find(hashOf(id))
+      if (!isOver(kept)) return this.#found(kept, extend)
+      return (await this.#letGo(hashOf(id))) && !leadsOn(kept) ? EXPIRED : null
     })
   }
 
@@ -177,6 +177,26 @@ export class FilePowers implements Powers {
     if (from !== undefined && from !== to) await this.#users.leave(from, hash)
   }
 
+  async #found(kept: Kept | typeof CORRUPT | undefined, extend: Extension | undefined): Promise<Found | null> {
+    if (kept === undefined) return null
+    if (kept === CORRUPT) return { text: '' }
+    const life = extend && extendedLife(extend, kept.text, kept.usedAt, kept.expiresAt)
+    if (life === undefined) return foundOf(kept)
+    try {
+      return (await this.#records.extend(kept, life)) ? { text: kept.text, ...life, extended: true } : null
+    } catch (err) {
+      if (REFUSALS.has(codeOf(err) ?? '')) return foundOf(kept)
+      throw err
+    }
+  }
+
+  // Whoever removes an expired session may tell of it. Where nothing can be removed everybody does, until it can be swept.
+  async #letGo(hash: string): Promise<boolean> {
+    let mine = false
+    await this.erase(hash, (now) => (mine = !isLive(now))).catch(() => (mine = true))
+    return mine
+  }
+
   // Inside the mutex.
   async #live(hash: string): Promise<Kept | undefined> {
     const kept = await this.#kept(hash)
@@ -200,6 +220,10 @@ export class FilePowers implements Powers {
       return work()
     })
   }
+}
+
+function isOver(kept: Kept | typeof CORRUPT | undefined): kept is Kept {
+  return kept !== undefined && kept !== CORRUPT && !isLive(kept)
 }
 
 function foundOf({ text, usedAt, expiresAt }: Kept): Found {

@@ -64,6 +64,19 @@ export class Entries {
     return slot
   }
 
+  /** The slot of a session, expired or not, `NONE` if there is none; nothing changes. */
+  seek(id: string): number {
+    return this.#index.get(id) ?? NONE
+  }
+
+  isExpired(slot: number): boolean {
+    return this.#slots.page(slot).expiresAt[slot & PAGE_MASK]! <= Date.now()
+  }
+
+  use(slot: number): void {
+    this.#recency.use(slot)
+  }
+
   /** Live sessions of a user, newest first. */
   findUser(user: string): number[] {
     const now = Date.now()

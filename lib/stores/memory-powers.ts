@@ -1,4 +1,5 @@
 import {
+  EXPIRED,
   extendedLife,
   type Extension,
   type Found,
@@ -26,16 +27,20 @@ export class MemoryPowers implements Powers {
 
   read(id: string, extend?: Extension): Found | null {
     const slot = this.#entries.find(id)
+    return slot === NONE ? null : this.#found(slot, extend)
+  }
+
+  load(id: string, extend?: Extension): Found | typeof EXPIRED | null {
+    const entries = this.#entries
+    const slot = entries.seek(id)
     if (slot === NONE) return null
-    const found = this.#entries.found(slot)
-    const life = extend && extendedLife(extend, found.text, found.usedAt!, found.expiresAt!)
-    if (life !== undefined) {
-      found.usedAt = life.usedAt
-      found.expiresAt = life.expiresAt
-      found.extended = true
-      this.#entries.live(slot, life.usedAt, life.expiresAt)
+    if (!entries.isExpired(slot)) {
+      entries.use(slot)
+      return this.#found(slot, extend)
     }
-    return found
+    const text = entries.text(slot)
+    entries.free(slot)
+    return leadsOn({ text }) ? null : EXPIRED
   }
 
   write(id: string, text: string, expected: string | null, life: Life, user?: UserChange): true | Found | null {
@@ -67,5 +72,17 @@ export class MemoryPowers implements Powers {
 
   list(user: string): Listed[] {
     return this.#entries.findUser(user).map((slot) => ({ id: this.#entries.id(slot), ...this.#entries.found(slot) }))
+  }
+
+  #found(slot: number, extend?: Extension): Found {
+    const found = this.#entries.found(slot)
+    const life = extend && extendedLife(extend, found.text, found.usedAt!, found.expiresAt!)
+    if (life !== undefined) {
+      found.usedAt = life.usedAt
+      found.expiresAt = life.expiresAt
+      found.extended = true
+      this.#entries.live(slot, life.usedAt, life.expiresAt)
+    }
+    return found
   }
 }
