@@ -35,6 +35,10 @@ function appFor(store = new GorillaStore({ keyPairs: [[hash, block]] }), options
       req.session.user = 'ann'
       res.send('remembered')
     },
+    '/rotate': async (req, res) => {
+      await req.session.regenerate({ keep: true, grace: 60_000 })
+      res.send(req.session.user)
+    },
     '/logout': async (req, res) => {
       await req.session.destroy()
       res.send('out')
@@ -203,6 +207,19 @@ it('gives a new session for one that Go would call expired', async () => {
     .get('/read')
     .set('Cookie', `${NAME}=${cookie}`)
   expect(res.body).toMatchObject({ isNew: true, code: 'ERR_SESSION_EXPIRED' })
+})
+
+it('leads an old cookie on to the rotated session, read-only, for the time of the grace', async () => {
+  const app = appFor()
+  const old = `${NAME}=${await mint([['user', str('ann')]])}`
+  const next = cookieOf(await request(app).get('/rotate').set('Cookie', old), NAME)!
+  const { id } = (await request(app).get('/read').set('Cookie', next)).body
+  const late = await request(app).get('/read').set('Cookie', old)
+  expect([late.body, late.headers['set-cookie']]).toEqual([{ data: { user: 'ann' }, id, isNew: false }, undefined])
+  const now = Date.now()
+  jest.spyOn(Date, 'now').mockReturnValue(now + 60_000)
+  expect((await request(app).get('/read').set('Cookie', old)).body.code).toBe('ERR_SESSION_MISSING')
+  expect((await request(app).get('/read').set('Cookie', next)).body.data).toEqual({ user: 'ann' })
 })
 
 it('keeps a destroyed session out within the process', async () => {

@@ -38,10 +38,10 @@ export async function retire(
     if (id !== undefined) await backend.remove(id)
     return true
   }
-  const asked = keep !== undefined && backend.carrier === undefined
   const id = storedIdOf(settings, old)
-  const found = asked ? await backend.read(id) : undefined
-  if (found === null) return false
+  const found = keep === undefined ? undefined : await backend.read(id)
+  // Of a session in a cookie only what was written here lately is known.
+  if (found === null && backend.carrier === undefined) return false
   const existed = await backend.remove(id, old.meta?.i)
-  return existed && found !== undefined && !leadsOn(found) ? found : existed
+  return existed && found && !leadsOn(found) ? found : existed
 }

@@ -34,8 +34,7 @@ export async function succeed(
   next: Tracked,
   { keep, grace = 0 }: RegenerateOptions
 ): Promise<Tracked | undefined> {
-  // A cookie that is all there is leaves no old ID behind that could lead on.
-  if (old !== undefined && old.kept !== null && grace > 0 && slot.settings.backend.carrier === undefined) {
+  if (old !== undefined && old.kept !== null && grace > 0) {
     carryOver(slot.settings, session, old, next, keep)
     return moveOn(slot, old, next, keep, grace)
   }

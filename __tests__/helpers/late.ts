@@ -78,8 +78,7 @@ async function race({ here, there }: Pair, end: (user: string, id: string) => st
   const refused = restful ? 2 : 3
   expect((await here.get('/dropped')).body).toEqual(Array(refused).fill('ERR_SESSION_DESTROYED'))
 
-  // A session in a cookie has no place where its old ID could lead on.
-  const leads = path.includes('grace') && !options.carried
+  const leads = path.includes('grace')
   for (const site of [here, there]) {
     const { body } = await site.get('/read', cookie)
     const gone = { data: {}, isNew: true, code: 'ERR_SESSION_MISSING' }

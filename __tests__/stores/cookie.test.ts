@@ -221,6 +221,26 @@ describe('what a process wrote lately', () => {
     expect(recent.latest('unknown', 'text', clock.now)).toBe('text')
   })
 
+  it('keeps an ID that was rotated away dead for five minutes after the grace, and the next one known until then', () => {
+    const recent = new RecentWrites()
+    const grace = 20 * MINUTE
+    const end = clock.now + grace
+    const sign = encodeRecord(COOKIE, { u: end, c: clock.now, n: 'next', g: end }, '{}')
+    recent.write('old', 'one', null, life())
+    recent.write('next', 'one', null, life())
+    expect(recent.write('old', sign, 'one', life(end))).toBe(true)
+    recent.write('next', 'two', 'one', life())
+    clock.forward(grace - 1)
+    // Issued where nothing is known of the rotation.
+    expect(recent.latest('old', 'theirs', clock.now)).toBe(sign)
+    expect([recent.read('next'), recent.extend('old')]).toEqual([{ text: 'two' }, false])
+    expect(recent.write('old', 'late', 'one', life())).toEqual({ text: sign })
+    clock.forward(5 * MINUTE)
+    expect([recent.read('old'), recent.read('next')]).toEqual([{ text: sign }, null])
+    clock.forward(1)
+    expect(recent.read('old')).toBeNull()
+  })
+
   it('forgets after five minutes, with the session, and beyond 10,000 sessions', () => {
     const recent = new RecentWrites()
     recent.write('long', 'text', null, life())
@@ -412,6 +432,56 @@ describe('sessions in cookies', () => {
     expect((await call(elsewhere, '/get', cookie)).body).toEqual({ data: { user: true } })
     clock.forward(DAY + 1)
     expect((await call(elsewhere, '/get', cookie)).body).toEqual({ data: {}, error: 'ERR_SESSION_EXPIRED' })
+  })
+
+  it('stay dead under an old ID for five minutes after its grace', async () => {
+    const app = appOf(new CookieStore(), {
+      '/rotate': async (req: any, res: any) => {
+        await req.session.regenerate({ keep: true, grace: MINUTE })
+        res.end()
+      }
+    })
+    const cookie = cookieOf(await call(app, '/set/user'))!
+    const next = cookieOf(await call(app, '/rotate', cookie))!
+    clock.forward(MINUTE - 1)
+    expect((await call(app, '/get', cookie)).body).toEqual({ data: { user: true } })
+    for (const ms of [1, 5 * MINUTE - 1]) {
+      clock.forward(ms)
+      expect((await call(app, '/get', cookie)).body).toEqual({ data: {}, error: 'ERR_SESSION_MISSING' })
+    }
+    expect((await call(app, '/get', next)).body).toEqual({ data: { user: true } })
+  })
+
+  it('A18 with revocations, lead on in every process, and end under an old ID with a logout', async () => {
+    const revocations = new MemoryStore()
+    const more = {
+      '/rotate': async (req: any, res: any) => {
+        await req.session.regenerate({ keep: true, grace: MINUTE })
+        res.end()
+      },
+      '/slow-logout': async (req: any, res: any) => {
+        void req.session.user
+        entered.resolve()
+        await released.promise
+        await req.session.destroy()
+        res.end()
+      }
+    }
+    const [entered, released] = [deferred(), deferred()]
+    const [app, elsewhere] = [0, 1].map(() => appOf(new CookieStore({ revocations }), more))
+    const cookie = cookieOf(await call(app!, '/set/user'))!
+    const logout = call(app!, '/slow-logout', cookie).then((res) => res)
+    await entered.promise
+    await call(app!, '/rotate', cookie)
+    for (const each of [app, elsewhere]) {
+      const res = await call(each!, '/get', cookie)
+      expect([res.body, res.headers['set-cookie']]).toEqual([{ data: { user: true } }, undefined])
+    }
+    released.resolve()
+    await logout
+    for (const each of [app, elsewhere]) {
+      expect((await call(each!, '/get', cookie)).body).toEqual({ data: {}, error: 'ERR_SESSION_MISSING' })
+    }
   })
 
   it('never take their metadata from data', async () => {

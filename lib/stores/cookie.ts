@@ -7,16 +7,17 @@ import {
   POWERS,
   type Callback,
   type Carrier,
+  type Found,
   type Life,
   type Opened,
   type Powers,
   type StoreContract
 } from '../contract'
 import { OptionError, type SessionErrorCode } from '../errors'
-import { decodeFound } from '../found'
+import { decodeFound, keptText, leadsOn } from '../found'
 import type { KeyRing, Opening } from '../keys'
 import { detached } from '../recent-values'
-import { encodeRecord } from '../record'
+import { encodeRecord, type Meta } from '../record'
 import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../seal'
 import { Store } from '../store'
 import { chain, DAY, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../time'
@@ -47,7 +48,7 @@ export interface CookieStoreOptions {
  * Keeps sessions in their cookies alone: nothing on the server, 4096 bytes at most.
  *
  * Without `revocations`, logout holds within one process and for five minutes; a copied cookie lives until it
- * expires. Parallel writes are merged within one process.
+ * expires. Parallel writes are merged within one process, and the `grace` of a rotation holds there.
  *
  * @example app.use(sessions({ secret, store: new CookieStore() }))
  */
@@ -86,9 +87,10 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     const opened = () => ({ id, text: this.#recent.latest(id, text, issuedAt), stale: key > 0 })
     if (this.#revocations === undefined) return opened()
     if (issuedAt < Date.now() - ISSUED_FOR) return 'ERR_SESSION_EXPIRED'
-    return chain(this.#revocations.read(id), (revoked): Opened | SessionErrorCode =>
-      revoked === null ? opened() : 'ERR_SESSION_MISSING'
-    )
+    return chain(this.#revocations.read(id), (revoked): Opened | SessionErrorCode => {
+      if (revoked === null) return opened()
+      return this.#movedOn(revoked, text) ? { ...revoked, id, stale: false } : 'ERR_SESSION_MISSING'
+    })
   }
 
   seal(text: string, name: string, keys: KeyRing): string {
@@ -135,19 +137,61 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
 
   #withRevocations(revocations: Backend): Powers {
     const recent = this.#recent
-    const unlessRevoked = <T, R>(id: string, revoked: R, work: () => T): MaybePromise<T | R> =>
-      chain(revocations.read(id), (found): T | R => (found === null ? work() : revoked))
     return {
       sync: false,
       remote: false,
-      read: (id) => unlessRevoked(id, null, () => recent.read(id)),
-      extend: (id) => unlessRevoked(id, false, () => recent.extend(id)),
-      write: (id, text, expected, life) => unlessRevoked(id, null, () => recent.write(id, text, expected, life)),
+      read: (id) =>
+        chain(revocations.read(id), (revoked) => {
+          if (revoked === null) return recent.read(id)
+          return leadsOn(revoked) ? revoked : null
+        }),
+      extend: (id) => chain(revocations.read(id), (revoked) => revoked === null && recent.extend(id)),
+      write: (id, text, expected, life) =>
+        chain(revocations.read(id), (revoked) => {
+          if (revoked !== null) return this.#movedOn(revoked, expected) ? revoked : null
+          return leadsOn({ text })
+            ? this.#moveOn(revocations, id, text, expected, life)
+            : recent.write(id, text, expected, life)
+        }),
       remove: (id) => {
         const alive = recent.remove(id)
-        return chain(revocations.write(id, tombstone(), null, revokedLife()), () => alive)
+        return chain(revocations.write(id, tombstone(), null, revokedLife()), (found) => {
+          if (found === null || typeof found !== 'object' || !leadsOn(found)) return alive
+          // The old ID must not lead on either.
+          const kept = keptText(found, decodeFound(found)!)
+          return chain(revocations.write(id, tombstone(), kept, revokedLife()), () => alive)
+        })
       }
     }
+  }
+
+  // The revocation of an ID that was rotated away tells every process where it leads, as long as the grace lasts.
+  async #moveOn(
+    revocations: Backend,
+    id: string,
+    sign: string,
+    expected: string | null,
+    life: Life
+  ): Promise<true | Found | null> {
+    const before = this.#recent.read(id)
+    const written = this.#recent.write(id, sign, expected, life)
+    if (written !== true) return written
+    try {
+      const found = await revocations.write(id, tombstone(decodeFound({ text: sign })!.meta), null, revokedLife())
+      if (found === true || typeof found === 'string') return true
+      // Another process was first.
+      return found !== null && this.#movedOn(found, expected) ? found : null
+    } catch (err) {
+      this.#recent.restore(id, before)
+      throw err
+    }
+  }
+
+  // Whether an ID was rotated away. Its cookie is then all that this process may know of the session it leads to.
+  #movedOn(revoked: Found, text: string | null): boolean {
+    const next = decodeFound(revoked)?.meta?.n
+    if (next !== undefined && text !== null) this.#recent.learn(next, text)
+    return next !== undefined
   }
 }
 
@@ -159,11 +203,7 @@ function revokedLife(): Life {
 }
 
 // A record like any other, so that every store keeps it as long as it should.
-function tombstone(): string {
+function tombstone(meta?: Meta): string {
   const expires = new Date(Date.now() + REVOKED_FOR)
-  return encodeRecord(
-    JSON.stringify({ originalMaxAge: REVOKED_FOR, expires, path: '/' }),
-    undefined,
-    '{"revoked":true}'
-  )
+  return encodeRecord(JSON.stringify({ originalMaxAge: REVOKED_FOR, expires, path: '/' }), meta, '{"revoked":true}')
 }

@@ -1,4 +1,5 @@
 import type { Found, Life, Powers } from '../contract'
+import { decodeFound, leadsOn } from '../found'
 import { Latest } from '../latest'
 import type { Milliseconds } from '../time'
 
@@ -10,6 +11,8 @@ interface Entry {
   text: string | null
   writtenAt: Milliseconds
   until: Milliseconds
+  /** The ID was rotated away: only the session that it leads to goes on. */
+  leads: boolean
 }
 
 /**
@@ -42,6 +45,8 @@ export class RecentWrites implements Powers {
   latest(id: string, text: string, issuedAt: Milliseconds): string {
     const entry = this.#lookUp(id)
     if (entry === undefined || entry.text === null) return text
+    // Whoever issued it since did not know of the rotation.
+    if (entry.leads) return entry.text
     if (issuedAt > entry.writtenAt) {
       entry.text = text
       entry.writtenAt = issuedAt
@@ -53,12 +58,27 @@ export class RecentWrites implements Powers {
     const known = this.#lookUp(id)
     if (known?.text === null) return null
     if (known !== undefined && known.text !== expected) return { text: known.text }
-    this.#remember(id, text, life.expiresAt, known?.writtenAt)
+    if (leadsOn({ text })) this.#moveOn(id, text, life.expiresAt!)
+    else this.#remember(id, text, life.expiresAt, known?.writtenAt)
     return true
   }
 
+  /** Takes back that an ID was rotated away: what was known before is known again. */
+  restore(id: string, known: Found | null): void {
+    if (this.#lookUp(id)?.leads !== true) return
+    this.#entries.delete(id)
+    if (known !== null) this.#remember(id, known.text)
+  }
+
+  /** What an older cookie tells of a session, for as long as nothing newer is known of it. */
+  learn(id: string, text: string): void {
+    if (this.#lookUp(id) !== undefined) return
+    this.#entries.set(id, { text, writtenAt: 0, until: Date.now() + REMEMBER, leads: false })
+  }
+
   extend(id: string): boolean {
-    return !this.isDead(id)
+    const known = this.#lookUp(id)
+    return known === undefined || (known.text !== null && !known.leads)
   }
 
   remove(id: string): boolean {
@@ -77,7 +97,14 @@ export class RecentWrites implements Powers {
   // A clock that is ahead elsewhere, or was set back here, must not make an older text look newer.
   #remember(id: string, text: string | null, expiresAt: Milliseconds | null = null, notBefore = 0): void {
     const now = Date.now()
-    const until = Math.min(now + REMEMBER, expiresAt ?? Infinity)
-    this.#entries.set(id, { text, writtenAt: Math.max(now, notBefore), until })
+    const until = Math.max(Math.min(now + REMEMBER, expiresAt ?? Infinity), this.#lookUp(id)?.until ?? 0)
+    this.#entries.set(id, { text, writtenAt: Math.max(now, notBefore), until, leads: false })
+  }
+
+  // The old ID leads on until the grace ends, and is then as dead as a destroyed one, for as long.
+  #moveOn(id: string, text: string, end: Milliseconds): void {
+    this.#entries.set(id, { text, writtenAt: Date.now(), until: end + REMEMBER, leads: true })
+    const next = this.#lookUp(decodeFound({ text })!.meta!.n!)
+    if (next !== undefined) next.until = Math.max(next.until, end)
   }
 }
