@@ -1,7 +1,8 @@
+import { clearBody } from './clear-body'
 import { offerTakeOver } from './lenient'
 import { headersSentError, lockFor, refuseWrite, type ResponseLock } from './response-lock'
 import { isPromise, type MaybePromise } from './time'
-import { setGivenHeaders } from './write-head'
+import { headersAt, setGivenHeaders } from './write-head'
 
 /** What the gate asks of the request it guards. */
 export interface Gatekeeper {
@@ -26,13 +27,6 @@ export interface Gatekeeper {
 type Op = { kind: 'head' | 'write' | 'flush' | 'end'; args: any[] }
 
 const GATE = Symbol('silverback.gate')
-
-/** Headers that describe the refused body; an error page brings its own. */
-const BODY_HEADERS = [
-  ...['Content-Length', 'Content-Type', 'Content-Encoding', 'Content-Range', 'Content-Disposition', 'Content-Language'],
-  ...['Content-MD5', 'ETag', 'Last-Modified', 'Accept-Ranges', 'Transfer-Encoding', 'Trailer', 'Location'],
-  ...['Cache-Control', 'Expires']
-]
 
 /** Keeps the bytes of one response, never its state, until the session is safe. */
 export class Gate {
@@ -193,7 +187,12 @@ export class Gate {
       return this.#performAll(queue)
     }
     this.#committed = this.#ended = this.#applied = false
-    const takeOver = () => clearBody(res, queue, err)
+    const takeOver = () =>
+      clearBody(
+        res,
+        queue.map(({ args }) => args),
+        err
+      )
     if (refused || !this.#keeper.lenient) {
       takeOver()
       return this.#keeper.refuse(err)
@@ -216,26 +215,20 @@ export class Gate {
     }
   }
 
-  // As on-headers does: headers given to writeHead are set first, so that ours are added to them.
+  // As on-headers does: headers given to writeHead are set first, so that ours are added to them. Node alone takes a
+  // list for something else as soon as other headers are set.
   #applyHead(args: any[]): any {
     const res = this.#res
-    if (this.#applied || !this.#keeper.hasHead) return this.#writeHead.apply(res, args)
-    this.#applied = true
-    const at = typeof args[1] === 'string' ? 2 : 1
+    const at = headersAt(args)
     const headers = args[at]
+    const { hasHead } = this.#keeper
+    if (this.#applied || (!hasHead && !Array.isArray(headers))) return this.#writeHead.apply(res, args)
     if (headers) setGivenHeaders(res, headers)
-    this.#keeper.head(res)
+    if (hasHead) {
+      this.#applied = true
+      this.#keeper.head(res)
+    }
     return this.#writeHead.apply(res, headers ? args.slice(0, at) : args)
-  }
-}
-
-function clearBody(res: any, queue: Op[], err: unknown): void {
-  for (const name of BODY_HEADERS) res.removeHeader?.(name)
-  const status = (err as { status?: unknown } | null)?.status
-  res.statusCode = typeof status === 'number' ? status : 500
-  for (const { args } of queue) {
-    const callback = args[args.length - 1]
-    if (typeof callback === 'function') res.once?.('finish', () => callback())
   }
 }
 

@@ -1,3 +1,8 @@
+/** Where the headers are in the arguments of `writeHead(status, reason?, headers?)`. */
+export function headersAt(args: readonly any[]): 1 | 2 {
+  return typeof args[1] === 'string' ? 2 : 1
+}
+
 /** Applies the headers given to `writeHead(status, reason?, headers)` one by one, as on-headers does. */
 export function setGivenHeaders(res: any, headers: any): void {
   if (!Array.isArray(headers)) {

@@ -22,6 +22,18 @@ export const RESPONSES: Record<string, Action> = {
     res.writeHead(200, ['X-One', '1', 'X-Two', '2'])
     res.end('list')
   },
+  'writeHead with pairs': (req, res) => {
+    if (req.session) req.session.a = 1
+    res.writeHead(200, 'Fine', [
+      ['X-One', '1'],
+      ['X-Two', '2']
+    ])
+    res.end('pairs')
+  },
+  'writeHead with a list that repeats a name': (_req, res) => {
+    res.writeHead(200, ['X-One', '1', 'X-One', '2'])
+    res.end('list')
+  },
   'writeHead with a reason': (req, res) => {
     if (req.session) req.session.a = 1
     res.writeHead(202, 'Taken', { 'X-One': '1' })

@@ -191,6 +191,36 @@ describe('a response', () => {
     expect(names).toEqual(['first', 'second', 'connect.sid'])
   })
 
+  it.each([
+    [
+      'pairs',
+      [
+        ['X-A', 'b'],
+        ['X-A', 'c']
+      ]
+    ],
+    ['a flat list', ['X-A', 'b', 'X-A', 'c']]
+  ])('I4: writeHead takes %s, whether or not a session cookie is sent', async (_form, headers) => {
+    const answer = (_req: any, res: any) => {
+      res.writeHead(200, headers)
+      res.end()
+    }
+    const app = classicApp(
+      {},
+      {
+        '/none': answer,
+        '/write': (req, res) => {
+          req.session.a = 1
+          answer(req, res)
+        }
+      }
+    )
+    for (const path of ['/none', '/write']) {
+      const { status, headers: sent } = await visit(app, path)
+      expect([path, status, sent['x-a']]).toEqual([path, 200, 'b, c'])
+    }
+  })
+
   it('trap 26: on-headers listeners that were there before see our cookie, later ones run first', async () => {
     const seen: Record<string, boolean> = {}
     const note = (key: string) =>

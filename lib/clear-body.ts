@@ -1,0 +1,17 @@
+/** Headers that describe the refused body; an error page brings its own. */
+const BODY_HEADERS = [
+  ...['Content-Length', 'Content-Type', 'Content-Encoding', 'Content-Range', 'Content-Disposition', 'Content-Language'],
+  ...['Content-MD5', 'ETag', 'Last-Modified', 'Accept-Ranges', 'Transfer-Encoding', 'Trailer', 'Location'],
+  ...['Cache-Control', 'Expires']
+]
+
+/** Makes room for an error page where a response was held back. `calls`: arguments of what the handler has called. */
+export function clearBody(res: any, calls: readonly any[][], err: unknown): void {
+  for (const name of BODY_HEADERS) res.removeHeader?.(name)
+  const status = (err as { status?: unknown } | null)?.status
+  res.statusCode = typeof status === 'number' ? status : 500
+  for (const args of calls) {
+    const callback = args[args.length - 1]
+    if (typeof callback === 'function') res.once?.('finish', () => callback())
+  }
+}
