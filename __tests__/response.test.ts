@@ -84,6 +84,38 @@ describe('a buffered response', () => {
     )
   })
 
+  it('I2 shows what writeHead() was given, and takes it back where an error page follows', async () => {
+    const store = new HeldStore()
+    store.onSet = () => setImmediate(() => store.waiting.shift()!())
+    const seen: unknown[] = []
+    const app = express()
+    app.use(sessions({ secret, store: store as never }))
+    app.get('/', (req, res) => {
+      ;(req.session as any).user = 'u'
+      res.set({ 'X-Q': '1', 'X-List': 'a' })
+      res.writeHead(202, 'Taken', { 'x-q': '2', 'x-new': '3', 'X-List': ['b', 'c'] })
+      seen.push([res.statusCode, res.statusMessage, res.getHeader('x-q'), res.getHeader('x-new'), res.headersSent])
+      res.end('done')
+    })
+    app.use((err: any, _req: any, res: any, _next: any) => res.status(500).json(err.code))
+    const sent = await request(app).get('/')
+    expect(seen).toEqual([[202, 'Taken', '2', '3', true]])
+    expect([sent.status, sent.text, sent.headers]).toEqual([
+      202,
+      'done',
+      expect.objectContaining({ 'x-q': '2', 'x-new': '3', 'x-list': 'b, c' })
+    ])
+    store.fault = new Error('disk full')
+    const failed = await request(app).get('/')
+    expect([failed.status, (failed as any).res.statusMessage, failed.body]).toEqual([
+      500,
+      'Internal Server Error',
+      'ERR_SESSION_STORE'
+    ])
+    expect(failed.headers).toMatchObject({ 'x-q': '1', 'x-list': 'a' })
+    expect(failed.headers).not.toHaveProperty('x-new')
+  })
+
   it.each(['sessions', 'session'] as const)(
     'becomes the error page of the application when %s() cannot save',
     async (door) => {

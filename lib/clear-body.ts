@@ -5,12 +5,12 @@ const BODY_HEADERS = [
   ...['Cache-Control', 'Expires']
 ]
 
-/** Makes room for an error page where a response was held back. `calls`: arguments of what the handler has called. */
-export function clearBody(res: any, calls: readonly any[][], err: unknown): void {
+/** Makes room for an error page where a response was held back. `calls`: what the handler has called. */
+export function clearBody(res: any, calls: readonly { args: any[] }[], err: unknown): void {
   for (const name of BODY_HEADERS) res.removeHeader?.(name)
   const status = (err as { status?: unknown } | null)?.status
   res.statusCode = typeof status === 'number' ? status : 500
-  for (const args of calls) {
+  for (const { args } of calls) {
     const callback = args[args.length - 1]
     if (typeof callback === 'function') res.once?.('finish', () => callback())
   }

@@ -2,7 +2,7 @@ import { clearBody } from './clear-body'
 import { offerTakeOver } from './lenient'
 import { headersSentError, lockFor, refuseWrite, type ResponseLock } from './response-lock'
 import { isPromise, type MaybePromise } from './time'
-import { headersAt, setGivenHeaders } from './write-head'
+import { headersAt, setGivenHeaders, showHead } from './write-head'
 
 /** What the gate asks of the request it guards. */
 export interface Gatekeeper {
@@ -44,6 +44,8 @@ export class Gate {
   #wantsDrain = false
   #performing = false
   #touch: (() => void) | undefined
+  /** Takes back what a held writeHead() has set. */
+  #hideHead: (() => void) | undefined
 
   constructor(res: any, keeper: Gatekeeper) {
     this.#res = res
@@ -114,6 +116,7 @@ export class Gate {
       return this.#perform(op)
     }
     this.#queue.unshift(op)
+    if (op.kind === 'head') this.#hideHead = showHead(this.#res, op.args)
     this.#lock ??= lockFor(this.#res)
     this.#lock.lock(this.#ended)
     wait.then(
@@ -152,6 +155,7 @@ export class Gate {
 
   #release(): void {
     this.#committed = true
+    this.#hideHead = undefined
     this.#lock!.unlock()
     let flowing: unknown = true
     try {
@@ -187,12 +191,10 @@ export class Gate {
       return this.#performAll(queue)
     }
     this.#committed = this.#ended = this.#applied = false
-    const takeOver = () =>
-      clearBody(
-        res,
-        queue.map(({ args }) => args),
-        err
-      )
+    const takeOver = () => {
+      this.#hideHead?.()
+      clearBody(res, queue, err)
+    }
     if (refused || !this.#keeper.lenient) {
       takeOver()
       return this.#keeper.refuse(err)

@@ -9,7 +9,7 @@ export function setGivenHeaders(res: any, headers: any): void {
     for (const key of Object.keys(headers)) if (key) res.setHeader(key, headers[key])
     return
   }
-  const pairs: [string, any][] = Array.isArray(headers[0]) ? headers : pairsOf(headers)
+  const pairs = pairsOf(headers)
   for (const [key] of pairs) if (key) res.removeHeader(key)
   for (const [key, value] of pairs) {
     if (!key) continue
@@ -18,9 +18,44 @@ export function setGivenHeaders(res: any, headers: any): void {
   }
 }
 
-function pairsOf(flat: any[]): [string, any][] {
-  if (flat.length % 2 !== 0) throw new TypeError('headers array is malformed')
+/**
+ * Lets a response show what `writeHead` was given, as if that had been sent; `args` then name no headers any more.
+ *
+ * @returns what takes it back. What Node refuses is left to be refused when it is sent.
+ */
+export function showHead(res: any, args: any[]): () => void {
+  const at = headersAt(args)
+  const headers = args[at]
+  const { statusCode } = res
+  // HTTP/2 warns of whoever touches it.
+  const reason = at === 2 ? res.statusMessage : undefined
+  const before = new Map<string, unknown>()
+  const hide = () => {
+    res.statusCode = statusCode
+    if (at === 2) res.statusMessage = reason
+    for (const [name, value] of before) {
+      if (value === undefined) res.removeHeader(name)
+      else res.setHeader(name, value)
+    }
+  }
+  try {
+    if (Number.isInteger(args[0])) res.statusCode = args[0]
+    if (at === 2) res.statusMessage = args[1]
+    if (!headers) return hide
+    const names = Array.isArray(headers) ? pairsOf(headers).map(([name]) => name) : Object.keys(headers)
+    for (const name of names) if (name) before.set(name, res.getHeader(name))
+    setGivenHeaders(res, headers)
+    args.length = at
+  } catch {
+    hide()
+  }
+  return hide
+}
+
+function pairsOf(list: any[]): [string, any][] {
+  if (Array.isArray(list[0])) return list
+  if (list.length % 2 !== 0) throw new TypeError('headers array is malformed')
   const pairs: [string, any][] = []
-  for (let i = 0; i < flat.length; i += 2) pairs.push([flat[i], flat[i + 1]])
+  for (let i = 0; i < list.length; i += 2) pairs.push([list[i], list[i + 1]])
   return pairs
 }
