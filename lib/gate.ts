@@ -1,32 +1,12 @@
 import { clearBody } from './clear-body'
+import { end, flushHeaders, GATE, write, writeHead } from './gate-members'
+import type { Gatekeeper } from './gatekeeper'
 import { offerTakeOver } from './lenient'
 import { headersSentError, lockFor, refuseWrite, type ResponseLock } from './response-lock'
 import { isPromise, type MaybePromise } from './time'
 import { headersAt, setGivenHeaders, showHead } from './write-head'
 
-/** What the gate asks of the request it guards. */
-export interface Gatekeeper {
-  /** Stores what must be stored. A promise keeps every byte back until it settles. */
-  commit(): MaybePromise<void>
-  /** Adds our headers; called once, as the header block is made. */
-  head(res: any): void
-  /** Whether `head` has anything to add. */
-  readonly hasHead: boolean
-  /** The commit failed and nothing was sent: hands the error to the application. */
-  refuse(err: unknown): void
-  /** The commit failed, and the answer is an error page as it is: it goes out without our headers. */
-  abandon(): void
-  /** The commit failed when it was too late for another answer. */
-  report(err: unknown): void
-  /** Answers with the handler's own response if the application leaves the error unanswered. */
-  readonly lenient: boolean
-  /** The last byte is on its way. */
-  done(): void
-}
-
 type Op = { kind: 'head' | 'write' | 'flush' | 'end'; args: any[] }
-
-const GATE = Symbol('silverback.gate')
 
 /** Keeps the bytes of one response, never its state, until the session is safe. */
 export class Gate {
@@ -46,6 +26,9 @@ export class Gate {
   #touch: (() => void) | undefined
   /** Takes back what a held writeHead() has set. */
   #hideHead: (() => void) | undefined
+  /** What those who stand before our writeHead have made of a head that nobody asked for by name. */
+  #implicit: any[] | undefined
+  #asking = false
 
   constructor(res: any, keeper: Gatekeeper) {
     this.#res = res
@@ -55,8 +38,7 @@ export class Gate {
     this.#end = res.end
     this.#flush = res.flushHeaders
     res[GATE] = this
-    // Shared functions, found by symbol: no closure is made for a request. What is not a function stays as it is,
-    // because `res` may be `{}` (the ws upgrade idiom) or half a response (engine.io).
+    // What is not a function stays as it is: `res` may be `{}` (the ws upgrade idiom) or half a response (engine.io).
     if (typeof this.#writeHead === 'function') res.writeHead = writeHead
     if (typeof this.#write === 'function') res.write = write
     if (typeof this.#end === 'function') res.end = end
@@ -70,7 +52,11 @@ export class Gate {
 
   writeHead(args: any[]): any {
     this.#touch?.()
-    if (this.#performing) return this.#applyHead(args)
+    if (this.#performing) return this.#applyHead(this.#implicit ?? args)
+    if (this.#asking) {
+      this.#implicit = args
+      return this.#res
+    }
     if (this.#queue.length > 0) throw headersSentError('write')
     if (this.#committed) return this.#applyHead(args)
     return this.#run({ kind: 'head', args })
@@ -104,6 +90,7 @@ export class Gate {
   }
 
   #run(op: Op): any {
+    if (op.kind !== 'head' && !this.#committed && this.#res.writeHead !== writeHead) this.#ask(op)
     let wait: MaybePromise<void>
     try {
       wait = this.#keeper.commit()
@@ -116,7 +103,8 @@ export class Gate {
       return this.#perform(op)
     }
     this.#queue.unshift(op)
-    if (op.kind === 'head') this.#hideHead = showHead(this.#res, op.args)
+    const head = op.kind === 'head' ? op.args : this.#implicit
+    if (head !== undefined) this.#hideHead = showHead(this.#res, head)
     this.#lock ??= lockFor(this.#res)
     this.#lock.lock(this.#ended)
     wait.then(
@@ -127,9 +115,28 @@ export class Gate {
     return op.kind === 'write' ? false : this.#res
   }
 
+  // Listeners of on-headers, and others who have put themselves before our writeHead, may still change the session: they
+  // are called before it is saved. When Node asks for the head of its own accord, they have had their turn.
+  #ask(op: Op): void {
+    const res = this.#res
+    if (typeof res.writeHead !== 'function' || res.headersSent === true || this.#asking) return
+    this.#asking = true
+    try {
+      res.writeHead(res.statusCode)
+    } catch (err) {
+      if (op.kind === 'end') this.#ended = false
+      this.#implicit = undefined
+      throw err
+    } finally {
+      this.#asking = false
+    }
+  }
+
   // What Node calls in turn (end calls write, write calls writeHead) passes straight through.
   #perform(op: Op): any {
     const outer = this.#performing
+    const before = this.#implicit && this.#res.writeHead
+    if (before) this.#res.writeHead = writeHead
     this.#performing = true
     try {
       return this.#pass(op)
@@ -140,6 +147,10 @@ export class Gate {
       throw err
     } finally {
       this.#performing = outer
+      if (before) {
+        this.#res.writeHead = before
+        this.#implicit = undefined
+      }
     }
   }
 
@@ -155,13 +166,13 @@ export class Gate {
 
   #release(): void {
     this.#committed = true
-    this.#hideHead = undefined
     this.#lock!.unlock()
     let flowing: unknown = true
     try {
       // The operation that waited is let through; an `end` behind it commits what changed since, and may wait again.
       let op = this.#queue.shift()
       if (op) flowing = this.#perform(op)
+      this.#hideHead = undefined
       while ((op = this.#queue.shift())) {
         if (op.kind === 'end') return this.#run(op)
         flowing = this.#perform(op)
@@ -193,6 +204,7 @@ export class Gate {
     this.#committed = this.#ended = this.#applied = false
     const takeOver = () => {
       this.#hideHead?.()
+      this.#hideHead = this.#implicit = undefined
       clearBody(res, queue, err)
     }
     if (refused || !this.#keeper.lenient) {
@@ -232,20 +244,4 @@ export class Gate {
     }
     return this.#writeHead.apply(res, headers ? args.slice(0, at) : args)
   }
-}
-
-function writeHead(this: any, ...args: any[]): any {
-  return this[GATE].writeHead(args)
-}
-
-function write(this: any, ...args: any[]): any {
-  return this[GATE].write(args)
-}
-
-function end(this: any, ...args: any[]): any {
-  return this[GATE].end(args)
-}
-
-function flushHeaders(this: any): void {
-  this[GATE].flush()
 }

@@ -2,11 +2,12 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
+import { Readable } from 'node:stream'
 import request from 'supertest'
-import { appWith, cookieOf } from '../helpers/app'
+import { appWith, cookieOf, secret } from '../helpers/app'
 import { classic, classicApp, plainStore, ROUTES, setCookies, visit } from '../helpers/classic'
-import { exchange, get, serving } from '../helpers/raw'
-import session from '../../lib/index'
+import { exchange, get, serving, withoutSession } from '../helpers/raw'
+import session, { sessions } from '../../lib/index'
 
 // What applications and stores lean on, part three: odd stores, odd requests, odd responses.
 
@@ -237,6 +238,102 @@ describe('a response', () => {
     }, ROUTES)
     await visit(app, '/login')
     expect(seen).toEqual({ before: true, after: false })
+  })
+
+  describe.each([
+    ['an on-headers listener', (res: any, listener: () => void) => onHeaders(res, listener)],
+    [
+      'a wrapper of writeHead',
+      (res: any, listener: () => void) => {
+        const { writeHead } = res
+        res.writeHead = function (...args: unknown[]) {
+          listener()
+          return writeHead.apply(this, args)
+        }
+      }
+    ]
+  ])('trap 26: %s that was put there later', (_name, put) => {
+    const ENDS: Record<string, (res: any) => unknown> = {
+      'write()': (res) => {
+        res.write('a')
+        res.end('b')
+      },
+      'flushHeaders()': (res) => {
+        res.flushHeaders()
+        res.end('b')
+      },
+      'writeHead()': (res) => res.writeHead(200).end('b'),
+      'a stream': (res) => Readable.from(['a', 'b']).pipe(res),
+      'sendFile()': (res) => res.sendFile(__filename),
+      'end()': (res) => res.end('b'),
+      'send()': (res) => res.send('b')
+    }
+    const DOORS: Record<string, () => any> = {
+      'the drop-in door': () => classic(),
+      'the drop-in door on an asynchronous store': () => classic({ store: plainStore() }),
+      'sessions()': () => sessions({ secret, name: 'connect.sid' }),
+      'sessions() on an asynchronous store': () => sessions({ secret, name: 'connect.sid', store: plainStore() })
+    }
+    const behind = (auth: any, routes: Record<string, any>) =>
+      appWith((req: any, res: any, next: any) => {
+        auth(req, res, (err: unknown) => {
+          put(res, () => (req.session.visits = (req.session.visits ?? 0) + 1))
+          next(err)
+        })
+      }, routes)
+
+    it.each(Object.keys(DOORS).flatMap((door) => Object.keys(ENDS).map((end) => [door, end] as const)))(
+      'may begin and change a session: %s, %s',
+      async (door, end) => {
+        const app = behind(DOORS[door]!(), {
+          '/': (_req: any, res: any) => ENDS[end]!(res),
+          '/visits': (req: any, res: any) => res.json(req.session.visits)
+        })
+        const { cookie } = await visit(app, '/')
+        expect(cookie).not.toBe('')
+        await visit(app, '/', cookie)
+        expect((await visit(app, '/visits', cookie)).body).toBe(2)
+      }
+    )
+
+    it.each(Object.keys(ENDS))('leaves every byte of %s as it is without a session', async (end) => {
+      const frame = async (auth: any) => {
+        const app = behind(auth, { '/': (_req: any, res: any) => ENDS[end]!(res) })
+        const answer = await serving(app, (port) => exchange(port, get('/')))
+        return withoutSession(answer)
+      }
+      const bare = await frame((req: any, _res: any, next: any) => next(void (req.session = {})))
+      for (const door of Object.values(DOORS)) expect(await frame(door())).toBe(bare)
+    })
+
+    it('may fail, and lead to an error page', async () => {
+      const app = appWith((req: any, res: any, next: any) => {
+        classic()(req, res, (err) => {
+          let calls = 0
+          put(res, () => {
+            if (++calls === 1) throw Object.assign(new Error('listener'), { code: 'LISTENER' })
+          })
+          next(err)
+        })
+      }, ROUTES)
+      expect((await visit(app, '/login')).text).toContain('LISTENER')
+    })
+  })
+
+  it('trap 26: an on-headers listener runs once where the save fails', async () => {
+    const store = plainStore({
+      set: (_id: string, _record: object, done: any) => setImmediate(done, new Error('full'))
+    })
+    const auth = classic({ store })
+    let calls = 0
+    const app = appWith((req: any, res: any, next: any) => {
+      auth(req, res, (err) => {
+        if (!err) onHeaders(res, () => res.setHeader('X-Calls', ++calls))
+        next(err)
+      })
+    }, ROUTES)
+    const res = await visit(app, '/login')
+    expect([res.status, res.text, res.headers['x-calls']]).toEqual([500, '{"message":"full"}', '1'])
   })
 
   it.each(['end(done)', 'end("text", done)', 'end("text", "utf8", done)'])(
