@@ -54,7 +54,9 @@ export class Session {
   }
 
   /** As in express-session: `req` carries `sessionID` (and `sessionStore`), `data` is copied except `cookie`-less keys. */
-  constructor(req: SessionRequest, data?: Record<string, unknown> | null, host?: SessionHost, id = req.sessionID) {
+  constructor(req: SessionRequest, data?: Record<string, unknown> | null, host?: SessionHost, id?: string) {
+    // A request of ours, asked for its ID, would begin the very session that is being made.
+    if (host === undefined) id ??= req.sessionID
     this.#state = {
       req,
       id: id as string,

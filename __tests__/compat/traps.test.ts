@@ -137,6 +137,18 @@ describe('the middleware', () => {
     expect(await user(renewed.cookie)).toBe('ann')
   })
 
+  it.each([undefined, null, 7])(
+    'trap 8: a genid that returns %s makes sessions that are neither stored nor sent',
+    async (id) => {
+      const store = plainStore()
+      const app = classicApp({ store, genid: () => id, saveUninitialized: true }, ROUTES)
+      const res = await visit(app, '/login')
+      expect([res.status, res.text, res.cookie, store.texts.size]).toEqual([200, 'in', '', 0])
+      expect((await visit(app, '/who')).body).toEqual(id === undefined ? {} : { id })
+      expect((await visit(app, '/logout')).text).toBe('out')
+    }
+  )
+
   it('trap 8: a second mount is a no-op, and genid runs once for each request without a valid cookie', async () => {
     let made = 0
     const genid = jest.fn((_req: unknown) => `id-${++made}`)
