@@ -19,7 +19,7 @@ import { hashOf } from './hash'
 import { ForeignPowers } from './foreign'
 import { decodeRecord } from './record'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from './time'
-import { Waiting } from './waiting'
+import { reasonOf, Waiting } from './waiting'
 
 interface BackendOptions {
   storeTimeout: Milliseconds
@@ -173,7 +173,12 @@ export class Backend {
   }
 
   #guard<T>(verb: string, call: () => MaybePromise<T>, load?: string): MaybePromise<T> {
-    const result = call()
+    let result: MaybePromise<T>
+    try {
+      result = call()
+    } catch (err) {
+      throw reasonOf(err, verb)
+    }
     return isPromise(result) ? this.#waiting.until(result, verb, load) : result
   }
 }

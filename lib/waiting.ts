@@ -58,7 +58,7 @@ export class Waiting {
         },
         (err) => {
           this.#answered(call)
-          reject(err as Error)
+          reject(reasonOf(err, verb) as Error)
         }
       )
     })
@@ -107,4 +107,9 @@ function tooLate(verb: string, timeout: Milliseconds): SessionError {
     'ERR_SESSION_STORE_TIMEOUT',
     `The session store did not answer ${verb}() within ${timeout} ms; check that it is reachable, or raise storeTimeout.`
   )
+}
+
+/** What a store has failed with: an error also where it gave none, so that nobody takes the failure for success. */
+export function reasonOf(err: unknown, verb: string): unknown {
+  return err || new SessionError('ERR_SESSION_STORE', `The session store failed in ${verb}() and did not say why.`)
 }

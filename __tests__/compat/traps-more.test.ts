@@ -140,6 +140,33 @@ describe('the store base class', () => {
   })
 })
 
+describe.each([
+  ['rejects', () => Promise.reject()],
+  [
+    'throws',
+    () => {
+      throw undefined
+    }
+  ]
+])('a store that %s with nothing', (_how, fail) => {
+  it.each([
+    ['get', '/who'],
+    ['set', '/login'],
+    ['destroy', '/logout']
+  ])('has failed in %s()', async (verb, path) => {
+    const store = plainStore()
+    const app = classicApp({ store }, ROUTES)
+    const { cookie } = await visit(app, '/login')
+    const answer = store[verb]
+    store[verb] = fail
+    const res = await visit(app, path, verb === 'set' ? '' : cookie)
+    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_STORE'])
+    expect(res.body.message).toBe(`The session store failed in ${verb}() and did not say why.`)
+    store[verb] = answer
+    expect((await visit(app, '/who', cookie)).body.user).toBe('ann')
+  })
+})
+
 describe('a request', () => {
   it('trap 25: may be just { headers, url }', async () => {
     const auth = classic()

@@ -19,7 +19,11 @@ const FAILURES: Record<string, (callback: Callback) => unknown> = {
   'rejects later': () => new Promise((_resolve, reject) => setTimeout(reject, 20, new Error('down'))),
   'throws what is no error': () => {
     throw 'down'
-  }
+  },
+  'throws nothing at all': () => {
+    throw undefined
+  },
+  'rejects with nothing at all': () => Promise.reject()
 }
 const NEVER = 'never answers'
 
