@@ -1,3 +1,4 @@
+import { unsendableError } from './cookie'
 import type { Engine } from './engine'
 import { OptionError, quote, SessionError } from './errors'
 import { storeFault } from './faults'
@@ -166,7 +167,7 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
     return chain(slot.commit(), () => {
       // Rendered now, while a mistake can still become an error page.
       if (!slot.settings.classic && slot.outgoing === 'send' && !slot.loaded?.viaHeader) {
-        slot.cookieText = sendText(slot, slot.tracked!)
+        slot.cookieText = cookieTextOf(slot)
       }
     })
   }
@@ -240,6 +241,15 @@ export class Context implements Gatekeeper, RequestSessions, Answer, SlotOwner {
 }
 
 const NONE: readonly Slot[] = []
+
+// What another program has kept may be a cookie that cannot be sent.
+function cookieTextOf(slot: Slot): string {
+  try {
+    return sendText(slot, slot.tracked!)
+  } catch (err) {
+    throw err instanceof TypeError ? unsendableError(err) : err
+  }
+}
 
 function notLoaded(): SessionError {
   return new SessionError(

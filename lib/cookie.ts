@@ -1,3 +1,4 @@
+import { OptionError, SessionError } from './errors'
 import { deprecate } from './warnings'
 import type { Milliseconds } from './time'
 
@@ -81,7 +82,7 @@ export class Cookie {
 
   set maxAge(ms: Milliseconds | Date | null | undefined) {
     if (ms && typeof ms !== 'number' && !((ms as unknown) instanceof Date)) {
-      throw new TypeError('maxAge must be a number or Date')
+      throw new OptionError('maxAge must be a number or Date')
     }
     if ((ms as unknown) instanceof Date) deprecate('maxAge as Date; pass number of milliseconds instead')
     this.expires = typeof ms === 'number' ? new Date(Date.now() + ms) : (ms as Date | null | undefined)
@@ -119,7 +120,7 @@ export class StrictCookie extends Cookie {
 
   override set expires(date: Date | null | undefined) {
     if (date !== null && date !== undefined && !(date instanceof Date && !Number.isNaN(date.valueOf()))) {
-      throw new TypeError('expires must be a valid Date or null')
+      throw new OptionError('expires must be a valid Date or null')
     }
     super.expires = date
   }
@@ -130,7 +131,7 @@ export class StrictCookie extends Cookie {
 
   override set maxAge(ms: Milliseconds | Date | null | undefined) {
     if (typeof ms === 'number' && !(Math.abs(ms) <= MAX_AGE)) {
-      throw new TypeError('maxAge must be a finite number of milliseconds, at most 10,000 years')
+      throw new OptionError('maxAge must be a finite number of milliseconds, at most 10,000 years')
     }
     super.maxAge = ms
   }
@@ -182,6 +183,27 @@ export function serializeCookie(
   let text = `${name}=${encoded}`
   if (maxAgeSeconds !== undefined) text += `; Max-Age=${Math.floor(maxAgeSeconds)}`
   return text + serializeAttributes(data)
+}
+
+/** @throws {SessionError} that names the first attribute of a session's cookie which cannot be sent */
+export function checkSendable(cookie: Cookie): void {
+  try {
+    const { originalMaxAge, expires } = cookie
+    if (Number(expires) - Date.now() > MAX_AGE) throw new TypeError('option expires is invalid')
+    const isSpan = typeof originalMaxAge === 'number' && originalMaxAge <= MAX_AGE
+    if (!isSpan && originalMaxAge !== null && originalMaxAge !== undefined) {
+      throw new TypeError('option originalMaxAge is invalid')
+    }
+    serializeAttributes(cookie.data)
+  } catch (err) {
+    throw unsendableError(err)
+  }
+}
+
+/** What serializing refused, as a mistake of the application. */
+export function unsendableError(cause: unknown): SessionError {
+  const message = `session.cookie has an attribute that cannot be sent: ${(cause as Error).message}`
+  return new SessionError('ERR_SESSION_OPTION', message, { cause })
 }
 
 /** The attributes alone, each preceded by `; `. */

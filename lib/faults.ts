@@ -1,8 +1,10 @@
-import { SessionError } from './errors'
+import { OptionError, SessionError } from './errors'
 
 /** A fault of the store as the application meets it: with a status, and the store's own error as its cause. */
 export function storeFault(err: unknown, verb: string, status: number): SessionError {
   if (err instanceof SessionError && err.kind !== 'store') return err
+  // A mistake of the application, noticed only now.
+  if (err instanceof OptionError) return new SessionError(err.code, err.message, { cause: err })
   if (err instanceof SessionError && err.code !== 'ERR_SESSION_STORE') {
     return new SessionError(err.code, err.message, { cause: err.cause, status })
   }

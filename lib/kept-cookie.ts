@@ -1,4 +1,4 @@
-import { Cookie, reviveCookie, serializeAttributes, StrictCookie } from './cookie'
+import { checkSendable, Cookie, reviveCookie, serializeAttributes, StrictCookie } from './cookie'
 import type { SessionState } from './session-host'
 import type { Milliseconds } from './time'
 
@@ -22,9 +22,13 @@ export function isEndless(state: SessionState): boolean {
   return originalMaxAge === null && expires === null
 }
 
-/** JSON of the cookie, as records keep it. */
-export function jsonOfCookie(state: SessionState): string {
-  return state.cookie === undefined ? state.keptCookie!.cookieText : JSON.stringify(asCookie(state.cookie))
+/** JSON of the cookie, as records keep it. @throws {SessionError} before one is kept that could never be sent */
+export function jsonOfCookie({ cookie, keptCookie, host }: SessionState): string {
+  if (cookie === undefined) return keptCookie!.cookieText
+  const own = asCookie(cookie)
+  // express-session's door answers without the cookie, and tells the application.
+  if (!host.classic) checkSendable(own)
+  return JSON.stringify(own)
 }
 
 /** The attributes that an application may change, without the moving date; `undefined`: as they are kept. */

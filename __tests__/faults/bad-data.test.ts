@@ -59,6 +59,47 @@ describe('B6 a lifetime that no browser understands is refused where it is assig
   })
 })
 
+describe('B6 an attribute that cannot be sent is a mistake of the application, not of the store', () => {
+  const bad: [string, (cookie: any) => void, string][] = [
+    ['domain', (cookie) => (cookie.domain = 'SECRET\r\nb'), 'domain'],
+    ['path', (cookie) => (cookie.path = '/;SECRET'), 'path'],
+    ['sameSite', (cookie) => (cookie.sameSite = 'SECRET'), 'sameSite'],
+    ['a number as sameSite', (cookie) => (cookie.sameSite = 5), 'sameSite'],
+    ['priority', (cookie) => (cookie.priority = 'SECRET'), 'priority'],
+    ['the last date there is', (cookie) => (cookie.expires = new Date(8.64e15)), 'maxAge|expires'],
+    ['a text as originalMaxAge', (cookie) => (cookie.originalMaxAge = 'SECRET'), 'axAge']
+  ]
+
+  it.each(bad)('%s', async (_name, assign, attribute) => {
+    const store = new MemoryStore()
+    const app = appWith(sessions({ secret, store }), {
+      ...basics,
+      '/assign': (req, res) => {
+        req.session.changed = true
+        assign(req.session.cookie)
+        res.send('assigned')
+      },
+      '/save': async (req, res) => {
+        req.session.changed = true
+        assign(req.session.cookie)
+        await req.session.save()
+        res.send('saved')
+      }
+    })
+    const cookie = await login(app)
+    for (const path of ['/assign', '/save']) {
+      for (const sent of [cookie, '']) {
+        const res = await visit(app, path, sent)
+        expect([path, res.status, res.body.code, cookieOf(res)]).toEqual([path, 500, 'ERR_SESSION_OPTION', undefined])
+        expect(res.body.message).toMatch(new RegExp(attribute))
+        expect(res.body.message).not.toContain('SECRET')
+      }
+    }
+    expect(store.ids()).toHaveLength(1)
+    expect((await read(app, cookie)).data).toEqual({ user: 'u' })
+  })
+})
+
 describe('C1 a value that has no JSON is a 500 that names the key, wherever it was assigned', () => {
   const bad: Record<string, (req: any, res: any) => unknown> = {
     '/handler': (req, res) => {
