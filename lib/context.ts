@@ -6,7 +6,7 @@ import { ownSession } from './foreign-session'
 import { isAtRest } from './finder'
 import { Gate } from './gate'
 import type { Gatekeeper } from './gatekeeper'
-import { addVary, guardCache, writeHeaders } from './headers'
+import { addVary, guardCache, headerCase, writeHeaders } from './headers'
 import { bringsSession } from './loader'
 import { Registry } from './registry'
 import { easeAdding } from './reshape'
@@ -256,8 +256,4 @@ function notLoaded(): SessionError {
     'ERR_SESSION_NOT_LOADED',
     'The session is not loaded yet: call "await req.sessions.load()" before reading req.session, or use the option load: "eager".'
   )
-}
-
-function headerCase(name: string): string {
-  return name.replace(/(^|-)[a-z]/g, (text) => text.toUpperCase())
 }

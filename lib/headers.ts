@@ -94,3 +94,8 @@ export function addVary(res: any, field: string): void {
   const fields = text.split(',').map((item) => item.trim().toLowerCase())
   if (!fields.includes('*') && !fields.includes(field.toLowerCase())) res.setHeader('Vary', `${text}, ${field}`)
 }
+
+/** The usual spelling of a header that is kept in lower case. */
+export function headerCase(name: string): string {
+  return name.replace(/(^|-)[a-z]/g, (text) => text.toUpperCase())
+}
