@@ -121,6 +121,15 @@ describe.each(Object.entries(doors))('what `set` answers, with %s', (_door, midd
   })
 })
 
+it('what `set` answers is the ID that the manager gives and takes', async () => {
+  const store = new CarryingStore()
+  const auth = sessions<any>({ secret, store: store as any })
+  const { id } = await auth.create({ n: 1 })
+  expect((await auth.get(id))?.data).toEqual({ n: 1 })
+  await auth.destroy(id)
+  expect(store.seen.at(-1)).toBe('destroy 1')
+})
+
 describe("CookieStore with express-session's defaults", () => {
   const started = (options: object = {}) =>
     appWith(

@@ -12,7 +12,7 @@ import { userText } from './option-checks'
 import { NoRequest } from './outside'
 import { stateOf, type Session } from './session'
 import { Slot } from './slot'
-import type { Tracked } from './tracked'
+import { storedIdOf, type Tracked } from './tracked'
 import type { Milliseconds } from './time'
 import { watch, type OpenOptions } from './watch'
 
@@ -81,8 +81,9 @@ export class Manager implements SessionManager {
   async create(data: Record<string, any>, options: { userId?: string } = {}): Promise<SessionEntry> {
     const { tracked, data: made } = await mint(this.#engine, data, options.userId)
     const { settings } = this.#engine
-    const { id, createdAt, usedAt, session } = tracked
+    const { createdAt, usedAt, session } = tracked
     const expiresAt = deadline(settings, session.cookie, createdAt, usedAt)
+    const id = storedIdOf(settings, tracked)
     return { id, createdAt, lastUsedAt: usedAt, expiresAt, current: false, data: made }
   }
 
