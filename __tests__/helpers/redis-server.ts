@@ -20,16 +20,19 @@ export function countsIn(info: string): Record<string, number> {
 }
 
 const handedOut = new Set<number>()
+/** Nodes of a cluster talk to each other on a second port, so much above the first. */
+const BUS = 10_000
 
 /**
- * A port that was free a moment ago. It lies below those that systems give out by themselves, or else the client of
- * any other test could have it before the server that it is meant for.
+ * A port that was free a moment ago, with the one for a cluster. Both lie below those that systems give out by
+ * themselves, or else the client of any other test could have one before the server that it is meant for.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(10_000, 32_000)
-    if (handedOut.has(port) || !(await isFree(port))) continue
-    handedOut.add(port)
+    const port = randomInt(10_000, 22_000)
+    const ports = [port, port + BUS]
+    if (ports.some((each) => handedOut.has(each)) || !(await isFree(port)) || !(await isFree(port + BUS))) continue
+    for (const each of ports) handedOut.add(each)
     return port
   }
 }
