@@ -21,6 +21,7 @@ import { encodeRecord, type Meta } from '../record'
 import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../seal'
 import { Store } from '../store'
 import { chain, DAY, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../time'
+import { Turns } from '../turns'
 import { RecentWrites } from './recent'
 import { COOKIE_BYTES_MAX, cookieTooLarge } from './too-large'
 
@@ -137,6 +138,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
 
   #withRevocations(revocations: Backend): Powers {
     const recent = this.#recent
+    const moves = new Turns()
     return {
       sync: false,
       remote: false,
@@ -146,13 +148,19 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
           return leadsOn(revoked) ? revoked : null
         }),
       extend: (id) => chain(revocations.read(id), (revoked) => revoked === null && recent.extend(id)),
-      write: (id, text, expected, life) =>
-        chain(revocations.read(id), (revoked) => {
-          if (revoked !== null) return this.#movedOn(revoked, expected) ? revoked : null
-          return leadsOn({ text })
-            ? this.#moveOn(revocations, id, text, expected, life)
-            : recent.write(id, text, expected, life)
-        }),
+      write: (id, text, expected, life) => {
+        const unlessRevoked = (write: () => MaybePromise<true | Found | null>) => () =>
+          chain(revocations.read(id), (revoked) => {
+            if (revoked === null) return write()
+            return this.#movedOn(revoked, expected) ? revoked : null
+          })
+        if (!leadsOn({ text })) return unlessRevoked(() => recent.write(id, text, expected, life))()
+        // Rotations of one process do not join each other before it is known which process was first.
+        return moves.take(
+          id,
+          unlessRevoked(() => this.#moveOn(revocations, id, text, expected, life))
+        )
+      },
       remove: (id) => {
         const alive = recent.remove(id)
         return chain(revocations.write(id, tombstone(), null, revokedLife()), (found) => {
