@@ -1,6 +1,7 @@
 import request from 'supertest'
 import session, { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
+import { Clock } from './helpers/clock'
 
 const expressSession = require('express-session')
 
@@ -37,12 +38,44 @@ describe("adopt: 'express-session'", () => {
     expect([second.body, cookieOf(second, 'connect.sid')]).toEqual([ACCEPTED, undefined])
   })
 
+  it.each([
+    ['until the browser closes', {}, /^Path=\/; HttpOnly$/],
+    ['`expires: false`', { expires: false }, /^Path=\/; HttpOnly$/],
+    ['longer than any browser can count', { maxAge: 1e15 }, /^Max-Age=\d+; Path=\/; Expires=[^;]+; HttpOnly$/]
+  ])('goes on with a cookie that lasts %s', async (_name, cookie, attributes) => {
+    // A store of the contract, whose records are touched as they are.
+    const kept = new expressSession.MemoryStore()
+    const old = appWith(expressSession({ ...options, store: kept, cookie }), routes)
+    const given = cookieOf(await visit(old, '/write'), 'connect.sid')!
+    const app = appOf({ store: kept, touchAfter: 0 })
+    const res = await visit(app, '/read', given)
+    expect(res.body).toEqual(ACCEPTED)
+    const [text] = res.headers['set-cookie'] as unknown as string[]
+    expect(text!.replace(/^[^;]*; /, '')).toMatch(attributes)
+    const bound = cookieOf(res, 'connect.sid')!
+    for (const path of ['/write', '/read']) expect((await visit(app, path, bound)).status).toBe(200)
+  })
+
   it('keeps the session ID, so that both packages serve one session meanwhile', async () => {
     const [app, cookie] = [appOf({}), await loginBefore()]
     expect((await visit(app, '/read', cookie)).body).toEqual(ACCEPTED)
     expect((await visit(before, '/read', cookie)).body[0]).toBe('ann')
     await visit(app, '/logout', cookie)
     expect((await visit(before, '/read', cookie)).body[0]).toBeNull()
+  })
+
+  it('lets it end at its absolute limit, counted from then, also where it is only read', async () => {
+    const given = await loginBefore()
+    const clock = new Clock(Date.now())
+    const app = appOf({ absolute: 100_000, idle: null })
+    let cookie = cookieOf(await visit(app, '/read', given), 'connect.sid')!
+    for (const expected of [ACCEPTED, [null, 'ERR_SESSION_EXPIRED']]) {
+      clock.forward(60_000)
+      const res = await visit(app, '/read', cookie)
+      expect(res.body).toEqual(expected)
+      cookie = cookieOf(res, 'connect.sid') ?? cookie
+    }
+    clock.restore()
   })
 
   it('accepts it from every listed secret', async () => {

@@ -146,6 +146,14 @@ export function reviveCookie(stored: Record<string, unknown>, CookieClass: typeo
   return cookie
 }
 
+/** A kept cookie with a lifetime that `StrictCookie` takes: express-session keeps `expires: false`, and any number of years. */
+export function withinBounds(stored: Record<string, unknown>): Record<string, unknown> {
+  const { originalMaxAge, expires } = stored
+  const span = typeof originalMaxAge === 'number' ? Math.min(originalMaxAge, MAX_AGE) : null
+  const end = expires ? new Date(Math.min(new Date(expires as string).valueOf(), Date.now() + MAX_AGE)) : null
+  return { ...stored, originalMaxAge: span, expires: end }
+}
+
 // token of RFC 9110 5.6.2, cookie-octet and path-value of RFC 6265 4.1.1; a domain may keep its leading dot.
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const VALUE = /^("?)[!#-+\--:<-[\]-~]*\1$/

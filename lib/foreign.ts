@@ -210,7 +210,7 @@ function withDeadline(session: any, { expiresAt }: Life): object {
   if (expiresAt === null || !cookie || Number(cookie.expires) === expiresAt) return session
   const until = reviveCookie({ ...(cookie.data ?? cookie), expires: new Date(expiresAt) })
   // With metadata it is a copy already; without, the request's own session.
-  return META in session ? Object.assign(session, { cookie: until }) : { ...session, cookie: until }
+  return Object.hasOwn(session, META) ? Object.assign(session, { cookie: until }) : { ...session, cookie: until }
 }
 
 // The way back: no cookie but such a one has an end without a span.

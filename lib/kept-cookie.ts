@@ -1,4 +1,4 @@
-import { checkSendable, Cookie, reviveCookie, serializeAttributes, StrictCookie } from './cookie'
+import { checkSendable, Cookie, reviveCookie, serializeAttributes, StrictCookie, withinBounds } from './cookie'
 import type { SessionState } from './session-host'
 import type { Milliseconds } from './time'
 
@@ -47,7 +47,8 @@ export function asCookie(cookie: Cookie): Cookie {
 }
 
 function revived({ keptCookie, host }: SessionState): Cookie {
-  return reviveCookie(keptCookie!.cookie, host.classic ? Cookie : StrictCookie)
+  const { cookie } = keptCookie!
+  return host.classic ? reviveCookie(cookie) : reviveCookie(withinBounds(cookie), StrictCookie)
 }
 
 function textOf(cookie: Cookie): string {

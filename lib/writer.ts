@@ -38,7 +38,7 @@ export function planFor(slot: WriterSlot, tracked: Tracked, text: string): Plan 
   const original = slot.original!
   const modified = classic
     ? original.id !== tracked.id || original.text !== text
-    : tracked.mustSave || text !== tracked.base
+    : tracked.mustSave || text !== tracked.base || lacksMeta(settings, tracked)
   return decide({
     classic,
     presented: slot.presented(tracked),
@@ -58,6 +58,11 @@ export function planFor(slot: WriterSlot, tracked: Tracked, text: string): Plan 
     resave: settings.resave,
     saveUninitialized: settings.saveUninitialized
   })
+}
+
+// A record of express-session does not say when the session began: unless that is written down, it never gets old.
+function lacksMeta({ writesMeta, backend }: Settings, { kept, meta }: Tracked): boolean {
+  return writesMeta && backend.carrier === undefined && kept !== null && meta === undefined
 }
 
 /** Writes one session and counts it. `false` when it is gone. */
