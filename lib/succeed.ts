@@ -104,7 +104,12 @@ async function join(
   const { settings, host, req } = slot
   const found = await settings.backend.read(id)
   const record = found === null ? undefined : decodeFound(found)
-  if (found === null || record === undefined) return undefined
+  if (found === null || record === undefined) {
+    if (settings.backend.carrier === undefined) return undefined
+    // Its cookie is on the way from another process: ours must not take its place.
+    old.readOnly = true
+    return old
+  }
   if (record.meta?.n !== undefined) return join(slot, old, record.meta.n, keep)
   const next = loadedTracked(settings, host, req, id, record, keptText(found, record), found.usedAt)
   const ours = partOf(parse(serializeSession(old.session)), keep)

@@ -119,7 +119,7 @@ export class Verbs implements SessionHost {
       if (next.offered) next = await begin()
     }
     if (next.kept === null) next.mustSave = true
-    if (old !== undefined) old.dead = true
+    if (old !== undefined && old !== next) old.dead = true
     engine.ended(stateOf(session)!.id)
     engine.monitor.note('destroyed', settings.name, old?.id, { reason: 'regenerate' })
     slot.tracked = next

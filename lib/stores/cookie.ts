@@ -90,7 +90,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     if (issuedAt < Date.now() - ISSUED_FOR) return 'ERR_SESSION_EXPIRED'
     return chain(this.#revocations.read(id), (revoked): Opened | SessionErrorCode => {
       if (revoked === null) return opened()
-      return this.#movedOn(revoked, text) ? { ...revoked, id, stale: false } : 'ERR_SESSION_MISSING'
+      return leadsOn(revoked) ? { ...revoked, id, stale: false } : 'ERR_SESSION_MISSING'
     })
   }
 
@@ -152,7 +152,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
         const unlessRevoked = (write: () => MaybePromise<true | Found | null>) => () =>
           chain(revocations.read(id), (revoked) => {
             if (revoked === null) return write()
-            return this.#movedOn(revoked, expected) ? revoked : null
+            return leadsOn(revoked) ? revoked : null
           })
         if (!leadsOn({ text })) return unlessRevoked(() => recent.write(id, text, expected, life))()
         // Rotations of one process do not join each other before it is known which process was first.
@@ -163,12 +163,16 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
       },
       remove: (id) => {
         const alive = recent.remove(id)
-        return chain(revocations.write(id, tombstone(), null, revokedLife()), (found) => {
-          if (found === null || typeof found !== 'object' || !leadsOn(found)) return alive
+        const bury = (revoked: Found | null): MaybePromise<boolean> => {
+          // Another process has ended it before.
+          if (revoked !== null && !leadsOn(revoked)) return false
           // The old ID must not lead on either.
-          const kept = keptText(found, decodeFound(found)!)
-          return chain(revocations.write(id, tombstone(), kept, revokedLife()), () => alive)
-        })
+          const expected = revoked && keptText(revoked, decodeFound(revoked)!)
+          return chain(revocations.write(id, tombstone(), expected, revokedLife()), (found) =>
+            found !== null && typeof found === 'object' ? bury(found) : alive
+          )
+        }
+        return chain(revocations.read(id), bury)
       }
     }
   }
@@ -188,18 +192,11 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
       const found = await revocations.write(id, tombstone(decodeFound({ text: sign })!.meta), null, revokedLife())
       if (found === true || typeof found === 'string') return true
       // Another process was first.
-      return found !== null && this.#movedOn(found, expected) ? found : null
+      return found !== null && leadsOn(found) ? found : null
     } catch (err) {
       this.#recent.restore(id, before)
       throw err
     }
-  }
-
-  // Whether an ID was rotated away. Its cookie is then all that this process may know of the session it leads to.
-  #movedOn(revoked: Found, text: string | null): boolean {
-    const next = decodeFound(revoked)?.meta?.n
-    if (next !== undefined && text !== null) this.#recent.learn(next, text)
-    return next !== undefined
   }
 }
 

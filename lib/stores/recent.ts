@@ -70,12 +70,6 @@ export class RecentWrites implements Powers {
     if (known !== null) this.#remember(id, known.text)
   }
 
-  /** What an older cookie tells of a session, for as long as nothing newer is known of it. */
-  learn(id: string, text: string): void {
-    if (this.#lookUp(id) !== undefined) return
-    this.#entries.set(id, { text, writtenAt: 0, until: Date.now() + REMEMBER, leads: false })
-  }
-
   extend(id: string): boolean {
     const known = this.#lookUp(id)
     return known === undefined || (known.text !== null && !known.leads)
