@@ -1,6 +1,6 @@
 import request from 'supertest'
 import session, { CookieStore, sessions } from '../lib/index'
-import { appWith, cookieOf, secret } from './helpers/app'
+import { appWith, cookieOf, deferred, secret } from './helpers/app'
 
 // A store of the contract whose sessions travel in their cookies: `set` answers what the cookie must carry from now on.
 class CarryingStore {
@@ -48,6 +48,10 @@ const routes: Parameters<typeof appWith>[1] = {
   '/logout': async (req, res) => {
     req.session.n++
     await req.session.save()
+    await req.session.destroy()
+    res.end()
+  },
+  '/end': async (req, res) => {
     await req.session.destroy()
     res.end()
   },
@@ -118,6 +122,61 @@ describe.each(Object.entries(doors))('what `set` answers, with %s', (_door, midd
     await get('/count')
     expect(await get('/stream')).toMatchObject({ text: 'x', sent: false })
     expect((await get('/read')).body).toEqual({ n: 1 })
+  })
+})
+
+it('a hashed ID that a store answers is no value of its own', async () => {
+  const records = new Map<string, string>()
+  const store: any = {
+    get: async (id: string) => JSON.parse(records.get(id) ?? 'null'),
+    set: async (id: string, data: object) => (records.set(id, JSON.stringify(data)), id),
+    destroy: async (id: string) => void records.delete(id)
+  }
+  const app = appWith(sessions({ secret, store, hashIds: true }), routes)
+  const cookie = cookieOf(await request(app).get('/count'))!
+  for (const n of [2, 3]) {
+    const res = await request(app).get('/count').set('Cookie', cookie)
+    expect([res.body, cookieOf(res)]).toEqual([{ n }, undefined])
+  }
+  expect(records.size).toBe(1)
+})
+
+describe('a session that its cookie carries, in a store of the contract', () => {
+  it('is not written any more by a request that was under way as it was destroyed', async () => {
+    const [entered, released] = [deferred(), deferred()]
+    const app = appWith(sessions({ secret, store: new CarryingStore() as any }), {
+      ...routes,
+      '/slow': async (req, res) => {
+        req.session.n++
+        entered.resolve()
+        await released.promise
+        res.end()
+      }
+    })
+    const cookie = cookieOf(await request(app).get('/count'))!
+    const slow = request(app)
+      .get('/slow')
+      .set('Cookie', cookie)
+      .then((res) => res)
+    await entered.promise
+    await request(app).get('/end').set('Cookie', cookie)
+    released.resolve()
+    expect(cookieOf(await slow)).toBeUndefined()
+  })
+
+  it('gets another value with a rotation, grace or not', async () => {
+    const store = new CarryingStore()
+    const app = appWith(sessions({ secret, store: store as any }), {
+      ...routes,
+      '/rotate': async (req, res) => {
+        await req.session.regenerate({ keep: true, grace: 60_000 })
+        res.end()
+      }
+    })
+    const cookie = cookieOf(await request(app).get('/count'))!
+    const next = cookieOf(await request(app).get('/rotate').set('Cookie', cookie))!
+    expect(store.seen).toContain('destroy 1')
+    expect((await request(app).get('/read').set('Cookie', next)).body).toEqual({ n: 1 })
   })
 })
 

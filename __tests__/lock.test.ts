@@ -1,8 +1,9 @@
+import request from 'supertest'
 import { POWERS } from '../lib/contract'
 import { MemoryStore, sessions, type SessionsOptions } from '../lib/index'
 import { RedisStore } from '../lib/redis'
 import { sessionCookie } from '../lib/testing'
-import { cookieOf, deferred, secret } from './helpers/app'
+import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { Child } from './helpers/child'
 import { TestFolder } from './helpers/folder'
 import { alone, GROUNDS, Site, type Ground } from './helpers/race'
@@ -270,4 +271,15 @@ describe('a lock', () => {
     expect((await waiting).code).toBe('ERR_SESSION_LOCK_TIMEOUT')
     expect(asked.at(-1)).toBe(200)
   })
+})
+
+it.each([{ wait: NaN }, { wait: -1 }, { ttl: 'x' as any }])('refuses a time that is none: %j', async (options) => {
+  const app = appWith(sessions({ secret }), {
+    '/': async (req, res) => {
+      await req.session.lock(() => undefined, options)
+      res.end()
+    }
+  })
+  const res = await request(app).get('/')
+  expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
 })

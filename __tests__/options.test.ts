@@ -277,6 +277,12 @@ describe('a store of any calling style', () => {
         setImmediate(callback)
       }
     }),
+    'promise, with patterns and comments in its parameters': (kept) => ({
+      get: async (id: string) => JSON.parse(kept.get(id) ?? 'null'),
+      set: async (id: string, { cookie, ...data }: any /* what there is, without the cookie */) =>
+        void kept.set(id, JSON.stringify({ cookie, ...data })),
+      destroy: async (id: string /* , and nothing else */) => void kept.delete(id)
+    }),
     'callback with a default': (kept) => ({
       get: (id: string, callback: any = () => undefined) =>
         void setImmediate(callback, null, JSON.parse(kept.get(id) ?? 'null')),
@@ -343,6 +349,7 @@ describe('a store of any calling style', () => {
     // What returns undefined at once says too little behind a wrapper.
     direct: (wrapper) => wrapper !== 'jest.fn' && !native.includes(wrapper),
     promise: () => false,
+    'promise, with patterns and comments in its parameters': () => false,
     // The wrapper's promise tells nothing of the callback.
     callback: (wrapper) => wrapper.startsWith('async'),
     // Of native code nobody sees more than the number of parameters without a default.

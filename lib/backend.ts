@@ -19,7 +19,7 @@ import { hashOf } from './hash'
 import { ForeignPowers } from './foreign'
 import { decodeRecord } from './record'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from './time'
-import { reasonOf, Waiting } from './waiting'
+import { failureOf, Waiting } from './waiting'
 
 interface BackendOptions {
   storeTimeout: Milliseconds
@@ -177,7 +177,7 @@ export class Backend {
     try {
       result = call()
     } catch (err) {
-      throw reasonOf(err, verb)
+      throw failureOf(err, verb)
     }
     return isPromise(result) ? this.#waiting.until(result, verb, load) : result
   }

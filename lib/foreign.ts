@@ -77,10 +77,20 @@ function declarationOf(method: (...args: any[]) => unknown, before: number): Dec
 // `length` ends at the first default or rest parameter (`set(id, session, cb = noop)`), so the source is asked too.
 function declarationIn(source: string, before: number): Declaration {
   // Not of `id => get(id, 1)`, whose first parenthesis is a call's.
-  const list = /^[^(=]*\(([^]*?)\)\s*(?:=>|\{)/.exec(source)?.[1] ?? ''
+  const list = withoutNested(/^[^(=]*\(([^]*?)\)\s*(?:=>|\{)/.exec(source)?.[1] ?? '')
   const [named, rest] = list.split('...') as [string, string?]
   if (named.split(',').filter((name) => name.trim() !== '').length > before) return 'declared'
   return rest !== undefined || /\barguments\b/.test(source) ? 'possible' : 'absent'
+}
+
+// A list of parameters whose commas are between parameters: no comments, and nothing of patterns and defaults.
+function withoutNested(list: string): string {
+  let rest = list.replace(/\/\*[^]*?\*\/|\/\/.*/g, '')
+  for (let before = ''; before !== rest;) {
+    before = rest
+    rest = rest.replace(/\{[^{}]*\}|\[[^[\]]*\]|\([^()]*\)/g, '_')
+  }
+  return rest
 }
 
 /**
@@ -132,8 +142,14 @@ export class ForeignPowers implements Powers {
     return this.#inTurn('set', id, () => {
       const set = () => this.#set(id, withDeadline(live?.() ?? revive(text), life))
       if (expected === null) return set()
+      const wasRemoved = this.#removed.has(id)
       return chain(this.read(id), (current) => {
         if (current === null) return null
+        // A store that keeps sessions in their cookies finds what was removed as before.
+        if (wasRemoved && !leadsOn(current)) {
+          this.#remember(id)
+          return null
+        }
         if (dataOf(current) !== expected) return current
         // What only leads on to another session must not be touched either.
         if (leadsOn({ text })) this.#remember(id)
@@ -174,7 +190,7 @@ export class ForeignPowers implements Powers {
   #set(id: string, live: object): MaybePromise<true | string> {
     const store = this.#store
     return chain(callStore<unknown>(store, store.set, [id, live]), (value) =>
-      typeof value === 'string' && !STATUS_REPLIES.has(value) ? value : true
+      typeof value === 'string' && value !== id && !STATUS_REPLIES.has(value) ? value : true
     )
   }
 

@@ -152,7 +152,7 @@ export class KeyRing {
     // The list moved on; a secret keeps what is known of it.
     this.#usedAt = source.map((secret) => this.#usedAt[known.indexOf(secret)] ?? null)
     this.#snapshot = [...source]
-    this.#shortest = Math.min(...source.map(sizeOf))
+    this.#shortest = source.length === 0 ? 0 : Math.min(...source.map(sizeOf))
     this.#derived.clear()
     this.#verified.clear()
     this.opened.clear()

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Backend } from './backend'
 import type { LockPower, StoreContract } from './contract'
-import { SessionError } from './errors'
+import { OptionError, SessionError } from './errors'
 import type { LockOptions } from './session-host'
 import type { Milliseconds } from './time'
 
@@ -58,6 +58,9 @@ export async function takeLock(
   key: string,
   { wait = WAIT, ttl = TTL }: LockOptions
 ): Promise<HeldLock> {
+  for (const [option, ms] of Object.entries({ wait, ttl })) {
+    if (!(ms >= 0)) throw new OptionError(`session.lock(): ${option} must be a number of milliseconds`)
+  }
   const locks = backend.locks ?? localLocks(backend.store)
   const token = randomUUID()
   // A lock that cannot be given back ends by itself: no reason to spoil the work that was done under it.

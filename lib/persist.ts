@@ -70,8 +70,7 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
         tracked.base = dataText
         tracked.meta = meta
         tracked.usedAt = context.usedAt
-        // A store that answers with the ID it was given has no value of its own.
-        if (value !== undefined || (result !== true && result !== id)) tracked.value = value ?? (result as string)
+        tracked.value = value ?? (result === true ? tracked.value : result)
         return true
       }
       // Somebody else wrote in between.

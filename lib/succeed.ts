@@ -10,7 +10,7 @@ import { retire, type RetiringSlot } from './retire'
 import { serializeSession } from './serialize'
 import { replaceData, stateOf, type Session } from './session'
 import type { RegenerateOptions, SessionHost } from './session-host'
-import { loadedTracked, toldOwner, type Tracked } from './tracked'
+import { loadedTracked, storedIdOf, toldOwner, type Tracked } from './tracked'
 import type { MaybePromise, Milliseconds } from './time'
 
 /** What has to be known of a session's place in its request to give it another ID. */
@@ -63,6 +63,11 @@ async function moveOn(
   for (;;) {
     // First, so that the old ID never leads nowhere.
     await slot.write(next, serializeSession(next.session))
+    if (storedIdOf(settings, next) !== next.id) {
+      // A store that answers `set` finds it by that alone, which no old record could tell.
+      await backend.remove(storedIdOf(settings, old), old.meta?.i)
+      return next
+    }
     let found: Found | true | null
     try {
       found = await lead(backend, old, next.id, grace)

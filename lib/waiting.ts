@@ -58,7 +58,7 @@ export class Waiting {
         },
         (err) => {
           this.#answered(call)
-          reject(reasonOf(err, verb) as Error)
+          reject(failureOf(err, verb) as Error)
         }
       )
     })
@@ -110,6 +110,6 @@ function tooLate(verb: string, timeout: Milliseconds): SessionError {
 }
 
 /** What a store has failed with: an error also where it gave none, so that nobody takes the failure for success. */
-export function reasonOf(err: unknown, verb: string): unknown {
+export function failureOf(err: unknown, verb: string): unknown {
   return err || new SessionError('ERR_SESSION_STORE', `The session store failed in ${verb}() and did not say why.`)
 }

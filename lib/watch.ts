@@ -2,6 +2,7 @@ import type { Engine } from './engine'
 import { SessionError } from './errors'
 import { deadline } from './lifetime'
 import type { Slot } from './slot'
+import { storedIdOf } from './tracked'
 import type { Milliseconds } from './time'
 
 /** How often the store is asked whether a watched session still lives: half of what `session.signal` promises. */
@@ -50,7 +51,7 @@ export function watch(engine: Engine, slot: Slot, { until }: OpenOptions): Abort
         if (!(await backend.extend(tracked.id, { usedAt: tracked.usedAt, expiresAt: null }))) fire()
         return
       }
-      const found = await backend.read(tracked.id)
+      const found = await backend.read(storedIdOf(slot.settings, tracked))
       // A store that could not be asked says nothing; one that answers "absent" is believed.
       if (found === null) return fire()
       const end = deadline(slot.settings, tracked.session.cookie, tracked.createdAt, found?.usedAt ?? tracked.usedAt)
