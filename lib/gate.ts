@@ -1,5 +1,5 @@
-import { clearBody } from './clear-body'
-import { end, flushHeaders, GATE, write, writeHead } from './gate-members'
+import { clearBody, dropCall } from './clear-body'
+import { end, flushHeaders, GATE, reclaim, write, writeHead } from './gate-members'
 import type { Gatekeeper } from './gatekeeper'
 import { offerTakeOver } from './lenient'
 import { headersSentError, lockFor, refuseWrite, type ResponseLock } from './response-lock'
@@ -180,6 +180,10 @@ export class Gate {
     } catch (err) {
       return this.#fail(err, true)
     }
+    this.#drain(flowing)
+  }
+
+  #drain(flowing: unknown): void {
     if (this.#wantsDrain && flowing !== false) this.#res.emit?.('drain')
     this.#wantsDrain = false
   }
@@ -201,7 +205,9 @@ export class Gate {
       this.#committed = true
       return this.#performAll(queue)
     }
+    const ended = this.#ended
     this.#committed = this.#ended = this.#applied = false
+    const giveBack = reclaim(res, this, (args) => dropCall(res, args))
     const takeOver = () => {
       this.#hideHead?.()
       this.#hideHead = this.#implicit = undefined
@@ -217,16 +223,20 @@ export class Gate {
       this.#touch = undefined
     })
     if (taken) return
-    this.#committed = this.#ended = true
+    giveBack()
+    this.#committed = true
+    this.#ended = ended
     this.#performAll(queue)
   }
 
   #performAll(queue: readonly Op[]): void {
+    let flowing: unknown = true
     try {
-      for (const op of queue) this.#perform(op)
+      for (const op of queue) flowing = this.#perform(op)
     } catch (err) {
-      this.#fail(err, true)
+      return this.#fail(err, true)
     }
+    this.#drain(flowing)
   }
 
   // As on-headers does: headers given to writeHead are set first, so that ours are added to them. Node alone takes a

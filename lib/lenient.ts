@@ -34,5 +34,10 @@ export function offerTakeOver(res: any, takeOver: () => void, offer: (touch: () 
   offer(touch)
   if (taken) return true
   restore()
-  return res.statusCode !== statusCode
+  const chosen = res.statusCode
+  if (chosen === statusCode) return false
+  // It has begun with the status, and goes on later.
+  takeOver()
+  res.statusCode = chosen
+  return true
 }

@@ -1,12 +1,15 @@
 import { once } from 'node:events'
+import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import express from 'express'
+import { gunzipSync } from 'node:zlib'
 import request from 'supertest'
-import { deferred } from '../helpers/app'
+import session, { sessions } from '../../lib/index'
+import { deferred, secret } from '../helpers/app'
 import { exchange, get, serving } from '../helpers/raw'
 import { GUARDS, play, type Respond } from '../helpers/responses'
 
@@ -142,6 +145,139 @@ describe.each(Object.entries(GUARDS))('I6 %s', (_guard, open) => {
     }
   })
 })
+
+const DOORS: Record<string, (options: any) => any> = { sessions, session }
+
+// When the store says that it has failed; `ended` is settled when the handler has called end().
+const MOMENTS: Record<string, (fail: () => void, ended: Promise<void>) => unknown> = {
+  'at once': (fail) => fail(),
+  'on a tick': (fail) => process.nextTick(fail),
+  'on the next turn': (fail) => setImmediate(fail),
+  'after the end': (fail, ended) => ended.then(() => setImmediate(() => setImmediate(fail)))
+}
+
+const BODY = 'hello'.repeat(500)
+
+const SENT: Record<string, Respond> = {
+  'at once': (res) => void res.setHeader('Content-Type', 'text/plain').end(BODY),
+  'in parts': async (res) => {
+    res.setHeader('Content-Type', 'text/plain')
+    for (let i = 0; i < BODY.length; i += 500) {
+      res.write(BODY.slice(i, i + 500))
+      await new Promise(setImmediate)
+    }
+    res.end()
+  }
+}
+
+type Page = (res: any) => unknown
+
+const PAGES: Record<string, Page> = {
+  'at once': (res) => {
+    res.statusCode = 500
+    res.end('sorry')
+  },
+  'by end() alone': (res) => res.end('sorry'),
+  'on a later turn': (res) => {
+    res.statusCode = 500
+    setImmediate(() => res.end('sorry'))
+  },
+  'in parts, waiting to be drained': async (res) => {
+    res.statusCode = 500
+    if (!res.write('so')) await once(res, 'drain')
+    res.end('rry')
+  }
+}
+
+/** Compression behind the sessions, before a response that cannot be saved. */
+function compressing(door: string, moment: string, respond: Respond, page: Page, inExpress: boolean): any {
+  const ended = deferred()
+  const set = (_id: string, _data: unknown, done: (err: Error) => void) =>
+    void MOMENTS[moment]!(() => done(new Error('disk full')), ended.promise)
+  const get = (_id: string, done: (err: unknown, data: null) => void) => done(null, null)
+  const store = { get, set, destroy: (_id: string, done: () => void) => done() }
+  const guard = DOORS[door]!({ secret, store, resave: false, saveUninitialized: false })
+  const layers = [guard, compression({ threshold: 0 })]
+  const handler = (req: any, res: any) => {
+    if (req.url === '/next') return void res.end('next')
+    req.session.user = 'ann'
+    void Promise.resolve(respond(res, () => undefined, req)).then(() => ended.resolve())
+  }
+  if (inExpress) {
+    const app = express()
+    for (const layer of layers) app.use(layer)
+    app.use(handler)
+    return app.use((_err: any, _req: any, res: any, _next: any) => void page(res))
+  }
+  return (req: any, res: any) => {
+    const next = (at: number, err?: unknown): void => {
+      if (err !== undefined) return void page(res)
+      if (at === layers.length) handler(req, res)
+      else layers[at](req, res, (err: unknown) => next(at + 1, err))
+    }
+    next(0)
+  }
+}
+
+/** Asks twice on one connection: for what cannot be saved, and then for what needs no session. */
+async function askTwice(port: number): Promise<{ status: number | undefined; headers: any; body: string }[]> {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  const answers = []
+  for (const path of ['/', '/next']) {
+    const req = http.get({ port, path, agent, headers: { 'Accept-Encoding': 'gzip' } })
+    const [res] = (await once(req, 'response')) as [http.IncomingMessage]
+    const bytes = await buffer(res)
+    const body = res.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes
+    answers.push({ status: res.statusCode, headers: res.headers, body: body.toString() })
+    if (path === '/next') expect(req.reusedSocket).toBe(true)
+    await new Promise(setImmediate)
+  }
+  agent.destroy()
+  return answers
+}
+
+describe.each(Object.keys(DOORS))('I8 %s() before compression, and a save that fails', (door) => {
+  const refused = [
+    expect.objectContaining({ status: 500, body: 'sorry' }),
+    expect.objectContaining({ status: 200, body: 'next' })
+  ]
+  const cases = Object.keys(MOMENTS).flatMap((moment) =>
+    Object.keys(SENT).flatMap((sent) =>
+      ['Express', 'node:http'].map((server) => ({ moment, sent, inExpress: server === 'Express', server }))
+    )
+  )
+
+  it.each(cases)(
+    '$moment: the error page and nothing else, $server, sent $sent',
+    async ({ moment, sent, inExpress }) => {
+      for (const [name, page] of Object.entries(PAGES)) {
+        // A handler that goes on writing by then writes into the page.
+        if (sent === 'in parts' && name === 'on a later turn') continue
+        const answers = await serving(compressing(door, moment, SENT[sent]!, page, inExpress), askTwice)
+        expect(answers).toEqual(refused)
+        expect(answers[0]!.headers).not.toHaveProperty('content-encoding')
+        expect(answers[0]!.headers).not.toHaveProperty('set-cookie')
+      }
+    }
+  )
+})
+
+it.each(Object.keys(MOMENTS))(
+  'I8 what is compressed goes out whole where nobody answers that the save has failed %s',
+  async (moment) => {
+    for (const respond of Object.values(SENT)) {
+      const answers = await serving(
+        compressing('session', moment, respond, () => undefined, false),
+        askTwice
+      )
+      expect(answers.map(({ status, body }) => [status, body])).toEqual([
+        [200, BODY],
+        [200, 'next']
+      ])
+      expect(answers[0]!.headers).toMatchObject({ 'content-encoding': 'gzip' })
+    }
+  }
+)
 
 interface Answer {
   headers: Record<string, unknown>
