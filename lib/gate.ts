@@ -4,7 +4,7 @@ import type { Gatekeeper } from './gatekeeper'
 import { offerTakeOver } from './lenient'
 import { headersSentError, lockFor, refuseWrite, type ResponseLock } from './response-lock'
 import { isPromise, type MaybePromise } from './time'
-import { headersAt, setGivenHeaders, showHead } from './write-head'
+import { headersAt, setGivenHeaders, showHead, withoutHeaders } from './write-head'
 
 type Op = { kind: 'head' | 'write' | 'flush' | 'end'; args: any[] }
 
@@ -243,8 +243,7 @@ export class Gate {
   // list for something else as soon as other headers are set.
   #applyHead(args: any[]): any {
     const res = this.#res
-    const at = headersAt(args)
-    const headers = args[at]
+    const headers = args[headersAt(args)]
     const { hasHead } = this.#keeper
     if (this.#applied || (!hasHead && !Array.isArray(headers))) return this.#writeHead.apply(res, args)
     if (headers) setGivenHeaders(res, headers)
@@ -252,6 +251,6 @@ export class Gate {
       this.#applied = true
       this.#keeper.head(res)
     }
-    return this.#writeHead.apply(res, headers ? args.slice(0, at) : args)
+    return this.#writeHead.apply(res, headers ? withoutHeaders(args) : args)
   }
 }

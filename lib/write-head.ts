@@ -1,6 +1,11 @@
-/** Where the headers are in the arguments of `writeHead(status, reason?, headers?)`. */
+/** Where the headers are in the arguments of `writeHead(status, reason?, headers?)`; a reason may be left undefined. */
 export function headersAt(args: readonly any[]): 1 | 2 {
-  return typeof args[1] === 'string' ? 2 : 1
+  return typeof args[1] === 'string' || args[2] != null ? 2 : 1
+}
+
+/** The arguments less the headers. HTTP/2 takes a reason of null for headers, so only a text stays. */
+export function withoutHeaders(args: readonly any[]): any[] {
+  return args.slice(0, typeof args[1] === 'string' ? 2 : 1)
 }
 
 /** Applies the headers given to `writeHead(status, reason?, headers)` one by one, as on-headers does. */
@@ -28,11 +33,12 @@ export function showHead(res: any, args: any[]): () => void {
   const headers = args[at]
   const { statusCode } = res
   // HTTP/2 warns of whoever touches it.
-  const reason = at === 2 ? res.statusMessage : undefined
+  const named = typeof args[1] === 'string'
+  const reason = named ? res.statusMessage : undefined
   const before = new Map<string, unknown>()
   const hide = () => {
     res.statusCode = statusCode
-    if (at === 2) res.statusMessage = reason
+    if (named) res.statusMessage = reason
     for (const [name, value] of before) {
       if (value === undefined) res.removeHeader(name)
       else res.setHeader(name, value)
@@ -40,12 +46,12 @@ export function showHead(res: any, args: any[]): () => void {
   }
   try {
     if (Number.isInteger(args[0])) res.statusCode = args[0]
-    if (at === 2) res.statusMessage = args[1]
+    if (named) res.statusMessage = args[1]
     if (!headers) return hide
     const names = Array.isArray(headers) ? pairsOf(headers).map(([name]) => name) : Object.keys(headers)
     for (const name of names) if (name) before.set(name, res.getHeader(name))
     setGivenHeaders(res, headers)
-    args.length = at
+    args.length = named ? 2 : 1
   } catch {
     hide()
   }

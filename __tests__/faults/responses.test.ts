@@ -63,6 +63,14 @@ const I4: Record<string, Respond> = {
   'writeHead with a reason and an object': (res) => res.writeHead(200, 'Fine', Object.fromEntries(pairs)).end('x'),
   'writeHead with a reason and pairs': (res) => res.writeHead(200, 'Fine', pairs).end('x'),
   'writeHead with a reason and a flat array': (res) => res.writeHead(200, 'Fine', pairs.flat()).end('x'),
+  'writeHead with an undefined reason': (res) => res.writeHead(200, undefined, Object.fromEntries(pairs)).end('x'),
+  'writeHead with a null reason': (res) => res.writeHead(200, null, Object.fromEntries(pairs)).end('x'),
+  'writeHead with null for headers': (res) => res.writeHead(200, Object.fromEntries(pairs), null).end('x'),
+  'writeHead with an undefined reason beside setHeader': (res) => {
+    res.statusMessage = 'Fine'
+    res.setHeader('X-A', 'overwritten')
+    res.writeHead(200, undefined, pairs.flat()).end('x')
+  },
   'writeHead beside setHeader': (res) => {
     res.setHeader('X-A', 'overwritten')
     res.setHeader('X-B', 'kept')

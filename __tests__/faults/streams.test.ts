@@ -327,6 +327,8 @@ const OVER_HTTP2: Record<string, Respond> = {
   },
   'writeHead with an object': (res) => res.writeHead(201, { 'X-A': '1', 'Set-Cookie': ['a=1', 'b=2'] }).end('x'),
   'writeHead with a flat array': (res) => res.writeHead(200, ['X-A', '1', 'X-B', '2']).end('x'),
+  'writeHead with an undefined reason': (res) => res.writeHead(200, undefined, { 'Set-Cookie': 'a=1' }).end('x'),
+  'writeHead with a null reason': (res) => res.writeHead(200, null, { 'Set-Cookie': 'a=1' }).end('x'),
   'writeHead beside setHeader': (res) => {
     res.setHeader('X-A', 'overwritten')
     res.setHeader('X-B', 'kept')
