@@ -69,7 +69,7 @@ describe('J4 when the store is slow', () => {
 
   it('what a hanging store was asked stays bounded: one load at a time finds out whether it goes on', async () => {
     const store = new HeldStore()
-    const auth = sessions({ secret, store: store as never, storeTimeout: 20 })
+    const auth = sessions({ secret, store: store as never, storeTimeout: 250 })
     const cookies = await cookiesOf(auth, LOADS_MAX + 10)
     const first = await Promise.all(cookies.slice(0, LOADS_MAX).map((cookie) => enter(auth, cookie).done))
     for (const { err } of first) expect(err.code).toBe('ERR_SESSION_STORE_TIMEOUT')
