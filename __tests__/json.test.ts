@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import request from 'supertest'
-import { copyExact, copyExactly, copyJson, isSameJson } from '../lib/json'
+import { copyExact, copyExactly, copyJson, isSameJson } from '../lib/record/json'
 import { sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 

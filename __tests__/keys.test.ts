@@ -1,8 +1,8 @@
 import { createSecretKey, hkdfSync } from 'node:crypto'
 import crypto = require('node:crypto')
 import fc from 'fast-check'
-import { generateKey, KeyRing } from '../lib/keys'
-import { RecentValues } from '../lib/recent-values'
+import { generateKey, KeyRing } from '../lib/cookie/keys'
+import { RecentValues } from '../lib/base/recent-values'
 
 const { sign, unsign } = require('cookie-signature') as {
   sign(value: string, secret: string): string

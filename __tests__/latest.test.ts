@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { Latest } from '../lib/latest'
+import { Latest } from '../lib/base/latest'
 
 const MAX = 4
 const key = fc.integer({ min: 0, max: 9 })

@@ -1,5 +1,5 @@
 import request from 'supertest'
-import { POWERS } from '../lib/contract'
+import { POWERS } from '../lib/store/contract'
 import { MemoryStore, sessions, type SessionsOptions } from '../lib/index'
 import { RedisStore } from '../lib/redis'
 import { sessionCookie } from '../lib/testing'

@@ -1,5 +1,5 @@
-import { randomId } from '../lib/ids'
-import { withRandom } from '../lib/random'
+import { randomId } from '../lib/base/ids'
+import { withRandom } from '../lib/base/random'
 import { Clock } from './helpers/clock'
 
 const take = (length: number) => withRandom(length, (bytes, start, end) => Buffer.from(bytes.subarray(start, end)))

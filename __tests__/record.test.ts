@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { decodeObject, decodeRecord, encodeRecord, META, withCookie, withUsedAt, type Meta } from '../lib/record'
+import { decodeObject, decodeRecord, encodeRecord, META, withCookie, withUsedAt, type Meta } from '../lib/record/record'
 
 const COOKIE = '{"originalMaxAge":60000,"expires":"2030-01-01T00:00:00.000Z","httpOnly":true,"path":"/"}'
 

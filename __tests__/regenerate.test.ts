@@ -1,5 +1,5 @@
 import request from 'supertest'
-import { POWERS } from '../lib/contract'
+import { POWERS } from '../lib/store/contract'
 import { CookieStore, MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { Clock } from './helpers/clock'

@@ -1,7 +1,7 @@
 import crypto = require('node:crypto')
 import fc from 'fast-check'
-import { KeyRing, type Opening } from '../lib/keys'
-import { readSigned, seal, signText, unseal } from '../lib/seal'
+import { KeyRing, type Opening } from '../lib/cookie/keys'
+import { readSigned, seal, signText, unseal } from '../lib/cookie/seal'
 
 const SECRET = 'a secret of at least thirty-two bytes'
 const OLDER = 'the secret from before the last rotation'

@@ -1,7 +1,7 @@
 import diagnostics from 'node:diagnostics_channel'
 import request from 'supertest'
 import session, { CookieStore, MemoryStore, requireSession, sessions } from '../lib/index'
-import { KeyRing } from '../lib/keys'
+import { KeyRing } from '../lib/cookie/keys'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { Clock } from './helpers/clock'

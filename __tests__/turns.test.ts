@@ -1,6 +1,6 @@
 import { sessions } from '../lib/index'
-import { KeyRing } from '../lib/keys'
-import { PATIENCE, Turns } from '../lib/turns'
+import { KeyRing } from '../lib/cookie/keys'
+import { PATIENCE, Turns } from '../lib/store/turns'
 import { deferred, secret } from './helpers/app'
 
 describe('turns', () => {

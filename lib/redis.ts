@@ -1,1 +1,1 @@
-export { RedisStore } from './stores/redis'
+export { RedisStore } from './stores/redis/redis'

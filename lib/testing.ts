@@ -1,1 +1,1 @@
-export { sessionCookie } from './session-cookie'
+export { sessionCookie } from './manage/session-cookie'

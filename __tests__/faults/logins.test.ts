@@ -1,6 +1,6 @@
 import request from 'supertest'
 import { CookieStore, FileStore, MemoryStore, sessions } from '../../lib/index'
-import { KeyRing } from '../../lib/keys'
+import { KeyRing } from '../../lib/cookie/keys'
 import { appWith, cookieOf, secret } from '../helpers/app'
 import { plainStore } from '../helpers/classic'
 import { TestFolder } from '../helpers/folder'

@@ -1,6 +1,6 @@
 import { createClient } from 'redis'
 import { sessions } from '../../lib/index'
-import { RedisStore } from '../../lib/stores/redis'
+import { RedisStore } from '../../lib/stores/redis/redis'
 import { sessionCookie } from '../../lib/testing'
 import { secret } from '../helpers/app'
 import { pass } from '../helpers/direct'

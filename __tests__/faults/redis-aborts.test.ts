@@ -1,6 +1,6 @@
 import net from 'node:net'
 import { sessions } from '../../lib/index'
-import { RedisStore } from '../../lib/stores/redis'
+import { RedisStore } from '../../lib/stores/redis/redis'
 import { sessionCookie } from '../../lib/testing'
 import { appWith, secret } from '../helpers/app'
 import { exchange, get, serving } from '../helpers/raw'

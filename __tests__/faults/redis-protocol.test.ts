@@ -1,5 +1,5 @@
 import type { Response } from 'supertest'
-import type { RedisClient } from '../../lib/stores/redis-client'
+import type { RedisClient } from '../../lib/stores/redis/client'
 import { BrokenRedis, type Disturb } from '../helpers/broken-redis'
 import { redisApp, type FaultApp } from '../helpers/fault-app'
 import { CLIENTS } from '../helpers/redis-clients'

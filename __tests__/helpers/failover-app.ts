@@ -2,7 +2,7 @@ import type { Express } from 'express'
 import request from 'supertest'
 import { sessions } from '../../lib/index'
 import { RedisStore } from '../../lib/redis'
-import type { RedisClient } from '../../lib/stores/redis-client'
+import type { RedisClient } from '../../lib/stores/redis/client'
 import { appWith, cookieOf, deferred, secret } from './app'
 
 const ANSWER_WITHIN = 20_000

@@ -1,7 +1,7 @@
 import request, { type Response } from 'supertest'
 import { sessions, type SessionsOptions } from '../../lib/index'
-import { RedisStore } from '../../lib/stores/redis'
-import type { RedisClient } from '../../lib/stores/redis-client'
+import { RedisStore } from '../../lib/stores/redis/redis'
+import type { RedisClient } from '../../lib/stores/redis/client'
 import { appWith, cookieOf, deferred, secret } from './app'
 
 /** A request whose handler has its session and waits for a word of the test before it goes on. */

@@ -1,7 +1,7 @@
 /** What other processes on a FileStore's folder do (see child.ts). */
 import fs from 'node:fs/promises'
-import { POWERS, type Found } from '../../lib/contract'
-import { FileStore } from '../../lib/stores/file'
+import { POWERS, type Found } from '../../lib/store/contract'
+import { FileStore } from '../../lib/stores/file/file'
 
 const cookie = { originalMaxAge: null, expires: null, path: '/' }
 const life = () => ({ usedAt: Date.now(), expiresAt: Date.now() + 3_600_000 })

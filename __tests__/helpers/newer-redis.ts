@@ -1,4 +1,4 @@
-import type { RedisClient } from '../../lib/stores/redis-client'
+import type { RedisClient } from '../../lib/stores/redis/client'
 
 const VERSION = 0x080400
 const COMPARE = `

@@ -1,7 +1,7 @@
 import Redis from 'ioredis'
 import { createClient, createClientPool } from 'redis'
 import { createClient as createClient5 } from 'redis5'
-import type { RedisClient } from '../../lib/stores/redis-client'
+import type { RedisClient } from '../../lib/stores/redis/client'
 
 export interface Connected {
   client: RedisClient

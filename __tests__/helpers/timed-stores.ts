@@ -1,5 +1,5 @@
 import { CookieStore, FileStore, MemoryStore, type SessionsOptions } from '../../lib/index'
-import { RedisStore } from '../../lib/stores/redis'
+import { RedisStore } from '../../lib/stores/redis/redis'
 import { Clock } from './clock'
 import { TestFolder } from './folder'
 import { CLIENTS, type Connected } from './redis-clients'

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import fs from 'node:fs/promises'
-import { POWERS } from '../../lib/contract'
-import { FileStore } from '../../lib/stores/file'
-import { hashOf } from '../../lib/stores/file-folder'
+import { POWERS } from '../../lib/store/contract'
+import { FileStore } from '../../lib/stores/file/file'
+import { hashOf } from '../../lib/stores/file/folder'
 import { Child } from '../helpers/child'
 import { TestFolder } from '../helpers/folder'
 

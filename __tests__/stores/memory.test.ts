@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { POWERS, type Callback, type Powers } from '../../lib/contract'
-import { OptionError, SessionError } from '../../lib/errors'
-import { encodeRecord, META } from '../../lib/record'
-import { Store } from '../../lib/store'
-import { MemoryStore, type MemoryStoreOptions } from '../../lib/stores/memory'
-import { Entries, FREED_PER_SLICE } from '../../lib/stores/memory-entries'
+import { POWERS, type Callback, type Powers } from '../../lib/store/contract'
+import { OptionError, SessionError } from '../../lib/base/errors'
+import { encodeRecord, META } from '../../lib/record/record'
+import { Store } from '../../lib/store/store'
+import { MemoryStore, type MemoryStoreOptions } from '../../lib/stores/memory/memory'
+import { Entries, FREED_PER_SLICE } from '../../lib/stores/memory/entries'
 
 const { MemoryStore: TheirMemoryStore } = require('express-session')
 

@@ -1,10 +1,10 @@
 import { Cluster, Redis } from 'ioredis'
 import { createClient, createCluster } from 'redis'
 import { createCluster as createCluster5 } from 'redis5'
-import { POWERS, type Extension, type Found, type Life } from '../../lib/contract'
-import { decodeRecord, encodeRecord } from '../../lib/record'
-import { RedisStore } from '../../lib/stores/redis'
-import type { RedisClient } from '../../lib/stores/redis-client'
+import { POWERS, type Extension, type Found, type Life } from '../../lib/store/contract'
+import { decodeRecord, encodeRecord } from '../../lib/record/record'
+import { RedisStore } from '../../lib/stores/redis/redis'
+import type { RedisClient } from '../../lib/stores/redis/client'
 import { type RedisServer, startCluster } from '../helpers/redis-server'
 
 const MINUTE = 60_000

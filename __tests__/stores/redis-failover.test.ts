@@ -1,7 +1,7 @@
 import { Cluster, Redis } from 'ioredis'
 import { createCluster, createSentinel } from 'redis'
 import { createCluster as createCluster5, createSentinel as createSentinel5 } from 'redis5'
-import type { RedisClient } from '../../lib/stores/redis-client'
+import type { RedisClient } from '../../lib/stores/redis/client'
 import { FailoverApp, type Held, type Visitor } from '../helpers/failover-app'
 import { CLIENTS, type Connected } from '../helpers/redis-clients'
 import { inStep, RedisServer, startCluster, startReplicas, startSentinel, until } from '../helpers/redis-server'

@@ -1,9 +1,9 @@
 import { inspect } from 'node:util'
 import Redis from 'ioredis'
 import { createClient } from 'redis'
-import { POWERS, type Extension, type Found, type Life, type Powers } from '../../lib/contract'
-import { encodeRecord } from '../../lib/record'
-import { RedisStore } from '../../lib/stores/redis'
+import { POWERS, type Extension, type Found, type Life, type Powers } from '../../lib/store/contract'
+import { encodeRecord } from '../../lib/record/record'
+import { RedisStore } from '../../lib/stores/redis/redis'
 import { CLIENTS, type Connected } from '../helpers/redis-clients'
 import { RedisServer, until } from '../helpers/redis-server'
 

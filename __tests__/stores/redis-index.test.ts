@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { POWERS, type Powers } from '../../lib/contract'
-import { encodeRecord } from '../../lib/record'
-import { RedisStore } from '../../lib/stores/redis'
+import { POWERS, type Powers } from '../../lib/store/contract'
+import { encodeRecord } from '../../lib/record/record'
+import { RedisStore } from '../../lib/stores/redis/redis'
 import { CLIENTS, type Connected } from '../helpers/redis-clients'
 import { RedisServer, until } from '../helpers/redis-server'
 

@@ -1,7 +1,7 @@
 import { createClient } from 'redis'
-import { POWERS, type Extension, type Found, type Life, type Powers } from '../../lib/contract'
-import { decodeRecord, encodeRecord, type Meta } from '../../lib/record'
-import { RedisStore, type RedisStoreOptions } from '../../lib/stores/redis'
+import { POWERS, type Extension, type Found, type Life, type Powers } from '../../lib/store/contract'
+import { decodeRecord, encodeRecord, type Meta } from '../../lib/record/record'
+import { RedisStore, type RedisStoreOptions } from '../../lib/stores/redis/redis'
 import { CLIENTS, type Connected } from '../helpers/redis-clients'
 import { RedisServer, until } from '../helpers/redis-server'
 

@@ -1,10 +1,10 @@
 import { Redis } from 'ioredis'
 import { createSentinel } from 'redis'
 import { createSentinel as createSentinel5 } from 'redis5'
-import { POWERS, type Found, type Life, type Powers } from '../../lib/contract'
-import { encodeRecord } from '../../lib/record'
-import { RedisStore } from '../../lib/stores/redis'
-import type { RedisClient } from '../../lib/stores/redis-client'
+import { POWERS, type Found, type Life, type Powers } from '../../lib/store/contract'
+import { encodeRecord } from '../../lib/record/record'
+import { RedisStore } from '../../lib/stores/redis/redis'
+import type { RedisClient } from '../../lib/stores/redis/client'
 import { inStep, type RedisServer, startSentinel, until } from '../helpers/redis-server'
 
 const HOUR = 3_600_000

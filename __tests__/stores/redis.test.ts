@@ -1,7 +1,7 @@
 import { RedisStore as ConnectRedis } from 'connect-redis'
 import Redis from 'ioredis'
 import { createClient } from 'redis'
-import { RedisStore, type RedisStoreOptions } from '../../lib/stores/redis'
+import { RedisStore, type RedisStoreOptions } from '../../lib/stores/redis/redis'
 import { CLIENTS, type Connected } from '../helpers/redis-clients'
 import { RedisServer } from '../helpers/redis-server'
 

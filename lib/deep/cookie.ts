@@ -1,4 +1,4 @@
 // `express-session/session/cookie`: a path that applications and stores import.
-import { Cookie } from '../cookie'
+import { Cookie } from '../cookie/cookie'
 
 export = Cookie

@@ -1,4 +1,4 @@
 // `express-session/session/session`: a path that applications and stores import.
-import { Session } from '../session'
+import { Session } from '../session/session'
 
 export = Session

@@ -1,6 +1,6 @@
-import { isSessionId } from '../ids'
-import { decodeRecord, encodeRecord, type Decoded, type Meta } from '../record'
-import type { Milliseconds } from '../time'
+import { isSessionId } from '../base/ids'
+import { decodeRecord, encodeRecord, type Decoded, type Meta } from '../record/record'
+import type { Milliseconds } from '../base/time'
 
 /**
  * What a session of ours keeps beside its values: a JSON text under the reserved key of `session.Values`. Go programs

@@ -1,4 +1,4 @@
-import { SessionError } from '../errors'
+import { SessionError } from '../base/errors'
 import { INTERFACE, type GoType } from './go-types'
 
 /**

@@ -1,4 +1,4 @@
-import { OptionError, quote, SessionError } from '../errors'
+import { OptionError, quote, SessionError } from '../base/errors'
 import { fitsBits, NIL, unserializable, type GoNode } from './go-nodes'
 import { timeFromDate, timeToBinary } from './go-time'
 import {

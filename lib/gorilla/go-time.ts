@@ -1,4 +1,4 @@
-import type { Milliseconds } from '../time'
+import type { Milliseconds } from '../base/time'
 
 /** Seconds from Go's beginning of time (year 1) to 1970. */
 const YEAR_1 = 62_135_596_800n

@@ -1,4 +1,4 @@
-import { SessionError } from '../errors'
+import { SessionError } from '../base/errors'
 
 /** A stream that is not gob, or holds what JavaScript has no counterpart for. */
 export function corrupt(reason: string): SessionError {

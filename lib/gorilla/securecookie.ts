@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { OptionError, SessionError, type SessionErrorCode } from '../errors'
-import { DAY, SECOND, type Milliseconds } from '../time'
+import { OptionError, SessionError, type SessionErrorCode } from '../base/errors'
+import { DAY, SECOND, type Milliseconds } from '../base/time'
 import { decode, encode } from './gob'
 
 /** One pair of keys of gorilla/securecookie. Texts are taken as UTF-8, never as hex or base64. */

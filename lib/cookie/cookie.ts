@@ -1,0 +1,248 @@
+import { OptionError, SessionError } from '../base/errors'
+import { deprecate } from '../base/warnings'
+import type { Milliseconds } from '../base/time'
+
+/** Cookie attributes as options give them. `maxAge` in ms; `null`: until the browser closes. */
+export interface CookieOptions {
+  path?: string | undefined
+  domain?: string | undefined
+  httpOnly?: boolean | undefined
+  /** `'auto'`: as the connection is when the session is made. */
+  secure?: boolean | 'auto' | undefined
+  sameSite?: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
+  maxAge?: number | null | undefined
+  expires?: Date | null | undefined
+  partitioned?: boolean | undefined
+  priority?: 'low' | 'medium' | 'high' | undefined
+  /** Carried along for express-session's types; signing is always on and values are always percent-encoded. */
+  signed?: boolean | undefined
+  encode?: ((value: string) => string) | undefined
+}
+
+/** What JSON keeps of a cookie, key for key and in the order of express-session. */
+export interface CookieData {
+  originalMaxAge: Milliseconds | null
+  partitioned: boolean | undefined
+  priority: CookieOptions['priority']
+  expires: Date | null | undefined
+  secure: CookieOptions['secure']
+  httpOnly: boolean | undefined
+  domain: string | undefined
+  path: string | undefined
+  sameSite: CookieOptions['sameSite']
+}
+
+// Beyond the year 11,970 Date has no room for every clock to add to.
+const MAX_AGE = 10_000 * 365 * 24 * 60 * 60 * 1000
+
+/**
+ * The cookie of a session: attributes and lifetime. Equal to express-session's `Cookie`, member for member.
+ */
+export class Cookie {
+  declare path: string | undefined
+  declare httpOnly: boolean | undefined
+  declare originalMaxAge: Milliseconds | null
+  declare secure: CookieOptions['secure']
+  declare sameSite: CookieOptions['sameSite']
+  declare domain: string | undefined
+  declare partitioned: boolean | undefined
+  declare priority: CookieOptions['priority']
+  declare _expires: Date | null | undefined
+
+  /** @throws {TypeError} when `options` is not an object, or `maxAge` not a number. */
+  constructor(options?: CookieOptions | null) {
+    this.path = '/'
+    this._expires = null
+    this.originalMaxAge = null
+    this.httpOnly = true
+    if (options) {
+      if (typeof options !== 'object') throw new TypeError('argument options must be a object')
+      for (const key in options) {
+        if (key !== 'data') (this as Record<string, unknown>)[key] = options[key as keyof CookieOptions]
+      }
+    }
+    // `maxAge: undefined` stays undefined, and so leaves no trace in the record, as in express-session.
+    if (this.originalMaxAge === undefined || this.originalMaxAge === null) this.originalMaxAge = this.maxAge as null
+  }
+
+  /** When the browser drops the cookie; `null` or `false`-like: when it closes. */
+  get expires(): Date | null | undefined {
+    return this._expires
+  }
+
+  set expires(date: Date | null | undefined) {
+    this._expires = date
+    this.originalMaxAge = this.maxAge as Milliseconds | null
+  }
+
+  /** Remaining lifetime in ms; `null`: until the browser closes. */
+  get maxAge(): Milliseconds | null | undefined {
+    return this._expires instanceof Date ? this._expires.valueOf() - Date.now() : this._expires
+  }
+
+  set maxAge(ms: Milliseconds | Date | null | undefined) {
+    if (ms && typeof ms !== 'number' && !((ms as unknown) instanceof Date)) {
+      throw new OptionError('maxAge must be a number or Date')
+    }
+    if ((ms as unknown) instanceof Date) deprecate('maxAge as Date; pass number of milliseconds instead')
+    this.expires = typeof ms === 'number' ? new Date(Date.now() + ms) : (ms as Date | null | undefined)
+  }
+
+  get data(): CookieData {
+    return {
+      originalMaxAge: this.originalMaxAge,
+      partitioned: this.partitioned,
+      priority: this.priority,
+      expires: this._expires,
+      secure: this.secure,
+      httpOnly: this.httpOnly,
+      domain: this.domain,
+      path: this.path,
+      sameSite: this.sameSite
+    }
+  }
+
+  /** The `Set-Cookie` text for a value. */
+  serialize(name: string, value: string): string {
+    return serializeCookie(name, value, this.data)
+  }
+
+  toJSON(): CookieData {
+    return this.data
+  }
+}
+
+/** The cookie of `sessions()`: an invalid date is refused where it is assigned, not when the response is sent. */
+export class StrictCookie extends Cookie {
+  override get expires(): Date | null | undefined {
+    return super.expires
+  }
+
+  override set expires(date: Date | null | undefined) {
+    if (date !== null && date !== undefined && !(date instanceof Date && !Number.isNaN(date.valueOf()))) {
+      throw new OptionError('expires must be a valid Date or null')
+    }
+    super.expires = date
+  }
+
+  override get maxAge(): Milliseconds | null | undefined {
+    return super.maxAge
+  }
+
+  override set maxAge(ms: Milliseconds | Date | null | undefined) {
+    if (typeof ms === 'number' && !(Math.abs(ms) <= MAX_AGE)) {
+      throw new OptionError('maxAge must be a finite number of milliseconds, at most 10,000 years')
+    }
+    super.maxAge = ms
+  }
+}
+
+/** Makes a cookie from what a record keeps of it: dates are strings there. */
+export function reviveCookie(stored: Record<string, unknown>, CookieClass: typeof Cookie = Cookie): Cookie {
+  const { expires, ...attributes } = stored
+  const cookie = new CookieClass(attributes as CookieOptions)
+  if (expires !== undefined) cookie.expires = typeof expires === 'string' ? new Date(expires) : (expires as Date | null)
+  cookie.originalMaxAge = stored.originalMaxAge as Milliseconds | null
+  return cookie
+}
+
+/** A kept cookie with a lifetime that `StrictCookie` takes: express-session keeps `expires: false`, and any number of years. */
+export function withinBounds(stored: Record<string, unknown>): Record<string, unknown> {
+  const { originalMaxAge, expires } = stored
+  const span = typeof originalMaxAge === 'number' ? Math.min(originalMaxAge, MAX_AGE) : null
+  const end = expires ? new Date(Math.min(new Date(expires as string).valueOf(), Date.now() + MAX_AGE)) : null
+  return { ...stored, originalMaxAge: span, expires: end }
+}
+
+// token of RFC 9110 5.6.2, cookie-octet and path-value of RFC 6265 4.1.1; a domain may keep its leading dot.
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+const VALUE = /^("?)[!#-+\--:<-[\]-~]*\1$/
+const DOMAIN = /^[.]?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:[.][a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i
+const PATH = /^[ -:=-~]*$/
+const UNRESERVED = /^[\w.~-]*$/
+const SAME_SITE: Record<string, string> = { lax: 'Lax', strict: 'Strict', none: 'None' }
+const PRIORITY: Record<string, string> = { low: 'Low', medium: 'Medium', high: 'High' }
+
+/** Whether a text can be a cookie name. @see RFC 6265 4.1.1 */
+export function isCookieName(name: string): boolean {
+  return NAME.test(name)
+}
+
+/** `encodeURIComponent`, which takes its time even where there is nothing to do for it. */
+export function encodeValue(value: string): string {
+  return UNRESERVED.test(value) ? value : encodeURIComponent(value)
+}
+
+/**
+ * Renders a `Set-Cookie` header, attributes in express-session's order.
+ *
+ * `maxAgeSeconds` adds `Max-Age`.
+ * @throws {TypeError} for an attribute that would not survive the trip, in the words of the `cookie` package.
+ */
+export function serializeCookie(
+  name: string,
+  value: string,
+  data: Partial<CookieData>,
+  maxAgeSeconds?: number
+): string {
+  if (!NAME.test(name)) throw new TypeError('argument name is invalid')
+  const encoded = encodeValue(value)
+  if (!VALUE.test(encoded)) throw new TypeError('argument val is invalid')
+  let text = `${name}=${encoded}`
+  if (maxAgeSeconds !== undefined) text += `; Max-Age=${Math.floor(maxAgeSeconds)}`
+  return text + serializeAttributes(data)
+}
+
+/** @throws {SessionError} that names the first attribute of a session's cookie which cannot be sent */
+export function checkSendable(cookie: Cookie): void {
+  try {
+    const { originalMaxAge, expires } = cookie
+    if (Number(expires) - Date.now() > MAX_AGE) throw new TypeError('option expires is invalid')
+    const isSpan = typeof originalMaxAge === 'number' && originalMaxAge <= MAX_AGE
+    if (!isSpan && originalMaxAge !== null && originalMaxAge !== undefined) {
+      throw new TypeError('option originalMaxAge is invalid')
+    }
+    serializeAttributes(cookie.data)
+  } catch (err) {
+    throw unsendableError(err)
+  }
+}
+
+/** What serializing refused, as a mistake of the application. */
+export function unsendableError(cause: unknown): SessionError {
+  const message = `session.cookie has an attribute that cannot be sent: ${(cause as Error).message}`
+  return new SessionError('ERR_SESSION_OPTION', message, { cause })
+}
+
+/** The attributes alone, each preceded by `; `. */
+export function serializeAttributes(data: Partial<CookieData>): string {
+  let text = ''
+  if (data.domain) {
+    if (!DOMAIN.test(data.domain)) throw new TypeError('option domain is invalid')
+    text += `; Domain=${data.domain}`
+  }
+  if (data.path) {
+    if (!PATH.test(data.path)) throw new TypeError('option path is invalid')
+    text += `; Path=${data.path}`
+  }
+  if (data.expires) {
+    if (!(data.expires instanceof Date) || Number.isNaN(data.expires.valueOf())) {
+      throw new TypeError('option expires is invalid')
+    }
+    text += `; Expires=${data.expires.toUTCString()}`
+  }
+  if (data.httpOnly) text += '; HttpOnly'
+  if (data.secure) text += '; Secure'
+  if (data.partitioned) text += '; Partitioned'
+  if (data.priority) text += `; Priority=${oneOf(PRIORITY, data.priority, 'priority')}`
+  if (data.sameSite) {
+    text += `; SameSite=${data.sameSite === true ? 'Strict' : oneOf(SAME_SITE, data.sameSite, 'sameSite')}`
+  }
+  return text
+}
+
+function oneOf(choices: Record<string, string>, value: unknown, option: string): string {
+  const choice = typeof value === 'string' ? choices[value.toLowerCase()] : undefined
+  if (choice === undefined) throw new TypeError(`option ${option} is invalid`)
+  return choice
+}

@@ -1,0 +1,208 @@
+import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { SessionError } from '../base/errors'
+import { detached, RecentValues } from '../base/recent-values'
+import type { Milliseconds } from '../base/time'
+
+/** What signs and seals: text or bytes. */
+export type Secret = string | Buffer | Uint8Array | KeyObject
+
+/** An authentic value. */
+export interface Verified {
+  value: string
+  /** Which key made it: 0 is the newest. */
+  key: number
+}
+
+/** What came out of a sealed or signed text. */
+export interface Opening {
+  text: string
+  issuedAt: Milliseconds
+  /** Which key opened it: 0 is the newest. */
+  key: number
+}
+
+/** What `sessions()` asks of every secret, and both doors of those that seal. */
+export const SECRET_BYTES_MIN = 32
+
+const VERIFIED_MAX = 4096
+// They are up to 4 KB each, and their texts as much again.
+const OPENED_MAX = 256
+const MAC_LENGTH = 43
+
+/**
+ * The keys of one middleware: the first signs and seals, all verify and open.
+ *
+ * The array given is live, as in express-session: what an application pushes, splices or pops takes effect at once.
+ */
+export class KeyRing {
+  readonly #source: readonly Secret[]
+  #snapshot: Secret[] = []
+  #shortest = Infinity
+  #derived = new Map<string, KeyObject[]>()
+  #usedAt: (Milliseconds | null)[] = []
+  readonly #verified = new RecentValues<Verified>(VERIFIED_MAX)
+  /** Sealed values that were opened lately with these keys. Ask for the keys first: a change of them empties it. */
+  readonly opened = new RecentValues<Opening>(OPENED_MAX)
+
+  constructor(secret: Secret | readonly Secret[]) {
+    this.#source = Array.isArray(secret) ? secret : [secret as Secret]
+  }
+
+  get size(): number {
+    return this.#source.length
+  }
+
+  /** One key a secret for one purpose, newest first. Purposes never share a key (HKDF, RFC 5869). */
+  derived(purpose: string): readonly KeyObject[] {
+    this.#refresh()
+    let keys = this.#derived.get(purpose)
+    if (keys === undefined) {
+      keys = this.#snapshot.map((secret) =>
+        createSecretKey(Buffer.from(hkdfSync('sha256', bytesOf(secret), 'silverback', purpose, 32)))
+      )
+      this.#derived.set(purpose, keys)
+    }
+    return keys
+  }
+
+  /** Bytes of the shortest secret. */
+  get shortest(): number {
+    this.#refresh()
+    return this.#shortest
+  }
+
+  /**
+   * The same for values that hold a session. Whoever has one can try secrets on it in peace, so none may be short.
+   * @throws {SessionError} `ERR_SESSION_OPTION` for a secret under 32 bytes, which the live list may get at any time
+   */
+  sealing(purpose: string): readonly KeyObject[] {
+    if (this.shortest < SECRET_BYTES_MIN) throw new SessionError('ERR_SESSION_OPTION', tooShortToSeal(this.#shortest))
+    return this.derived(purpose)
+  }
+
+  /** The secrets themselves, for formats that others defined (express-session, gorilla/securecookie). */
+  raw(): readonly KeyObject[] {
+    this.#refresh()
+    let keys = this.#derived.get('')
+    if (keys === undefined) {
+      keys = this.#snapshot.map((secret) => createSecretKey(bytesOf(secret)))
+      this.#derived.set('', keys)
+    }
+    return keys
+  }
+
+  /** Signs a session ID for one cookie name: the name is under the MAC, as in gorilla/securecookie. */
+  signBound(name: string, id: string): string {
+    return `${id}.${mac(this.derived('signed cookie')[0]!, boundInput(name, id), 'base64url')}`
+  }
+
+  verifyBound(name: string, value: string): Verified | undefined {
+    return this.#remembered(name, value, () => {
+      const dot = value.length - MAC_LENGTH - 1
+      if (dot < 1 || value.charCodeAt(dot) !== 0x2e) return undefined
+      const id = detached(value.slice(0, dot))
+      return verify(this.derived('signed cookie'), boundInput(name, id), value.slice(dot + 1), 'base64url', id)
+    })
+  }
+
+  /** Signs as express-session (cookie-signature) does: `s:<id>.<base64 HMAC-SHA256>`. */
+  signPlain(id: string): string {
+    return `s:${id}.${mac(this.raw()[0]!, id, 'base64')}`
+  }
+
+  verifyPlain(value: string): Verified | undefined {
+    if (!value.startsWith('s:')) return undefined
+    return this.#remembered('', value, () => {
+      const dot = value.lastIndexOf('.')
+      if (dot < 3) return undefined
+      const id = detached(value.slice(2, dot))
+      return verify(this.raw(), id, value.slice(dot + 1), 'base64', id)
+    })
+  }
+
+  #remembered(name: string, value: string, check: () => Verified | undefined): Verified | undefined {
+    this.#refresh()
+    let found = this.#verified.get(name, value)
+    if (found === undefined) {
+      found = check()
+      if (found === undefined) return undefined
+      this.#verified.set(name, detached(value), found)
+    }
+    this.noteUse(found.key)
+    return found
+  }
+
+  /** A value of one of the keys was found authentic just now. */
+  noteUse(key: number): void {
+    this.#usedAt[key] = Date.now()
+  }
+
+  /** When each key last found something authentic, newest key first; `null`: not yet. */
+  lastUses(): (Milliseconds | null)[] {
+    this.#refresh()
+    return [...this.#usedAt]
+  }
+
+  #refresh(): void {
+    const source = this.#source
+    const known = this.#snapshot
+    let same = source.length === known.length
+    for (let i = 0; same && i < source.length; i++) same = source[i] === known[i]
+    if (same) return
+    // The list moved on; a secret keeps what is known of it.
+    this.#usedAt = source.map((secret) => this.#usedAt[known.indexOf(secret)] ?? null)
+    this.#snapshot = [...source]
+    this.#shortest = source.length === 0 ? 0 : Math.min(...source.map(sizeOf))
+    this.#derived.clear()
+    this.#verified.clear()
+    this.opened.clear()
+  }
+}
+
+/** Bytes of a secret; 0 for what is none. */
+export function sizeOf(secret: unknown): number {
+  if (typeof secret === 'string') return Buffer.byteLength(secret)
+  if (secret instanceof Uint8Array) return secret.byteLength
+  return (secret as { symmetricKeySize?: number } | null)?.symmetricKeySize ?? 0
+}
+
+/** Why a secret is refused for sessions that live in their cookies. */
+export function tooShortToSeal(size: number): string {
+  return `secret must have at least ${SECRET_BYTES_MIN} random bytes where sessions live in their cookies, got ${size} bytes; generateKey() makes one`
+}
+
+/** A key fit for `secret`: 32 random bytes as base64url (gorilla's `GenerateRandomKey(32)`). */
+export function generateKey(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+function verify(
+  keys: readonly KeyObject[],
+  input: string,
+  given: string,
+  encoding: 'base64' | 'base64url',
+  value: string
+): Verified | undefined {
+  const givenBytes = Buffer.from(given)
+  for (let i = 0; i < keys.length; i++) {
+    // The text of the MAC is compared, not its bytes: a decoder would forgive spare bits and stray characters.
+    const expected = Buffer.from(mac(keys[i]!, input, encoding))
+    if (expected.length === givenBytes.length && timingSafeEqual(expected, givenBytes)) return { value, key: i }
+  }
+  return undefined
+}
+
+function mac(key: KeyObject, input: string, encoding: 'base64' | 'base64url'): string {
+  const digest = createHmac('sha256', key).update(input).digest(encoding)
+  return encoding === 'base64' ? digest.replace(/=+$/, '') : digest
+}
+
+function boundInput(name: string, id: string): string {
+  return `${name}\n${id}`
+}
+
+function bytesOf(secret: Secret): Buffer {
+  if (typeof secret === 'string') return Buffer.from(secret)
+  if (secret instanceof Uint8Array) return Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength)
+  return secret.export()
+}

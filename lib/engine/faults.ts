@@ -1,0 +1,43 @@
+import { OptionError, SessionError } from '../base/errors'
+
+/** A fault of the store as the application meets it: with a status, and the store's own error as its cause. */
+export function storeFault(err: unknown, verb: string, status: number): SessionError {
+  if (err instanceof SessionError && err.kind !== 'store') return err
+  // A mistake of the application, noticed only now.
+  if (err instanceof OptionError) return new SessionError(err.code, err.message, { cause: err })
+  if (err instanceof SessionError && err.code !== 'ERR_SESSION_STORE') {
+    return new SessionError(err.code, err.message, { cause: err.cause, status })
+  }
+  const cause = err instanceof SessionError && err.cause !== undefined ? err.cause : err
+  const message =
+    err instanceof SessionError
+      ? err.message
+      : `The session store failed to ${verb}; see the cause, and check that the store is reachable.`
+  return new SessionError('ERR_SESSION_STORE', message, { cause, status })
+}
+
+/** The session of an anonymous request, because the store could not be read: asked for by name, saving it fails. */
+export function standInError(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE',
+    'The session of this request could not be read; the one that stands in for it is not saved.',
+    { status: 503 }
+  )
+}
+
+/** The session is gone, and no save brings it back. */
+export function destroyedError(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_DESTROYED',
+    'The session was destroyed, regenerated or revoked meanwhile; its data was not saved. Let the visitor log in again.'
+  )
+}
+
+/** A session that begins after its cookie could still be sent. */
+export function tooLateError(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_HEADERS_SENT',
+    'A session was begun after the response had started: its cookie cannot be sent, and it is not stored. ' +
+      'Write to req.session before the first byte of the response.'
+  )
+}

@@ -1,0 +1,78 @@
+import { channel, type Channel } from 'node:diagnostics_channel'
+import { createHash, randomBytes } from 'node:crypto'
+import type { Milliseconds } from '../base/time'
+
+/** What happens to sessions, as published on `node:diagnostics_channel` under `silverback:<event>`. */
+export const EVENTS = [
+  ...(['created', 'loaded', 'saved', 'touched', 'destroyed', 'expired', 'rejected'] as const),
+  ...(['withheld', 'dropped', 'conflict', 'error'] as const)
+]
+
+export type SessionEvent = (typeof EVENTS)[number]
+
+/** The message of every event. Never a session ID in clear: `session` is a salted hash that lives as long as the process. */
+export interface SessionEventMessage {
+  /** Cookie name. */
+  name: string
+  /** Tells sessions apart within this process. */
+  session?: string
+  /** Why: an error code, or a short word. */
+  reason?: string
+  error?: unknown
+  /** On `created`: the first key that made the session necessary. */
+  key?: string
+}
+
+/** Counters since the middleware was set up. */
+export interface SessionStats {
+  created: number
+  loaded: number
+  saved: number
+  touched: number
+  destroyed: number
+  expired: number
+  rejected: number
+  withheld: number
+  dropped: number
+  conflicts: number
+  errors: number
+  /** Live sessions: as the store counts them if it can at once (MemoryStore), else made minus ended in this process. */
+  active: number
+  /**
+   * The main session's secrets, newest first: when each last verified a cookie in this process (ms since 1970), `null`
+   * for not yet. A secret may go when it verified nothing for as long as a session lives.
+   */
+  keys: { lastUsedAt: Milliseconds | null }[]
+  /** When the store last finished a sweep (ms since 1970); `null`: it does not sweep, or has not yet. */
+  lastCleanup: number | null
+}
+
+const channels = Object.fromEntries(EVENTS.map((event) => [event, channel(`silverback:${event}`)])) as Record<
+  SessionEvent,
+  Channel
+>
+const salt = randomBytes(16)
+
+/** Counts and publishes the life of one middleware's sessions. */
+export class Monitor {
+  readonly #counts = Object.fromEntries(EVENTS.map((event) => [event, 0])) as Record<SessionEvent, number>
+
+  note(event: SessionEvent, name: string, id?: string, details?: Omit<SessionEventMessage, 'name' | 'session'>): void {
+    this.#counts[event]++
+    const target = channels[event]
+    if (!target.hasSubscribers) return
+    const message: SessionEventMessage = { name, ...details }
+    if (id !== undefined) message.session = pseudonym(id)
+    target.publish(message)
+  }
+
+  stats(keys: SessionStats['keys'], lastCleanup: number | null, live?: number): SessionStats {
+    const { conflict, error, ...counts } = this.#counts
+    const active = live ?? Math.max(0, counts.created - counts.destroyed - counts.expired)
+    return { ...counts, conflicts: conflict, errors: error, active, keys, lastCleanup }
+  }
+}
+
+function pseudonym(id: string): string {
+  return createHash('sha256').update(salt).update(id).digest('base64url').slice(0, 12)
+}

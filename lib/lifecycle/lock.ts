@@ -1,0 +1,144 @@
+import { randomUUID } from 'node:crypto'
+import type { Backend } from '../store/backend'
+import type { LockPower, StoreContract } from '../store/contract'
+import { OptionError, SessionError } from '../base/errors'
+import type { LockOptions } from '../session/session-host'
+import type { Milliseconds } from '../base/time'
+
+const WAIT: Milliseconds = 10_000
+const TTL: Milliseconds = 10_000
+const RETRY_MIN: Milliseconds = 5
+const RETRY_MAX: Milliseconds = 100
+
+/** Locks for stores that have none of their own: they hold within this process. */
+class LocalLocks implements LockPower {
+  readonly #holders = new Map<string, { token: string; until: Milliseconds }>()
+
+  acquire(id: string, token: string, ttl: Milliseconds): boolean {
+    const holder = this.#holders.get(id)
+    if (holder !== undefined && holder.until > Date.now()) return false
+    this.#holders.set(id, { token, until: Date.now() + ttl })
+    return true
+  }
+
+  renew(id: string, token: string, ttl: Milliseconds): boolean {
+    const holder = this.#holders.get(id)
+    if (holder?.token !== token) return false
+    holder.until = Date.now() + ttl
+    return true
+  }
+
+  release(id: string, token: string): void {
+    if (this.#holders.get(id)?.token === token) this.#holders.delete(id)
+  }
+}
+
+const local = new WeakMap<StoreContract, LocalLocks>()
+
+function localLocks(store: StoreContract): LocalLocks {
+  let locks = local.get(store)
+  if (locks === undefined) local.set(store, (locks = new LocalLocks()))
+  return locks
+}
+
+/** A lock that is held, and renewed until it is released. */
+export interface HeldLock {
+  /** Fires if the lock is lost. */
+  readonly signal: AbortSignal
+  release(): Promise<void>
+}
+
+/**
+ * Takes the lock of one session, and renews it until it is released.
+ *
+ * @throws {SessionError} `ERR_SESSION_LOCK_TIMEOUT` when it is not free within `wait`
+ */
+export async function takeLock(
+  backend: Backend,
+  key: string,
+  { wait = WAIT, ttl = TTL }: LockOptions
+): Promise<HeldLock> {
+  for (const [option, ms] of Object.entries({ wait, ttl })) {
+    if (!(ms >= 0)) throw new OptionError(`session.lock(): ${option} must be a number of milliseconds`)
+  }
+  const locks = backend.locks ?? localLocks(backend.store)
+  const token = randomUUID()
+  // A lock that cannot be given back ends by itself: no reason to spoil the work that was done under it.
+  const release = async () => locks.release(key, token)
+  const until = await acquire(locks, key, token, wait, ttl).catch((err) => {
+    // Taken, perhaps, by a command whose answer never came.
+    if (!isTimeout(err)) void release().catch(endsByItself)
+    throw err
+  })
+  const lost = new AbortController()
+  const stop = keepAlive(locks, key, token, ttl, until, lost)
+  return {
+    signal: lost.signal,
+    async release() {
+      stop()
+      await release().catch(endsByItself)
+    }
+  }
+}
+
+// Renews the lock, until told to stop, or until it is lost: taken from us, or not renewed in time.
+function keepAlive(
+  locks: LockPower,
+  key: string,
+  token: string,
+  ttl: Milliseconds,
+  end: Milliseconds,
+  lost: AbortController
+): () => void {
+  let until = end
+  const lose = () => {
+    clearInterval(renewal)
+    lost.abort(
+      new SessionError('ERR_SESSION_LOCK_TIMEOUT', 'The session lock was lost: stop, and change nothing more.')
+    )
+  }
+  const renew = async () => {
+    const now = performance.now()
+    if (now >= until) return lose()
+    try {
+      if (await locks.renew(key, token, ttl)) until = Math.max(until, now + ttl)
+      else lose()
+    } catch {
+      // Tried again at the next tick, while the lock still stands.
+    }
+  }
+  const renewal = setInterval(() => void renew(), ttl / 3)
+  renewal.unref()
+  return () => clearInterval(renewal)
+}
+
+// Answers until when the lock lasts, on a clock that nobody sets.
+async function acquire(
+  locks: LockPower,
+  key: string,
+  token: string,
+  wait: Milliseconds,
+  ttl: Milliseconds
+): Promise<Milliseconds> {
+  const deadline = performance.now() + wait
+  for (let pause = RETRY_MIN; ; pause = Math.min(pause * 2, RETRY_MAX)) {
+    const asked = performance.now()
+    if (await locks.acquire(key, token, ttl)) return asked + ttl
+    const left = deadline - performance.now()
+    if (left <= 0) {
+      throw new SessionError(
+        'ERR_SESSION_LOCK_TIMEOUT',
+        `The session stayed locked for ${wait} ms by somebody else; try again, or raise wait.`
+      )
+    }
+    // The last time it is asked for is when the wait ends.
+    const next = Math.min(pause * (0.5 + Math.random() / 2), left)
+    await new Promise((resolve) => setTimeout(resolve, Math.ceil(next)))
+  }
+}
+
+function isTimeout(err: unknown): boolean {
+  return err instanceof SessionError && err.code === 'ERR_SESSION_LOCK_TIMEOUT'
+}
+
+function endsByItself(): void {}

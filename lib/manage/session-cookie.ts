@@ -1,0 +1,16 @@
+import { OptionError } from '../base/errors'
+import { mint } from './manager'
+import { tokenOf } from '../reply/set-cookie'
+import { engineOf } from './sessions'
+
+/**
+ * Stores a session and gives the `Cookie` header value that carries it, for tests: a logged-in request in one line.
+ *
+ * @example await request(app).get('/profile').set('Cookie', await sessionCookie(auth, { userId: '1' }))
+ */
+export async function sessionCookie(auth: object, data: Record<string, unknown> = {}): Promise<string> {
+  const engine = engineOf(auth)
+  if (engine === undefined) throw new OptionError('sessionCookie() needs the middleware that sessions() returned')
+  const { slot, tracked } = await mint(engine, data)
+  return `${engine.settings.name}=${encodeURIComponent(tokenOf(slot, tracked))}`
+}

@@ -1,0 +1,42 @@
+import { adviseOnSetup } from '../reply/cookie-advice'
+import { Engine } from '../engine/engine'
+import { offerGenerate } from '../request/generate'
+import { Manager, type SessionManager } from './manager'
+import { handle } from '../request/middleware'
+import { resolveClassicOptions, resolveSessionsOptions, type Settings } from '../options/options'
+import type { SessionsOptions } from '../options/sessions-options'
+
+/** The middleware, which is also the manager. */
+export interface SessionsHandler<Data = Record<string, any>> extends SessionManager<Data> {
+  (req: any, res: any, next: (err?: any) => void): void
+}
+
+const ENGINE = Symbol('silverback.engine')
+
+/** express-session's door: its options, defaults and habits, on the engine of `sessions()`. */
+export function createClassic(options?: SessionsOptions): SessionsHandler {
+  return createHandler(resolveClassicOptions(options ?? {}))
+}
+
+/** The door with today's defaults. */
+export function createSessions(options?: SessionsOptions): SessionsHandler<any> {
+  return createHandler(resolveSessionsOptions(options))
+}
+
+/** The engine behind a middleware of ours. */
+export function engineOf(handler: object): Engine | undefined {
+  return (handler as { [ENGINE]?: Engine })[ENGINE]
+}
+
+function createHandler(settings: Settings): SessionsHandler {
+  adviseOnSetup(settings)
+  const engine = new Engine(settings)
+  offerGenerate(engine)
+  const session = (req: any, res: any, next: (err?: any) => void) => handle(engine, req, res, next)
+  const manager = new Manager(engine)
+  Object.defineProperty(session, ENGINE, { value: engine })
+  for (const verb of ['open', 'get', 'create', 'extend', 'destroy', 'list', 'revoke', 'stats'] as const) {
+    Object.defineProperty(session, verb, { value: (manager[verb] as (...args: any[]) => unknown).bind(manager) })
+  }
+  return session as SessionsHandler
+}

@@ -1,0 +1,205 @@
+import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } from '../cookie/cookie'
+import { OptionError, quote, SessionError } from '../base/errors'
+import type { SessionsOptions, StandardSchema, Transport } from './sessions-options'
+import type { Milliseconds } from '../base/time'
+
+const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
+
+/** @throws {OptionError} for a cookie name that is no token, or that would be mistaken for a property */
+export function checkName(name: string): void {
+  if (typeof name !== 'string' || !isCookieName(name) || RESERVED_NAMES.has(name)) {
+    throw new OptionError(
+      `name must be a cookie name (letters, digits and !#$%&'*+-.^_\`|~), got ${quote(name)}`,
+      'ERR_SESSION_NAME'
+    )
+  }
+}
+
+/** A span of time, `null` for no limit. @throws {OptionError} for anything but a finite number above 0 or `null` */
+export function checkSpan<T extends Milliseconds | null>(
+  option: string,
+  value: Milliseconds | null | undefined,
+  fallback: T
+): Milliseconds | T | null {
+  if (value === undefined) return fallback
+  if (value === null) return null
+  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
+    throw new OptionError(
+      `${option} must be a number of milliseconds above 0, or null for no limit, got ${quote(value)}`
+    )
+  }
+  return value
+}
+
+const DEFAULTS: CookieOptions = { path: '/', httpOnly: true, sameSite: 'lax', secure: 'auto', maxAge: null }
+
+/**
+ * Completes cookie attributes with today's defaults and checks what browsers would silently drop.
+ *
+ * A function of the request is checked as it answers. @see RFC 6265bis 4.1.3 (prefixes), 5.7
+ * @throws {OptionError}
+ */
+export function checkCookie(
+  name: string,
+  given: CookieOptions | ((req: any) => CookieOptions)
+): CookieOptions | ((req: any) => CookieOptions) {
+  if (typeof given === 'function') return (req) => completed(name, given(req) ?? {})
+  if (typeof given !== 'object' || given === null)
+    throw new OptionError(`cookie must be an object, got ${quote(given)}`)
+  return completed(name, given)
+}
+
+function completed(name: string, given: CookieOptions): CookieOptions {
+  const cookie = { ...DEFAULTS }
+  for (const [key, value] of Object.entries(given)) {
+    if (value !== undefined) (cookie as Record<string, unknown>)[key] = value
+  }
+  const prefix = /^__(host-http|host|http|secure)-/i.exec(name)?.[1]?.toLowerCase()
+  const sameSite = typeof cookie.sameSite === 'string' ? cookie.sameSite.toLowerCase() : cookie.sameSite
+  const needsSecure = prefix
+    ? `name ${quote(name)}`
+    : sameSite === 'none'
+      ? 'sameSite none'
+      : cookie.partitioned
+        ? 'partitioned'
+        : ''
+  if (needsSecure) {
+    if (cookie.secure !== true && cookie.secure !== 'auto') {
+      throw new OptionError(`cookie.secure must be true for ${needsSecure}: browsers drop the cookie otherwise`)
+    }
+    cookie.secure = true
+  }
+  if (prefix?.startsWith('host') && (cookie.domain || cookie.path !== '/')) {
+    throw new OptionError(`cookie must have path '/' and no domain for name ${quote(name)}`)
+  }
+  if (prefix?.endsWith('http') && !cookie.httpOnly) {
+    throw new OptionError(`cookie.httpOnly must be true for name ${quote(name)}`)
+  }
+  if (cookie.path !== undefined && !String(cookie.path).startsWith('/')) {
+    throw new OptionError(`cookie.path must begin with '/', got ${quote(cookie.path)}`)
+  }
+  checkAttributes(cookie)
+  return cookie
+}
+
+function checkAttributes(cookie: CookieOptions): void {
+  try {
+    const { secure, sameSite, ...rest } = new StrictCookie(cookie)
+    serializeAttributes({
+      ...rest,
+      secure: secure === 'auto' ? false : secure,
+      sameSite: sameSite === 'auto' ? 'lax' : sameSite
+    })
+  } catch (err) {
+    throw new OptionError(`cookie has an attribute that cannot be sent: ${(err as Error).message}`)
+  }
+}
+
+/** The option `userId`, its answers as texts: applications number their users as well. */
+export function userAsText(userId: ((session: any) => unknown) | null | undefined) {
+  if (userId === undefined || userId === null) return undefined
+  return (session: any): string | undefined => {
+    const user = userId(session)
+    return user === undefined || user === null ? undefined : userText(user)
+  }
+}
+
+/** A user as text. @throws {SessionError} for what would be one text for all users, as a promise is */
+export function userText(user: unknown): string {
+  const text = typeof user === 'symbol' ? '' : String(user)
+  if (typeof user === 'string' || typeof user === 'bigint' || Number.isFinite(user)) return text
+  // IDs of databases are objects with a text of their own.
+  if (typeof user === 'object' && user !== null && !text.startsWith('[object ')) return text
+  throw new SessionError('ERR_SESSION_OPTION', `userId must be a text or a number, got ${quote(user)}`)
+}
+
+/** What the option `transport` comes to; header names in lower case. @throws {OptionError} */
+export function transportOf(given: SessionsOptions['transport']): {
+  acceptsCookie: boolean
+  header: string | undefined
+  mainHeader: string | undefined
+} {
+  const list = (Array.isArray(given) ? given : [given ?? 'cookie']) as Transport[]
+  let header: string | undefined
+  for (const transport of list) {
+    if (transport === 'header') header = 'x-session'
+    else if (typeof transport === 'object' && typeof transport?.header === 'string') {
+      header = transport.header.toLowerCase()
+      checkName(header)
+    } else if (transport !== 'cookie') {
+      throw new OptionError(`transport must be 'cookie', 'header' or { header: name }, got ${quote(transport)}`)
+    }
+  }
+  return { acceptsCookie: list.includes('cookie'), header, mainHeader: header }
+}
+
+/** @throws {OptionError} for anything but a whole number, together with `userId` */
+export function checkMaxPerUser(most: number | undefined, userId: unknown): number | undefined {
+  if (most !== undefined && !(Number.isInteger(most) && most > 0 && userId)) {
+    throw new OptionError('maxPerUser must be a whole number above 0, and needs the option userId')
+  }
+  return most
+}
+
+/** @throws {OptionError} for an option that is there and no function */
+export function checkFunctions(options: Record<string, unknown>): void {
+  for (const [option, value] of Object.entries(options)) {
+    if (value !== undefined && value !== null && typeof value !== 'function') {
+      throw new OptionError(`${option} must be a function, got ${quote(value)}`)
+    }
+  }
+}
+
+/** @throws {OptionError} for anything but `true` and `false` */
+export function checkFlag(option: string, value: boolean | null | undefined, fallback: boolean): boolean {
+  if (value === undefined || value === null) return fallback
+  if (typeof value !== 'boolean') throw new OptionError(`${option} must be true or false, got ${quote(value)}`)
+  return value
+}
+
+/** The option `extend` as a function of the request. @throws {OptionError} */
+export function extendOf(extend: SessionsOptions['extend']): (req: any) => boolean {
+  if (typeof extend === 'function') return extend
+  if (typeof (extend ?? true) !== 'boolean') {
+    throw new OptionError(`extend must be true or false, or a function of the request, got ${quote(extend)}`)
+  }
+  return () => extend ?? true
+}
+
+/** @throws {OptionError} for what does not validate as Standard Schema says @see https://standardschema.dev */
+export function checkSchema(schema: StandardSchema<any> | null | undefined): StandardSchema<any> | undefined {
+  if (schema === undefined || schema === null) return undefined
+  if (typeof schema['~standard']?.validate !== 'function') {
+    throw new OptionError(
+      `schema must be a Standard Schema (zod, valibot, arktype: an object with '~standard'), got ${quote(schema)}`
+    )
+  }
+  return schema
+}
+
+/** @throws {OptionError} unless these are options by name, of other sessions than the main one */
+export function checkNamed(mainName: string, named: SessionsOptions['named'] | null): void {
+  if (named === undefined || named === null) return
+  if (typeof named !== 'object' || Array.isArray(named)) {
+    throw new OptionError(`named must be an object of options by name, got ${quote(named)}`)
+  }
+  for (const [name, options] of Object.entries<unknown>(named)) {
+    if (name === mainName) {
+      throw new OptionError(
+        `named must not hold the main session's own name ${quote(name)}: its options stand beside named`,
+        'ERR_SESSION_NAME'
+      )
+    }
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+      throw new OptionError(`named[${quote(name)}] must be an object of options, got ${quote(options)}`)
+    }
+  }
+}
+
+/** @throws {OptionError} for anything but one of the choices */
+export function oneOf<T extends string>(option: string, value: T, choices: readonly T[]): T {
+  if (!choices.includes(value)) {
+    throw new OptionError(`${option} must be one of ${choices.join(', ')}, got ${quote(value)}`)
+  }
+  return value
+}

@@ -1,0 +1,226 @@
+/**
+ * The text of a stored session, express-session's JSON with one reserved property:
+ *
+ *     {"cookie":{...},"__silverback":{"u":1700000000000,"c":1699990000000,...},"a":1,"b":2}
+ *
+ * `cookie` comes first, as in every record of express-session; the reserved property, if there is one, second.
+ */
+import { copyExactly, copyJson } from './json'
+import type { Milliseconds } from '../base/time'
+
+/** The reserved property. express-session instances carry it along unharmed; applications never see it. */
+export const META = '__silverback'
+
+/** What we keep about a session beside its data. Short keys: it is stored with every session. */
+export interface Meta {
+  /** Last use. First on purpose: a store may rewrite its digits in place (see `withUsedAt`). */
+  u: Milliseconds
+  /** Creation. */
+  c: Milliseconds
+  /** Hash of the session ID: a record delivered under another ID is refused. */
+  h?: string
+  /** Hash of what the session is bound to (User-Agent, client IP, ...). */
+  b?: string
+  /** The user the session belongs to. */
+  i?: string
+  /** The session ID itself, where the record is all there is (cookie-only sessions). */
+  d?: string
+  /** A routine rotation moved this session on: the ID that now carries it, and until when the old one leads there. */
+  n?: string
+  g?: Milliseconds
+}
+
+/** JSON of each property of some data, in its order: `"a":1`. What did not change is not serialized again. */
+export interface Parts {
+  readonly keys: readonly string[]
+  readonly texts: readonly string[]
+}
+
+/** Data that JSON keeps exactly as it is, and its JSON. */
+export interface Exact {
+  readonly raw: Record<string, unknown>
+  readonly text: string
+  readonly parts: Parts | undefined
+}
+
+/** A record taken apart. Whoever has one shares it: nothing in it is changed, and what is handed out is copied. */
+export class Decoded {
+  readonly cookie: Record<string, unknown>
+  readonly meta: Meta | undefined
+  /** All of it, but perhaps for `cookie` and the reserved property. */
+  readonly raw: Record<string, unknown>
+  /** JSON of the data, exactly as a later `JSON.stringify` of unchanged data gives it. */
+  readonly dataText: string
+  /** Whether `raw` is as if it came out of `JSON.parse`, so that it can be copied, and compared with a session. */
+  readonly isJson: boolean
+  /** Of the data of `raw`, where it was serialized here. */
+  readonly parts: Parts | undefined
+  #cookieText: string | undefined
+
+  constructor(of: Pick<Decoded, 'cookie' | 'meta' | 'raw' | 'dataText' | 'isJson' | 'parts'>, cookieText?: string) {
+    this.cookie = of.cookie
+    this.meta = of.meta
+    this.raw = of.raw
+    this.dataText = of.dataText
+    this.isJson = of.isJson
+    this.parts = of.parts
+    this.#cookieText = cookieText
+  }
+
+  /** JSON of `cookie`. */
+  get cookieText(): string {
+    return (this.#cookieText ??= JSON.stringify(this.cookie))
+  }
+
+  /** The application's data, without `cookie` and the reserved property: the caller's own. */
+  get data(): Record<string, unknown> {
+    const data = dataOf(this.raw)
+    if (!this.isJson) return data
+    try {
+      return copyJson(data)
+    } catch {
+      // Nested too deeply for the stack; the parser needs none.
+      return JSON.parse(this.dataText)
+    }
+  }
+
+  /** The same record with other data, whatever the text says. */
+  withData(raw: Record<string, unknown>, dataText = this.dataText): Decoded {
+    const { cookie, meta } = this
+    return new Decoded({ cookie, meta, raw, dataText, isJson: false, parts: undefined }, this.#cookieText)
+  }
+
+  /** The record that was written after this one, with the same cookie. */
+  rewritten({ raw, text, parts }: Exact, meta: Meta | undefined): Decoded {
+    return new Decoded({ cookie: this.cookie, meta, raw, dataText: text, isJson: true, parts }, this.#cookieText)
+  }
+}
+
+// A flat JSON object: strings may hold braces, anything nested makes it no match. Unrolled, so it runs in linear time.
+const STRING = String.raw`"[^"\\]*(?:\\.[^"\\]*)*"`
+const FLAT = String.raw`\{[^"{}]*(?:${STRING}[^"{}]*)*\}`
+const HEAD = new RegExp(`^\\{"cookie":(${FLAT})(,"${META}":${FLAT})?(?=[,}])`)
+const META_KEY = `"${META}":`
+const USED_AT_PREFIX = `"${META}":{"u":`
+
+/**
+ * Joins the three parts to the stored text. `dataText` is the JSON of a plain object without `cookie`.
+ *
+ * Data under the reserved property is dropped: whatever a client got into the session, its metadata stays ours.
+ */
+export function encodeRecord(cookieText: string, meta: Meta | undefined, dataText: string): string {
+  const safe = dataText.includes(META_KEY) ? withoutMeta(dataText) : dataText
+  const rest = safe.length > 2 ? `,${safe.slice(1)}` : '}'
+  return meta === undefined
+    ? `{"cookie":${cookieText}${rest}`
+    : `{"cookie":${cookieText},"${META}":${jsonOf(meta)}${rest}`
+}
+
+// What JSON.stringify makes of it, in a fraction of the time: most have their two times alone, or one text beside them.
+function jsonOf(meta: Meta): string {
+  const keys = Object.keys(meta)
+  const times = `{"u":${meta.u},"c":${meta.c}`
+  if (keys.length === 2) return `${times}}`
+  if (keys.length === 3 && meta.h !== undefined) return `${times},"h":${JSON.stringify(meta.h)}}`
+  if (keys.length === 3 && meta.d !== undefined) return `${times},"d":${JSON.stringify(meta.d)}}`
+  return JSON.stringify(meta)
+}
+
+/** Takes a stored text apart; `undefined` for whatever is not a session record. Never throws. */
+export function decodeRecord(text: string): Decoded | undefined {
+  try {
+    const parsed: unknown = JSON.parse(text)
+    // JSON may spell a letter of `__proto__` as \u005f, \u0070, ...
+    const suspicious = text.includes('__proto__') || text.includes('\\u00')
+    const clean = suspicious ? withoutProto(parsed) : parsed
+    return takeApart(clean, clean, suspicious ? undefined : text)
+  } catch {
+    // No JSON, or nested too deeply to be written again.
+    return undefined
+  }
+}
+
+/** The same for a record that a store hands out as an object. */
+export function decodeObject(record: unknown): Decoded | undefined {
+  try {
+    // Copied if that is possible: a later change by the store, or by somebody else it gave the object to, is none of ours.
+    const exact = isRecord(record) ? copyExactly(record, 'cookie') : undefined
+    const decoded = takeApart(record, exact)
+    if (!decoded?.dataText.includes('__proto__')) return decoded
+    const data = withoutProto(JSON.parse(decoded.dataText)) as Record<string, unknown>
+    return decoded.withData(data, JSON.stringify(data))
+  } catch {
+    return undefined
+  }
+}
+
+// `json`: the data as if it came out of JSON.parse, where there is such a thing.
+function takeApart(record: unknown, json: unknown, text?: string): Decoded | undefined {
+  if (!isRecord(record)) return undefined
+  const { cookie, [META]: meta } = record
+  if (!isRecord(cookie)) return undefined
+  if (meta !== undefined && !isMeta(meta)) return undefined
+  const texts = text === undefined ? undefined : cut(text, meta !== undefined)
+  const raw = isRecord(json) ? json : record
+  const dataText = texts?.dataText ?? JSON.stringify(META in raw || 'cookie' in raw ? dataOf(raw) : raw)
+  return new Decoded({ cookie, meta, raw, dataText, isJson: raw === json, parts: undefined }, texts?.cookieText)
+}
+
+/** Whether a value is an object with keys of its own: no text, number or list. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function dataOf({ cookie: _cookie, [META]: _meta, ...data }: Record<string, unknown>): Record<string, unknown> {
+  return data
+}
+
+/** Replaces the time of last use inside a record's text; the text itself where it has none. */
+export function withUsedAt(text: string, usedAt: Milliseconds): string {
+  const start = text.indexOf(USED_AT_PREFIX)
+  if (start === -1) return text
+  let end = start + USED_AT_PREFIX.length
+  const digits = end
+  while (text.charCodeAt(end) >= 48 && text.charCodeAt(end) <= 57) end++
+  return text.slice(0, digits) + String(usedAt) + text.slice(end)
+}
+
+/** Replaces the cookie inside a record's text, as express-session's `touch` does. */
+export function withCookie(text: string, cookieText: string): string {
+  const decoded = decodeRecord(text)
+  return decoded === undefined ? text : encodeRecord(cookieText, decoded.meta, decoded.dataText)
+}
+
+// The common case, text that JSON.stringify made with `cookie` first, needs no second serialization.
+function cut(text: string, hasMeta: boolean): { cookieText: string; dataText: string } | undefined {
+  const head = HEAD.exec(text)
+  // The reserved property stands elsewhere in the text: an express-session instance has written it.
+  if (head === null || (head[2] !== undefined) !== hasMeta) return undefined
+  const end = head[0].length
+  const isEnd = text.charCodeAt(end) === 0x7d /* } */
+  if (isEnd && end !== text.length - 1) return undefined
+  return { cookieText: head[1]!, dataText: isEnd ? '{}' : `{${text.slice(end + 1)}` }
+}
+
+function withoutMeta(dataText: string): string {
+  const data = JSON.parse(dataText) as Record<string, unknown>
+  delete data[META]
+  return JSON.stringify(data)
+}
+
+function isMeta(meta: unknown): meta is Meta {
+  if (typeof meta !== 'object' || meta === null) return false
+  const { u, c } = meta as Meta
+  return Number.isFinite(u) && Number.isFinite(c)
+}
+
+// JSON.parse makes an own property of `__proto__`; a later Object.assign would turn it into a prototype.
+function withoutProto(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutProto)
+  if (typeof value !== 'object' || value === null) return value
+  const clean: Record<string, unknown> = {}
+  for (const key of Object.keys(value)) {
+    if (key !== '__proto__') clean[key] = withoutProto((value as Record<string, unknown>)[key])
+  }
+  return clean
+}

@@ -1,0 +1,37 @@
+import cluster from 'node:cluster'
+import { advise } from '../base/advice'
+import type { Settings } from '../options/options'
+import type { Slot } from '../lifecycle/slot'
+import { MemoryStore } from '../stores/memory/memory'
+import type { Tracked } from '../lifecycle/tracked'
+
+/** What can be seen of a set-up before the first request. */
+export function adviseOnSetup({ name, backend: { store } }: Settings): void {
+  if (cluster.isWorker && store instanceof MemoryStore) advise('MEMORY_PER_PROCESS', name)
+}
+
+/** Looks, outside production, for what makes browsers drop a cookie that is being sent. */
+export function adviseOnCookie({ req, settings }: Slot, { session: { cookie } }: Tracked, res: any): void {
+  const sameSite = String(cookie.sameSite ?? 'lax').toLowerCase()
+  const { 'sec-fetch-site': site, 'sec-fetch-mode': mode } = req.headers ?? {}
+  if (cookie.domain && !isWithin(req, cookie.domain)) advise('DOMAIN', settings.name)
+  else if (sameSite === 'none' && !cookie.secure) advise('SAMESITE_NONE', settings.name)
+  else if (mode === 'cors' && (site === 'same-site' || site === 'cross-site') && !allowsCredentials(res)) {
+    advise('CREDENTIALS', settings.name)
+  } else if (site === 'cross-site' && mode !== 'navigate' && sameSite !== 'none') advise('CROSS_SITE', settings.name)
+}
+
+// A proxy may have another name for the host; the browser knows one of them.
+function isWithin(req: any, cookieDomain: string): boolean {
+  const { host, 'x-forwarded-host': forwarded } = req.headers ?? {}
+  if (host === undefined) return true
+  const domain = cookieDomain.replace(/^\./, '').toLowerCase()
+  return [host, ...String(forwarded ?? '').split(',')].some((text) => {
+    const name = String(text).trim().replace(/:\d+$/, '').toLowerCase()
+    return name === domain || name.endsWith(`.${domain}`)
+  })
+}
+
+function allowsCredentials(res: any): boolean {
+  return String(res.getHeader?.('Access-Control-Allow-Credentials')) === 'true'
+}

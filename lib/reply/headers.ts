@@ -1,0 +1,101 @@
+import { adviseOnCookie } from './cookie-advice'
+import { isProduction } from '../base/warnings'
+import {
+  alreadyExpired,
+  expireRivalTexts,
+  expireTexts,
+  hasRivals,
+  isDeliverable,
+  sendText,
+  tokenOf
+} from './set-cookie'
+import type { Slot } from '../lifecycle/slot'
+import type { Tracked } from '../lifecycle/tracked'
+
+const WITHHELD = {
+  SECURE_COOKIE_OVER_HTTP:
+    'The session cookie has the attribute Secure, but the request did not come over HTTPS, so it is not sent and the ' +
+    'next request begins a new session. Behind a proxy that terminates TLS, set app.set("trust proxy", 1) or the ' +
+    "option proxy: true; without TLS, use cookie.secure 'auto'.",
+  PROXY_NOT_TRUSTED:
+    'The session cookie has the attribute Secure, and a proxy says how the client is connected, but the application ' +
+    'does not trust it or the client uses no HTTPS: the cookie is not sent, and the next request begins a new session. ' +
+    'Set app.set("trust proxy", 1) or the option proxy: true.'
+}
+
+/** Adds what the client must be told about one session to the header block. */
+export function writeHeaders(slot: Slot, res: any): boolean {
+  const { loaded, tracked, settings } = slot
+  const viaHeader = loaded?.viaHeader === true
+  let sent = false
+  slot.announced = slot.outgoing === 'send' ? tracked?.id : undefined
+  if (slot.outgoing === 'send' && tracked !== undefined) {
+    sent = viaHeader ? setToken(res, settings.header!, tokenOf(slot, tracked)) : sendCookie(slot, tracked, res)
+  } else if (slot.outgoing === 'expire') {
+    if (viaHeader) res.setHeader(settings.header!, '')
+    else if (!alreadyExpired(res.getHeader('Set-Cookie'), settings.name)) append(res, expireTexts(slot))
+    sent = true
+  }
+  if (hasRivals(slot)) {
+    append(res, expireRivalTexts(slot))
+    sent = true
+  }
+  return sent
+}
+
+function sendCookie(slot: Slot, tracked: Tracked, res: any): boolean {
+  const { settings, engine } = slot
+  if (settings.classic) slot.touchOnce()
+  if (!isDeliverable(slot, tracked)) {
+    const reason = slot.req.headers?.['x-forwarded-proto'] ? 'PROXY_NOT_TRUSTED' : 'SECURE_COOKIE_OVER_HTTP'
+    engine.withhold(settings, tracked.id, reason, WITHHELD[reason])
+    return false
+  }
+  if (!settings.production) adviseOnCookie(slot, tracked, res)
+  append(res, [slot.cookieText ?? sendText(slot, tracked)])
+  return true
+}
+
+function setToken(res: any, header: string, token: string): boolean {
+  res.setHeader(header, token)
+  return true
+}
+
+// Appended, never replacing: other middleware set cookies too.
+function append(res: any, texts: string[]): void {
+  const previous = res.getHeader('Set-Cookie')
+  if (previous === undefined) return void res.setHeader('Set-Cookie', texts)
+  const list = Array.isArray(previous) ? previous : [previous]
+  // The deletion of a planted cookie goes first: the last word on a name is ours.
+  res.setHeader('Set-Cookie', [...list, ...texts])
+}
+
+/** Keeps shared caches from storing a response that sets a session cookie. @see RFC 9111 3, OWASP Session Management */
+export function guardCache(res: any): void {
+  const given = res.getHeader('Cache-Control')
+  const text = given === undefined ? '' : String(given).toLowerCase()
+  if (text !== '' && !isProduction() && /\bpublic\b|s-maxage/.test(text)) {
+    process.emitWarning('A response that sets a session cookie was marked as publicly cacheable; this was undone.', {
+      type: 'SilverbackWarning',
+      code: 'SILVERBACK_PUBLIC_COOKIE'
+    })
+  }
+  if (!/\bno-store\b/.test(text)) res.setHeader('Cache-Control', 'private, no-store')
+  for (const name of ['CDN-Cache-Control', 'Surrogate-Control']) {
+    if (res.getHeader(name) !== undefined) res.setHeader(name, 'no-store')
+  }
+}
+
+/** Says that the response depends on a request header. */
+export function addVary(res: any, field: string): void {
+  const given = res.getHeader('Vary')
+  if (given === undefined || given === '') return res.setHeader('Vary', field)
+  const text = Array.isArray(given) ? given.join(', ') : String(given)
+  const fields = text.split(',').map((item) => item.trim().toLowerCase())
+  if (!fields.includes('*') && !fields.includes(field.toLowerCase())) res.setHeader('Vary', `${text}, ${field}`)
+}
+
+/** The usual spelling of a header that is kept in lower case. */
+export function headerCase(name: string): string {
+  return name.replace(/(^|-)[a-z]/g, (text) => text.toUpperCase())
+}

@@ -1,0 +1,61 @@
+import { checkSendable, Cookie, reviveCookie, serializeAttributes, StrictCookie, withinBounds } from '../cookie/cookie'
+import type { SessionState } from './session-host'
+import type { Milliseconds } from '../base/time'
+
+/** The cookie of a session, made on first use. */
+export function cookieOf(state: SessionState): Cookie | undefined {
+  if (state.cookie === undefined && state.keptCookie !== undefined) state.cookie = revived(state)
+  return state.cookie
+}
+
+/** What lifetimes look at, without making a cookie: dates may be texts. */
+export function lifeOfCookie({ cookie, keptCookie }: SessionState): {
+  originalMaxAge: Milliseconds | null
+  expires?: unknown
+} {
+  return cookie ?? (keptCookie!.cookie as { originalMaxAge: Milliseconds | null })
+}
+
+/** Whether the cookie lasts until the browser closes. */
+export function isEndless(state: SessionState): boolean {
+  const { originalMaxAge, expires } = lifeOfCookie(state)
+  return originalMaxAge === null && expires === null
+}
+
+/** JSON of the cookie, as records keep it. @throws {SessionError} before one is kept that could never be sent */
+export function jsonOfCookie({ cookie, keptCookie, host }: SessionState): string {
+  if (cookie === undefined) return keptCookie!.cookieText
+  const own = asCookie(cookie)
+  // express-session's door answers without the cookie, and tells the application.
+  if (!host.classic) checkSendable(own)
+  return JSON.stringify(own)
+}
+
+/** The attributes that an application may change, without the moving date; `undefined`: as they are kept. */
+export function attributesOf({ cookie }: SessionState): string | undefined {
+  return cookie === undefined ? undefined : textOf(asCookie(cookie))
+}
+
+/** The same for the cookie as it was kept. */
+export function keptAttributesOf(state: SessionState): string {
+  return textOf(revived(state))
+}
+
+/** The application may put any object in the place of the cookie. */
+export function asCookie(cookie: Cookie): Cookie {
+  return cookie instanceof Cookie ? cookie : new Cookie(cookie)
+}
+
+function revived({ keptCookie, host }: SessionState): Cookie {
+  const { cookie } = keptCookie!
+  return host.classic ? reviveCookie(cookie) : reviveCookie(withinBounds(cookie), StrictCookie)
+}
+
+function textOf(cookie: Cookie): string {
+  try {
+    return `${cookie.originalMaxAge}${serializeAttributes({ ...cookie.data, expires: null })}`
+  } catch {
+    // Not sendable: reported when it is sent, not here.
+    return JSON.stringify({ ...cookie.data, expires: null })
+  }
+}

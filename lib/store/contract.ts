@@ -1,0 +1,244 @@
+import type { SessionErrorCode } from '../base/errors'
+import type { KeyRing } from '../cookie/keys'
+import { decodeRecord, type Decoded } from '../record/record'
+import type { MaybePromise, Milliseconds } from '../base/time'
+
+/** Node's callback, always the last parameter of a store's method. */
+export type Callback<T = void> = (err?: unknown, value?: T) => void
+
+/** A stored session as a store sees it: `cookie` and the application's data. */
+
+export type SessionRecord = { cookie: any } & Record<string, any>
+
+/**
+ * The contract every store fulfils, express-session's and more.
+ *
+ * Each method may answer directly, by promise, or through the Node callback that is always passed as its last
+ * argument. `undefined` returned by a method that declares the callback means "wait for it"; by a method that does
+ * not declare it, "that was the answer". A method of `...rest` or `arguments` alone (a wrapper, a spy) may be either:
+ * its promise is the answer, whatever it gives, and of what it returns directly a session or `null`; otherwise the
+ * callback is waited for. Absent, expired and undecodable all mean `null`, never an error: errors are for faults.
+ * Destroying what is absent does nothing. Stores read the clock only as `Date.now()`.
+ */
+export interface StoreContract {
+  /** Finds a session; `null` when there is none, whatever the reason. */
+  get(id: string, callback: Callback<any>): unknown
+  /** Keeps a session until `session.cookie.expires`. A string as answer is what the cookie must carry from now on. */
+  set(id: string, session: any, callback: Callback<any>): unknown
+  destroy(id: string, callback: Callback<any>): unknown
+  /** Extends the lifetime of a session, data untouched. */
+  touch?(id: string, session: any, callback: Callback<any>): unknown
+  all?(callback: Callback<any>): unknown
+  ids?(callback: Callback<any>): unknown
+  length?: unknown
+  clear?(callback: Callback<any>): unknown
+  on?(event: string, listener: (...args: any[]) => void): unknown
+}
+
+/** What a store with powers finds. */
+export interface Found {
+  /** The record exactly as it is kept: what a later conditional write compares against. */
+  text: string
+  /** The record as an object, from a store that hands out objects; `text` is then empty. */
+  record?: unknown
+  /** What a foreign store's parser threw: something is kept, and it is no record. */
+  unreadable?: unknown
+  /** Last use, where the store keeps it beside the text instead of inside (see `Meta.u`). */
+  usedAt?: Milliseconds
+  /** This very read extended its lifetime. */
+  extended?: boolean
+  /** When the store lets go of it; `null`: never. */
+  expiresAt?: Milliseconds | null
+}
+
+/** What a load answers of a session that was kept, and whose time was over. */
+export const EXPIRED = 'expired'
+
+/** How long a session is to live on, and from when that counts. */
+export interface Life {
+  usedAt: Milliseconds
+  /** When the store may forget the session; `null`: never by itself. */
+  expiresAt: Milliseconds | null
+  /** Set by express-session's door only: JSON of the cookie that replaces the one in the record. */
+  cookieText?: string
+}
+
+/** Extends while reading, where `isDue`; never past `absolute`, and never shortens. */
+export interface Extension {
+  now: Milliseconds
+  after: Milliseconds
+  /** Span from `now` to the new idle deadline; `null`: none. */
+  idle: Milliseconds | null
+  /** Span from creation (`Meta.c`) to the absolute deadline; `null`: none. */
+  absolute: Milliseconds | null
+  /** `idle` was set on purpose: a lifetime that a cookie has of its own counts only if it is shorter. */
+  capped?: boolean
+}
+
+/** Whether a session is to be extended: last used at least `after` ago, and not idle for too long already. */
+export function isDue({ now, after, idle }: Extension, usedAt: Milliseconds): boolean {
+  const unused = now - usedAt
+  return unused >= after && (idle === null || unused < idle)
+}
+
+/** The extension of one session, whose cookie may have a lifetime of its own: it then is what `idle` is to others. */
+export function fitted(extend: Extension, record: Decoded | undefined): Extension {
+  const own = record?.cookie.originalMaxAge
+  const { idle, capped } = extend
+  if (typeof own !== 'number' || own <= 0 || (capped && idle !== null && idle <= own)) return extend
+  return { ...extend, idle: own }
+}
+
+/** The life that reading gives a session; `undefined` when no extension is due, or nothing is left. */
+export function extendedLife(
+  extend: Extension,
+  text: string,
+  usedAt: Milliseconds,
+  expiresAt: Milliseconds | null
+): Life | undefined {
+  // Most reads find that nothing is due, and need not look into the record.
+  if (extend.now - usedAt < extend.after) return undefined
+  const record = decodeRecord(text)
+  const own = fitted(extend, record)
+  if (!isDue(own, usedAt)) return undefined
+  const { now, idle, absolute } = own
+  const idleEnd = idle === null ? Infinity : now + idle
+  const createdAt = record?.meta?.c
+  const last = absolute === null || createdAt === undefined ? Infinity : createdAt + absolute
+  // A session that was given a longer life than the common one keeps it.
+  const end = Math.min(Math.max(idleEnd, expiresAt ?? Infinity), last)
+  if (end <= now) return undefined
+  return { usedAt: now, expiresAt: end === Infinity ? null : end }
+}
+
+/** A session found through the index of its user. */
+export interface Listed extends Found {
+  id: string
+}
+
+/**
+ * What our own stores can do beyond the contract. The middleware uses these instead of `get` and `set`, unless
+ * somebody has replaced those on the store (a subclass, a spy): then it keeps to the contract.
+ */
+export interface Powers {
+  /** Answers directly, never by promise. */
+  readonly sync: boolean
+  /** Reached over a network: connection faults are `503`, and records are checked to belong to the ID asked for. */
+  readonly remote: boolean
+
+  read(id: string, extend?: Extension): MaybePromise<Found | null>
+
+  /**
+   * Reads for a request. Of an expired session that is still kept it says so, once, and lets go of it; a store that
+   * forgets by itself cannot tell, and has only `read`.
+   */
+  load?(id: string, extend?: Extension): MaybePromise<Found | typeof EXPIRED | null>
+
+  /**
+   * Writes if what is kept is still exactly `expected`; `null` as `expected`: if nothing is kept.
+   *
+   * @returns `true` when written, or a string that the cookie must carry from now on; what is kept instead when it
+   * differs; `null` when it is gone. `live` makes the session object for stores that take objects.
+   */
+  write(
+    id: string,
+    text: string,
+    expected: string | null,
+    life: Life,
+    user?: UserChange,
+    live?: () => object
+  ): MaybePromise<true | string | Found | null>
+
+  /** Extends a lifetime without touching the data. `false` when the session is gone, or was moved on to another ID. */
+  extend(id: string, life: Life, live?: () => object): MaybePromise<boolean>
+
+  /** Removes a session and its place in the index of `user`. `false` when it was gone already. */
+  remove(id: string, user?: string): MaybePromise<boolean>
+
+  /** The live sessions of a user, exactly: entries of dead ones are dropped on the way. */
+  list?(user: string): MaybePromise<Listed[]>
+
+  /** Mutual exclusion across processes; `token` names the holder. */
+  lock?: LockPower
+}
+
+/** The session now belongs to `to` and did belong to `from`; `undefined`: to nobody. */
+export interface UserChange {
+  from: string | undefined
+  to: string | undefined
+}
+
+export interface LockPower {
+  /** `false` while somebody else holds it. A lock not renewed for `ttl` is free again. */
+  acquire(id: string, token: string, ttl: Milliseconds): MaybePromise<boolean>
+  /** `false` when the lock was lost. */
+  renew(id: string, token: string, ttl: Milliseconds): MaybePromise<boolean>
+  release(id: string, token: string): MaybePromise<void>
+}
+
+/** Where a store keeps its powers. */
+export const POWERS: unique symbol = Symbol.for('silverback.powers')
+
+/** Verbs whose replacement on a store with powers sends the middleware back to the plain contract. */
+export const VERBS = ['get', 'set', 'destroy', 'touch'] as const
+
+/** A store with powers, and the very functions its verbs had when it was made. */
+export interface PowerfulStore extends StoreContract {
+  readonly [POWERS]: Powers
+}
+
+/** Answers a caller of the express-session kind (callback, on a later turn) or the promise kind. */
+export function answer<T>(work: () => MaybePromise<T>, callback?: Callback<T>): Promise<T> | undefined {
+  const promise = new Promise<T>((resolve) => resolve(work()))
+  if (typeof callback !== 'function') return promise
+  // A throwing callback is the caller's bug: it must surface as uncaught, not come back as a second call.
+  promise.then(
+    (value) => setImmediate(callback, null, value),
+    (err) => setImmediate(callback, err)
+  )
+  return undefined
+}
+
+/** A session that travelled inside a cookie. */
+export interface Opened extends Found {
+  id: string
+  /** An older key than the newest opened it: the cookie is re-issued. */
+  stale: boolean
+}
+
+/**
+ * A store whose records travel in the cookie itself, and which authenticates them itself. It offers powers as well:
+ * `read` and `write` then know only what this process saw lately (and the revocations, if there is a store for them).
+ */
+export interface Carrier {
+  /** It has keys of its own: those of the middleware are not asked for. */
+  readonly ownKeys?: true
+  /** Opens a cookie's value; the reason when it must be refused. */
+  open(value: string, name: string, keys: KeyRing): MaybePromise<Opened | SessionErrorCode>
+  /** @throws {SessionError} `ERR_SESSION_COOKIE_TOO_LARGE` when name and value exceed 4096 bytes. */
+  seal(text: string, name: string, keys: KeyRing): string
+}
+
+/** Where a store keeps that. */
+export const CARRIER: unique symbol = Symbol.for('silverback.carrier')
+
+/** The verbs of a store class as it was written; a store whose verbs differ has been subclassed or spied on. */
+export type NativeVerbs = Pick<StoreContract, (typeof VERBS)[number]>
+
+const natives = new WeakMap<object, NativeVerbs>()
+
+/** Declares that a class's `[POWERS]` do the same as its verbs, as long as nobody replaces those. */
+export function declareNative(storeClass: { prototype: StoreContract }): void {
+  const { get, set, destroy, touch } = storeClass.prototype
+  natives.set(storeClass.prototype, { get, set, destroy, touch })
+}
+
+/** The verbs a store had when it was written; those it has now, for a class that declared nothing. */
+export function nativeVerbs(store: StoreContract): NativeVerbs {
+  for (let proto = Object.getPrototypeOf(store); proto; proto = Object.getPrototypeOf(proto)) {
+    const verbs = natives.get(proto)
+    if (verbs !== undefined) return verbs
+  }
+  const { get, set, destroy, touch } = store
+  return { get, set, destroy, touch }
+}

@@ -1,0 +1,214 @@
+import type { KeyObject } from 'node:crypto'
+import { Backend } from '../../store/backend'
+import {
+  answer,
+  CARRIER,
+  declareNative,
+  POWERS,
+  type Callback,
+  type Carrier,
+  type Found,
+  type Life,
+  type Opened,
+  type Powers,
+  type StoreContract
+} from '../../store/contract'
+import { OptionError, type SessionErrorCode } from '../../base/errors'
+import { decodeFound, keptText, leadsOn } from '../../store/found'
+import type { KeyRing, Opening } from '../../cookie/keys'
+import { detached } from '../../base/recent-values'
+import { encodeRecord, type Meta } from '../../record/record'
+import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../../cookie/seal'
+import { Store } from '../../store/store'
+import { chain, DAY, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
+import { Turns } from '../../store/turns'
+import { RecentWrites } from './recent'
+import { COOKIE_BYTES_MAX, cookieTooLarge } from '../../store/too-large'
+
+/** How far another machine's clock may be ahead. */
+const SKEW: Milliseconds = 5 * MINUTE
+/** With revocations, no cookie is believed for longer (gorilla/securecookie's `MaxAge`): a revocation outlives them all. */
+const ISSUED_FOR: Milliseconds = 30 * DAY
+const REVOKED_FOR: Milliseconds = ISSUED_FOR + SKEW
+
+/** Options of `CookieStore`. */
+export interface CookieStoreOptions {
+  /** Sealed (encrypted and authenticated); `false`: readable, but signed. @default true */
+  encrypt?: boolean | undefined
+  /**
+   * Where destroyed sessions are noted, so that logout is final for copied cookies as well, in every process.
+   *
+   * Any store, one round trip a request. A cookie that was not re-issued for 30 days is then refused as expired.
+   *
+   * @default nowhere
+   */
+  revocations?: StoreContract | undefined
+}
+
+/**
+ * Keeps sessions in their cookies alone: nothing on the server, 4096 bytes at most.
+ *
+ * Without `revocations`, logout holds within one process and for five minutes; a copied cookie lives until it
+ * expires. Parallel writes are merged within one process, and the `grace` of a rotation holds there.
+ *
+ * @example app.use(sessions({ secret, store: new CookieStore() }))
+ */
+export class CookieStore extends (Store as unknown as new () => Store) implements Carrier, StoreContract {
+  readonly [CARRIER]: Carrier = this
+  readonly [POWERS]: Powers
+  readonly #encrypt: boolean
+  readonly #recent = new RecentWrites()
+  readonly #revocations: Backend | undefined
+
+  constructor({ encrypt = true, revocations }: CookieStoreOptions = {}) {
+    super()
+    this.#encrypt = encrypt
+    if (revocations !== undefined) {
+      if (typeof revocations.get !== 'function' || typeof revocations.set !== 'function') {
+        throw new OptionError('revocations must be a store with the methods get, set and destroy')
+      }
+      this.#revocations = new Backend(revocations, { storeTimeout: 5 * SECOND, hashIds: false })
+    }
+    this[POWERS] = this.#revocations === undefined ? this.#recent : this.#withRevocations(this.#revocations)
+  }
+
+  /** Answers `ERR_SESSION_SIGNATURE`, `_EXPIRED`, `_CORRUPT` or `_MISSING` (revoked); fails only if revocations do. */
+  open(value: string, name: string, keys: KeyRing): MaybePromise<Opened | SessionErrorCode> {
+    // No value of ours is longer, so nothing longer is worth decoding.
+    if (name.length + value.length > COOKIE_BYTES_MAX) return 'ERR_SESSION_SIGNATURE'
+    const opening = this.#open(value, name, keys)
+    if (opening === undefined) return 'ERR_SESSION_SIGNATURE'
+    const { text, issuedAt, key } = opening
+    keys.noteUse(key)
+    // Authentic, but from a clock we do not share: it would outlive every deadline.
+    if (issuedAt > Date.now() + SKEW) return 'ERR_SESSION_EXPIRED'
+    const id = decodeFound({ text })?.meta?.d
+    if (typeof id !== 'string') return 'ERR_SESSION_CORRUPT'
+    if (this.#recent.isDead(id)) return 'ERR_SESSION_MISSING'
+    const opened = () => ({ id, text: this.#recent.latest(id, text, issuedAt), stale: key > 0 })
+    if (this.#revocations === undefined) return opened()
+    if (issuedAt < Date.now() - ISSUED_FOR) return 'ERR_SESSION_EXPIRED'
+    return chain(this.#revocations.read(id), (revoked): Opened | SessionErrorCode => {
+      if (revoked === null) return opened()
+      return leadsOn(revoked) ? { ...revoked, id, stale: false } : 'ERR_SESSION_MISSING'
+    })
+  }
+
+  seal(text: string, name: string, keys: KeyRing): string {
+    const now = Date.now()
+    const key = this.#keys(keys)[0]!
+    const value = this.#encrypt ? seal(key, name, text, now) : signText(key, name, text, now)
+    const size = name.length + value.length
+    if (size > COOKIE_BYTES_MAX) throw cookieTooLarge(size, text)
+    // The client comes back with it.
+    keys.opened.set(name, value, { text, issuedAt: now, key: 0 })
+    return value
+  }
+
+  // The contract alone cannot carry these sessions: they need the name and the keys, which the middleware has.
+
+  get(_id: string, callback?: Callback<null>): Promise<null> | undefined {
+    return answer(() => null, callback)
+  }
+
+  set(_id: string, _session: object, callback?: Callback): Promise<void> | undefined {
+    return answer(() => {
+      throw new OptionError('CookieStore works with the middleware of this package only: it needs its keys')
+    }, callback)
+  }
+
+  destroy(id: string, callback?: Callback): Promise<void> | undefined {
+    return answer(() => chain(this[POWERS].remove(id), () => undefined), callback)
+  }
+
+  // The first letter of a value tells its format, so one memory serves both.
+  #open(value: string, name: string, keys: KeyRing): Opening | undefined {
+    const ring = this.#keys(keys)
+    if (!value.startsWith(this.#encrypt ? SEALED : SIGNED)) return undefined
+    const known = keys.opened.get(name, value)
+    if (known !== undefined) return known
+    const opening = this.#encrypt ? unseal(ring, name, value) : readSigned(ring, name, value)
+    if (opening !== undefined) keys.opened.set(name, detached(value), opening)
+    return opening
+  }
+
+  #keys(keys: KeyRing): readonly KeyObject[] {
+    return keys.sealing(this.#encrypt ? 'sealed cookie' : 'signed session')
+  }
+
+  #withRevocations(revocations: Backend): Powers {
+    const recent = this.#recent
+    const moves = new Turns()
+    return {
+      sync: false,
+      remote: false,
+      read: (id) =>
+        chain(revocations.read(id), (revoked) => {
+          if (revoked === null) return recent.read(id)
+          return leadsOn(revoked) ? revoked : null
+        }),
+      extend: (id) => chain(revocations.read(id), (revoked) => revoked === null && recent.extend(id)),
+      write: (id, text, expected, life) => {
+        const unlessRevoked = (write: () => MaybePromise<true | Found | null>) => () =>
+          chain(revocations.read(id), (revoked) => {
+            if (revoked === null) return write()
+            return leadsOn(revoked) ? revoked : null
+          })
+        if (!leadsOn({ text })) return unlessRevoked(() => recent.write(id, text, expected, life))()
+        // Rotations of one process do not join each other before it is known which process was first.
+        return moves.take(
+          id,
+          unlessRevoked(() => this.#moveOn(revocations, id, text, expected, life))
+        )
+      },
+      remove: (id) => {
+        const alive = recent.remove(id)
+        const bury = (revoked: Found | null): MaybePromise<boolean> => {
+          // Another process has ended it before.
+          if (revoked !== null && !leadsOn(revoked)) return false
+          // The old ID must not lead on either.
+          const expected = revoked && keptText(revoked, decodeFound(revoked)!)
+          return chain(revocations.write(id, tombstone(), expected, revokedLife()), (found) =>
+            found !== null && typeof found === 'object' ? bury(found) : alive
+          )
+        }
+        return chain(revocations.read(id), bury)
+      }
+    }
+  }
+
+  // The revocation of an ID that was rotated away tells every process where it leads, as long as the grace lasts.
+  async #moveOn(
+    revocations: Backend,
+    id: string,
+    sign: string,
+    expected: string | null,
+    life: Life
+  ): Promise<true | Found | null> {
+    const before = this.#recent.read(id)
+    const written = this.#recent.write(id, sign, expected, life)
+    if (written !== true) return written
+    try {
+      const found = await revocations.write(id, tombstone(decodeFound({ text: sign })!.meta), null, revokedLife())
+      if (found === true || typeof found === 'string') return true
+      // Another process was first.
+      return found !== null && leadsOn(found) ? found : null
+    } catch (err) {
+      this.#recent.restore(id, before)
+      throw err
+    }
+  }
+}
+
+declareNative(CookieStore as unknown as { prototype: StoreContract })
+
+function revokedLife(): Life {
+  const now = Date.now()
+  return { usedAt: now, expiresAt: now + REVOKED_FOR }
+}
+
+// A record like any other, so that every store keeps it as long as it should.
+function tombstone(meta?: Meta): string {
+  const expires = new Date(Date.now() + REVOKED_FOR)
+  return encodeRecord(JSON.stringify({ originalMaxAge: REVOKED_FOR, expires, path: '/' }), meta, '{"revoked":true}')
+}

@@ -1,0 +1,104 @@
+import type { Found, Life, Powers } from '../../store/contract'
+import { decodeFound, leadsOn } from '../../store/found'
+import { Latest } from '../../base/latest'
+import type { Milliseconds } from '../../base/time'
+
+const REMEMBER: Milliseconds = 5 * 60 * 1000
+const MAX = 10_000
+
+interface Entry {
+  /** `null`: destroyed. */
+  text: string | null
+  writtenAt: Milliseconds
+  until: Milliseconds
+  /** The ID was rotated away: only the session that it leads to goes on. */
+  leads: boolean
+}
+
+/**
+ * The powers of a store whose records travel in cookies: what this process wrote lately.
+ *
+ * It is enough to merge parallel writes and to keep a destroyed session dead within one process; beyond it, a copied
+ * cookie lives until it expires, unless there is a store of revocations.
+ */
+export class RecentWrites implements Powers {
+  readonly sync = true
+  readonly remote = false
+  readonly #entries = new Latest<string, Entry>(MAX)
+
+  read(id: string): Found | null {
+    const text = this.#lookUp(id)?.text
+    return typeof text === 'string' ? { text } : null
+  }
+
+  /** Whether the session was destroyed here. */
+  isDead(id: string): boolean {
+    return this.#lookUp(id)?.text === null
+  }
+
+  /**
+   * The latest text of a session of which a cookie carried this one.
+   *
+   * Issued before our last write, the cookie is an old one: parallel responses overtake each other. Issued after it,
+   * the cookie comes from another process that went on from there, and its changes must not look like ours undone.
+   */
+  latest(id: string, text: string, issuedAt: Milliseconds): string {
+    const entry = this.#lookUp(id)
+    if (entry === undefined || entry.text === null) return text
+    // Whoever issued it since did not know of the rotation.
+    if (entry.leads) return entry.text
+    if (issuedAt > entry.writtenAt) {
+      entry.text = text
+      entry.writtenAt = issuedAt
+    }
+    return entry.text
+  }
+
+  write(id: string, text: string, expected: string | null, life: Life): true | Found | null {
+    const known = this.#lookUp(id)
+    if (known?.text === null) return null
+    if (known !== undefined && known.text !== expected) return { text: known.text }
+    if (leadsOn({ text })) this.#moveOn(id, text, life.expiresAt!)
+    else this.#remember(id, text, life.expiresAt, known?.writtenAt)
+    return true
+  }
+
+  /** Takes back that an ID was rotated away: what was known before is known again. */
+  restore(id: string, known: Found | null): void {
+    if (this.#lookUp(id)?.leads !== true) return
+    this.#entries.delete(id)
+    if (known !== null) this.#remember(id, known.text)
+  }
+
+  extend(id: string): boolean {
+    const known = this.#lookUp(id)
+    return known === undefined || (known.text !== null && !known.leads)
+  }
+
+  remove(id: string): boolean {
+    const alive = !this.isDead(id)
+    this.#remember(id, null)
+    return alive
+  }
+
+  #lookUp(id: string): Entry | undefined {
+    const entry = this.#entries.get(id)
+    if (entry === undefined || entry.until > Date.now()) return entry
+    this.#entries.delete(id)
+    return undefined
+  }
+
+  // A clock that is ahead elsewhere, or was set back here, must not make an older text look newer.
+  #remember(id: string, text: string | null, expiresAt: Milliseconds | null = null, notBefore = 0): void {
+    const now = Date.now()
+    const until = Math.max(Math.min(now + REMEMBER, expiresAt ?? Infinity), this.#lookUp(id)?.until ?? 0)
+    this.#entries.set(id, { text, writtenAt: Math.max(now, notBefore), until, leads: false })
+  }
+
+  // The old ID leads on until the grace ends, and is then as dead as a destroyed one, for as long.
+  #moveOn(id: string, text: string, end: Milliseconds): void {
+    this.#entries.set(id, { text, writtenAt: Date.now(), until: end + REMEMBER, leads: true })
+    const next = this.#lookUp(decodeFound({ text })!.meta!.n!)
+    if (next !== undefined) next.until = Math.max(next.until, end)
+  }
+}

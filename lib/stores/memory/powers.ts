@@ -1,0 +1,88 @@
+import {
+  EXPIRED,
+  extendedLife,
+  type Extension,
+  type Found,
+  type Life,
+  type Listed,
+  type Powers,
+  type UserChange
+} from '../../store/contract'
+import { leadsOn } from '../../store/found'
+import { withCookie } from '../../record/record'
+import type { Entries } from './entries'
+import { Locks } from './locks'
+import { NONE } from './slots'
+
+/** A MemoryStore's powers. Last use, expiry and user lie beside the text, so that extending leaves it as it is. */
+export class MemoryPowers implements Powers {
+  readonly sync = true
+  readonly remote = false
+  readonly lock = new Locks()
+  readonly #entries: Entries
+
+  constructor(entries: Entries) {
+    this.#entries = entries
+  }
+
+  read(id: string, extend?: Extension): Found | null {
+    const slot = this.#entries.find(id)
+    return slot === NONE ? null : this.#found(slot, extend)
+  }
+
+  load(id: string, extend?: Extension): Found | typeof EXPIRED | null {
+    const entries = this.#entries
+    const slot = entries.seek(id)
+    if (slot === NONE) return null
+    if (!entries.isExpired(slot)) {
+      entries.use(slot)
+      return this.#found(slot, extend)
+    }
+    const text = entries.text(slot)
+    entries.free(slot)
+    return leadsOn({ text }) ? null : EXPIRED
+  }
+
+  write(id: string, text: string, expected: string | null, life: Life, user?: UserChange): true | Found | null {
+    const found = this.#entries.find(id)
+    if (found === NONE && expected !== null) return null
+    if (found !== NONE && this.#entries.text(found) !== expected) return this.#entries.found(found)
+    const slot = this.#entries.put(id, found, text)
+    this.#entries.live(slot, life.usedAt, life.expiresAt)
+    if (user !== undefined) this.#entries.assign(slot, user.to)
+    return true
+  }
+
+  extend(id: string, life: Life): boolean {
+    const slot = this.#entries.find(id)
+    if (slot === NONE) return false
+    const text = this.#entries.text(slot)
+    if (leadsOn({ text })) return false
+    if (life.cookieText !== undefined) this.#entries.put(id, slot, withCookie(text, life.cookieText))
+    this.#entries.live(slot, life.usedAt, life.expiresAt)
+    return true
+  }
+
+  remove(id: string): boolean {
+    const slot = this.#entries.find(id)
+    if (slot === NONE) return false
+    this.#entries.free(slot)
+    return true
+  }
+
+  list(user: string): Listed[] {
+    return this.#entries.findUser(user).map((slot) => ({ id: this.#entries.id(slot), ...this.#entries.found(slot) }))
+  }
+
+  #found(slot: number, extend?: Extension): Found {
+    const found = this.#entries.found(slot)
+    const life = extend && extendedLife(extend, found.text, found.usedAt!, found.expiresAt!)
+    if (life !== undefined) {
+      found.usedAt = life.usedAt
+      found.expiresAt = life.expiresAt
+      found.extended = true
+      this.#entries.live(slot, life.usedAt, life.expiresAt)
+    }
+    return found
+  }
+}

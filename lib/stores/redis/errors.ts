@@ -1,0 +1,91 @@
+import { SessionError } from '../../base/errors'
+import type { Milliseconds } from '../../base/time'
+
+const UNAVAILABLE = 503
+
+/** How many replicas must have confirmed a removal, and within which time. */
+export interface RedisWait {
+  replicas: number
+  timeout: Milliseconds
+}
+
+/** Redis cannot be asked at all: told at once, without waiting for a client that reconnects. */
+export function unreachable(message: string): SessionError {
+  return new SessionError('ERR_SESSION_STORE', message, { status: UNAVAILABLE })
+}
+
+/**
+ * The error of a command that Redis refused or never answered.
+ *
+ * @param command what was asked, upper case; for a script `EVALSHA`
+ * @param needed the commands an ACL must allow for it, lower case
+ */
+export function fault(err: unknown, command: string, needed: string): SessionError {
+  if (err instanceof SessionError) return err
+  const text = err instanceof Error ? err.message : ''
+  return new SessionError('ERR_SESSION_STORE', `Redis ${reasonOf(text, command, needed)}`, {
+    cause: withoutArguments(err, text),
+    status: UNAVAILABLE
+  })
+}
+
+/** Redis has deleted a session, and its replicas may not have. */
+export function unconfirmed(confirmed: number, { replicas, timeout }: RedisWait): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE',
+    `Redis removed the session, but ${confirmed} of ${replicas} replicas confirmed it within ${timeout} ms: ` +
+      'a failover may bring it back',
+    { status: UNAVAILABLE }
+  )
+}
+
+/** Whether a cluster has moved a key elsewhere: the command has not been carried out. */
+export function isRedirection(err: unknown): boolean {
+  return err instanceof Error && /^(?:MOVED|ASK) /.test(err.message)
+}
+
+/** Whether a key holds something that is no string, so no session of ours: absent, and left alone. */
+export function isWrongType(err: unknown): boolean {
+  // Before version 7 the reason stands inside the message of a script's error.
+  return err instanceof Error && err.message.includes('WRONGTYPE')
+}
+
+/** Whether a server knows a command, but not one of its options. */
+export function isUnknownOption(err: unknown): boolean {
+  const { cause } = (err ?? {}) as { cause?: unknown }
+  return cause instanceof Error && cause.message.includes('syntax error')
+}
+
+export function isUnknownScript(err: unknown): boolean {
+  return err instanceof Error && err.message.startsWith('NOSCRIPT')
+}
+
+/** Whether a server refused a write that it may take later, or that its master takes: reads go on meanwhile. */
+export function isWriteRefusal(err: unknown): boolean {
+  const { cause } = (err ?? {}) as { cause?: unknown }
+  return cause instanceof Error && /\b(?:READONLY|OOM|MISCONF|NOREPLICAS)\b/.test(cause.message)
+}
+
+// Only the reply's code enters the message: the rest of it may quote keys.
+function reasonOf(text: string, command: string, needed: string): string {
+  const allow = needed
+    .split(' ')
+    .map((name) => `+${name}`)
+    .join(' ')
+  if (text.startsWith('NOPERM') || /user executing the script|ACL failure in script/.test(text)) {
+    return `refuses ${command} to this user: its ACL must allow ${allow}, and the keys of the store`
+  }
+  if (/unknown (?:redis )?command/i.test(text)) return `has ${command} disabled: the store needs ${allow}`
+  const code = /^[A-Z]{2,}(?=\s|$)/.exec(text)?.[0]
+  if (code === 'MOVED' || code === 'ASK') return `refused ${command}: ${code} (a cluster needs a cluster client)`
+  return code === undefined ? `did not answer ${command}` : `refused ${command}: ${code}`
+}
+
+// Errors end up in logs with their cause, and both clients' and servers' errors may quote the session.
+function withoutArguments(err: unknown, text: string): unknown {
+  const quoted = text.indexOf(', with args')
+  if (quoted !== -1) return new Error(text.slice(0, quoted))
+  const { command } = (err ?? {}) as { command?: { name?: unknown } }
+  if (typeof command === 'object' && command !== null) (err as { command: unknown }).command = { name: command.name }
+  return err
+}

@@ -1,0 +1,221 @@
+import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../../store/contract'
+import { OptionError, quote } from '../../base/errors'
+import { Store } from '../../store/store'
+import { SECOND, type Milliseconds } from '../../base/time'
+import { dialectOf, type RedisClient } from './client'
+import type { RedisWait } from './errors'
+import { INDEX_PREFIX } from './index'
+import { RedisLink } from './link'
+import { LOCK_PREFIX } from './lock'
+import { RedisPowers } from './powers'
+import type { RedisSerializer, RedisSettings } from './records'
+
+const DAY_IN_SECONDS = 86_400
+
+/** The options of connect-redis 9, with its defaults. */
+export interface RedisStoreOptions {
+  /** A client of `redis` (5 or later: client, pool, sentinel or cluster) or `ioredis` (Redis or Cluster), connected. */
+  client: RedisClient
+  /**
+   * What every key begins with.
+   *
+   * @default 'sess:'
+   */
+  prefix?: string
+  /**
+   * Seconds to keep a session whose cookie has no expiry, or the seconds for any session.
+   *
+   * @default 86400
+   */
+  ttl?: number | ((session: any) => number)
+  /**
+   * Turns records into text and back. With any other than JSON a write takes one command more.
+   *
+   * @default JSON
+   */
+  serializer?: RedisSerializer
+  /**
+   * How many keys Redis looks at in one step of `all`, `ids`, `length` and `clear`.
+   *
+   * @default 100
+   */
+  scanCount?: number
+  /**
+   * Keeps sessions in Redis until they are destroyed.
+   *
+   * @default false
+   */
+  disableTTL?: boolean
+  /**
+   * Never extends a session: it lives for its idle time from its last save.
+   *
+   * @default false
+   */
+  disableTouch?: boolean
+  /**
+   * Confirms a removal (logout, regeneration, revocation) only when so many replicas have it as well (`WAIT`); else it
+   * is an error. `timeout` in ms, 1000 by default; meanwhile other commands on the same connection wait, too.
+   *
+   * @default removals are confirmed by the master alone
+   */
+  wait?: { replicas: number; timeout?: Milliseconds }
+}
+
+/**
+ * Sessions in Redis: connect-redis's options, keys and stored text, with conditional writes on the server.
+ *
+ * While the client reconnects every call fails at once (`ERR_SESSION_STORE`, status 503) instead of queueing up.
+ * Replication is asynchronous: a failover may lose what its old master acknowledged last, unless `wait` is set a logout
+ * too. Clients that send a command again after a lost connection (ioredis with `autoResendUnfulfilledCommands`, its
+ * default; sentinels of node-redis) may have a write meet its own trace: a conflict, solved as any other; `update(fn)`
+ * may then count twice.
+ *
+ * @example
+ * const client = await createClient({ url: process.env.REDIS_URL }).connect()
+ * app.use(sessions({ secret, store: new RedisStore({ client }) }))
+ *
+ * @throws {OptionError} when an option cannot work.
+ */
+export class RedisStore extends Store implements RedisSettings {
+  readonly client: RedisClient
+  prefix: string
+  ttl: number | ((session: any) => number)
+  serializer: RedisSerializer
+  scanCount: number
+  disableTTL: boolean
+  disableTouch: boolean
+  wait: RedisWait | undefined
+  declare readonly [POWERS]: Powers
+  readonly #link: RedisLink
+
+  constructor(options: RedisStoreOptions) {
+    super()
+    const { client, prefix, ttl, serializer, scanCount, disableTTL, disableTouch, wait } = checked(options)
+    this.client = client
+    this.prefix = prefix ?? 'sess:'
+    this.ttl = ttl || DAY_IN_SECONDS
+    this.serializer = serializer || JSON
+    this.scanCount = scanCount || 100
+    this.disableTTL = disableTTL || false
+    this.disableTouch = disableTouch || false
+    this.wait = wait ? { replicas: wait.replicas, timeout: wait.timeout ?? SECOND } : undefined
+    this.#link = new RedisLink(client, dialectOf(client))
+    // Not enumerable, as the methods: a store may be logged.
+    Object.defineProperty(this, POWERS, { value: new RedisPowers(this.#link, this) })
+  }
+
+  get(id: string, callback?: Callback<any>): Promise<SessionRecord | null> | undefined {
+    return answer(() => this.#find(id), callback)
+  }
+
+  set(id: string, session: any, callback?: Callback<any>): Promise<null> | undefined {
+    return answer(async () => {
+      const seconds = this.#secondsOf(session)
+      if (seconds > 0) {
+        const raw = await this.serializer.stringify(session)
+        await this.#link.set(this.prefix + id, raw, this.disableTTL ? null : Math.ceil(seconds * SECOND))
+      } else {
+        await this.#link.del(this.prefix + id)
+      }
+      return null
+    }, callback)
+  }
+
+  destroy(id: string, callback?: Callback<any>): Promise<null> | undefined {
+    return answer(async () => {
+      await this[POWERS].remove(id)
+      return null
+    }, callback)
+  }
+
+  override touch(id: string, session: any, callback?: Callback<any>): Promise<null> | undefined {
+    return answer(async () => {
+      if (this.disableTouch || this.disableTTL) return null
+      await this.#link.expire(this.prefix + id, Math.ceil(this.#secondsOf(session)))
+      return null
+    }, callback)
+  }
+
+  /** All sessions, each with its `id`. */
+  override all(callback?: Callback<any>): Promise<SessionRecord[]> | undefined {
+    return answer(async () => {
+      const found: SessionRecord[] = []
+      await this.#inBatches(async (id) => {
+        const session = await this.#find(id)
+        if (session !== null) found.push(Object.assign(session, { id }))
+      })
+      return found
+    }, callback)
+  }
+
+  ids(callback?: Callback<any>): Promise<string[]> | undefined {
+    return answer(() => this.#ids(), callback)
+  }
+
+  override length(callback?: Callback<any>): Promise<number> | undefined {
+    return answer(async () => (await this.#ids()).length, callback)
+  }
+
+  override clear(callback?: Callback<any>): Promise<null> | undefined {
+    return answer(async () => {
+      await this.#inBatches((id) => this.#link.del(this.prefix + id))
+      return null
+    }, callback)
+  }
+
+  async #find(id: string): Promise<SessionRecord | null> {
+    const raw = await this.#link.get(this.prefix + id)
+    if (!raw) return null
+    try {
+      const session = await this.serializer.parse(raw)
+      return typeof session === 'object' && !Array.isArray(session) ? session : null
+    } catch {
+      return null
+    }
+  }
+
+  async #ids(): Promise<string[]> {
+    const keys = await this.#link.keys(this.prefix, this.scanCount)
+    // A prefix short enough covers our own index and locks.
+    const ours = keys.filter((key) => !key.startsWith(INDEX_PREFIX) && !key.startsWith(LOCK_PREFIX))
+    return ours.map((key) => key.slice(this.prefix.length))
+  }
+
+  async #inBatches(work: (id: string) => Promise<unknown>): Promise<void> {
+    const ids = await this.#ids()
+    for (let i = 0; i < ids.length; i += this.scanCount) await Promise.all(ids.slice(i, i + this.scanCount).map(work))
+  }
+
+  #secondsOf(session: any): number {
+    if (typeof this.ttl === 'function') return this.ttl(session)
+    const expires = session?.cookie?.expires
+    return expires ? Math.ceil((Number(new Date(expires)) - Date.now()) / SECOND) : this.ttl
+  }
+}
+
+declareNative(RedisStore)
+
+function checked(options: RedisStoreOptions): RedisStoreOptions {
+  const given = (options ?? {}) as RedisStoreOptions
+  const { prefix, ttl, serializer, scanCount, wait } = given
+  if (prefix != null && typeof prefix !== 'string') {
+    throw new OptionError(`RedisStore: \`prefix\` must be a string, got ${quote(prefix)}`)
+  }
+  if (ttl && typeof ttl !== 'function' && !(Number.isFinite(ttl) && ttl > 0)) {
+    throw new OptionError(`RedisStore: \`ttl\` must be seconds above 0 or a function, got ${quote(ttl)}`)
+  }
+  if (scanCount && !isCount(scanCount)) {
+    throw new OptionError(`RedisStore: \`scanCount\` must be a whole number above 0, got ${quote(scanCount)}`)
+  }
+  if (serializer && (typeof serializer.parse !== 'function' || typeof serializer.stringify !== 'function')) {
+    throw new OptionError('RedisStore: `serializer` must have the methods `parse` and `stringify`')
+  }
+  if (wait && !(isCount(wait.replicas) && isCount(wait.timeout ?? SECOND))) {
+    throw new OptionError('RedisStore: `wait` must be { replicas, timeout }, both whole numbers above 0')
+  }
+  return given
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) > 0
+}
