@@ -178,9 +178,9 @@ describe('a rotation that the store refuses', () => {
     const cookie = cookieOf(await request(app).get('/set?user=ann'))!
     const powers = store[POWERS]
     const { write } = powers
-    jest.spyOn(powers, 'write').mockImplementation((id, text, expected, ...rest) => {
-      if (expected !== null) throw new Error('full')
-      return write.call(powers, id, text, expected, ...rest)
+    jest.spyOn(powers, 'write').mockImplementation((given) => {
+      if (given.expected !== null) throw new Error('full')
+      return write.call(powers, given)
     })
     const res = await request(app).get('/rotate').set('Cookie', cookie)
     expect([res.status, res.body.code, res.headers['set-cookie']]).toEqual([500, 'ERR_SESSION_STORE', undefined])

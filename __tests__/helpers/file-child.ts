@@ -21,7 +21,7 @@ export async function increment(path: string, id: string, times: number, key = '
     const found = (await powers.read(id)) as Found
     const record = JSON.parse(found.text)
     record[key]++
-    const written = await powers.write(id, JSON.stringify(record), found.text, life())
+    const written = await powers.write({ id, text: JSON.stringify(record), expected: found.text, life: life() })
     if (written === true) done++
     else conflicts++
   }

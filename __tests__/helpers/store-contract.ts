@@ -119,37 +119,37 @@ export function fulfilsTheContract(opened: () => OpenStore, ending: () => Ending
       const id = newId()
       const [one, two] = [textOf({ n: 1 }), textOf({ n: 2 })]
       expect(await backend().read(id)).toBeNull()
-      expect(await backend().write(id, one, null, life())).toBe(true)
+      expect(await backend().write({ id, text: one, expected: null, life: life() })).toBe(true)
       const found = await read(id)
       expect(dataOf(found)).toMatchObject({ n: 1 })
-      expect(await backend().write(id, two, keptOf(found), life())).toBe(true)
+      expect(await backend().write({ id, text: two, expected: keptOf(found), life: life() })).toBe(true)
       expect(dataOf(await read(id))).toMatchObject({ n: 2 })
     })
 
     it('H4 does not write over what it has not read, and tells what it is', async () => {
       const id = newId()
-      await backend().write(id, textOf({ n: 1 }), null, life())
+      await backend().write({ id, text: textOf({ n: 1 }), expected: null, life: life() })
       const outdated = keptOf(await read(id))
-      await backend().write(id, textOf({ n: 2 }), outdated, life())
-      const answer = await backend().write(id, textOf({ n: 3 }), outdated, life())
+      await backend().write({ id, text: textOf({ n: 2 }), expected: outdated, life: life() })
+      const answer = await backend().write({ id, text: textOf({ n: 3 }), expected: outdated, life: life() })
       expect(dataOf(answer)).toMatchObject({ n: 2 })
       expect(dataOf(await read(id))).toMatchObject({ n: 2 })
     })
 
     it('H1 brings nothing back that was removed', async () => {
       const id = newId()
-      await backend().write(id, textOf({ n: 1 }), null, life())
+      await backend().write({ id, text: textOf({ n: 1 }), expected: null, life: life() })
       const kept = keptOf(await read(id))
       await backend().remove(id)
       await backend().remove(id)
-      expect(await backend().write(id, textOf({ n: 2 }), kept, life())).toBeNull()
+      expect(await backend().write({ id, text: textOf({ n: 2 }), expected: kept, life: life() })).toBeNull()
       expect(await backend().extend(id, life(), () => sessionOf({ n: 2 }))).toBe(false)
       expect(await backend().read(id)).toBeNull()
     })
 
     it('D1 D2 finds no session in what cannot be one, and is no fault', async () => {
       const id = newId()
-      await backend().write(id, textOf({ n: 1 }), null, life())
+      await backend().write({ id, text: textOf({ n: 1 }), expected: null, life: life() })
       await opened().spoil(id)
       const found = await backend().read(id)
       expect(found && decodeFound(found)).toBeFalsy()
@@ -207,10 +207,10 @@ export function hasPowers(opened: () => OpenStore): void {
 
   it('creates and replaces for one of many who try at once', async () => {
     const id = newId()
-    const created = await race((n) => powers().write(id, textOf({ n }), null, life()))
+    const created = await race((n) => powers().write({ id, text: textOf({ n }), expected: null, life: life() }))
     const { text } = (await powers().read(id))!
     expect(created.filter((answer) => answer !== true)).toEqual(new Array(19).fill(expect.objectContaining({ text })))
-    const replaced = await race((n) => powers().write(id, textOf({ m: n }), text, life()))
+    const replaced = await race((n) => powers().write({ id, text: textOf({ m: n }), expected: text, life: life() }))
     expect(replaced.filter((answer) => answer === true)).toHaveLength(1)
     const winner = replaced.indexOf(true)
     expect((await powers().read(id))!.text).toBe(textOf({ m: winner }))
@@ -218,23 +218,9 @@ export function hasPowers(opened: () => OpenStore): void {
 
   it('tells whether there was something to remove or to extend', async () => {
     const id = newId()
-    await powers().write(id, textOf({}), null, life())
+    await powers().write({ id, text: textOf({}), expected: null, life: life() })
     expect([await powers().extend(id, life()), await powers().remove(id)]).toEqual([true, true])
     expect([await powers().extend(id, life()), await powers().remove(id)]).toEqual([false, false])
-  })
-
-  it('extends while it reads, once it is due', async () => {
-    const id = newId()
-    const usedAt = Date.now() - 60_000
-    await powers().write(id, textOf({ n: 1 }, usedAt), null, { usedAt, expiresAt: usedAt + HOUR })
-    const extension = { now: Date.now(), after: 30_000, idle: HOUR, absolute: null }
-    const read = async () => {
-      const found = (await powers().read(id, extension))!
-      return [found.usedAt ?? decodeFound(found)!.meta!.u, decodeFound(found)!.data]
-    }
-    expect(await read()).toEqual([extension.now, { n: 1 }])
-    extension.now += 10_000
-    expect(await read()).toEqual([extension.now - 10_000, { n: 1 }])
   })
 
   it('lists the sessions of a user, and no others', async () => {
@@ -242,11 +228,23 @@ export function hasPowers(opened: () => OpenStore): void {
     const ids = [newId(), newId(), newId()]
     const listed = async (of: string) => (await powers().list(of)).map(({ id }) => id).sort()
     for (const id of ids)
-      await powers().write(id, textOf({}, Date.now(), user), null, life(), { from: undefined, to: user })
+      await powers().write({
+        id,
+        text: textOf({}, Date.now(), user),
+        expected: null,
+        life: life(),
+        user: { from: undefined, to: user }
+      })
     expect(await listed(user)).toEqual(ids)
     const { text } = (await powers().read(ids[0]!))!
     const other = newId()
-    await powers().write(ids[0]!, textOf({}, Date.now(), other), text, life(), { from: user, to: other })
+    await powers().write({
+      id: ids[0]!,
+      text: textOf({}, Date.now(), other),
+      expected: text,
+      life: life(),
+      user: { from: user, to: other }
+    })
     await powers().remove(ids[1]!, user)
     expect([await listed(user), await listed(other), await listed(newId())]).toEqual([[ids[2]], [ids[0]], []])
   })

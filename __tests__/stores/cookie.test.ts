@@ -182,7 +182,7 @@ describe('CookieStore', () => {
     await expect(store.set('id', {})).rejects.toThrow(OptionError)
     await expect(new Promise((resolve) => store.set('id', {}, resolve))).resolves.toBeInstanceOf(OptionError)
     await expect(store.destroy('id')).resolves.toBeUndefined()
-    expect(store[POWERS].write('id', recordOf({}), null, life())).toBeNull()
+    expect(store[POWERS].write({ id: 'id', text: recordOf({}), expected: null, life: life() })).toBeNull()
   })
 })
 
@@ -190,19 +190,19 @@ describe('what a process wrote lately', () => {
   it('H4 answers a write that missed one with what was written', () => {
     const recent = new RecentWrites()
     expect(recent.read('id')).toBeNull()
-    expect(recent.write('id', 'one', 'zero', life())).toBe(true)
+    expect(recent.write({ id: 'id', text: 'one', expected: 'zero', life: life() })).toBe(true)
     expect(recent.read('id')).toEqual({ text: 'one' })
-    expect(recent.write('id', 'two', 'zero', life())).toEqual({ text: 'one' })
-    expect(recent.write('id', 'two', 'one', life())).toBe(true)
+    expect(recent.write({ id: 'id', text: 'two', expected: 'zero', life: life() })).toEqual({ text: 'one' })
+    expect(recent.write({ id: 'id', text: 'two', expected: 'one', life: life() })).toBe(true)
   })
 
   it('H1 keeps a destroyed session dead', () => {
     const recent = new RecentWrites()
-    recent.write('id', 'one', null, life())
+    recent.write({ id: 'id', text: 'one', expected: null, life: life() })
     expect(recent.extend('id')).toBe(true)
     expect(recent.remove('id')).toBe(true)
     expect(recent.remove('id')).toBe(false)
-    expect(recent.write('id', 'two', 'one', life())).toBeNull()
+    expect(recent.write({ id: 'id', text: 'two', expected: 'one', life: life() })).toBeNull()
     expect(recent.read('id')).toBeNull()
     expect(recent.extend('id')).toBe(false)
     expect(recent.latest('id', 'three', clock.now + 1)).toBe('three')
@@ -211,11 +211,11 @@ describe('what a process wrote lately', () => {
 
   it('goes by the issue time when a cookie carries something else', () => {
     const recent = new RecentWrites()
-    recent.write('id', 'ours', null, life())
+    recent.write({ id: 'id', text: 'ours', expected: null, life: life() })
     expect(recent.latest('id', 'older', clock.now - 1)).toBe('ours')
     expect(recent.latest('id', 'same moment', clock.now)).toBe('ours')
     expect(recent.latest('id', 'theirs', clock.now + 2)).toBe('theirs')
-    expect(recent.write('id', 'ours again', 'theirs', life())).toBe(true)
+    expect(recent.write({ id: 'id', text: 'ours again', expected: 'theirs', life: life() })).toBe(true)
     // Their clock is ahead of ours: what we wrote on top of theirs is still the newer one.
     expect(recent.latest('id', 'theirs', clock.now + 2)).toBe('ours again')
     expect(recent.latest('unknown', 'text', clock.now)).toBe('text')
@@ -226,15 +226,15 @@ describe('what a process wrote lately', () => {
     const grace = 20 * MINUTE
     const end = clock.now + grace
     const sign = encodeRecord(COOKIE, { u: end, c: clock.now, n: 'next', g: end }, '{}')
-    recent.write('old', 'one', null, life())
-    recent.write('next', 'one', null, life())
-    expect(recent.write('old', sign, 'one', life(end))).toBe(true)
-    recent.write('next', 'two', 'one', life())
+    recent.write({ id: 'old', text: 'one', expected: null, life: life() })
+    recent.write({ id: 'next', text: 'one', expected: null, life: life() })
+    expect(recent.write({ id: 'old', text: sign, expected: 'one', life: life(end) })).toBe(true)
+    recent.write({ id: 'next', text: 'two', expected: 'one', life: life() })
     clock.forward(grace - 1)
     // Issued where nothing is known of the rotation.
     expect(recent.latest('old', 'theirs', clock.now)).toBe(sign)
     expect([recent.read('next'), recent.extend('old')]).toEqual([{ text: 'two' }, false])
-    expect(recent.write('old', 'late', 'one', life())).toEqual({ text: sign })
+    expect(recent.write({ id: 'old', text: 'late', expected: 'one', life: life() })).toEqual({ text: sign })
     clock.forward(5 * MINUTE)
     expect([recent.read('old'), recent.read('next')]).toEqual([{ text: sign }, null])
     clock.forward(1)
@@ -243,8 +243,8 @@ describe('what a process wrote lately', () => {
 
   it('forgets after five minutes, with the session, and beyond 10,000 sessions', () => {
     const recent = new RecentWrites()
-    recent.write('long', 'text', null, life())
-    recent.write('short', 'text', null, life(clock.now + SECOND))
+    recent.write({ id: 'long', text: 'text', expected: null, life: life() })
+    recent.write({ id: 'short', text: 'text', expected: null, life: life(clock.now + SECOND) })
     recent.remove('dead')
     clock.forward(SECOND)
     expect(recent.read('short')).toBeNull()
@@ -253,7 +253,7 @@ describe('what a process wrote lately', () => {
     clock.forward(1)
     expect([recent.read('long'), recent.isDead('dead')]).toEqual([null, false])
     // The latest 10,000 at least, twice as many at most.
-    for (let i = 0; i <= 20_000; i++) recent.write(`id-${i}`, 'text', null, life())
+    for (let i = 0; i <= 20_000; i++) recent.write({ id: `id-${i}`, text: 'text', expected: null, life: life() })
     expect(['id-0', 'id-10001', 'id-20000'].map((id) => recent.read(id))).toEqual([
       null,
       { text: 'text' },
@@ -287,11 +287,11 @@ describe.each([
     const text = recordOf({ user: 'ann' })
     const value = here.seal(text, 'sid', keys)
     expect(await there.open(value, 'sid', keys)).toEqual({ id: 'id', text, stale: false })
-    expect(await there[POWERS].write('id', text, text, life())).toBe(true)
+    expect(await there[POWERS].write({ id: 'id', text, expected: text, life: life() })).toBe(true)
     expect(await here[POWERS].remove('id')).toBe(true)
     for (const store of [here, there, new CookieStore({ revocations })]) {
       expect(await store.open(value, 'sid', keys)).toBe('ERR_SESSION_MISSING')
-      expect(await store[POWERS].write('id', text, text, life())).toBeNull()
+      expect(await store[POWERS].write({ id: 'id', text, expected: text, life: life() })).toBeNull()
       expect(await store[POWERS].extend('id', life())).toBe(false)
       expect(await store[POWERS].read('id')).toBeNull()
     }

@@ -181,7 +181,7 @@ describe('a folder that cannot be used', () => {
     const text = '{"cookie":{},"n":1}'
     const usedAt = Date.now() - 1000
     const life = { usedAt, expiresAt: usedAt + 60_000 }
-    await store[POWERS].write('a', text, null, life)
+    await store[POWERS].write({ id: 'a', text, expected: null, life })
     const readOnly = Object.assign(new Error('EROFS'), { code: 'EROFS', syscall: 'utime' })
     jest.spyOn(fs, 'lutimes').mockRejectedValue(readOnly)
     const extend = { now: Date.now(), after: 0, idle: 60_000, absolute: null }
@@ -238,10 +238,12 @@ describe('what is no session', () => {
 
   it.each(PLANTS)('G4 %s gives way to a session, and is not destroyed with one', async (_, plant) => {
     plant(placeOf('a'))
-    expect(await store[POWERS].write('a', '{"cookie":{},"n":3}', '{"cookie":{},"n":1}', life())).toBeNull()
+    expect(
+      await store[POWERS].write({ id: 'a', text: '{"cookie":{},"n":3}', expected: '{"cookie":{},"n":1}', life: life() })
+    ).toBeNull()
     await expect(fs.readdir(folder.at('s', 'quarantine'))).resolves.toHaveLength(1)
     expect(await store[POWERS].remove('a')).toBe(false)
-    expect(await store[POWERS].write('a', '{"cookie":{},"n":3}', null, life())).toBe(true)
+    expect(await store[POWERS].write({ id: 'a', text: '{"cookie":{},"n":3}', expected: null, life: life() })).toBe(true)
     expect(await store.get('a')).toMatchObject({ n: 3 })
     expect(readFileSync(folder.at('outside'), 'utf8')).toBe('untouched')
   })

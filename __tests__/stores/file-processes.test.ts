@@ -57,7 +57,9 @@ describe('several processes on one folder', () => {
     const unreadable = await Promise.all(both.map((child) => child.call('saveOften', folder.at('s'), 'a', 5000)))
     expect(unreadable).toEqual([0, 0])
     const life = { usedAt: Date.now(), expiresAt: null }
-    expect(await store[POWERS].write('a', '{"cookie":{}}', before, life)).toMatchObject({ usedAt: expect.any(Number) })
+    expect(await store[POWERS].write({ id: 'a', text: '{"cookie":{}}', expected: before, life })).toMatchObject({
+      usedAt: expect.any(Number)
+    })
     expect(leftovers()).toEqual([])
   }, 60_000)
 })

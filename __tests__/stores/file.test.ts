@@ -144,7 +144,7 @@ describe('FileStore', () => {
 
     it('touch leaves the deadline of our own records where the cookie has none', async () => {
       const store = open()
-      await powersOf(store).write('a', text({ n: 1 }), null, life(MINUTE))
+      await powersOf(store).write({ id: 'a', text: text({ n: 1 }), expected: null, life: life(MINUTE) })
       await store.touch('a', record({}))
       clock.forward(MINUTE)
       expect(await store.get('a')).toBeNull()
@@ -163,22 +163,25 @@ describe('FileStore', () => {
     it('replace only what is expected, and tell what there is instead', async () => {
       const powers = powersOf(open())
       const [one, two, three] = [text({ n: 1 }), text({ n: 2 }), text({ n: 3 })]
-      await powers.write('a', one, null, life())
-      expect(await powers.write('a', two, one, life())).toBe(true)
-      expect(await powers.write('a', three, one, life())).toEqual({ text: two, ...life() })
+      await powers.write({ id: 'a', text: one, expected: null, life: life() })
+      expect(await powers.write({ id: 'a', text: two, expected: one, life: life() })).toBe(true)
+      expect(await powers.write({ id: 'a', text: three, expected: one, life: life() })).toEqual({
+        text: two,
+        ...life()
+      })
       expect(await powers.read('a')).toEqual({ text: two, ...life() })
     })
 
     it('never bring back what is destroyed or expired', async () => {
       const powers = powersOf(open())
       const one = text({ n: 1 })
-      await powers.write('a', one, null, life())
+      await powers.write({ id: 'a', text: one, expected: null, life: life() })
       expect(await powers.remove('a')).toBe(true)
       expect(await powers.remove('a')).toBe(false)
-      expect(await powers.write('a', text({ n: 2 }), one, life())).toBeNull()
-      await powers.write('b', one, null, life(MINUTE))
+      expect(await powers.write({ id: 'a', text: text({ n: 2 }), expected: one, life: life() })).toBeNull()
+      await powers.write({ id: 'b', text: one, expected: null, life: life(MINUTE) })
       clock.forward(MINUTE)
-      expect(await powers.write('b', text({ n: 2 }), one, life())).toBeNull()
+      expect(await powers.write({ id: 'b', text: text({ n: 2 }), expected: one, life: life() })).toBeNull()
       expect(await powers.extend('b', life())).toBe(false)
       expect(await powers.remove('b')).toBe(false)
       expect(folder.files('s', 'records')).toEqual([])
@@ -187,9 +190,11 @@ describe('FileStore', () => {
     it('let one of many win, each time', async () => {
       const powers = [powersOf(open()), powersOf(open())]
       const one = text({ n: 0 })
-      await powers[0]!.write('a', one, null, life())
+      await powers[0]!.write({ id: 'a', text: one, expected: null, life: life() })
       const answers = await Promise.all(
-        Array.from({ length: 40 }, (_, i) => powers[i % 2]!.write('a', text({ n: i + 1 }), one, life()))
+        Array.from({ length: 40 }, (_, i) =>
+          powers[i % 2]!.write({ id: 'a', text: text({ n: i + 1 }), expected: one, life: life() })
+        )
       )
       expect(answers.filter((each) => each === true)).toHaveLength(1)
     })
@@ -198,8 +203,11 @@ describe('FileStore', () => {
       const [first, second] = [powersOf(open()), powersOf(open())]
       for (let round = 0; round < 30; round++) {
         const one = text({ n: 0 })
-        await first.write('a', one, null, life())
-        await Promise.all([second.remove('a'), first.write('a', text({ n: 1 }), one, life())])
+        await first.write({ id: 'a', text: one, expected: null, life: life() })
+        await Promise.all([
+          second.remove('a'),
+          first.write({ id: 'a', text: text({ n: 1 }), expected: one, life: life() })
+        ])
         expect(await first.read('a')).toBeNull()
       }
     })
@@ -208,7 +216,7 @@ describe('FileStore', () => {
   describe('extension', () => {
     it('costs no new file, only a time', async () => {
       const store = open()
-      await powersOf(store).write('a', text({ n: 1 }), null, life(HOUR))
+      await powersOf(store).write({ id: 'a', text: text({ n: 1 }), expected: null, life: life(HOUR) })
       const before = statSync(placeOf('a'))
       clock.forward(MINUTE)
       expect(await powersOf(store).extend('a', life(HOUR))).toBe(true)
@@ -221,7 +229,7 @@ describe('FileStore', () => {
 
     it('takes any life, and answers false for what is gone', async () => {
       const powers = powersOf(open())
-      await powers.write('a', text({}), null, life(HOUR))
+      await powers.write({ id: 'a', text: text({}), expected: null, life: life(HOUR) })
       for (const span of [HOUR, 10, DAY, null, 5 * MINUTE, null]) {
         clock.forward(3)
         expect(await powers.extend('a', life(span))).toBe(true)
@@ -232,14 +240,14 @@ describe('FileStore', () => {
 
     it('replaces the cookie if told to', async () => {
       const store = open()
-      await powersOf(store).write('a', text({ n: 1 }), null, life())
+      await powersOf(store).write({ id: 'a', text: text({ n: 1 }), expected: null, life: life() })
       await powersOf(store).extend('a', { ...life(DAY), cookieText: '{"path":"/new"}' })
       expect(await store.get('a')).toMatchObject({ cookie: { path: '/new' }, n: 1 })
     })
 
     it('happens while reading, no sooner than `after`', async () => {
       const powers = powersOf(open())
-      await powers.write('a', text({}), null, life(HOUR))
+      await powers.write({ id: 'a', text: text({}), expected: null, life: life(HOUR) })
       const start = life(HOUR)
       const read = () => powers.read('a', { now: clock.now, after: MINUTE, idle: HOUR, absolute: null })
       clock.forward(MINUTE - 1)
@@ -252,7 +260,7 @@ describe('FileStore', () => {
     it('never passes the absolute deadline, and never shortens', async () => {
       const powers = powersOf(open())
       const createdAt = clock.now
-      await powers.write('a', text({}), null, life(HOUR))
+      await powers.write({ id: 'a', text: text({}), expected: null, life: life(HOUR) })
       const read = (idle: number | null) => powers.read('a', { now: clock.now, after: 0, idle, absolute: 2 * HOUR })
       clock.forward(MINUTE)
       expect(await read(2 * MINUTE)).toMatchObject({ usedAt: clock.now, expiresAt: createdAt + HOUR })
@@ -269,7 +277,7 @@ describe('FileStore', () => {
 
     it('shows in what get answers', async () => {
       const store = open()
-      await powersOf(store).write('a', text({}), null, life())
+      await powersOf(store).write({ id: 'a', text: text({}), expected: null, life: life() })
       clock.forward(MINUTE)
       await powersOf(store).extend('a', life())
       expect((await store.get('a'))![META]).toMatchObject({ u: clock.now, c: clock.now - MINUTE })
@@ -280,7 +288,13 @@ describe('FileStore', () => {
     const listed = async (store: FileStore, user: string) =>
       (await powersOf(store).list(user)).map(({ id }) => id).sort()
     const add = (store: FileStore, id: string, user: string, span = HOUR) =>
-      powersOf(store).write(id, text({}, user), null, life(span), { from: undefined, to: user })
+      powersOf(store).write({
+        id,
+        text: text({}, user),
+        expected: null,
+        life: life(span),
+        user: { from: undefined, to: user }
+      })
 
     it('is exact after expiry, destruction and a switch of user', async () => {
       const store = open()
@@ -290,7 +304,13 @@ describe('FileStore', () => {
       clock.forward(MINUTE)
       await powersOf(store).remove('b')
       const kept = (await powersOf(store).read('c'))!.text
-      await powersOf(store).write('c', text({}, 'bob'), kept, life(), { from: 'ann', to: 'bob' })
+      await powersOf(store).write({
+        id: 'c',
+        text: text({}, 'bob'),
+        expected: kept,
+        life: life(),
+        user: { from: 'ann', to: 'bob' }
+      })
       expect(await listed(store, 'ann')).toEqual(['d'])
       expect(await listed(store, 'bob')).toEqual(['c', 'e'])
       expect(folder.files('s', 'users', hashOf('ann'))).toEqual([hashOf('d')])
@@ -307,9 +327,15 @@ describe('FileStore', () => {
       const store = open()
       await add(store, 'a', 'ann')
       const next = text({ n: 1 }, 'ann')
-      await powersOf(store).write('a', next, text({}, 'ann'), life())
+      await powersOf(store).write({ id: 'a', text: next, expected: text({}, 'ann'), life: life() })
       expect(await listed(store, 'ann')).toEqual(['a'])
-      await powersOf(store).write('a', text({ n: 2 }), next, life(), { from: 'ann', to: undefined })
+      await powersOf(store).write({
+        id: 'a',
+        text: text({ n: 2 }),
+        expected: next,
+        life: life(),
+        user: { from: 'ann', to: undefined }
+      })
       expect(await listed(store, 'ann')).toEqual([])
       expect(folder.files('s', 'users')).toEqual([])
     })
@@ -443,9 +469,9 @@ describe('FileStore', () => {
     }
     const store = open({ serializer })
     const one = text({ word: 'readable' })
-    expect(await powersOf(store).write('a', one, null, life())).toBe(true)
+    expect(await powersOf(store).write({ id: 'a', text: one, expected: null, life: life() })).toBe(true)
     expect(await powersOf(store).read('a')).toEqual({ text: one, ...life() })
-    expect(await powersOf(store).write('a', text({ n: 2 }), one, life())).toBe(true)
+    expect(await powersOf(store).write({ id: 'a', text: text({ n: 2 }), expected: one, life: life() })).toBe(true)
     expect(await powersOf(store).extend('a', life(DAY))).toBe(true)
     expect(await store.get('a')).toMatchObject({ n: 2 })
     expect((await fs.readFile(placeOf('a'), 'utf8')).split('\n')[1]).toMatch(/^[A-Za-z0-9+/=]+$/)

@@ -120,7 +120,7 @@ describe('MemoryStore', () => {
     const value = record({ name: 'Gr\u00fc\u00dfe \u6f22\u5b57 \ud83e\udd8d \ud800' })
     store.set('\u6f22\u5b57', value)
     expect(store.sessions['\u6f22\u5b57']).toBe(JSON.stringify(value))
-    powersOf(store).write('lone', 'x\ud800y', null, life())
+    powersOf(store).write({ id: 'lone', text: 'x\ud800y', expected: null, life: life() })
     expect(powersOf(store).read('lone')).toMatchObject({ text: 'x\ud800y' })
   })
 
@@ -162,27 +162,29 @@ describe('MemoryStore', () => {
 
     it('writes only over what was expected', () => {
       const powers = powersOf(new MemoryStore())
-      expect(powers.write('a', text({ n: 1 }), text({}), life())).toBeNull()
-      expect(powers.write('a', text({ n: 1 }), null, life(now + MINUTE))).toBe(true)
-      expect(powers.write('a', text({ n: 2 }), null, life())).toMatchObject({ text: text({ n: 1 }) })
-      expect(powers.write('a', text({ n: 2 }), text({ n: 0 }), life())).toEqual({
+      expect(powers.write({ id: 'a', text: text({ n: 1 }), expected: text({}), life: life() })).toBeNull()
+      expect(powers.write({ id: 'a', text: text({ n: 1 }), expected: null, life: life(now + MINUTE) })).toBe(true)
+      expect(powers.write({ id: 'a', text: text({ n: 2 }), expected: null, life: life() })).toMatchObject({
+        text: text({ n: 1 })
+      })
+      expect(powers.write({ id: 'a', text: text({ n: 2 }), expected: text({ n: 0 }), life: life() })).toEqual({
         text: text({ n: 1 }),
         usedAt: now,
         expiresAt: now + MINUTE
       })
-      expect(powers.write('a', text({ n: 2 }), text({ n: 1 }), life())).toBe(true)
+      expect(powers.write({ id: 'a', text: text({ n: 2 }), expected: text({ n: 1 }), life: life() })).toBe(true)
       expect(powers.read('a')).toEqual({ text: text({ n: 2 }), usedAt: now, expiresAt: null })
     })
 
     it('H1 does not write a session that was removed or expired', () => {
       const powers = powersOf(new MemoryStore())
-      powers.write('a', text({}), null, life())
+      powers.write({ id: 'a', text: text({}), expected: null, life: life() })
       expect(powers.remove('a')).toBe(true)
       expect(powers.remove('a')).toBe(false)
-      expect(powers.write('a', text({ n: 1 }), text({}), life())).toBeNull()
-      powers.write('b', text({}), null, life(now + 1))
+      expect(powers.write({ id: 'a', text: text({ n: 1 }), expected: text({}), life: life() })).toBeNull()
+      powers.write({ id: 'b', text: text({}), expected: null, life: life(now + 1) })
       now += 1
-      expect(powers.write('b', text({ n: 1 }), text({}), life())).toBeNull()
+      expect(powers.write({ id: 'b', text: text({ n: 1 }), expected: text({}), life: life() })).toBeNull()
       expect(powers.extend('b', life())).toBe(false)
       expect(powers.read('b')).toBeNull()
     })
@@ -190,7 +192,7 @@ describe('MemoryStore', () => {
     it('extends while reading, only after the span given', () => {
       const powers = powersOf(new MemoryStore())
       const extension = () => ({ now, after: 10, idle: 100, absolute: null })
-      powers.write('a', text({}), null, life(now + 100))
+      powers.write({ id: 'a', text: text({}), expected: null, life: life(now + 100) })
       now += 9
       expect(powers.read('a', extension())).toMatchObject({ usedAt: START, expiresAt: START + 100 })
       now += 1
@@ -206,7 +208,7 @@ describe('MemoryStore', () => {
     it('H13 never extends past the absolute deadline', () => {
       const powers = powersOf(new MemoryStore())
       const extension = () => ({ now, after: 0, idle: 100, absolute: 250 })
-      powers.write('a', text({}), null, life(now + 100))
+      powers.write({ id: 'a', text: text({}), expected: null, life: life(now + 100) })
       for (let step = 0; step < 4; step++) {
         now += 60
         expect(powers.read('a', extension())).toMatchObject({ expiresAt: Math.min(now + 100, START + 250) })
@@ -221,14 +223,14 @@ describe('MemoryStore', () => {
       ['absolute only', null, 50, START + 50]
     ])('extends with %s', (_, idle, absolute, expiresAt) => {
       const powers = powersOf(new MemoryStore())
-      powers.write('a', text({}), null, life(now + 20))
+      powers.write({ id: 'a', text: text({}), expected: null, life: life(now + 20) })
       now += 10
       expect(powers.read('a', { now, after: 0, idle, absolute })).toMatchObject({ usedAt: now, expiresAt })
     })
 
     it('extends without rewriting the text, except for the cookie it is given', () => {
       const powers = powersOf(new MemoryStore())
-      powers.write('a', text({ n: 1 }), null, life(now + 100))
+      powers.write({ id: 'a', text: text({ n: 1 }), expected: null, life: life(now + 100) })
       now += 50
       expect(powers.extend('a', life(now + 100))).toBe(true)
       expect(powers.read('a')).toEqual({ text: text({ n: 1 }), usedAt: now, expiresAt: now + 100 })
@@ -240,7 +242,7 @@ describe('MemoryStore', () => {
 
     it('shows its sessions through the verbs, last use brought up to date', () => {
       const store = new MemoryStore()
-      powersOf(store).write('a', text({ n: 1 }), null, life(now + 100))
+      powersOf(store).write({ id: 'a', text: text({ n: 1 }), expected: null, life: life(now + 100) })
       now += 50
       powersOf(store).extend('a', life(now + 100))
       expect(store.get('a')).toEqual({ cookie: JSON.parse(COOKIE), [META]: { u: now, c: START }, n: 1 })
@@ -255,7 +257,13 @@ describe('MemoryStore', () => {
     const ids = (store: MemoryStore, user: string) =>
       (powersOf(store).list(user) as { id: string }[]).map(({ id }) => id).sort()
     const add = (store: MemoryStore, id: string, user: string, expiresAt: number | null = null) =>
-      powersOf(store).write(id, text({}), null, life(expiresAt), { from: undefined, to: user })
+      powersOf(store).write({
+        id,
+        text: text({}),
+        expected: null,
+        life: life(expiresAt),
+        user: { from: undefined, to: user }
+      })
 
     it('lists the sessions of one user', () => {
       const store = new MemoryStore()
@@ -290,11 +298,23 @@ describe('MemoryStore', () => {
     it('follows a session to another user, and keeps it where a write says nothing', () => {
       const store = new MemoryStore()
       add(store, 'a', 'ann')
-      powersOf(store).write('a', text({ n: 1 }), text({}), life())
+      powersOf(store).write({ id: 'a', text: text({ n: 1 }), expected: text({}), life: life() })
       expect(ids(store, 'ann')).toEqual(['a'])
-      powersOf(store).write('a', text({ n: 2 }), text({ n: 1 }), life(), { from: 'ann', to: 'bob' })
+      powersOf(store).write({
+        id: 'a',
+        text: text({ n: 2 }),
+        expected: text({ n: 1 }),
+        life: life(),
+        user: { from: 'ann', to: 'bob' }
+      })
       expect([ids(store, 'ann'), ids(store, 'bob')]).toEqual([[], ['a']])
-      powersOf(store).write('a', text({ n: 3 }), text({ n: 2 }), life(), { from: 'bob', to: undefined })
+      powersOf(store).write({
+        id: 'a',
+        text: text({ n: 3 }),
+        expected: text({ n: 2 }),
+        life: life(),
+        user: { from: 'bob', to: undefined }
+      })
       expect(ids(store, 'bob')).toEqual([])
     })
 
@@ -322,7 +342,13 @@ describe('MemoryStore', () => {
           continue
         }
         const user = `user${pick(5)}`
-        powersOf(store).write(id, text({ step }), found?.text ?? null, life(), { from: undefined, to: user })
+        powersOf(store).write({
+          id,
+          text: text({ step }),
+          expected: found?.text ?? null,
+          life: life(),
+          user: { from: undefined, to: user }
+        })
         model.delete(id)
         model.set(id, user)
         if (model.size > 40) model.delete(model.keys().next().value!)
@@ -380,13 +406,19 @@ describe('MemoryStore', () => {
       const size = text({ pad: 'x'.repeat(100) }).length
       const store = new MemoryStore({ maxBytes: 3 * size })
       const powers = powersOf(store)
-      for (const id of ['a', 'b', 'c']) powers.write(id, text({ pad: 'x'.repeat(100) }), null, life())
+      for (const id of ['a', 'b', 'c'])
+        powers.write({ id, text: text({ pad: 'x'.repeat(100) }), expected: null, life: life() })
       expect(store.length()).toBe(3)
       powers.read('a')
-      powers.write('c', text({ pad: 'x'.repeat(101) }), text({ pad: 'x'.repeat(100) }), life())
+      powers.write({
+        id: 'c',
+        text: text({ pad: 'x'.repeat(101) }),
+        expected: text({ pad: 'x'.repeat(100) }),
+        life: life()
+      })
       expect(store.ids()).toEqual(['a', 'c'])
       powers.remove('a')
-      powers.write('d', text({ pad: '\u6f22'.repeat(100) }), null, life())
+      powers.write({ id: 'd', text: text({ pad: '\u6f22'.repeat(100) }), expected: null, life: life() })
       expect(store.ids()).toEqual(['d'])
     })
 
@@ -431,8 +463,8 @@ describe('MemoryStore', () => {
       fakeTimers()
       const store = new MemoryStore({ sweepEvery: 1000 })
       const free = jest.spyOn(Entries.prototype, 'free')
-      powersOf(store).write('a', text({}), null, life(now + 500))
-      powersOf(store).write('b', text({}), null, life(now + 1500))
+      powersOf(store).write({ id: 'a', text: text({}), expected: null, life: life(now + 500) })
+      powersOf(store).write({ id: 'b', text: text({}), expected: null, life: life(now + 1500) })
       expect(store.lastCleanup).toBeUndefined()
       now += 1000
       jest.advanceTimersByTime(1000)
@@ -448,10 +480,10 @@ describe('MemoryStore', () => {
     it('runs a timer only while something can expire', () => {
       fakeTimers()
       const store = new MemoryStore({ sweepEvery: 1000 })
-      powersOf(store).write('immortal', text({}), null, life(null))
+      powersOf(store).write({ id: 'immortal', text: text({}), expected: null, life: life(null) })
       expect(jest.getTimerCount()).toBe(0)
-      powersOf(store).write('a', text({}), null, life(now + 500))
-      powersOf(store).write('b', text({}), null, life(now + 500))
+      powersOf(store).write({ id: 'a', text: text({}), expected: null, life: life(now + 500) })
+      powersOf(store).write({ id: 'b', text: text({}), expected: null, life: life(now + 500) })
       expect(jest.getTimerCount()).toBe(1)
       now += 1000
       jest.advanceTimersByTime(1000)
@@ -463,10 +495,10 @@ describe('MemoryStore', () => {
     it('stops with close(), and goes on answering', () => {
       fakeTimers()
       const store = new MemoryStore()
-      powersOf(store).write('a', text({}), null, life(now + 500))
+      powersOf(store).write({ id: 'a', text: text({}), expected: null, life: life(now + 500) })
       store.close()
       expect(jest.getTimerCount()).toBe(0)
-      powersOf(store).write('b', text({}), null, life(now + 1500))
+      powersOf(store).write({ id: 'b', text: text({}), expected: null, life: life(now + 1500) })
       expect(jest.getTimerCount()).toBe(0)
       now += 500
       expect([store.get('a'), store.length()]).toEqual([null, 1])
@@ -475,7 +507,7 @@ describe('MemoryStore', () => {
     it('does not free a session again when the clock goes back, nor any before its time', () => {
       fakeTimers()
       const store = new MemoryStore({ sweepEvery: 1000 })
-      powersOf(store).write('a', text({}), null, life(now + 5000))
+      powersOf(store).write({ id: 'a', text: text({}), expected: null, life: life(now + 5000) })
       now -= 60 * MINUTE
       jest.advanceTimersByTime(1000)
       expect(store.ids()).toEqual(['a'])
@@ -508,11 +540,12 @@ describe('MemoryStore', () => {
     it('J1 lets others run between the slices, and sweeps on when they write', async () => {
       fakeTimers()
       const store = new MemoryStore({ sweepEvery: 1000 })
-      for (let n = 0; n < 10_000; n++) powersOf(store).write(`id${n}`, '{"cookie":{}}', null, life(now + 500))
+      for (let n = 0; n < 10_000; n++)
+        powersOf(store).write({ id: `id${n}`, text: '{"cookie":{}}', expected: null, life: life(now + 500) })
       now += 1000
       jest.advanceTimersByTime(1000)
       expect(store.lastCleanup).toBeUndefined()
-      powersOf(store).write('during', text({}), null, life(now + 500))
+      powersOf(store).write({ id: 'during', text: text({}), expected: null, life: life(now + 500) })
       await turns(100)
       expect(store.lastCleanup).toBe(now)
       expect([store.ids(), jest.getTimerCount()]).toEqual([['during'], 1])
@@ -527,7 +560,9 @@ describe('MemoryStore', () => {
         seen = requests.getStore()
         return { unref: () => undefined }
       }) as never)
-      requests.run('request', () => powersOf(store).write('a', text({}), null, life(now + 500)))
+      requests.run('request', () =>
+        powersOf(store).write({ id: 'a', text: text({}), expected: null, life: life(now + 500) })
+      )
       expect(setTimer).toHaveBeenCalledTimes(1)
       expect(seen).toBeUndefined()
     })

@@ -80,10 +80,18 @@ describe.each(Object.entries(CLUSTERS))('A cluster through %s', (_name, connect)
       ids.map(async (id, i) => {
         const user = `user${i % 3}`
         const anonymous = textOf({ n: 1 })
-        expect(await powers.write(id, anonymous, null, life())).toBe(true)
+        expect(await powers.write({ id, text: anonymous, expected: null, life: life() })).toBe(true)
         const known = textOf({ n: 2 }, user)
-        expect(await powers.write(id, known, anonymous, life(), { from: undefined, to: user })).toBe(true)
-        expect(await powers.write(id, known, anonymous, life())).toEqual({ text: known })
+        expect(
+          await powers.write({
+            id,
+            text: known,
+            expected: anonymous,
+            life: life(),
+            user: { from: undefined, to: user }
+          })
+        ).toBe(true)
+        expect(await powers.write({ id, text: known, expected: anonymous, life: life() })).toEqual({ text: known })
         const extend = due()
         const found = (await powers.read(id, extend)) as Found
         expect(decodeRecord(found.text)!.meta!.u).toBe(extend.now)
@@ -123,13 +131,13 @@ describe.each(Object.entries(CLUSTERS))('A cluster through %s', (_name, connect)
   it('H5 counts 300 increments of two clients exactly', async () => {
     const other = await connect()
     const both = [store[POWERS], new RedisStore({ client: other.client })[POWERS]]
-    await both[0]!.write('a', textOf({ n: 0 }), null, life())
+    await both[0]!.write({ id: 'a', text: textOf({ n: 0 }), expected: null, life: life() })
     const increment = async (i: number) => {
       const powers = both[i % 2]!
       let found = (await powers.read('a')) as Found
       for (;;) {
         const n = decodeRecord(found.text)!.data['n'] as number
-        const result = await powers.write('a', textOf({ n: n + 1 }), found.text, life())
+        const result = await powers.write({ id: 'a', text: textOf({ n: n + 1 }), expected: found.text, life: life() })
         if (result === true) return
         found = result as Found
       }

@@ -46,8 +46,8 @@ describe.each(Object.entries(CLIENTS))('Conditional writes on Redis 8.4 with %s'
   async function acquainted(options: Partial<RedisStoreOptions> = {}): Promise<Powers> {
     const client = asRedis84(connected.client, comparing, () => knowsIfeq)
     const powers = new RedisStore({ client, ...options })[POWERS]
-    await powers.write('first', textOf({ n: 0 }), null, life())
-    await powers.write('first', textOf({ n: 1 }), textOf({ n: 0 }), life())
+    await powers.write({ id: 'first', text: textOf({ n: 0 }), expected: null, life: life() })
+    await powers.write({ id: 'first', text: textOf({ n: 1 }), expected: textOf({ n: 0 }), life: life() })
     expect(comparing.sets).toBe(0)
     return powers
   }
@@ -55,8 +55,8 @@ describe.each(Object.entries(CLIENTS))('Conditional writes on Redis 8.4 with %s'
   it('compare in SET, from the second on', async () => {
     const powers = await acquainted()
     const [one, two] = [textOf({ n: 1, text: 'h\u00e9 \u{1f600}' }), textOf({ n: 2 })]
-    await powers.write('a', one, null, life())
-    expect(await powers.write('a', two, one, life(60_000))).toBe(true)
+    await powers.write({ id: 'a', text: one, expected: null, life: life() })
+    expect(await powers.write({ id: 'a', text: two, expected: one, life: life(60_000) })).toBe(true)
     expect(comparing.sets).toBe(1)
     expect(await server.cli('get', 'sess:a')).toBe(two)
     const pttl = Number(await server.cli('pttl', 'sess:a'))
@@ -66,24 +66,24 @@ describe.each(Object.entries(CLIENTS))('Conditional writes on Redis 8.4 with %s'
   it('tell what is there instead, and that it is gone, and leave both alone', async () => {
     const powers = await acquainted()
     const [one, two, three] = [textOf({ n: 1 }), textOf({ n: 2 }), textOf({ n: 3 })]
-    await powers.write('a', two, null, life())
-    expect(await powers.write('a', three, one, life())).toEqual({ text: two })
+    await powers.write({ id: 'a', text: two, expected: null, life: life() })
+    expect(await powers.write({ id: 'a', text: three, expected: one, life: life() })).toEqual({ text: two })
     await powers.remove('a')
-    expect(await powers.write('a', three, two, life())).toBeNull()
+    expect(await powers.write({ id: 'a', text: three, expected: two, life: life() })).toBeNull()
     await server.cli('hset', 'sess:h', 'f', 'v')
-    expect(await powers.write('h', three, two, life())).toBeNull()
+    expect(await powers.write({ id: 'h', text: three, expected: two, life: life() })).toBeNull()
     expect(comparing.sets).toBe(3)
     expect([await server.cli('exists', 'sess:a'), await server.cli('hget', 'sess:h', 'f')]).toEqual(['0', 'v'])
   })
 
   it('H5 count 200 increments at once exactly', async () => {
     const powers = await acquainted()
-    await powers.write('a', textOf({ n: 0 }), null, life())
+    await powers.write({ id: 'a', text: textOf({ n: 0 }), expected: null, life: life() })
     const increment = async () => {
       let found = (await powers.read('a')) as Found
       for (;;) {
         const n = decodeRecord(found.text)!.data['n'] as number
-        const result = await powers.write('a', textOf({ n: n + 1 }), found.text, life())
+        const result = await powers.write({ id: 'a', text: textOf({ n: n + 1 }), expected: found.text, life: life() })
         if (result === true) return
         found = result as Found
       }
@@ -100,22 +100,22 @@ describe.each(Object.entries(CLIENTS))('Conditional writes on Redis 8.4 with %s'
   it('name a long record by its hash, and keep sessions for ever where told to', async () => {
     const powers = await acquainted({ disableTTL: true })
     const [short, long] = [textOf({ n: 1 }), textOf({ n: 'x'.repeat(5000) })]
-    await powers.write('a', short, null, life())
-    expect(await powers.write('a', long, short, life())).toBe(true)
+    await powers.write({ id: 'a', text: short, expected: null, life: life() })
+    expect(await powers.write({ id: 'a', text: long, expected: short, life: life() })).toBe(true)
     expect([comparing.sets, await server.cli('pttl', 'sess:a')]).toEqual([1, '-1'])
-    expect(await powers.write('a', short, long, life())).toBe(true)
+    expect(await powers.write({ id: 'a', text: short, expected: long, life: life() })).toBe(true)
     expect([comparing.sets, await server.cli('pttl', 'sess:a')]).toEqual([1, '-1'])
   })
 
   it('F10 go back to the script on the older server that a failover leads to', async () => {
     const powers = await acquainted()
     const [one, two, three] = [textOf({ n: 1 }), textOf({ n: 2 }), textOf({ n: 3 })]
-    await powers.write('a', one, null, life())
+    await powers.write({ id: 'a', text: one, expected: null, life: life() })
     // The real server refuses the real command.
     knowsIfeq = false
-    expect(await powers.write('a', two, one, life())).toBe(true)
-    expect(await powers.write('a', three, one, life())).toEqual({ text: two })
-    expect(await powers.write('a', three, two, life())).toBe(true)
+    expect(await powers.write({ id: 'a', text: two, expected: one, life: life() })).toBe(true)
+    expect(await powers.write({ id: 'a', text: three, expected: one, life: life() })).toEqual({ text: two })
+    expect(await powers.write({ id: 'a', text: three, expected: two, life: life() })).toBe(true)
     expect(await server.cli('get', 'sess:a')).toBe(three)
   })
 })

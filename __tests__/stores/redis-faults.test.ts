@@ -68,12 +68,12 @@ describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('With %s', (name) => 
     const server = await start()
     const powers = await connect(name, server)
     const text = textOf(1)
-    await powers.write(ID, text, null, life())
+    await powers.write({ id: ID, text, expected: null, life: life() })
     await server.kill()
     await lost(open[0]!.client as object)
     const before = performance.now()
     const err = await failureOf(powers.read(ID))
-    await failureOf(powers.write(ID, textOf(2), text, life()))
+    await failureOf(powers.write({ id: ID, text: textOf(2), expected: text, life: life() }))
     await failureOf(powers.remove(ID, 'ann'))
     expect(performance.now() - before).toBeLessThan(500)
     expect(err.message).toBe('The connection to Redis is lost; the client is reconnecting')
@@ -87,8 +87,8 @@ describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('With %s', (name) => 
       'the client reconnected'
     )
     expect(await powers.read(ID)).toBeNull()
-    expect(await powers.write(ID, textOf(2), text, life())).toBeNull()
-    expect(await powers.write(ID, text, null, life())).toBe(true)
+    expect(await powers.write({ id: ID, text: textOf(2), expected: text, life: life() })).toBeNull()
+    expect(await powers.write({ id: ID, text, expected: null, life: life() })).toBe(true)
     expect(await powers.read(ID, due())).not.toBeNull()
   })
 
@@ -96,10 +96,14 @@ describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('With %s', (name) => 
     const server = await start()
     const powers = await connect(name, server)
     const [one, two] = [textOf(1), textOf(2)]
-    await powers.write('a', one, null, life())
-    await powers.write('b', two, null, life())
+    await powers.write({ id: 'a', text: one, expected: null, life: life() })
+    await powers.write({ id: 'b', text: two, expected: null, life: life() })
     server.pause()
-    const pending = [powers.read('a'), powers.read('b'), powers.write('a', two, one, life())]
+    const pending = [
+      powers.read('a'),
+      powers.read('b'),
+      powers.write({ id: 'a', text: two, expected: one, life: life() })
+    ]
     // Turns enough for the commands to be on their way.
     for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
     server.resume()
@@ -111,14 +115,14 @@ describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('With %s', (name) => 
     const server = await start()
     const powers = await connect(name, server)
     const text = textOf(1)
-    await powers.write(ID, text, null, life())
+    await powers.write({ id: ID, text, expected: null, life: life() })
     await server.cli('config', 'set', 'replica-serve-stale-data', 'yes')
     await server.cli('replicaof', '127.0.0.1', '1')
     expect(await powers.read(ID)).toEqual({ text })
     expect(await powers.read(ID, due())).toEqual({ text })
     const refusals = [
-      powers.write(ID, textOf(2), text, life()),
-      powers.write('b', text, null, life()),
+      powers.write({ id: ID, text: textOf(2), expected: text, life: life() }),
+      powers.write({ id: 'b', text, expected: null, life: life() }),
       powers.remove(ID)
     ]
     for (const refusal of [...refusals, powers.extend(ID, life())]) {
@@ -132,14 +136,14 @@ describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('With %s', (name) => 
     const server = await start()
     const powers = await connect(name, server)
     const text = textOf(1)
-    await powers.write(ID, text, null, life())
+    await powers.write({ id: ID, text, expected: null, life: life() })
     await server.cli('config', 'set', 'maxmemory', '1')
     expect(await powers.read(ID)).toEqual({ text })
     expect(await powers.read(ID, due())).toEqual({ text })
-    const err = await failureOf(powers.write('b', text, null, life()))
+    const err = await failureOf(powers.write({ id: 'b', text, expected: null, life: life() }))
     expect(err.message).toBe('Redis refused SET: OOM')
     expect(err.cause).toBeInstanceOf(Error)
-    await failureOf(powers.write(ID, textOf(2), text, life()))
+    await failureOf(powers.write({ id: ID, text: textOf(2), expected: text, life: life() }))
     expect(await powers.remove(ID)).toBe(true)
   })
 
@@ -152,12 +156,12 @@ describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('With %s', (name) => 
     const server = await start()
     const powers = await connect(name, server)
     const text = textOf(1)
-    await powers.write(ID, text, null, life())
+    await powers.write({ id: ID, text, expected: null, life: life() })
     await server.cli('acl', 'setuser', 'default', ...rules.split(' '))
     const asked = {
       read: () => powers.read(ID, due()),
-      write: () => powers.write(ID, textOf(2), text, life()),
-      create: () => powers.write('b', text, null, life()),
+      write: () => powers.write({ id: ID, text: textOf(2), expected: text, life: life() }),
+      create: () => powers.write({ id: 'b', text, expected: null, life: life() }),
       get: () => powers.read(ID)
     }
     expect((await failureOf(asked[what]())).message).toMatch(message)
@@ -166,8 +170,8 @@ describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('With %s', (name) => 
   it('names a command that the server has disabled', async () => {
     const powers = await connect(name, await start('--rename-command', 'EVALSHA', ''))
     const text = textOf(1)
-    await powers.write(ID, text, null, life())
-    const err = await failureOf(powers.write(ID, textOf(2), text, life()))
+    await powers.write({ id: ID, text, expected: null, life: life() })
+    const err = await failureOf(powers.write({ id: ID, text: textOf(2), expected: text, life: life() }))
     expect(err.message).toBe('Redis has EVALSHA disabled: the store needs +evalsha +eval +get +set')
   })
 
@@ -238,7 +242,9 @@ it.each(['JSON', 'another serializer'])('D5 bytes that are no text are never wri
   await client.set(`sess:${ID}`, stored)
   const read = (await store[POWERS].read(ID))!
   await server.resetCounts()
-  expect(await store[POWERS].write(ID, textOf(2), read.text, life())).toEqual({ text: read.text })
+  expect(await store[POWERS].write({ id: ID, text: textOf(2), expected: read.text, life: life() })).toEqual({
+    text: read.text
+  })
   await store[POWERS].extend(ID, life())
   expect(await client.getBuffer(`sess:${ID}`)).not.toEqual(Buffer.from(textOf(2)))
   const { evalsha = 0, get = 0 } = await server.counts()
@@ -247,7 +253,11 @@ it.each(['JSON', 'another serializer'])('D5 bytes that are no text are never wri
 
 it('D4 1,000 concurrent reads each get their own session', async () => {
   const powers = await connect('node-redis 6', await start())
-  await Promise.all(Array.from({ length: 1000 }, (_, i) => powers.write(`s${i}`, textOf(i, 5), null, life())))
+  await Promise.all(
+    Array.from({ length: 1000 }, (_, i) =>
+      powers.write({ id: `s${i}`, text: textOf(i, 5), expected: null, life: life() })
+    )
+  )
   const found = await Promise.all(Array.from({ length: 1000 }, (_, i) => powers.read(`s${i}`)))
   found.forEach((each, i) => expect((each as Found).text).toBe(textOf(i, 5)))
 })

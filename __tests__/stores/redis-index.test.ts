@@ -38,7 +38,7 @@ function textOf(user: string | undefined, usedAt = Date.now()): string {
 async function login(id: string, user: string, life = HOUR): Promise<string> {
   const text = textOf(user)
   const until = { usedAt: Date.now(), expiresAt: Date.now() + life }
-  expect(await powers.write(id, text, null, until, { from: undefined, to: user })).toBe(true)
+  expect(await powers.write({ id, text, expected: null, life: until, user: { from: undefined, to: user } })).toBe(true)
   return text
 }
 
@@ -84,9 +84,19 @@ describe("The index of a user's sessions", () => {
     const text = await login('a', 'ann')
     const next = textOf('bob')
     const life = { usedAt: Date.now(), expiresAt: Date.now() + HOUR }
-    expect(await powers.write('a', next, text, life, { from: 'ann', to: 'bob' })).toBe(true)
+    expect(await powers.write({ id: 'a', text: next, expected: text, life, user: { from: 'ann', to: 'bob' } })).toBe(
+      true
+    )
     expect([await idsOf('ann'), await idsOf('bob')]).toEqual([[], ['a']])
-    expect(await powers.write('a', textOf(undefined), next, life, { from: 'bob', to: undefined })).toBe(true)
+    expect(
+      await powers.write({
+        id: 'a',
+        text: textOf(undefined),
+        expected: next,
+        life,
+        user: { from: 'bob', to: undefined }
+      })
+    ).toBe(true)
     expect(await idsOf('bob')).toEqual([])
     expect(await server.cli('keys', '*')).toBe('sess:a')
   })
@@ -129,7 +139,7 @@ describe("The index of a user's sessions", () => {
     const eternal = new RedisStore({ client: connected.client, disableTTL: true })[POWERS]
     await login('a', 'ann')
     const life = { usedAt: Date.now(), expiresAt: Date.now() + HOUR }
-    await eternal.write('b', textOf('ann'), null, life, { from: undefined, to: 'ann' })
+    await eternal.write({ id: 'b', text: textOf('ann'), expected: null, life, user: { from: undefined, to: 'ann' } })
     expect(await server.cli('pttl', keyOf('ann'))).toBe('-1')
   })
 
@@ -148,12 +158,12 @@ describe("The index of a user's sessions", () => {
   it('costs nothing where no user is given', async () => {
     const life = { usedAt: Date.now(), expiresAt: Date.now() + HOUR }
     const text = textOf(undefined)
-    await powers.write('a', text, null, life)
-    await powers.write('a', textOf(undefined, 5), text, life)
+    await powers.write({ id: 'a', text, expected: null, life })
+    await powers.write({ id: 'a', text: textOf(undefined, 5), expected: text, life })
     await powers.remove('a')
     await server.resetCounts()
-    await powers.write('a', text, null, life)
-    await powers.write('a', textOf(undefined, 5), text, life)
+    await powers.write({ id: 'a', text, expected: null, life })
+    await powers.write({ id: 'a', text: textOf(undefined, 5), expected: text, life })
     await powers.remove('a')
     expect(await server.counts()).toMatchObject({ set: 2, evalsha: 1, get: 1, del: 1 })
     expect(Object.keys(await server.counts()).filter((name) => name.startsWith('z'))).toEqual([])

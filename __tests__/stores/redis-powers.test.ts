@@ -67,28 +67,30 @@ describe.each(Object.entries(CLIENTS))('Conditional writes with %s', (_name, con
   afterAll(() => own.close())
 
   it('create only what is not there', async () => {
-    expect(await powers.write('a', textOf({ n: 1 }), null, lifeOf())).toBe(true)
+    expect(await powers.write({ id: 'a', text: textOf({ n: 1 }), expected: null, life: lifeOf() })).toBe(true)
     const kept = textOf({ n: 1 })
     await server.cli('set', 'sess:a', kept)
-    expect(await powers.write('a', textOf({ n: 2 }), null, lifeOf())).toEqual({ text: kept })
+    expect(await powers.write({ id: 'a', text: textOf({ n: 2 }), expected: null, life: lifeOf() })).toEqual({
+      text: kept
+    })
     expect(await server.cli('get', 'sess:a')).toBe(kept)
   })
 
   it('replace exactly what was read, and tell what is there instead', async () => {
     const [one, two, three] = [1, 2, 3].map((n) => textOf({ n, text: 'h\u00e9 \u{1f600}' })) as [string, string, string]
-    await powers.write('a', one, null, lifeOf())
-    expect(await powers.write('a', two, one, lifeOf(5 * MINUTE))).toBe(true)
+    await powers.write({ id: 'a', text: one, expected: null, life: lifeOf() })
+    expect(await powers.write({ id: 'a', text: two, expected: one, life: lifeOf(5 * MINUTE) })).toBe(true)
     expectAbout(await pttl('a'), 5 * MINUTE)
-    expect(await powers.write('a', three, one, lifeOf())).toEqual({ text: two })
+    expect(await powers.write({ id: 'a', text: three, expected: one, life: lifeOf() })).toEqual({ text: two })
     expect(await powers.read('a')).toEqual({ text: two })
   })
 
   it('never bring back what is gone', async () => {
     const one = textOf({ n: 1 })
-    await powers.write('a', one, null, lifeOf())
+    await powers.write({ id: 'a', text: one, expected: null, life: lifeOf() })
     expect(await powers.remove('a')).toBe(true)
     expect(await powers.remove('a')).toBe(false)
-    expect(await powers.write('a', textOf({ n: 2 }), one, lifeOf())).toBeNull()
+    expect(await powers.write({ id: 'a', text: textOf({ n: 2 }), expected: one, life: lifeOf() })).toBeNull()
     expect(await powers.extend('a', lifeOf())).toBe(false)
     expect(await powers.read('a', extension())).toBeNull()
     expect(await server.cli('dbsize')).toBe('0')
@@ -97,12 +99,12 @@ describe.each(Object.entries(CLIENTS))('Conditional writes with %s', (_name, con
   it('H5 count 1,000 increments over two connections exactly', async () => {
     const second = await connect(server.url)
     const both = [powers, new RedisStore({ client: second.client })[POWERS]]
-    await powers.write('a', textOf({ n: 0 }), null, lifeOf())
+    await powers.write({ id: 'a', text: textOf({ n: 0 }), expected: null, life: lifeOf() })
     const increment = async (with_: Powers) => {
       let found = (await with_.read('a')) as Found
       for (;;) {
         const n = decodeRecord(found.text)!.data['n'] as number
-        const result = await with_.write('a', textOf({ n: n + 1 }), found.text, lifeOf())
+        const result = await with_.write({ id: 'a', text: textOf({ n: n + 1 }), expected: found.text, life: lifeOf() })
         if (result === true) return
         found = result as Found
       }
@@ -117,9 +119,9 @@ describe.each(Object.entries(CLIENTS))('Conditional writes with %s', (_name, con
 
   it('survive a server that forgot the scripts', async () => {
     const one = textOf({ n: 1 }, {})
-    await powers.write('a', one, null, lifeOf())
+    await powers.write({ id: 'a', text: one, expected: null, life: lifeOf() })
     await server.cli('script', 'flush')
-    expect(await powers.write('a', textOf({ n: 2 }, {}), one, lifeOf())).toBe(true)
+    expect(await powers.write({ id: 'a', text: textOf({ n: 2 }, {}), expected: one, life: lifeOf() })).toBe(true)
     await server.cli('script', 'flush')
     expect(await powers.extend('a', lifeOf())).toBe(true)
     await server.cli('script', 'flush')
@@ -174,13 +176,13 @@ describe('A read that extends', () => {
     await client.connect()
     const powers = new RedisStore({ client })[POWERS]
     const text = textOf({ n: 1 }, {})
-    await powers.write('a', text, null, lifeOf())
+    await powers.write({ id: 'a', text, expected: null, life: lifeOf() })
     await powers.read('a', extension())
     await server.resetCounts()
     for (let i = 0; i < 5; i++) expect(await powers.read('a', extension())).toEqual({ text })
     expect(await server.counts()).not.toHaveProperty('get')
     const other = textOf({ n: 2 }, {})
-    await powersOf().write('a', other, text, lifeOf())
+    await powersOf().write({ id: 'a', text: other, expected: text, life: lifeOf() })
     await until(async () => (await powers.read('a', extension()))!.text === other, 'the cache forgot the old text')
     client.destroy()
   })
@@ -225,8 +227,10 @@ describe('A read that extends', () => {
     await server.cli('hset', 'sess:h', 'f', 'v')
     const powers = powersOf()
     expect(await powers.read('h', extension())).toBeNull()
-    expect(await powers.write('h', textOf({}), textOf({}), lifeOf())).toBeNull()
-    await expect(powers.write('h', textOf({}), null, lifeOf())).rejects.toMatchObject({ code: 'ERR_SESSION_STORE' })
+    expect(await powers.write({ id: 'h', text: textOf({}), expected: textOf({}), life: lifeOf() })).toBeNull()
+    await expect(powers.write({ id: 'h', text: textOf({}), expected: null, life: lifeOf() })).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE'
+    })
     expect(await server.cli('hget', 'sess:h', 'f')).toBe('v')
   })
 
@@ -242,7 +246,12 @@ describe('A read that extends', () => {
 
   it('rewrites the time of last use alone with disableTTL', async () => {
     const powers = powersOf({ disableTTL: true })
-    await powers.write('a', textOf({}, { u: old, c: old }), null, { usedAt: old, expiresAt: old + HOUR })
+    await powers.write({
+      id: 'a',
+      text: textOf({}, { u: old, c: old }),
+      expected: null,
+      life: { usedAt: old, expiresAt: old + HOUR }
+    })
     const now = Date.now()
     await powers.read('a', extension({ now, after: 0 }))
     expect(await usedAt('a')).toBe(now)
@@ -255,7 +264,7 @@ describe('A read that extends', () => {
 describe('Extending', () => {
   it('moves the time of last use and the life, data untouched', async () => {
     const powers = powersOf()
-    await powers.write('a', textOf({ n: 1 }, { u: 5, c: 4 }), null, lifeOf(MINUTE))
+    await powers.write({ id: 'a', text: textOf({ n: 1 }, { u: 5, c: 4 }), expected: null, life: lifeOf(MINUTE) })
     expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + HOUR })).toBe(true)
     expect(await server.cli('get', 'sess:a')).toBe(textOf({ n: 1 }, { u: 7, c: 4 }))
     expectAbout(await pttl('a'), HOUR)
@@ -264,7 +273,7 @@ describe('Extending', () => {
   it("leaves express-session's records as they are, their cookie too", async () => {
     const powers = powersOf()
     const text = textOf({ n: 1 })
-    await powers.write('a', text, null, lifeOf(MINUTE))
+    await powers.write({ id: 'a', text, expected: null, life: lifeOf(MINUTE) })
     expect(await powers.extend('a', { ...lifeOf(), cookieText: '{"path":"/x"}' })).toBe(true)
     expect(await server.cli('get', 'sess:a')).toBe(text)
     expectAbout(await pttl('a'), HOUR)
@@ -272,7 +281,7 @@ describe('Extending', () => {
 
   it('falls back to the ttl for a session without end', async () => {
     const powers = powersOf({ ttl: 300 })
-    await powers.write('a', textOf({}), null, { usedAt: 1, expiresAt: null })
+    await powers.write({ id: 'a', text: textOf({}), expected: null, life: { usedAt: 1, expiresAt: null } })
     expectAbout(await pttl('a'), 300_000)
     await powers.extend('a', { usedAt: 1, expiresAt: null })
     expectAbout(await pttl('a'), 300_000)
@@ -282,7 +291,7 @@ describe('Extending', () => {
     const powers = powersOf({ ttl: (session) => session.seconds })
     const old = Date.now() - 10 * MINUTE
     const text = textOf({ seconds: 50 }, { u: old, c: old })
-    await powers.write('a', text, null, lifeOf())
+    await powers.write({ id: 'a', text, expected: null, life: lifeOf() })
     expectAbout(await pttl('a'), 50_000)
     await powers.extend('a', lifeOf(), () => ({ seconds: 90 }))
     expectAbout(await pttl('a'), 90_000)
@@ -302,11 +311,15 @@ describe('A serializer of the application', () => {
     const powers = powersOf({ serializer })
     const old = Date.now() - 10 * MINUTE
     const [one, two] = [1, 2].map((n) => textOf({ n }, { u: old, c: old, i: 'ann' })) as [string, string]
-    expect(await powers.write('a', one, null, lifeOf(), { from: undefined, to: 'ann' })).toBe(true)
+    expect(
+      await powers.write({ id: 'a', text: one, expected: null, life: lifeOf(), user: { from: undefined, to: 'ann' } })
+    ).toBe(true)
     expect(await server.cli('get', 'sess:a')).toMatch(/^[\d.e-]+:[\w+/=]+$/)
     expect(await powers.read('a')).toEqual({ text: one })
-    expect(await powers.write('a', two, textOf({ n: 9 }), lifeOf())).toEqual({ text: one })
-    expect(await powers.write('a', two, one, lifeOf(MINUTE))).toBe(true)
+    expect(await powers.write({ id: 'a', text: two, expected: textOf({ n: 9 }), life: lifeOf() })).toEqual({
+      text: one
+    })
+    expect(await powers.write({ id: 'a', text: two, expected: one, life: lifeOf(MINUTE) })).toBe(true)
     expect(await powers.list!('ann')).toEqual([{ id: 'a', text: two }])
     const now = Date.now() + 2 * MINUTE
     const extended = { text: textOf({ n: 2 }, { u: now, c: old, i: 'ann' }), extended: true }
@@ -315,7 +328,7 @@ describe('A serializer of the application', () => {
     expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + MINUTE })).toBe(true)
     expect(await powers.read('a')).toEqual({ text: textOf({ n: 2 }, { u: 7, c: old, i: 'ann' }) })
     await powers.remove('a')
-    expect(await powers.write('a', one, two, lifeOf())).toBeNull()
+    expect(await powers.write({ id: 'a', text: one, expected: two, life: lifeOf() })).toBeNull()
     expect(await powers.extend('a', lifeOf())).toBe(false)
   })
 

@@ -68,7 +68,7 @@ it.each(Object.entries(SENTINELS))(
     open.push(connected)
     const powers: Powers = new RedisStore({ client: connected.client })[POWERS]
     const ids = Array.from({ length: 20 }, (_, i) => `id${i}`)
-    await Promise.all(ids.map((id, i) => powers.write(id, textOf(i), null, life())))
+    await Promise.all(ids.map((id, i) => powers.write({ id, text: textOf(i), expected: null, life: life() })))
     await powers.remove('id0')
     await inStep(master, replica)
     await master.kill()
@@ -79,8 +79,8 @@ it.each(Object.entries(SENTINELS))(
     const found = (await Promise.all(ids.map((id) => powers.read(id)))) as (Found | null)[]
     expect(found.map((each) => each?.text)).toEqual([undefined, ...ids.slice(1).map((_, i) => textOf(i + 1))])
     // The new master has never seen the scripts.
-    expect(await powers.write('id1', textOf(100), textOf(1), life())).toBe(true)
-    expect(await powers.write('id0', textOf(100), textOf(0), life())).toBeNull()
+    expect(await powers.write({ id: 'id1', text: textOf(100), expected: textOf(1), life: life() })).toBe(true)
+    expect(await powers.write({ id: 'id0', text: textOf(100), expected: textOf(0), life: life() })).toBeNull()
     expect(await powers.extend('id2', life())).toBe(true)
   }
 )

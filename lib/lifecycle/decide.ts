@@ -16,8 +16,6 @@ export interface Facts {
   persistent: boolean
   /** `touchAfter` has passed, and the request may extend. */
   due: boolean
-  /** Reading already extended the lifetime. */
-  extended: boolean
   /** An older key verified it, or it came in a form that is re-issued. */
   stale: boolean
   canTouch: boolean
@@ -58,9 +56,9 @@ function decideModern(facts: Facts): Plan {
   const save = stored
     ? facts.modified || facts.cookieChanged || (facts.resave && !facts.saved)
     : facts.modified || facts.saveUninitialized
-  const touch = !save && stored && due && facts.canTouch && !facts.extended
+  const touch = !save && stored && due && facts.canTouch
   const exists = stored || save
-  const prolonged = (save && due) || touch || facts.extended
+  const prolonged = (save && due) || touch
   return {
     store: save ? 'save' : touch ? 'touch' : 'none',
     sendCookie:

@@ -51,15 +51,14 @@ export function adoptSession(slot: FinderSlot, loaded: Loaded): MaybePromise<Ses
     tracked.savedText = settings.resave ? undefined : tracked.base
   }
   if (loaded.answered) tracked.value = id
-  tracked.extended = loaded.extended
   tracked.readOnly = loaded.rotated
   return slot.start(tracked)
 }
 
 /** Whether nothing has to be stored or sent for a session unless somebody changes it. */
 export function isAtRest(settings: Settings, req: any, loaded: Loaded): boolean {
-  const { record, usedAt, stale, surplus, extended, rotated } = loaded
-  if (record === undefined || usedAt === undefined || stale || surplus || extended || rotated) return false
+  const { record, usedAt, stale, surplus, rotated } = loaded
+  if (record === undefined || usedAt === undefined || stale || surplus || rotated) return false
   if (settings.classic || settings.rolling || settings.resave || settings.schema !== undefined) return false
   if (isDeleting(record.cookie as { originalMaxAge: number | null })) return false
   return Date.now() - usedAt < settings.touchAfter || !settings.extend(req)

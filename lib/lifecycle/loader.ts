@@ -1,6 +1,6 @@
 import { bindingOf } from '../engine/binding'
 import { decodeFound, keptText } from '../store/found'
-import { EXPIRED, type Extension, type Found, type Opened } from '../store/contract'
+import { EXPIRED, type Found, type Opened } from '../store/contract'
 import type { Engine } from '../engine/engine'
 import { markOfId } from '../engine/engine'
 import type { SessionErrorCode } from '../base/errors'
@@ -23,7 +23,6 @@ export interface Loaded extends Presented {
   record: Decoded | undefined
   kept: string
   usedAt: number | undefined
-  extended: boolean
   /** Found through a rotated ID in its grace period. */
   rotated: boolean
   error: SessionErrorCode | undefined
@@ -43,7 +42,6 @@ export function identify(engine: Engine, settings: Settings, req: any): Loaded {
     record: undefined,
     kept: '',
     usedAt: undefined,
-    extended: false,
     rotated: false,
     error: undefined
   }
@@ -83,11 +81,10 @@ export function bringsSession({ backend }: Settings, { id, values }: Loaded): bo
 export function loadRecord(engine: Engine, settings: Settings, req: any, loaded: Loaded): MaybePromise<Loaded> {
   if (settings.backend.carrier !== undefined) return openCarried(engine, settings, req, loaded)
   if (loaded.id === undefined) return loaded
-  const extension = extensionFor(settings, req)
-  return chain(settings.backend.load(loaded.id, extension), (found) => {
+  return chain(settings.backend.load(loaded.id), (found) => {
     if (found === null) return refuse(loaded, 'ERR_SESSION_MISSING')
     if (found === EXPIRED) return refuse(loaded, 'ERR_SESSION_EXPIRED')
-    return admit(engine, settings, req, loaded, found, extension)
+    return admit(engine, settings, req, loaded, found)
   })
 }
 
@@ -107,7 +104,7 @@ function openCarried(engine: Engine, settings: Settings, req: any, loaded: Loade
       loaded.stale = opened.stale
       noteSurplus(engine, settings, loaded)
       loaded.error = undefined
-      return admit(engine, settings, req, loaded, opened, undefined)
+      return admit(engine, settings, req, loaded, opened)
     })
   })
 }
@@ -129,24 +126,9 @@ function otherSession(
   })
 }
 
-function extensionFor(settings: Settings, req: any): Extension | undefined {
-  // express-session's door touches at the end of the response; a foreign store cannot extend while reading.
-  if (settings.classic || !settings.backend.native || !settings.extend(req)) return undefined
-  const { touchAfter, idle, absolute, idleIsPolicy } = settings
-  return { now: Date.now(), after: touchAfter, idle, absolute, capped: idleIsPolicy }
-}
-
-function admit(
-  engine: Engine,
-  settings: Settings,
-  req: any,
-  loaded: Loaded,
-  found: Found,
-  extension: Extension | undefined
-): MaybePromise<Loaded> {
+function admit(engine: Engine, settings: Settings, req: any, loaded: Loaded, found: Found): MaybePromise<Loaded> {
   const { backend } = settings
   const now = Date.now()
-  if (found.extended) engine.monitor.note('touched', settings.name, loaded.id)
   const record = decodeFound(found)
   if (record === undefined) {
     if (settings.classic) inflate(found)
@@ -170,7 +152,6 @@ function admit(
       return refuse(loaded, 'ERR_SESSION_BINDING')
     }
     loaded.usedAt = usedAt ?? meta.u
-    loaded.extended = found.extended ?? (backend.remote && usedAt === extension?.now)
   }
   loaded.kept = keptText(found, record)
   loaded.record = record
@@ -230,7 +211,7 @@ function follow(
   loaded.rotated = true
   loaded.id = nextId
   return chain(settings.backend.read(nextId), (found) =>
-    found === null ? refuse(loaded, 'ERR_SESSION_MISSING') : admit(engine, settings, req, loaded, found, undefined)
+    found === null ? refuse(loaded, 'ERR_SESSION_MISSING') : admit(engine, settings, req, loaded, found)
   )
 }
 

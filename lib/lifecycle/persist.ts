@@ -53,7 +53,14 @@ function attempt(tracked: Tracked, dataText: string, context: WriteContext, coun
   const live = () => liveRecord(tracked, merged, dataText, meta)
 
   return chain(
-    settings.backend.write(storedIdOf(settings, tracked), record, tracked.kept, life, change, live),
+    settings.backend.write({
+      id: storedIdOf(settings, tracked),
+      text: record,
+      expected: tracked.kept,
+      life,
+      user: change,
+      live
+    }),
     (result) => {
       if (result === null) {
         tracked.dead = true

@@ -95,7 +95,13 @@ async function lead(backend: Backend, old: Tracked, nextId: string, grace: Milli
   const cookie = { ...old.session.cookie, originalMaxAge: grace, expires: new Date(end) }
   const sign = encodeRecord(JSON.stringify(cookie), meta, '{}')
   const life = { usedAt: end, expiresAt: end }
-  const result = await backend.write(old.id, sign, old.kept!, life, { from: old.meta?.i, to: undefined })
+  const result = await backend.write({
+    id: old.id,
+    text: sign,
+    expected: old.kept!,
+    life,
+    user: { from: old.meta?.i, to: undefined }
+  })
   return typeof result === 'string' ? true : result
 }
 

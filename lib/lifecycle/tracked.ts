@@ -35,8 +35,6 @@ export interface Tracked {
   mustSave: boolean
   /** Destroyed, revoked or expired meanwhile: no save brings it back. */
   dead: boolean
-  /** Reading extended it. */
-  extended: boolean
   /** Found through an old ID in its grace period, or made while the store was down: never written, never sent. */
   readOnly: boolean
   /** `update` is at work: a write that finds other data fails instead of merging. */
@@ -76,7 +74,6 @@ export function freshTracked(settings: Settings, host: SessionHost, req: Session
     savedText: undefined,
     mustSave: false,
     dead: false,
-    extended: false,
     readOnly: false,
     exact: false,
     owner: undefined,
@@ -117,7 +114,6 @@ export function loadedTracked(
     savedText: settings.resave ? undefined : record.dataText,
     mustSave: false,
     dead: false,
-    extended: false,
     readOnly: false,
     exact: false,
     owner: undefined,

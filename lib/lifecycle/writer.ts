@@ -49,7 +49,6 @@ export function planFor(slot: WriterSlot, tracked: Tracked, text: string): Plan 
     cookieChanged: !classic && hasChangedCookie(tracked),
     persistent: classic ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
     due: Date.now() - extendedAt(slot, tracked) >= settings.touchAfter && settings.extend(req),
-    extended: tracked.extended,
     stale: slot.stale && !classic,
     // express-session's door sends its cookie again for no extension but that of an idle limit.
     canTouch: backend.carrier === undefined ? backend.touches : !classic || settings.idle !== null,

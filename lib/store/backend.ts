@@ -4,7 +4,6 @@ import {
   nativeVerbs,
   POWERS,
   type Carrier,
-  type Extension,
   type Found,
   type Life,
   type Listed,
@@ -13,7 +12,8 @@ import {
   type PowerfulStore,
   type Powers,
   type StoreContract,
-  type UserChange
+  type Write,
+  type Written
 } from './contract'
 import { hashOf } from '../base/hash'
 import { ForeignPowers } from './foreign'
@@ -81,24 +81,17 @@ export class Backend {
   }
 
   /** Reads for a request: extends, and tells a session that has expired from one that never was, where that is known. */
-  load(id: string, extend?: Extension): MaybePromise<Found | typeof EXPIRED | null> {
+  load(id: string): MaybePromise<Found | typeof EXPIRED | null> {
     const key = this.keyOf(id)
     this.#waiting.admit(key)
     const powers = this.#powers
-    const load = () => (powers.load === undefined ? powers.read(key, extend) : powers.load(key, extend))
+    const load = () => (powers.load === undefined ? powers.read(key) : powers.load(key))
     const found = this.#guard('get', load, key)
-    return this.#hashIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key, extend)) : found
+    return this.#hashIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
   }
 
-  write(
-    id: string,
-    text: string,
-    expected: string | null,
-    life: Life,
-    user?: UserChange,
-    live?: () => object
-  ): MaybePromise<true | string | Found | null> {
-    return this.#guard('set', () => this.#powers.write(this.keyOf(id), text, expected, life, user, live))
+  write(write: Write): MaybePromise<Written> {
+    return this.#guard('set', () => this.#powers.write({ ...write, id: this.keyOf(write.id) }))
   }
 
   extend(id: string, life: Life, live?: () => object): MaybePromise<boolean> {
@@ -143,9 +136,9 @@ export class Backend {
   }
 
   // A record from before `hashIds` was switched on moves under its hash the first time it is asked for.
-  #adoptPlain(id: string, key: string, extend?: Extension): MaybePromise<Found | null> {
+  #adoptPlain(id: string, key: string): MaybePromise<Found | null> {
     return chain(
-      this.#guard('get', () => this.#powers.read(id, extend)),
+      this.#guard('get', () => this.#powers.read(id)),
       (found) => {
         if (found === null) return null
         const life = { usedAt: found.usedAt ?? Date.now(), expiresAt: found.expiresAt ?? null }
@@ -153,7 +146,7 @@ export class Backend {
         const user = owner === undefined ? undefined : { from: undefined, to: owner }
         const live = found.record === undefined ? undefined : () => found.record as object
         return chain(
-          this.#guard('set', () => this.#powers.write(key, found.text, null, life, user, live)),
+          this.#guard('set', () => this.#powers.write({ id: key, text: found.text, expected: null, life, user, live })),
           () =>
             chain(
               this.#guard('destroy', () => this.#powers.remove(id)),

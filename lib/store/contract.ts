@@ -1,6 +1,5 @@
 import type { SessionErrorCode } from '../base/errors'
 import type { KeyRing } from '../cookie/keys'
-import { decodeRecord, type Decoded } from '../record/record'
 import type { MaybePromise, Milliseconds } from '../base/time'
 
 /** Node's callback, always the last parameter of a store's method. */
@@ -45,8 +44,6 @@ export interface Found {
   unreadable?: unknown
   /** Last use, where the store keeps it beside the text instead of inside (see `Meta.u`). */
   usedAt?: Milliseconds
-  /** This very read extended its lifetime. */
-  extended?: boolean
   /** When the store lets go of it; `null`: never. */
   expiresAt?: Milliseconds | null
 }
@@ -63,53 +60,26 @@ export interface Life {
   cookieText?: string
 }
 
-/** Extends while reading, where `isDue`; never past `absolute`, and never shortens. */
-export interface Extension {
-  now: Milliseconds
-  after: Milliseconds
-  /** Span from `now` to the new idle deadline; `null`: none. */
-  idle: Milliseconds | null
-  /** Span from creation (`Meta.c`) to the absolute deadline; `null`: none. */
-  absolute: Milliseconds | null
-  /** `idle` was set on purpose: a lifetime that a cookie has of its own counts only if it is shorter. */
-  capped?: boolean
+/** One write of one record. */
+export interface Write {
+  /** The session's ID as the store sees it. */
+  readonly id: string
+  /** The record to keep. */
+  readonly text: string
+  /** The record that must still be kept, exactly; `null`: nothing may be. */
+  readonly expected: string | null
+  readonly life: Life
+  /** Set where a user is concerned: whose the session is now and was before. */
+  readonly user?: UserChange | undefined
+  /** Makes the session object for stores that take objects. */
+  readonly live?: (() => object) | undefined
 }
 
-/** Whether a session is to be extended: last used at least `after` ago, and not idle for too long already. */
-export function isDue({ now, after, idle }: Extension, usedAt: Milliseconds): boolean {
-  const unused = now - usedAt
-  return unused >= after && (idle === null || unused < idle)
-}
-
-/** The extension of one session, whose cookie may have a lifetime of its own: it then is what `idle` is to others. */
-export function fitted(extend: Extension, record: Decoded | undefined): Extension {
-  const own = record?.cookie.originalMaxAge
-  const { idle, capped } = extend
-  if (typeof own !== 'number' || own <= 0 || (capped && idle !== null && idle <= own)) return extend
-  return { ...extend, idle: own }
-}
-
-/** The life that reading gives a session; `undefined` when no extension is due, or nothing is left. */
-export function extendedLife(
-  extend: Extension,
-  text: string,
-  usedAt: Milliseconds,
-  expiresAt: Milliseconds | null
-): Life | undefined {
-  // Most reads find that nothing is due, and need not look into the record.
-  if (extend.now - usedAt < extend.after) return undefined
-  const record = decodeRecord(text)
-  const own = fitted(extend, record)
-  if (!isDue(own, usedAt)) return undefined
-  const { now, idle, absolute } = own
-  const idleEnd = idle === null ? Infinity : now + idle
-  const createdAt = record?.meta?.c
-  const last = absolute === null || createdAt === undefined ? Infinity : createdAt + absolute
-  // A session that was given a longer life than the common one keeps it.
-  const end = Math.min(Math.max(idleEnd, expiresAt ?? Infinity), last)
-  if (end <= now) return undefined
-  return { usedAt: now, expiresAt: end === Infinity ? null : end }
-}
+/**
+ * What came of a write: `true` when written, or a string that the cookie must carry from now on; what is kept instead
+ * when that differs from what was expected; `null` when the session is gone.
+ */
+export type Written = true | string | Found | null
 
 /** A session found through the index of its user. */
 export interface Listed extends Found {
@@ -126,28 +96,16 @@ export interface Powers {
   /** Reached over a network: connection faults are `503`, and records are checked to belong to the ID asked for. */
   readonly remote: boolean
 
-  read(id: string, extend?: Extension): MaybePromise<Found | null>
+  read(id: string): MaybePromise<Found | null>
 
   /**
    * Reads for a request. Of an expired session that is still kept it says so, once, and lets go of it; a store that
    * forgets by itself cannot tell, and has only `read`.
    */
-  load?(id: string, extend?: Extension): MaybePromise<Found | typeof EXPIRED | null>
+  load?(id: string): MaybePromise<Found | typeof EXPIRED | null>
 
-  /**
-   * Writes if what is kept is still exactly `expected`; `null` as `expected`: if nothing is kept.
-   *
-   * @returns `true` when written, or a string that the cookie must carry from now on; what is kept instead when it
-   * differs; `null` when it is gone. `live` makes the session object for stores that take objects.
-   */
-  write(
-    id: string,
-    text: string,
-    expected: string | null,
-    life: Life,
-    user?: UserChange,
-    live?: () => object
-  ): MaybePromise<true | string | Found | null>
+  /** Writes if what is kept is still exactly what was expected; a new session never replaces another one. */
+  write(write: Write): MaybePromise<Written>
 
   /** Extends a lifetime without touching the data. `false` when the session is gone, or was moved on to another ID. */
   extend(id: string, life: Life, live?: () => object): MaybePromise<boolean>

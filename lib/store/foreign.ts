@@ -1,4 +1,4 @@
-import type { Callback, Found, Life, Powers, SessionRecord, StoreContract } from './contract'
+import type { Callback, Found, Life, Powers, SessionRecord, StoreContract, Write, Written } from './contract'
 import { reviveCookie } from '../cookie/cookie'
 import { leadsOn } from './found'
 import { decodeObject, decodeRecord, META } from '../record/record'
@@ -130,14 +130,7 @@ export class ForeignPowers implements Powers {
     }
   }
 
-  write(
-    id: string,
-    text: string,
-    expected: string | null,
-    life: Life,
-    _user?: unknown,
-    live?: () => object
-  ): MaybePromise<true | string | Found | null> {
+  write({ id, text, expected, life, live }: Write): MaybePromise<Written> {
     if (expected === null) this.#removed.delete(id)
     return this.#inTurn('set', id, () => {
       const set = () => this.#set(id, withDeadline(live?.() ?? revive(text), life))

@@ -148,13 +148,14 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
           return leadsOn(revoked) ? revoked : null
         }),
       extend: (id) => chain(revocations.read(id), (revoked) => revoked === null && recent.extend(id)),
-      write: (id, text, expected, life) => {
-        const unlessRevoked = (write: () => MaybePromise<true | Found | null>) => () =>
+      write: (write) => {
+        const { id, text, expected, life } = write
+        const unlessRevoked = (work: () => MaybePromise<true | Found | null>) => () =>
           chain(revocations.read(id), (revoked) => {
-            if (revoked === null) return write()
+            if (revoked === null) return work()
             return leadsOn(revoked) ? revoked : null
           })
-        if (!leadsOn({ text })) return unlessRevoked(() => recent.write(id, text, expected, life))()
+        if (!leadsOn({ text })) return unlessRevoked(() => recent.write(write))()
         // Rotations of one process do not join each other before it is known which process was first.
         return moves.take(
           id,
@@ -168,7 +169,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
           if (revoked !== null && !leadsOn(revoked)) return false
           // The old ID must not lead on either.
           const expected = revoked && keptText(revoked, decodeFound(revoked)!)
-          return chain(revocations.write(id, tombstone(), expected, revokedLife()), (found) =>
+          return chain(revocations.write({ id, text: tombstone(), expected, life: revokedLife() }), (found) =>
             found !== null && typeof found === 'object' ? bury(found) : alive
           )
         }
@@ -186,10 +187,15 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     life: Life
   ): Promise<true | Found | null> {
     const before = this.#recent.read(id)
-    const written = this.#recent.write(id, sign, expected, life)
+    const written = this.#recent.write({ id, text: sign, expected, life })
     if (written !== true) return written
     try {
-      const found = await revocations.write(id, tombstone(decodeFound({ text: sign })!.meta), null, revokedLife())
+      const found = await revocations.write({
+        id,
+        text: tombstone(decodeFound({ text: sign })!.meta),
+        expected: null,
+        life: revokedLife()
+      })
       if (found === true || typeof found === 'string') return true
       // Another process was first.
       return found !== null && leadsOn(found) ? found : null

@@ -1,4 +1,4 @@
-import type { Found, Life, Powers } from '../../store/contract'
+import type { Found, Powers, Write } from '../../store/contract'
 import { decodeFound, leadsOn } from '../../store/found'
 import { Latest } from '../../base/latest'
 import type { Milliseconds } from '../../base/time'
@@ -54,7 +54,7 @@ export class RecentWrites implements Powers {
     return entry.text
   }
 
-  write(id: string, text: string, expected: string | null, life: Life): true | Found | null {
+  write({ id, text, expected, life }: Write): true | Found | null {
     const known = this.#lookUp(id)
     if (known?.text === null) return null
     if (known !== undefined && known.text !== expected) return { text: known.text }

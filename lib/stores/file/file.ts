@@ -1,5 +1,13 @@
 import { resolve } from 'node:path'
-import { answer, declareNative, POWERS, type Callback, type Life, type Powers, type SessionRecord } from '../../store/contract'
+import {
+  answer,
+  declareNative,
+  POWERS,
+  type Callback,
+  type Life,
+  type Powers,
+  type SessionRecord
+} from '../../store/contract'
 import { OptionError, quote } from '../../base/errors'
 import { META, withUsedAt } from '../../record/record'
 import { Store } from '../../store/store'

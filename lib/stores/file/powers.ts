@@ -1,24 +1,19 @@
 import {
   EXPIRED,
-  extendedLife,
-  type Extension,
   type Found,
   type Life,
   type Listed,
   type LockPower,
   type Powers,
-  type UserChange
+  type Write
 } from '../../store/contract'
 import { leadsOn } from '../../store/found'
 import { withCookie } from '../../record/record'
-import { codeOf, guarded } from './errors'
+import { guarded } from './errors'
 import { hashOf, type Folder } from './folder'
 import type { Mutex } from './mutex'
 import { CORRUPT, isLive, type Kept, type Records } from './records'
 import type { Users } from './users'
-
-/** The disk takes no changes for now, and still can be read. */
-const REFUSALS = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM'])
 
 const BATCH = 16
 
@@ -41,28 +36,22 @@ export class FilePowers implements Powers {
   }
 
   /** What is no session is found once, as an empty text, so that its reason can be told. */
-  read(id: string, extend?: Extension): Promise<Found | null> {
+  read(id: string): Promise<Found | null> {
     return this.#guarded(async () => {
       const kept = await this.#records.find(hashOf(id))
-      return isOver(kept) ? null : this.#found(kept, extend)
+      return isOver(kept) ? null : found(kept)
     })
   }
 
-  load(id: string, extend?: Extension): Promise<Found | typeof EXPIRED | null> {
+  load(id: string): Promise<Found | typeof EXPIRED | null> {
     return this.#guarded(async () => {
       const kept = await this.#records.find(hashOf(id))
-      if (!isOver(kept)) return this.#found(kept, extend)
+      if (!isOver(kept)) return found(kept)
       return (await this.#letGo(hashOf(id))) && !leadsOn(kept) ? EXPIRED : null
     })
   }
 
-  write(
-    id: string,
-    text: string,
-    expected: string | null,
-    life: Life,
-    user?: UserChange
-  ): Promise<true | Found | null> {
+  write({ id, text, expected, life, user }: Write): Promise<true | Found | null> {
     const hash = hashOf(id)
     return this.#alone(hash, async (check) => {
       const kept = await this.#live(hash)
@@ -177,19 +166,6 @@ export class FilePowers implements Powers {
     if (from !== undefined && from !== to) await this.#users.leave(from, hash)
   }
 
-  async #found(kept: Kept | typeof CORRUPT | undefined, extend: Extension | undefined): Promise<Found | null> {
-    if (kept === undefined) return null
-    if (kept === CORRUPT) return { text: '' }
-    const life = extend && extendedLife(extend, kept.text, kept.usedAt, kept.expiresAt)
-    if (life === undefined) return foundOf(kept)
-    try {
-      return (await this.#records.extend(kept, life)) ? { text: kept.text, ...life, extended: true } : null
-    } catch (err) {
-      if (REFUSALS.has(codeOf(err) ?? '')) return foundOf(kept)
-      throw err
-    }
-  }
-
   // Whoever removes an expired session may tell of it. Where nothing can be removed everybody does, until it can be swept.
   async #letGo(hash: string): Promise<boolean> {
     let mine = false
@@ -228,4 +204,9 @@ function isOver(kept: Kept | typeof CORRUPT | undefined): kept is Kept {
 
 function foundOf({ text, usedAt, expiresAt }: Kept): Found {
   return { text, usedAt, expiresAt }
+}
+
+function found(kept: Kept | typeof CORRUPT | undefined): Found | null {
+  if (kept === undefined) return null
+  return kept === CORRUPT ? { text: '' } : foundOf(kept)
 }

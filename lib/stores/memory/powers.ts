@@ -1,13 +1,4 @@
-import {
-  EXPIRED,
-  extendedLife,
-  type Extension,
-  type Found,
-  type Life,
-  type Listed,
-  type Powers,
-  type UserChange
-} from '../../store/contract'
+import { EXPIRED, type Found, type Life, type Listed, type Powers, type Write } from '../../store/contract'
 import { leadsOn } from '../../store/found'
 import { withCookie } from '../../record/record'
 import type { Entries } from './entries'
@@ -25,25 +16,25 @@ export class MemoryPowers implements Powers {
     this.#entries = entries
   }
 
-  read(id: string, extend?: Extension): Found | null {
+  read(id: string): Found | null {
     const slot = this.#entries.find(id)
-    return slot === NONE ? null : this.#found(slot, extend)
+    return slot === NONE ? null : this.#entries.found(slot)
   }
 
-  load(id: string, extend?: Extension): Found | typeof EXPIRED | null {
+  load(id: string): Found | typeof EXPIRED | null {
     const entries = this.#entries
     const slot = entries.seek(id)
     if (slot === NONE) return null
     if (!entries.isExpired(slot)) {
       entries.use(slot)
-      return this.#found(slot, extend)
+      return entries.found(slot)
     }
     const text = entries.text(slot)
     entries.free(slot)
     return leadsOn({ text }) ? null : EXPIRED
   }
 
-  write(id: string, text: string, expected: string | null, life: Life, user?: UserChange): true | Found | null {
+  write({ id, text, expected, life, user }: Write): true | Found | null {
     const found = this.#entries.find(id)
     if (found === NONE && expected !== null) return null
     if (found !== NONE && this.#entries.text(found) !== expected) return this.#entries.found(found)
@@ -72,17 +63,5 @@ export class MemoryPowers implements Powers {
 
   list(user: string): Listed[] {
     return this.#entries.findUser(user).map((slot) => ({ id: this.#entries.id(slot), ...this.#entries.found(slot) }))
-  }
-
-  #found(slot: number, extend?: Extension): Found {
-    const found = this.#entries.found(slot)
-    const life = extend && extendedLife(extend, found.text, found.usedAt!, found.expiresAt!)
-    if (life !== undefined) {
-      found.usedAt = life.usedAt
-      found.expiresAt = life.expiresAt
-      found.extended = true
-      this.#entries.live(slot, life.usedAt, life.expiresAt)
-    }
-    return found
   }
 }

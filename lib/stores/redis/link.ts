@@ -1,14 +1,6 @@
 import type { Milliseconds } from '../../base/time'
 import type { Dialect } from './client'
-import {
-  fault,
-  isRedirection,
-  isUnknownScript,
-  isWrongType,
-  unconfirmed,
-  unreachable,
-  type RedisWait
-} from './errors'
+import { fault, isRedirection, isUnknownScript, isWrongType, unconfirmed, unreachable, type RedisWait } from './errors'
 import type { Script } from './scripts'
 
 interface Emitter {

@@ -27,60 +27,6 @@ end
 `
 
 /**
- * Reads a session, and extends its life if that is due.
- *
- * now, least ms since the last use, idle ms, absolute ms, ms where neither limit is set (each of these may be empty; the
- * last: Redis is not to end it), and whether a cookie's own lifetime counts only if it is shorter than idle.
- * A server that takes no writes for now (replica, out of memory, broken persistence) still answers the read.
- */
-export const READ = script(
-  'get set pexpire pttl',
-  `${SPLIT}
-local function refused(reply)
-  local err = type(reply) == 'table' and reply.err
-  if not err then return nil end
-  for _, code in ipairs({'READONLY', 'OOM', 'MISCONF', 'NOREPLICAS'}) do
-    if string.find(err, code, 1, true) then return nil end
-  end
-  return reply
-end
-local text = redis.call('GET', KEYS[1])
-if not text then return false end
-local idle = tonumber(ARGV[3])
-local own = tonumber(string.match(text, '^{"cookie":{"originalMaxAge":([%d.e+]+)') or '')
-if own and own > 0 and not (idle and ARGV[6] ~= '' and idle <= own) then idle = own end
-local head, used, rest = split(text)
-if not head then
-  local life = ARGV[5] ~= '' and idle
-  return life and refused(redis.pcall('PEXPIRE', KEYS[1], string.format('%.0f', life))) or text
-end
-local now = tonumber(ARGV[1])
-local unused = now - tonumber(used)
-if unused < tonumber(ARGV[2]) or (idle and unused >= idle) then return text end
-local life = idle
-local born = tonumber(string.match(rest, '^,"c":(%d+)') or '')
-if born and ARGV[4] ~= '' then
-  local left = born + tonumber(ARGV[4]) - now
-  if left <= 0 then return text end
-  if not life or left < life then life = left end
-end
-if ARGV[5] == '' then life = nil else life = life or tonumber(ARGV[5]) end
--- A session that was given a longer life than the common one keeps it.
-local known = redis.call('PTTL', KEYS[1])
-if life and known > life then life = nil end
-local fresh = head .. ARGV[1] .. rest
-local reply
-if life then
-  reply = redis.pcall('SET', KEYS[1], fresh, 'PX', string.format('%.0f', life))
-else
-  reply = redis.pcall('SET', KEYS[1], fresh, 'KEEPTTL')
-end
-if type(reply) == 'table' and reply.err then return refused(reply) or text end
-return fresh
-`
-)
-
-/**
  * Writes a record if what is kept is what the caller knows: new text, ms (empty: for ever), then SHA-1 of the known text
  * or, where that is empty, the known text itself.
  *
