@@ -76,7 +76,7 @@ describe.each(Object.entries(CLIENTS))('Conditional writes on Redis 8.4 with %s'
     expect([await server.cli('exists', 'sess:a'), await server.cli('hget', 'sess:h', 'f')]).toEqual(['0', 'v'])
   })
 
-  it('H5 count 200 increments at once exactly', async () => {
+  it('count 200 increments at once exactly', async () => {
     const powers = await acquainted()
     await powers.write({ id: 'a', text: textOf({ n: 0 }), expected: null, life: life() })
     const increment = async () => {
@@ -107,7 +107,7 @@ describe.each(Object.entries(CLIENTS))('Conditional writes on Redis 8.4 with %s'
     expect([comparing.sets, await server.cli('pttl', 'sess:a')]).toEqual([1, '-1'])
   })
 
-  it('F10 go back to the script on the older server that a failover leads to', async () => {
+  it('go back to the script on the older server that a failover leads to', async () => {
     const powers = await acquainted()
     const [one, two, three] = [textOf({ n: 1 }), textOf({ n: 2 }), textOf({ n: 3 })]
     await powers.write({ id: 'a', text: one, expected: null, life: life() })

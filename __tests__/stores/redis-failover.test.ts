@@ -161,7 +161,7 @@ async function isMaster(server: RedisServer): Promise<boolean> {
 describe.each([
   ['a cluster of three masters with replicas', ofCluster],
   ['a sentinel, a master and a replica', ofSentinel]
-])('F10 when a master of %s dies during requests', (_name, start) => {
+])('when a master of %s dies during requests', (_name, start) => {
   it('all are answered, nothing acknowledged is lost, and the applications go on with the replica', async () => {
     const { master, replica, connect, bound } = await start()
     const parties = new Map<string, Party>()
@@ -185,7 +185,7 @@ describe.each([
   }, 60_000)
 })
 
-describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('F5 with %s, when a master becomes a replica', (name) => {
+describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('with %s, when a master becomes a replica', (name) => {
   it('reads go on, writes and logouts fail aloud, and all is well after the failback', async () => {
     const [server, other] = await Promise.all([RedisServer.start(), RedisServer.start()])
     running.push(server, other)

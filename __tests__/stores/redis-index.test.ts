@@ -107,11 +107,11 @@ describe("The index of a user's sessions", () => {
     expect(await idsOf('ann')).toEqual([])
   })
 
-  it('keeps up with sessions that reads extend', async () => {
+  it('keeps up with sessions that are extended', async () => {
     await login('a', 'ann', 10 * MINUTE)
     const now = Date.now() + 8 * MINUTE
     jest.spyOn(Date, 'now').mockReturnValue(now)
-    await powers.read('a', { now, after: MINUTE, idle: HOUR, absolute: null })
+    await powers.extend('a', { usedAt: now, expiresAt: now + HOUR })
     const extended = async () => Number(await server.cli('pttl', keyOf('ann'))) > HOUR
     await until(extended, 'the index lives as long as the session')
     jest.spyOn(Date, 'now').mockReturnValue(now + 50 * MINUTE)

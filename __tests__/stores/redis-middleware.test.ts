@@ -53,7 +53,7 @@ describe('The middleware on Redis', () => {
     await agent.get('/read').expect('undefined')
   })
 
-  it('F1 F2 answers 503 without a cookie when Redis is gone, and recovers', async () => {
+  it('answers 503 without a cookie when Redis is gone, and recovers', async () => {
     const { app } = appOf()
     const agent = request.agent(app)
     await agent.get('/login').expect(200)

@@ -1,5 +1,5 @@
 import { createClient } from 'redis'
-import { POWERS, type Extension, type Found, type Life, type Powers } from '../../lib/store/contract'
+import { POWERS, type Found, type Life, type Powers } from '../../lib/store/contract'
 import { decodeRecord, encodeRecord, type Meta } from '../../lib/record/record'
 import { RedisStore, type RedisStoreOptions } from '../../lib/stores/redis/redis'
 import { CLIENTS, type Connected } from '../helpers/redis-clients'
@@ -37,10 +37,6 @@ function textOf(data: object, meta?: Partial<Meta>): string {
 
 function lifeOf(ms = HOUR): Life {
   return { usedAt: Date.now(), expiresAt: Date.now() + ms }
-}
-
-function extension(more: Partial<Extension> = {}): Extension {
-  return { now: Date.now(), after: MINUTE, idle: HOUR, absolute: 24 * HOUR, ...more }
 }
 
 async function pttl(id: string): Promise<number> {
@@ -92,11 +88,11 @@ describe.each(Object.entries(CLIENTS))('Conditional writes with %s', (_name, con
     expect(await powers.remove('a')).toBe(false)
     expect(await powers.write({ id: 'a', text: textOf({ n: 2 }), expected: one, life: lifeOf() })).toBeNull()
     expect(await powers.extend('a', lifeOf())).toBe(false)
-    expect(await powers.read('a', extension())).toBeNull()
+    expect(await powers.read('a')).toBeNull()
     expect(await server.cli('dbsize')).toBe('0')
   })
 
-  it('H5 count 1,000 increments over two connections exactly', async () => {
+  it('count 1,000 increments over two connections exactly', async () => {
     const second = await connect(server.url)
     const both = [powers, new RedisStore({ client: second.client })[POWERS]]
     await powers.write({ id: 'a', text: textOf({ n: 0 }), expected: null, life: lifeOf() })
@@ -124,51 +120,19 @@ describe.each(Object.entries(CLIENTS))('Conditional writes with %s', (_name, con
     expect(await powers.write({ id: 'a', text: textOf({ n: 2 }, {}), expected: one, life: lifeOf() })).toBe(true)
     await server.cli('script', 'flush')
     expect(await powers.extend('a', lifeOf())).toBe(true)
-    await server.cli('script', 'flush')
-    expect(await powers.read('a', extension({ now: Date.now() + 2 * HOUR }))).not.toBeNull()
   })
 })
 
-describe('A read that extends', () => {
-  const old = Date.now() - 10 * MINUTE
-
-  it('is one extension, however many read in the same millisecond', async () => {
-    const now = Date.now()
-    await server.cli('set', 'sess:a', textOf({ n: 1 }, { u: now - 2 * MINUTE, c: now - HOUR }))
+describe('A read', () => {
+  it('is one command, and changes nothing', async () => {
     const powers = powersOf()
-    const found = await Promise.all([1, 2, 3].map(() => powers.read('a', extension({ now }))))
-    expect(found.filter((each) => each?.extended)).toHaveLength(1)
-  })
-
-  it('rewrites the time of last use and the life in one command', async () => {
-    const powers = powersOf()
-    await server.cli('set', 'sess:a', textOf({ n: 1 }, { u: old, c: old }), 'px', '5000')
-    await powers.read('warm', extension())
+    const text = textOf({ n: 1 }, { u: Date.now() - HOUR })
+    await server.cli('set', 'sess:a', text, 'px', '5000')
     await server.resetCounts()
-    const now = Date.now()
-    const text = textOf({ n: 1 }, { u: now, c: old })
-    expect(await powers.read('a', extension({ now }))).toEqual({ text, extended: true })
-    expect(await server.cli('get', 'sess:a')).toBe(text)
-    expectAbout(await pttl('a'), HOUR)
-    const { evalsha, eval: evals } = await server.counts()
-    expect([evalsha, evals]).toEqual([1, undefined])
-  })
-
-  it('stays a plain GET until the next extension is due, across instances', async () => {
-    const powers = powersOf()
-    const recent = Date.now() - 10_000
-    await server.cli('set', 'sess:a', textOf({}, { u: recent, c: old }), 'px', '5000')
-    for (let i = 0; i < 5; i++) await powers.read('a', extension())
-    expect(await usedAt('a')).toBe(recent)
+    for (let i = 0; i < 5; i++) expect(await powers.read('a')).toEqual({ text })
+    const { get, evalsha, set, pexpire } = await server.counts()
+    expect({ get, evalsha, set, pexpire }).toEqual({ get: 5 })
     expect(await pttl('a')).toBeLessThanOrEqual(5000)
-    const counts = await server.counts()
-    expect((counts['evalsha'] ?? 0) + (counts['eval'] ?? 0)).toBeLessThanOrEqual(2)
-    await server.resetCounts()
-    for (let i = 0; i < 5; i++) await powers.read('a', extension())
-    expect(await server.counts()).toMatchObject({ get: 5 })
-    expect(await server.counts()).not.toHaveProperty('evalsha')
-    await powers.read('a', extension({ now: recent + MINUTE }))
-    expect(await usedAt('a')).toBe(recent + MINUTE)
   })
 
   it('costs no command at all with a client-side cache, which other writers invalidate', async () => {
@@ -177,87 +141,26 @@ describe('A read that extends', () => {
     const powers = new RedisStore({ client })[POWERS]
     const text = textOf({ n: 1 }, {})
     await powers.write({ id: 'a', text, expected: null, life: lifeOf() })
-    await powers.read('a', extension())
+    await powers.read('a')
     await server.resetCounts()
-    for (let i = 0; i < 5; i++) expect(await powers.read('a', extension())).toEqual({ text })
+    for (let i = 0; i < 5; i++) expect(await powers.read('a')).toEqual({ text })
     expect(await server.counts()).not.toHaveProperty('get')
     const other = textOf({ n: 2 }, {})
     await powersOf().write({ id: 'a', text: other, expected: text, life: lifeOf() })
-    await until(async () => (await powers.read('a', extension()))!.text === other, 'the cache forgot the old text')
+    await until(async () => (await powers.read('a'))!.text === other, 'the cache forgot the old text')
     client.destroy()
   })
 
-  it('H13 never extends past the absolute deadline', async () => {
-    const powers = powersOf()
-    const now = Date.now()
-    await server.cli('set', 'sess:a', textOf({}, { u: old, c: now - 23 * HOUR - 50 * MINUTE }), 'px', '5000')
-    await powers.read('a', extension({ now }))
-    expectAbout(await pttl('a'), 10 * MINUTE)
-    const over = textOf({}, { u: old, c: now - 25 * HOUR })
-    await server.cli('set', 'sess:b', over, 'px', '5000')
-    expect(await powers.read('b', extension({ now }))).toEqual({ text: over })
-    expect(await pttl('b')).toBeLessThanOrEqual(5000)
-  })
-
-  it('keeps to the one limit that is set, and to the ttl when none is', async () => {
-    const powers = powersOf({ ttl: 300 })
-    const tenMinutesAgo = Date.now() - 10 * MINUTE
-    const text = textOf({}, { u: tenMinutesAgo, c: tenMinutesAgo })
-    for (const id of ['i', 'a', 'n']) await server.cli('set', `sess:${id}`, text)
-    await powers.read('i', extension({ absolute: null }))
-    expectAbout(await pttl('i'), HOUR)
-    await powers.read('a', extension({ idle: null }))
-    expectAbout(await pttl('a'), 24 * HOUR - 10 * MINUTE)
-    await powers.read('n', extension({ idle: null, absolute: null }))
-    expectAbout(await pttl('n'), 300_000)
-  })
-
-  it("prolongs express-session's records without changing them", async () => {
-    const powers = powersOf()
-    const text = textOf({ say: '"__silverback":{"u":1' })
-    await server.cli('set', 'sess:a', text, 'px', '5000')
-    expect(await powers.read('a', extension())).toEqual({ text })
-    expectAbout(await pttl('a'), HOUR)
-    await server.resetCounts()
-    await powers.read('a', extension())
-    expect(await server.counts()).not.toHaveProperty('evalsha')
-  })
-
-  it('D2 finds nothing in a key of another type', async () => {
+  it('finds nothing in a key of another type', async () => {
     await server.cli('hset', 'sess:h', 'f', 'v')
     const powers = powersOf()
-    expect(await powers.read('h', extension())).toBeNull()
+    expect(await powers.read('h')).toBeNull()
+    expect(await powers.extend('h', lifeOf())).toBe(false)
     expect(await powers.write({ id: 'h', text: textOf({}), expected: textOf({}), life: lifeOf() })).toBeNull()
     await expect(powers.write({ id: 'h', text: textOf({}), expected: null, life: lifeOf() })).rejects.toMatchObject({
       code: 'ERR_SESSION_STORE'
     })
     expect(await server.cli('hget', 'sess:h', 'f')).toBe('v')
-  })
-
-  it('does nothing with disableTouch', async () => {
-    const powers = powersOf({ disableTouch: true })
-    const text = textOf({}, { u: old, c: old })
-    await server.cli('set', 'sess:a', text, 'px', '5000')
-    expect(await powers.read('a', extension())).toEqual({ text })
-    expect(await powers.extend('a', lifeOf())).toBe(true)
-    expect(await server.cli('get', 'sess:a')).toBe(text)
-    expect(await pttl('a')).toBeLessThanOrEqual(5000)
-  })
-
-  it('rewrites the time of last use alone with disableTTL', async () => {
-    const powers = powersOf({ disableTTL: true })
-    await powers.write({
-      id: 'a',
-      text: textOf({}, { u: old, c: old }),
-      expected: null,
-      life: { usedAt: old, expiresAt: old + HOUR }
-    })
-    const now = Date.now()
-    await powers.read('a', extension({ now, after: 0 }))
-    expect(await usedAt('a')).toBe(now)
-    await powers.extend('a', { usedAt: now + 1, expiresAt: now + HOUR })
-    expect(await usedAt('a')).toBe(now + 1)
-    expect(await pttl('a')).toBe(-1)
   })
 })
 
@@ -265,14 +168,35 @@ describe('Extending', () => {
   it('moves the time of last use and the life, data untouched', async () => {
     const powers = powersOf()
     await powers.write({ id: 'a', text: textOf({ n: 1 }, { u: 5, c: 4 }), expected: null, life: lifeOf(MINUTE) })
+    await powers.extend('b', lifeOf())
+    await server.resetCounts()
     expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + HOUR })).toBe(true)
+    const { evalsha, eval: evals } = await server.counts()
+    expect([evalsha, evals]).toEqual([1, undefined])
     expect(await server.cli('get', 'sess:a')).toBe(textOf({ n: 1 }, { u: 7, c: 4 }))
     expectAbout(await pttl('a'), HOUR)
   })
 
+  it('does nothing with disableTouch', async () => {
+    const powers = powersOf({ disableTouch: true })
+    const text = textOf({}, { u: 5, c: 4 })
+    await server.cli('set', 'sess:a', text, 'px', '5000')
+    expect(await powers.extend('a', lifeOf())).toBe(true)
+    expect(await server.cli('get', 'sess:a')).toBe(text)
+    expect(await pttl('a')).toBeLessThanOrEqual(5000)
+  })
+
+  it('rewrites the time of last use alone with disableTTL', async () => {
+    const powers = powersOf({ disableTTL: true })
+    await powers.write({ id: 'a', text: textOf({}, { u: 5, c: 4 }), expected: null, life: lifeOf() })
+    await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + HOUR })
+    expect(await usedAt('a')).toBe(7)
+    expect(await pttl('a')).toBe(-1)
+  })
+
   it("leaves express-session's records as they are, their cookie too", async () => {
     const powers = powersOf()
-    const text = textOf({ n: 1 })
+    const text = textOf({ say: '"__silverback":{"u":1' })
     await powers.write({ id: 'a', text, expected: null, life: lifeOf(MINUTE) })
     expect(await powers.extend('a', { ...lifeOf(), cookieText: '{"path":"/x"}' })).toBe(true)
     expect(await server.cli('get', 'sess:a')).toBe(text)
@@ -295,7 +219,7 @@ describe('Extending', () => {
     expectAbout(await pttl('a'), 50_000)
     await powers.extend('a', lifeOf(), () => ({ seconds: 90 }))
     expectAbout(await pttl('a'), 90_000)
-    await powers.read('a', extension({ now: Date.now() + 2 * MINUTE }))
+    await powers.extend('a', lifeOf())
     expectAbout(await pttl('a'), 50_000)
   })
 })
@@ -321,20 +245,17 @@ describe('A serializer of the application', () => {
     })
     expect(await powers.write({ id: 'a', text: two, expected: one, life: lifeOf(MINUTE) })).toBe(true)
     expect(await powers.list!('ann')).toEqual([{ id: 'a', text: two }])
-    const now = Date.now() + 2 * MINUTE
-    const extended = { text: textOf({ n: 2 }, { u: now, c: old, i: 'ann' }), extended: true }
-    expect(await powers.read('a', extension({ now }))).toEqual(extended)
-    expect(await pttl('a')).toBeGreaterThan(HOUR)
-    expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + MINUTE })).toBe(true)
+    expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + 5 * MINUTE })).toBe(true)
+    expectAbout(await pttl('a'), 5 * MINUTE)
     expect(await powers.read('a')).toEqual({ text: textOf({ n: 2 }, { u: 7, c: old, i: 'ann' }) })
     await powers.remove('a')
     expect(await powers.write({ id: 'a', text: one, expected: two, life: lifeOf() })).toBeNull()
     expect(await powers.extend('a', lifeOf())).toBe(false)
   })
 
-  it('D1 makes nothing of what it cannot read', async () => {
+  it('makes nothing of what it cannot read', async () => {
     const powers = powersOf({ serializer })
     await server.cli('set', 'sess:a', 'no')
-    expect(await powers.read('a', extension())).toEqual({ text: '' })
+    expect(await powers.read('a')).toEqual({ text: '' })
   })
 })

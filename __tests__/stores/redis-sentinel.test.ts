@@ -60,7 +60,7 @@ afterEach(async () => {
 })
 
 it.each(Object.entries(SENTINELS))(
-  'F10 a failover through %s keeps what was replicated, and goes on',
+  'a failover through %s keeps what was replicated, and goes on',
   async (_name, connect) => {
     const { master, replica, sentinel } = await startSentinel()
     running.push(master, replica, sentinel)

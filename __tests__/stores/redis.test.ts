@@ -62,7 +62,7 @@ describe.each(Object.entries(CLIENTS))('RedisStore with %s', (_name, connect) =>
     expect((await server.cli('keys', '*')).split('\n').sort()).toEqual(['foreign', 'sessions:x'])
   })
 
-  it('F12 takes glob characters of the prefix literally', async () => {
+  it('takes glob characters of the prefix literally', async () => {
     const odd = new RedisStore({ client: connected.client, prefix: 's[a-z]*?\\:' })
     await server.cli('mset', 'sb*?\\:x', '1', 'sa-foreign:1', '1')
     await odd.set('one', record())
@@ -72,14 +72,14 @@ describe.each(Object.entries(CLIENTS))('RedisStore with %s', (_name, connect) =>
     expect(await server.cli('dbsize')).toBe('2')
   })
 
-  it('D2 leaves a key of another type alone and reports no session', async () => {
+  it('leaves a key of another type alone and reports no session', async () => {
     await server.cli('hset', 'sess:h', 'f', 'v')
     expect(await store.get('h')).toBeNull()
     expect(await store.all()).toEqual([])
     expect(await server.cli('type', 'sess:h')).toBe('hash')
   })
 
-  it.each(['{"cookie":', '42', '"s"', '[]', 'null', ''])('D1 reports no session for the text %j', async (text) => {
+  it.each(['{"cookie":', '42', '"s"', '[]', 'null', ''])('reports no session for the text %j', async (text) => {
     await server.cli('set', 'sess:a', text)
     expect(await store.get('a')).toBeNull()
     expect(await store.all()).toEqual([])
