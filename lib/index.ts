@@ -8,7 +8,11 @@ import * as monitorModule from './engine/monitor'
 import * as optionsModule from './options/sessions-options'
 import * as registryModule from './request/registry'
 import * as sessionModule from './session/session'
-import * as sessionDataModule from './session/session-data'
+import * as sessionDataModule from './session/data'
+import * as infoModule from './session/info'
+import * as modernModule from './session/modern'
+import * as verbsModule from './session/verbs'
+import * as reindexModule from './manage/reindex'
 import * as sessionsModule from './manage/sessions'
 import * as storeModule from './store/store'
 import * as cookieStoreModule from './stores/cookie/cookie'
@@ -40,6 +44,9 @@ namespace session {
   export import SessionError = errorsModule.SessionError
   export import requireSession = guardModule.requireSession
   export import generateKey = keysModule.generateKey
+  export import infoOf = infoModule.infoOf
+  export import update = modernModule.update
+  export import lock = modernModule.lock
 
   /** Options of the drop-in door: those of express-session, and all of `sessions()`. */
   export interface SessionOptions<Request = any> extends optionsModule.SessionsOptions<Request> {
@@ -54,6 +61,13 @@ namespace session {
   export type ErrorKind = errorsModule.ErrorKind
   export type StoreContract = contractModule.StoreContract
   export type RequestStore = storeModule.RequestStore
+  export type ModernSession = modernModule.ModernSession
+  export type SessionInfo = infoModule.SessionInfo
+  export type RegenerateOptions = verbsModule.RegenerateOptions
+  export type LockOptions = verbsModule.LockOptions
+  export type ReindexOptions = reindexModule.ReindexOptions
+  export type ReindexProgress = reindexModule.ReindexProgress
+  export type TokenCodec = contractModule.TokenCodec
   export type Registry = registryModule.Registry
   export type SessionsHandler<Data = Record<string, any>> = sessionsModule.SessionsHandler<Data>
   export type SessionManager<Data = Record<string, any>> = managerModule.SessionManager<Data>
@@ -95,7 +109,7 @@ declare global {
 // Never runs. Node's ESM loader finds the named exports of a CommonJS file by reading it, and this is what it reads.
 if (false as boolean) {
   const { Store, MemoryStore, CookieStore, FileStore, Session, Cookie, SessionError } = session
-  const { sessions, requireSession, generateKey } = session
+  const { sessions, requireSession, generateKey, infoOf, update, lock } = session
   module.exports = {
     Store,
     MemoryStore,
@@ -106,7 +120,10 @@ if (false as boolean) {
     SessionError,
     sessions,
     requireSession,
-    generateKey
+    generateKey,
+    infoOf,
+    update,
+    lock
   }
 }
 

@@ -160,8 +160,8 @@ const VALUE = /^("?)[!#-+\--:<-[\]-~]*\1$/
 const DOMAIN = /^[.]?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:[.][a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i
 const PATH = /^[ -:=-~]*$/
 const UNRESERVED = /^[\w.~-]*$/
-const SAME_SITE: Record<string, string> = { lax: 'Lax', strict: 'Strict', none: 'None' }
-const PRIORITY: Record<string, string> = { low: 'Low', medium: 'Medium', high: 'High' }
+const SAME_SITE = new Map(Object.entries({ lax: 'Lax', strict: 'Strict', none: 'None' }))
+const PRIORITY = new Map(Object.entries({ low: 'Low', medium: 'Medium', high: 'High' }))
 
 /** Whether a text can be a cookie name. @see RFC 6265 4.1.1 */
 export function isCookieName(name: string): boolean {
@@ -241,8 +241,8 @@ export function serializeAttributes(data: Partial<CookieData>): string {
   return text
 }
 
-function oneOf(choices: Record<string, string>, value: unknown, option: string): string {
-  const choice = typeof value === 'string' ? choices[value.toLowerCase()] : undefined
+function oneOf(choices: ReadonlyMap<string, string>, value: unknown, option: string): string {
+  const choice = typeof value === 'string' ? choices.get(value.toLowerCase()) : undefined
   if (choice === undefined) throw new TypeError(`option ${option} is invalid`)
   return choice
 }

@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
+import signature from 'cookie-signature'
 import { SessionError } from '../base/errors'
 import { detached, RecentValues } from '../base/recent-values'
 import type { Milliseconds } from '../base/time'
@@ -48,10 +49,6 @@ export class KeyRing {
     this.#source = Array.isArray(secret) ? secret : [secret as Secret]
   }
 
-  get size(): number {
-    return this.#source.length
-  }
-
   /** One key a secret for one purpose, newest first. Purposes never share a key (HKDF, RFC 5869). */
   derived(purpose: string): readonly KeyObject[] {
     this.#refresh()
@@ -80,20 +77,15 @@ export class KeyRing {
     return this.derived(purpose)
   }
 
-  /** The secrets themselves, for formats that others defined (express-session, gorilla/securecookie). */
-  raw(): readonly KeyObject[] {
+  /** The secrets themselves, newest first, for formats that others have defined. */
+  get secrets(): readonly Secret[] {
     this.#refresh()
-    let keys = this.#derived.get('')
-    if (keys === undefined) {
-      keys = this.#snapshot.map((secret) => createSecretKey(bytesOf(secret)))
-      this.#derived.set('', keys)
-    }
-    return keys
+    return this.#snapshot
   }
 
   /** Signs a session ID for one cookie name: the name is under the MAC, as in gorilla/securecookie. */
   signBound(name: string, id: string): string {
-    return `${id}.${mac(this.derived('signed cookie')[0]!, boundInput(name, id), 'base64url')}`
+    return `${id}.${mac(this.derived('signed cookie')[0]!, boundInput(name, id))}`
   }
 
   verifyBound(name: string, value: string): Verified | undefined {
@@ -101,22 +93,24 @@ export class KeyRing {
       const dot = value.length - MAC_LENGTH - 1
       if (dot < 1 || value.charCodeAt(dot) !== 0x2e) return undefined
       const id = detached(value.slice(0, dot))
-      return verify(this.derived('signed cookie'), boundInput(name, id), value.slice(dot + 1), 'base64url', id)
+      return verify(this.derived('signed cookie'), boundInput(name, id), value.slice(dot + 1), id)
     })
   }
 
-  /** Signs as express-session (cookie-signature) does: `s:<id>.<base64 HMAC-SHA256>`. */
+  /** Signs as express-session does: `s:<id>.<base64 HMAC-SHA256>`. */
   signPlain(id: string): string {
-    return `s:${id}.${mac(this.raw()[0]!, id, 'base64')}`
+    return `s:${signature.sign(id, this.secrets[0] as string)}`
   }
 
   verifyPlain(value: string): Verified | undefined {
     if (!value.startsWith('s:')) return undefined
     return this.#remembered('', value, () => {
-      const dot = value.lastIndexOf('.')
-      if (dot < 3) return undefined
-      const id = detached(value.slice(2, dot))
-      return verify(this.raw(), id, value.slice(dot + 1), 'base64', id)
+      const signed = value.slice(2)
+      for (const [key, secret] of this.secrets.entries()) {
+        const id = signature.unsign(signed, secret as string)
+        if (id !== false) return { value: detached(id), key }
+      }
+      return undefined
     })
   }
 
@@ -176,25 +170,18 @@ export function generateKey(): string {
   return randomBytes(32).toString('base64url')
 }
 
-function verify(
-  keys: readonly KeyObject[],
-  input: string,
-  given: string,
-  encoding: 'base64' | 'base64url',
-  value: string
-): Verified | undefined {
+function verify(keys: readonly KeyObject[], input: string, given: string, value: string): Verified | undefined {
   const givenBytes = Buffer.from(given)
   for (let i = 0; i < keys.length; i++) {
     // The text of the MAC is compared, not its bytes: a decoder would forgive spare bits and stray characters.
-    const expected = Buffer.from(mac(keys[i]!, input, encoding))
+    const expected = Buffer.from(mac(keys[i]!, input))
     if (expected.length === givenBytes.length && timingSafeEqual(expected, givenBytes)) return { value, key: i }
   }
   return undefined
 }
 
-function mac(key: KeyObject, input: string, encoding: 'base64' | 'base64url'): string {
-  const digest = createHmac('sha256', key).update(input).digest(encoding)
-  return encoding === 'base64' ? digest.replace(/=+$/, '') : digest
+function mac(key: KeyObject, input: string): string {
+  return createHmac('sha256', key).update(input).digest('base64url')
 }
 
 function boundInput(name: string, id: string): string {

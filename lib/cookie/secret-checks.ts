@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import type { Carrier } from '../store/contract'
 import { OptionError } from '../base/errors'
-import { SECRET_BYTES_MIN, sizeOf, tooShortToSeal, type KeyRing, type Secret } from './keys'
+import { SECRET_BYTES_MIN, sizeOf, type Secret } from './keys'
 import { isProduction, warnOnce } from '../base/warnings'
 
 const KNOWN_SECRETS = /keyboard.?cat|change.?me|your.?secret|replace.?me|insert.?secret/i
@@ -44,15 +43,4 @@ export function checkSecret(secret: Secret | readonly Secret[]): Secret | readon
     }
   }
   return secret
-}
-
-/** @throws {OptionError} unless the keys are fit for a store that keeps sessions in their cookies */
-export function checkSealing(carrier: Carrier | undefined, keys: KeyRing | undefined): void {
-  if (carrier === undefined || carrier.ownKeys) return
-  if (keys === undefined) {
-    throw new OptionError(
-      "secret is required where sessions live in their cookies (cookie-parser's is not used); generateKey() makes one"
-    )
-  }
-  if (keys.shortest < SECRET_BYTES_MIN) throw new OptionError(tooShortToSeal(keys.shortest))
 }

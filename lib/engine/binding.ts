@@ -1,7 +1,7 @@
 import { markOf } from './engine'
 import { SessionError } from '../base/errors'
 import type { Settings } from '../options/options'
-import { NoRequest } from '../manage/outside'
+import { EmptyRequest, type HttpRequest } from '../base/http'
 
 /**
  * The mark of what a request binds its session to; `undefined` where nothing is to be bound.
@@ -11,8 +11,8 @@ import { NoRequest } from '../manage/outside'
  *
  * @throws {SessionError} `ERR_SESSION_OPTION` when the option answers anything but a string or nothing
  */
-export function bindingOf({ bind }: Settings, req: any): string | undefined {
-  if (bind === undefined || req instanceof NoRequest) return undefined
+export function bindingOf({ bind }: Settings, req: HttpRequest): string | undefined {
+  if (bind === undefined || req instanceof EmptyRequest) return undefined
   const value: unknown = bind(req) ?? ''
   if (typeof value === 'string') return markOf(value)
   throw new SessionError(

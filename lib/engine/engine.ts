@@ -1,9 +1,9 @@
 import { advise } from '../base/advice'
 import { SessionError, type SessionErrorCode } from '../base/errors'
 import { hashOf } from '../base/hash'
-import { checkGeneratedId, randomId } from '../base/ids'
-import { KeyRing } from '../cookie/keys'
-import { Latest } from '../base/latest'
+import { randomId } from '../base/ids'
+import { BoundedMap } from '../base/bounded-map'
+import type { HttpRequest } from '../base/http'
 import { Monitor } from './monitor'
 import type { Settings } from '../options/options'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
@@ -44,49 +44,56 @@ export class Engine {
    * When this process last extended a session, for records that do not tell: those without metadata, and those of
    * stores from npm, which prolong a key and leave the record as it is. What is forgotten is extended once too often.
    */
-  readonly extended = new Latest<string, Milliseconds>(EXTENDED_MAX)
-  /** Follows the store's `connect` and `disconnect`. */
-  ready = true
+  readonly extended = new BoundedMap<string, Milliseconds>(EXTENDED_MAX)
+  /** What wants to know of the end of a session, by its ID. */
+  readonly watchers = new Map<string, Set<() => void>>()
+  #connected = true
+  #askedAt: Milliseconds = 0
+  #failedTouches = 0
   #previousId: string | undefined
 
   constructor(settings: Settings) {
     this.settings = settings
-    for (const { store } of this.backends()) {
-      store.on?.('disconnect', () => (this.ready = false))
-      store.on?.('connect', () => (this.ready = true))
+    for (const { store } of this.ports()) {
+      store.on?.('disconnect', () => (this.#connected = false))
+      store.on?.('connect', () => (this.#connected = true))
     }
   }
 
-  *backends(): Iterable<Settings['backend']> {
-    yield this.settings.backend
+  *ports(): Iterable<Settings['port']> {
+    yield this.settings.port
     for (const named of this.settings.named.values()) {
-      if (named.backend !== this.settings.backend) yield named.backend
+      if (named.port !== this.settings.port) yield named.port
     }
   }
 
-  /** Whoever waits for the end of a session in this process hears of it at once. */
-  readonly watchers = new Map<string, Set<() => void>>()
+  /**
+   * Whether requests may ask the store: it follows `connect` and `disconnect`. After a `disconnect` one request a second
+   * asks all the same, for stores that never say `connect` again.
+   */
+  get ready(): boolean {
+    if (this.#connected) return true
+    const now = Date.now()
+    if (now - this.#askedAt < ASK_AGAIN) return false
+    this.#askedAt = now
+    return true
+  }
 
+  /** The store has answered a request. */
+  noteAnswer(): void {
+    this.#connected = true
+  }
+
+  /** Tells those who wait for the end of a session in this process. */
   ended(id: string): void {
     const watching = this.watchers.get(id)
     if (watching !== undefined) for (const notify of [...watching]) notify()
   }
 
-  /** An ID for a new session: of `genid`, checked unless express-session's door takes what it gets, or our own. */
-  newId({ genid, classic }: Settings, req: any): MaybePromise<string> {
-    if (genid === undefined) return randomId()
-    return chain(genid(req), (id) => {
-      if (classic) return id
-      const checked = checkGeneratedId(id, this.#previousId)
-      this.#previousId = checked
-      return checked
-    })
-  }
-
-  /** The keys in force; express-session's door falls back on cookie-parser's `req.secret`. */
-  keysFor(settings: Settings, req: any): KeyRing | undefined {
-    if (settings.keys !== undefined) return settings.keys
-    return req.secret ? new KeyRing(req.secret) : undefined
+  /** An ID for a new session: of `genid` as the door checks it, of the store's tokens, or random. */
+  newId({ genid, door, tokens }: Settings, req: HttpRequest): MaybePromise<string> {
+    if (genid === undefined) return tokens.newId?.() ?? randomId()
+    return chain(genid(req), (id) => (this.#previousId = door.checkId(id, this.#previousId)))
   }
 
   /** Counts a refusal, and makes the reason why a visitor's session was not accepted. */
@@ -97,9 +104,10 @@ export class Engine {
     return () => reasonOf(code)
   }
 
-  /** Counts a change that came too late: the session is gone, and nothing brings it back. */
-  drop(settings: Settings, id: string): void {
-    this.monitor.note('dropped', settings.name, id, { reason: 'ERR_SESSION_DESTROYED' })
+  /** Counts a change that is not stored, and outside production says so once for each cause. */
+  drop(settings: Settings, id: string, reason: SessionErrorCode = 'ERR_SESSION_DESTROYED'): void {
+    this.monitor.note('dropped', settings.name, id, { reason })
+    if (!settings.production) warnOnce('SILVERBACK_DROPPED', DROPPED[reason] ?? DROPPED_BEFORE, `dropped ${reason}`)
   }
 
   /** A cookie that cannot be sent: counted always, and outside production said once for each cause. */
@@ -107,11 +115,31 @@ export class Engine {
     this.monitor.note('withheld', settings.name, id, { reason })
     if (!isProduction()) warnOnce(`SILVERBACK_${reason}`, remedy, `${reason} ${settings.name}`)
   }
+
+  /** Counts a touch, or its failure; one that fails again and again is said aloud. */
+  noteTouch({ name }: Settings, id: string, failure?: { error: unknown }): void {
+    this.monitor.note(failure === undefined ? 'touched' : 'error', name, id, failure)
+    this.#failedTouches = failure === undefined ? 0 : this.#failedTouches + 1
+    if (this.#failedTouches === TOUCHES_MAX) warnOnce('SILVERBACK_TOUCH', TOUCH_FAILS, `touch ${name}`)
+  }
+}
+
+const ASK_AGAIN: Milliseconds = 1000
+const TOUCHES_MAX = 5
+const TOUCH_FAILS =
+  'The session store fails to extend sessions again and again: they end although they are used. The event ' +
+  'silverback:error has the reason.'
+const DROPPED_BEFORE =
+  'A request changed a session that had meanwhile been destroyed, regenerated or revoked: its data was not stored. ' +
+  'Await session.regenerate() and session.destroy(), and write to the new req.session.'
+const DROPPED: Partial<Record<SessionErrorCode, string>> = {
+  ERR_SESSION_STORE:
+    'A request changed the session that stood in for one which the store could not read: its data was not stored.'
 }
 
 const MARKS_MAX = 10_000
 
-const marks = new Latest<string, string>(MARKS_MAX)
+const marks = new BoundedMap<string, string>(MARKS_MAX)
 
 /** The mark of a session ID. Those of late are remembered: a record is checked against its own at every request. */
 export function markOfId(id: string): string {

@@ -1,4 +1,5 @@
 import { OptionError, SessionError } from '../base/errors'
+import type { Settings } from '../options/options'
 
 /** A fault of the store as the application meets it: with a status, and the store's own error as its cause. */
 export function storeFault(err: unknown, verb: string, status: number): SessionError {
@@ -40,4 +41,18 @@ export function tooLateError(): SessionError {
     'A session was begun after the response had started: its cookie cannot be sent, and it is not stored. ' +
       'Write to req.session before the first byte of the response.'
   )
+}
+
+/** The session as applications meet a fault of the store: unchanged where they asked for express-session's ways. */
+export function asFault(
+  err: unknown,
+  verb: string,
+  { rawFaults, port }: Pick<Settings, 'rawFaults' | 'port'>
+): unknown {
+  return rawFaults ? err : storeFault(err, verb, port.remote ? 503 : 500)
+}
+
+/** The store does not know the session (any more). */
+export function missingError(): SessionError {
+  return new SessionError('ERR_SESSION_MISSING', 'failed to load session')
 }

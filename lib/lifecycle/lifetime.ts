@@ -1,68 +1,86 @@
-import type { Life } from '../store/contract'
-import type { Meta } from '../record/record'
-import type { Settings } from '../options/options'
+import type { HttpRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
+import type { Limits } from '../doors/door'
+import { cookieOptions } from '../engine/new-cookie'
+import type { Settings } from '../options/options'
+import type { Meta } from '../record/record'
+import type { Life } from '../store/contract'
 
 /** The part of a cookie that lifetimes look at. */
-interface CookieLife {
+export interface CookieLife {
   /** A date, or the text of one in a record. */
-  expires?: unknown
-  originalMaxAge: Milliseconds | null
+  readonly expires?: unknown
+  readonly originalMaxAge: Milliseconds | null
 }
 
-/** The idle limit of one session: a longer life that the application gave its cookie counts, unless `idle` is policy. */
-export function idleLimit(settings: Settings, cookie: CookieLife): Milliseconds | null {
-  const { idle, idleIsPolicy } = settings
-  const own = typeof cookie.originalMaxAge === 'number' && cookie.originalMaxAge > 0 ? cookie.originalMaxAge : null
-  if (settings.classic) return idle
-  if (idle === null || own === null) return idle
-  return idleIsPolicy ? Math.min(idle, own) : Math.max(idle, own)
+/** The times of one session. */
+export interface Times {
+  readonly createdAt: Milliseconds
+  readonly usedAt: Milliseconds
 }
 
-/** When a session ends; `null`: not by itself. The earlier of idle and absolute deadline, and of the cookie's own. */
-export function deadline(
-  settings: Settings,
-  cookie: CookieLife,
-  createdAt: Milliseconds,
-  usedAt: Milliseconds
+/**
+ * The idle limit of one session; `null`: none.
+ *
+ * A lifetime that the application gave this session (it differs from that of the options, `optionSpan`) is its idle
+ * limit; among the options the earlier end wins, and a default is no option.
+ */
+export function idleLimit(
+  { idle, idleIsExplicit, endsByDate }: Limits,
+  { originalMaxAge }: CookieLife,
+  optionSpan: Milliseconds | null | undefined
 ): Milliseconds | null {
-  const idle = idleLimit(settings, cookie)
-  const { originalMaxAge } = cookie
-  let end = idle === null ? Infinity : usedAt + idle
-  if (settings.absolute !== null) end = Math.min(end, createdAt + settings.absolute)
-  // The cookie's own end is known by its span, not by the date in the record, which a touch leaves behind.
-  if (settings.classic) end = Math.min(end, dateOf(cookie.expires) ?? Infinity)
-  else if (typeof originalMaxAge === 'number') end = Math.min(end, usedAt + originalMaxAge)
+  const own = typeof originalMaxAge === 'number' ? originalMaxAge : null
+  // The date of express-session's cookie ends the session by itself.
+  if (own === null || (endsByDate && (idle === null || own <= 0))) return idle
+  if (own !== optionSpan || idle === null || !idleIsExplicit) return own
+  return Math.min(idle, own)
+}
+
+/** When a session ends; `null`: not by itself. The earliest of its idle, absolute and cookie's ends. */
+export function deadline(settings: Settings, req: HttpRequest, cookie: CookieLife, times: Times): Milliseconds | null {
+  const { limits } = settings
+  const idle = idleLimit(limits, cookie, optionSpan(settings, req))
+  let end = idle === null ? Infinity : times.usedAt + idle
+  if (limits.absolute !== null) end = Math.min(end, times.createdAt + limits.absolute)
+  if (limits.endsByDate) end = Math.min(end, timeOf(cookie.expires) ?? Infinity)
   return end === Infinity ? null : end
 }
 
 /** Whether what we wrote ourselves says that a session is over. `usedAt` is `undefined` where the store settles idling. */
 export function isOver(
   settings: Settings,
+  req: HttpRequest,
   cookie: CookieLife,
   meta: Meta,
-  usedAt: Milliseconds | undefined,
-  now: Milliseconds
+  usedAt: Milliseconds | undefined
 ): boolean {
-  if (settings.absolute !== null && meta.c + settings.absolute <= now) return true
+  const { limits } = settings
+  const now = Date.now()
+  if (limits.absolute !== null && meta.c + limits.absolute <= now) return true
   if (usedAt === undefined) return false
-  const idle = idleLimit(settings, cookie)
-  if (idle !== null && usedAt + idle <= now) return true
-  const span = cookie.originalMaxAge
-  return !settings.classic && typeof span === 'number' && usedAt + span <= now
+  const idle = idleLimit(limits, cookie, optionSpan(settings, req))
+  return idle !== null && usedAt + idle <= now
 }
 
 /** Whether a cookie's lifetime says that its session is to be deleted: gorilla's `MaxAge` below 0. */
-export function isDeleting({ originalMaxAge }: Pick<CookieLife, 'originalMaxAge'>): boolean {
+export function isDeleting({ originalMaxAge }: CookieLife): boolean {
   return typeof originalMaxAge === 'number' && originalMaxAge <= 0
 }
 
 /** What a store needs to know to keep a session as long as it lives. */
-export function lifeOf(settings: Settings, cookie: CookieLife, createdAt: Milliseconds, usedAt: Milliseconds): Life {
-  return { usedAt, expiresAt: deadline(settings, cookie, createdAt, usedAt) }
+export function lifeOf(settings: Settings, req: HttpRequest, cookie: CookieLife, times: Times): Life {
+  return { usedAt: times.usedAt, expiresAt: deadline(settings, req, cookie, times) }
 }
 
-function dateOf(date: unknown): Milliseconds | null {
+/** The lifetime that the options give a cookie. */
+function optionSpan(settings: Settings, req: HttpRequest): Milliseconds | null | undefined {
+  const { maxAge, expires } = cookieOptions(settings, req)
+  if (typeof maxAge === 'number') return maxAge
+  return expires instanceof Date ? undefined : null
+}
+
+function timeOf(date: unknown): Milliseconds | null {
   const time = date instanceof Date || typeof date === 'string' ? new Date(date).valueOf() : NaN
   return Number.isNaN(time) ? null : time
 }

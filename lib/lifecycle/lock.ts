@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import type { Backend } from '../store/backend'
+import type { StorePort } from '../store/port'
 import type { LockPower, StoreContract } from '../store/contract'
 import { OptionError, SessionError } from '../base/errors'
-import type { LockOptions } from '../session/session-host'
+import type { LockOptions } from '../session/verbs'
 import type { Milliseconds } from '../base/time'
 
 const WAIT: Milliseconds = 10_000
@@ -54,14 +54,14 @@ export interface HeldLock {
  * @throws {SessionError} `ERR_SESSION_LOCK_TIMEOUT` when it is not free within `wait`
  */
 export async function takeLock(
-  backend: Backend,
+  port: StorePort,
   key: string,
   { wait = WAIT, ttl = TTL }: LockOptions
 ): Promise<HeldLock> {
   for (const [option, ms] of Object.entries({ wait, ttl })) {
     if (!(ms >= 0)) throw new OptionError(`session.lock(): ${option} must be a number of milliseconds`)
   }
-  const locks = backend.locks ?? localLocks(backend.store)
+  const locks = port.locks ?? localLocks(port.store)
   const token = randomUUID()
   // A lock that cannot be given back ends by itself: no reason to spoil the work that was done under it.
   const release = async () => locks.release(key, token)

@@ -1,164 +1,201 @@
-import { decodeFound, keptText, leadsOn } from '../store/found'
-import { destroyedError, standInError, storeFault, tooLateError } from '../engine/faults'
-import { idToRemove } from './retire'
-import { succeed, type SucceedingSlot } from './succeed'
-import { takeLock } from './lock'
-import { serializeSession } from '../session/serialize'
-import { replaceData, stateOf, type Session } from '../session/session'
-import type { LockOptions, RegenerateOptions, SessionHost } from '../session/session-host'
 import { SessionError } from '../base/errors'
-import { freshTracked, loadedTracked, storedIdOf, type Tracked } from './tracked'
-import { mergeData } from '../record/merge'
-import { writers } from '../store/turns'
-
-const UPDATES_MAX = 1000
-
-/** What the verbs need of the session's place in its request. */
-export interface VerbSlot extends SucceedingSlot {
-  tracked: Tracked | undefined
-  ended: boolean
-  saving: Promise<unknown> | undefined
-  /** Another session object takes the place of this one. */
-  replaced(session: Session): void
-  end(): void
-}
+import type { Milliseconds } from '../base/time'
+import type { Cookie } from '../cookie/cookie'
+import { asFault, destroyedError, missingError, standInError, tooLateError } from '../engine/faults'
+import { encodeRecord } from '../record/record'
+import { jsonOfCookie, lifeOfCookie } from '../session/cookie-state'
+import { serializeSession } from '../session/serialize'
+import { stateOf, type Session } from '../session/session'
+import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
+import type { Found } from '../store/contract'
+import { keptText } from '../store/found'
+import { endRecord, noteEnd } from './end'
+import type { SessionHandle } from './handle'
+import { deadline } from './lifetime'
+import { recordOf } from './load'
+import { takeLock } from './lock'
+import { succeed, type Rotation, type Successor } from './regenerate'
+import { newSession, storedSession, type Snapshot } from './snapshot'
+import { updateSession } from './update'
+import { watch } from './watch'
 
 /** The verbs of a session that the middleware made. */
-export class Verbs implements SessionHost {
-  readonly #slot: VerbSlot
+export class HandleVerbs implements SessionVerbs {
+  readonly #handle: SessionHandle
+  #saving: Promise<unknown> | undefined
 
-  constructor(slot: VerbSlot) {
-    this.#slot = slot
+  constructor(handle: SessionHandle) {
+    this.#handle = handle
   }
 
   get name(): string {
-    return this.#slot.settings.name
+    return this.#handle.settings.name
   }
 
   get store() {
-    return this.#slot.settings.backend.store
+    return this.#handle.settings.port.store
   }
 
-  get classic(): boolean {
-    return this.#slot.settings.classic
+  save(session: Session): Promise<void> {
+    const saving = this.#handle.waitFor(this.#save(session))
+    this.#saving = Promise.allSettled([this.#saving, saving])
+    return saving
   }
 
-  async save(session: Session): Promise<void> {
-    const slot = this.#slot
-    const tracked = this.#writable(session)
-    if (slot.late && !slot.settings.classic && isUntold(slot, tracked)) throw tooLateError()
-    const text = serializeSession(session)
-    const work = this.#guarded('save the session', async () => slot.write(tracked, text))
-    const saving = Promise.allSettled([slot.saving, work])
-    slot.saving = saving
-    void saving.then(() => {
-      if (slot.saving === saving) slot.saving = undefined
-    })
-    if (!(await work)) throw destroyedError()
+  async #save(session: Session): Promise<void> {
+    const handle = this.#handle
+    const { door, tokens } = handle.settings
+    const { version } = this.#writable(session)
+    // The client was not told this ID, or keeps the session itself: it would never come back.
+    const isUntold = version === null || tokens.selfContained
+    if (handle.isLate && door.refusesLateSaves && isUntold) throw tooLateError()
+    const data = serializeSession(session)
+    const written = await this.#guarded('save the session', async () => handle.write(session, data))
+    if (!written) throw destroyedError()
   }
 
   async reload(session: Session): Promise<void> {
-    const slot = this.#slot
-    const tracked = this.#trackedOf(session)
-    const { settings } = slot
+    const handle = this.#handle
+    this.#known(session)
     // What was saved before is read again, also by a caller that did not wait for it.
-    await slot.saving
-    const read = await this.#guarded('read the session', async () =>
-      settings.backend.read(storedIdOf(settings, tracked))
-    )
-    // A cookie that this process did not write is still the newest that is known of the session.
-    const found =
-      read === null && settings.backend.carrier !== undefined && tracked.kept !== null ? { text: tracked.kept } : read
-    const record = found === null ? undefined : decodeFound(found)
-    if (found === null || record === undefined || leadsOn(found))
-      throw new SessionError('ERR_SESSION_MISSING', 'failed to load session')
-    const kept = keptText(found, record)
-    const fresh = loadedTracked(settings, this, slot.req, tracked.id, record, kept, found.usedAt)
-    fresh.savedText = tracked.savedText
-    fresh.value = tracked.value
-    fresh.readOnly = tracked.readOnly
-    slot.tracked = fresh
-    slot.ended = false
-    slot.replaced(fresh.session)
+    await this.#saving
+    return handle.waitFor(this.#reload())
   }
 
-  async destroy(session: Session): Promise<void> {
-    const slot = this.#slot
-    const { settings, engine } = slot
-    const id = stateOf(session)!.id
-    // By its ID: an object from before reload() is the same session.
-    const tracked = this.#currentOf(session)
-    if (tracked !== undefined) {
-      tracked.dead = true
-      slot.end()
-    }
-    const stored = tracked === undefined ? id : idToRemove(slot, tracked)
-    if (stored !== undefined) {
-      await this.#guarded('destroy the session', async () => settings.backend.remove(stored, tracked?.meta?.i))
-    }
-    engine.monitor.note('destroyed', settings.name, id)
-    engine.ended(id)
+  async #reload(): Promise<void> {
+    const handle = this.#handle
+    const { id, settings, status, snapshot: known } = handle
+    const read = await this.#guarded('read the session', async () => settings.port.read(known.storeId))
+    const found = read ?? (await this.#unread(known))
+    const record = recordOf(found)
+    if (found === null || record === undefined) throw missingError()
+    const loaded = { record, version: keptText(found, record), usedAt: found.usedAt }
+    const fresh = storedSession(handle.maker, id, loaded, known.storeId)
+    const { own, savedData, token } = known
+    handle.replaceBy({ id, ...fresh, snapshot: { ...fresh.snapshot, own, savedData, token } }, status)
   }
 
-  async regenerate(session: Session, options: RegenerateOptions): Promise<void> {
-    const slot = this.#slot
-    const { settings, engine } = slot
-    const old = this.#currentOf(session)
-    // A request with an ID of a moment ago may log in, but not carry on somebody's session under an ID of its own.
-    if (old?.readOnly && options.keep !== undefined) throw destroyedError()
-    const begin = async () => freshTracked(settings, this, slot.req, await engine.newId(settings, slot.req))
-    let next = await begin()
+  // What a cookie carries, and what a store shows late, is not gone because it cannot be read.
+  async #unread({ version, own, meta, storedData, usedAt }: Snapshot): Promise<Found | null> {
+    const { settings, id, latest } = this.#handle
+    const { port, tokens } = settings
+    if (version === null || latest === undefined || !(own || tokens.selfContained)) return null
+    // Whether it was destroyed can be asked all the same.
+    if (tokens.selfContained && !(await port.extend(port.keyOf(id), { usedAt, expiresAt: null }))) return null
+    return { text: port.native ? version : encodeRecord(jsonOfCookie(stateOf(latest)!), meta, storedData) }
+  }
+
+  destroy(session: Session): Promise<void> {
+    return this.#handle.waitFor(this.#destroy(session))
+  }
+
+  async #destroy(session: Session): Promise<void> {
+    const handle = this.#handle
+    const { settings, engine } = handle
+    const { id } = stateOf(session)!
+    // By its ID: an object from before reload() is the same session, one from before regenerate() is another.
+    const isCurrent = id === handle.id
+    const ending = isCurrent ? handle.ending : { id }
+    if (isCurrent) handle.end()
+    if (ending !== undefined) await this.#guarded('destroy the session', () => endRecord(settings, ending))
+    noteEnd(engine, settings, id)
+  }
+
+  regenerate(session: Session, options: RegenerateOptions): Promise<void> {
+    return this.#handle.waitFor(this.#regenerate(session, options))
+  }
+
+  async #regenerate(session: Session, options: RegenerateOptions): Promise<void> {
+    const handle = this.#handle
+    const { settings, engine } = handle
+    const { id } = stateOf(session)!
+    const own = handle.owner?.regenerate?.()
+    if (own !== undefined) return own
+    const isCurrent = id === handle.id && handle.latest !== undefined
+    // A request with an ID of a moment ago may log in, but not carry on a session under an ID of its own.
+    if (isCurrent && handle.status === 'readonly' && options.keep !== undefined) throw destroyedError()
+    const before = dataOrNothing(session)
+    let next: Successor | undefined
     let failure: unknown
     try {
-      const successor = await this.#guarded('destroy the session', () => succeed(slot, session, old, next, options))
-      next = successor ?? (await begin())
+      next = await this.#guarded('destroy the session', () => this.#succeed(session, isCurrent, options))
     } catch (err) {
       // express-session hands out the new session and the error together.
-      if (!settings.classic) throw err
+      if (!settings.door.reportsThroughNext) throw err
       failure = err
-      if (next.offered) next = await begin()
     }
-    if (next.kept === null) next.mustSave = true
-    if (old !== undefined && old !== next) old.dead = true
-    engine.ended(stateOf(session)!.id)
-    engine.monitor.note('destroyed', settings.name, old?.id, { reason: 'regenerate' })
-    slot.tracked = next
-    slot.ended = false
-    slot.replaced(next.session)
+    next ??= { ...(await this.#begin()), renewed: true, user: undefined }
+    engine.ended(id)
+    engine.monitor.note('destroyed', settings.name, isCurrent ? id : undefined, { reason: 'regenerate' })
+    handle.user = next.user
+    const status = next.readOnly ? 'readonly' : next.renewed ? 'renewed' : 'stored'
+    handle.replaceBy(next, status)
+    handle.owner?.began()
+    // What the application has set while it did not wait goes where it would look for it.
+    if (handle.latest !== undefined) carryLateChanges(session, before, handle.latest)
     if (failure !== undefined) throw failure as Error
   }
 
-  async update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {
-    const slot = this.#slot
-    return writers.take(slot.settings.backend.store, stateOf(session)!.id, async () => {
-      for (let count = 0; count < UPDATES_MAX; count++) {
-        const tracked = this.#writable(session)
-        await this.#refresh(tracked)
-        const before = serializeSession(session)
-        let result: T
-        tracked.updating = true
-        try {
-          result = await fn(session)
-        } catch (err) {
-          replaceData(session, JSON.parse(before))
-          throw err
-        } finally {
-          tracked.updating = false
-        }
-        if (await this.#writeExactly(tracked, serializeSession(session))) return result
-        replaceData(session, JSON.parse(before))
+  async #succeed(session: Session, isCurrent: boolean, options: RegenerateOptions): Promise<Successor> {
+    const handle = this.#handle
+    const { engine, settings, req, user } = handle
+    if (!isCurrent || handle.status === 'gone' || handle.status === 'ended') {
+      return { ...(await this.#begin()), renewed: true, user: undefined }
+    }
+    const ending = handle.status === 'standin' || handle.status === 'readonly' ? handle.ending : undefined
+    const snapshot = ending === undefined ? handle.snapshot : { ...handle.snapshot, version: null }
+    const rotation: Rotation = {
+      engine,
+      settings,
+      req,
+      verbs: this,
+      id: handle.id,
+      user,
+      exact: false,
+      inTurn: false,
+      isLate: handle.isLate,
+      begin: () => this.#begin(),
+      endUnknown: async () => {
+        const unknown = handle.ending
+        if (unknown !== undefined) await endRecord(settings, unknown)
       }
-      throw new SessionError(
-        'ERR_SESSION_CONFLICT',
-        'session.update() gave up: other requests kept changing the session.'
+    }
+    return succeed(rotation, session, snapshot, options)
+  }
+
+  async #begin() {
+    const { engine, settings, req, maker } = this.#handle
+    const id = await engine.newId(settings, req)
+    return { id, ...newSession(maker, id) }
+  }
+
+  update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {
+    const handle = this.#handle
+    const { port } = handle.settings
+    return handle.waitFor(
+      updateSession(
+        {
+          ...handle.maker,
+          known: (of) => this.#writable(of),
+          learn: (_, snapshot) => handle.learn(snapshot),
+          read: (storeId) => this.#guarded('read the session', async () => port.read(storeId)),
+          writeExactly: async (of, data) => {
+            const written = await this.#guarded('save the session', async () => handle.write(of, data, true))
+            if (!written) throw destroyedError()
+          },
+          lose: () => handle.lose(),
+          setUpdating: (updating) => (handle.updating = updating)
+        },
+        session,
+        fn
       )
-    })
+    )
   }
 
   async lock<T>(session: Session, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T> {
-    const { backend } = this.#slot.settings
-    const key = backend.keyOf(stateOf(session)!.id)
-    const lock = await this.#guarded('lock the session', () => takeLock(backend, key, options))
+    const { port } = this.#handle.settings
+    const key = port.keyOf(stateOf(session)!.id)
+    const lock = await this.#guarded('lock the session', () => takeLock(port, key, options))
     try {
       return await fn(lock.signal)
     } finally {
@@ -166,82 +203,68 @@ export class Verbs implements SessionHost {
     }
   }
 
-  // Brings a session up to date: what others wrote, with our unsaved changes laid over it.
-  async #refresh(tracked: Tracked): Promise<void> {
-    const { settings } = this.#slot
-    if (tracked.kept === null) return
-    const found = await this.#guarded('read the session', async () =>
-      settings.backend.read(storedIdOf(settings, tracked))
-    )
-    if (found === null && settings.backend.carrier !== undefined && !tracked.dead) return
-    const record = found === null || leadsOn(found) ? undefined : decodeFound(found)
-    if (found === null || record === undefined) {
-      tracked.dead = true
-      this.#slot.engine.drop(settings, tracked.id)
+  expiresAt(session: Session): Milliseconds | null {
+    const { settings, req, snapshot } = this.#handle
+    const state = stateOf(session)!
+    return deadline(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt: snapshot.usedAt })
+  }
+
+  watch(): AbortSignal {
+    return watch(this.#handle)
+  }
+
+  reviveCookie(kept: Record<string, unknown>): Cookie {
+    return this.#handle.settings.door.reviveCookie(kept)
+  }
+
+  checkCookie(cookie: Cookie): void {
+    this.#handle.settings.door.checkCookie(cookie)
+  }
+
+  /** What is known of the session. @throws {SessionError} where it has ended */
+  #known(session: Session): Snapshot {
+    const { id, status, latest, snapshot } = this.#handle
+    if (status === 'standin') throw standInError()
+    if (latest === undefined || status === 'gone' || status === 'ended' || stateOf(session)!.id !== id) {
       throw destroyedError()
     }
-    const local = serializeSession(tracked.session)
-    if (record.dataText !== local) {
-      replaceData(tracked.session, mergeData(JSON.parse(tracked.base), JSON.parse(local), record.data))
-    }
-    tracked.kept = keptText(found, record)
-    tracked.keptData = tracked.base = record.dataText
-    tracked.meta = record.meta ?? tracked.meta
+    return snapshot
   }
 
-  // Writes only over exactly what was read: no merge, because `fn` must see what it changes.
-  async #writeExactly(tracked: Tracked, text: string): Promise<boolean> {
-    const { kept, keptData } = tracked
-    tracked.exact = true
-    try {
-      const written = await this.#guarded('save the session', async () => this.#slot.write(tracked, text))
-      if (!written) throw destroyedError()
-      return true
-    } catch (err) {
-      if (!(err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT')) throw err
-      tracked.kept = kept
-      tracked.keptData = keptData
-      return false
-    } finally {
-      tracked.exact = false
-    }
-  }
-
-  #currentOf(session: Session): Tracked | undefined {
-    const { tracked } = this.#slot
-    return tracked?.id === stateOf(session)!.id ? tracked : undefined
-  }
-
-  #trackedOf(session: Session): Tracked {
-    const tracked = this.#currentOf(session)
-    if (this.#slot.unsaved) throw standInError()
-    if (tracked === undefined || tracked.dead) throw destroyedError()
-    if (tracked.session === session) return tracked
-    // An object from before reload(): same session, its own data.
-    return Object.assign(Object.create(tracked) as Tracked, { session })
-  }
-
-  #writable(session: Session): Tracked {
-    const tracked = this.#trackedOf(session)
-    if (tracked.readOnly) throw destroyedError()
-    return tracked
+  #writable(session: Session): Snapshot {
+    const snapshot = this.#known(session)
+    if (this.#handle.status === 'readonly') throw destroyedError()
+    return snapshot
   }
 
   async #guarded<T>(verb: string, work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (err) {
-      const { settings, engine } = this.#slot
+      const { settings, engine } = this.#handle
       if (err instanceof SessionError && err.kind === 'usage') throw err
       if (!(err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT')) {
         engine.monitor.note('error', settings.name, undefined, { error: err })
       }
-      throw settings.rawFaults ? err : storeFault(err, verb, settings.backend.remote ? 503 : 500)
+      throw asFault(err, verb, settings)
     }
   }
 }
 
-// Nobody would ever learn of what is saved now: the client was not told this ID, or keeps the session itself.
-function isUntold({ settings }: VerbSlot, { kept }: Tracked): boolean {
-  return kept === null || settings.backend.carrier !== undefined
+function dataOrNothing(session: Session): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(serializeSession(session)) as Record<string, unknown>
+  } catch {
+    return undefined
+  }
+}
+
+function carryLateChanges(from: Session, before: Record<string, unknown> | undefined, to: Session): void {
+  const now = before && dataOrNothing(from)
+  if (now === undefined) return
+  for (const key of Object.keys(now)) {
+    const changed = !Object.hasOwn(before!, key) || JSON.stringify(before![key]) !== JSON.stringify(now[key])
+    const source = from as unknown as Record<string, unknown>
+    if (changed) (to as unknown as Record<string, unknown>)[key] = source[key]
+  }
 }

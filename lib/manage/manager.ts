@@ -1,20 +1,24 @@
-import { decodeFound } from '../store/found'
-import type { Found, Listed } from '../store/contract'
-import { reviveCookie } from '../cookie/cookie'
-import { reasonOf, type Engine } from '../engine/engine'
 import { OptionError, SessionError } from '../base/errors'
-import { deadline, isOver } from '../lifecycle/lifetime'
-import type { SessionStats } from '../engine/monitor'
-import { type Decoded } from '../record/record'
-import { shaped } from '../engine/schema'
-import { serializeSession } from '../session/serialize'
-import { userText } from '../options/option-checks'
-import { NoRequest } from './outside'
-import { stateOf, type Session } from '../session/session'
-import { Slot } from '../lifecycle/slot'
-import { storedIdOf, type Tracked } from '../lifecycle/tracked'
+import { EmptyRequest, type HttpRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
-import { watch, type OpenOptions } from './watch'
+import { reasonOf, type Engine } from '../engine/engine'
+import { storeFault } from '../engine/faults'
+import type { SessionStats } from '../engine/monitor'
+import { shaped } from '../engine/schema'
+import { endRecord, noteEnd } from '../lifecycle/end'
+import { SessionHandle } from '../lifecycle/handle'
+import { deadline, isOver, type CookieLife } from '../lifecycle/lifetime'
+import { recordOf } from '../lifecycle/load'
+import type { OpenOptions } from '../lifecycle/watch'
+import { userText } from '../options/option-checks'
+import type { Decoded } from '../record/record'
+import type { ModernSession } from '../session/modern'
+import { serializeSession } from '../session/serialize'
+import { Session, stateOf } from '../session/session'
+import type { Found } from '../store/contract'
+import { keptText } from '../store/found'
+import type { StoreKey } from '../store/port'
+import { reindex, type ReindexOptions, type ReindexProgress } from './reindex'
 
 /** A stored session, seen from outside a request. Times in ms since 1970. */
 export interface SessionEntry<Data = Record<string, any>> {
@@ -33,7 +37,7 @@ export interface SessionEntry<Data = Record<string, any>> {
 /** What the middleware can do beside serving requests. */
 export interface SessionManager<Data = Record<string, any>> {
   /** The session of a request without a response (a WebSocket upgrade): save it by hand, watch `session.signal`. */
-  open(req: any, options?: OpenOptions): Promise<Session & Data>
+  open(req: any, options?: OpenOptions): Promise<ModernSession & Data>
   /** A stored session, its data as requests see it; `null` where they would find none. */
   get(id: string): Promise<SessionEntry<Data> | null>
   /** Stores a new session. @throws {SessionError} `ERR_SESSION_SCHEMA` when the schema refuses its data */
@@ -46,15 +50,25 @@ export interface SessionManager<Data = Record<string, any>> {
   list(userId: string, options?: { current?: string | Session }): Promise<SessionEntry<Data>[]>
   /** Destroys the sessions of a user, all or all but one. Resolves with their number. */
   revoke(userId: string, options?: { except?: string | Session }): Promise<number>
+  /**
+   * Walks the store and indexes the sessions of users that were stored before the option `userId` was set; a load does
+   * so for the session it finds. Resolves with what was done. @throws {OptionError} on a store that cannot list its IDs
+   */
+  reindex(options?: ReindexOptions): Promise<ReindexProgress>
   /** Counters since set-up. */
   stats(): SessionStats
 }
 
-/** A session that was found, and its record. */
+/** A session that was found, its record, and what a conditional removal compares against. */
 interface Hit {
-  record: Decoded
-  entry: Omit<SessionEntry, 'data'>
+  readonly key: StoreKey
+  readonly id: string
+  readonly record: Decoded
+  readonly version: string
+  readonly entry: Omit<SessionEntry, 'data'>
 }
+
+const NO_REQUEST = new EmptyRequest()
 
 /** Makes the manager half of a middleware. */
 export class Manager implements SessionManager {
@@ -64,137 +78,156 @@ export class Manager implements SessionManager {
     this.#engine = engine
   }
 
-  async open(req: any, options: OpenOptions = {}): Promise<Session & Record<string, any>> {
-    const slot = new Slot(this.#engine, this.#engine.settings, req)
-    const session = await slot.load()
-    stateOf(session)!.signal = () => watch(this.#engine, slot, options)
-    return session as Session & Record<string, any>
+  async open(req: HttpRequest, options: OpenOptions = {}): Promise<ModernSession & Record<string, any>> {
+    const handle = new SessionHandle(this.#engine, this.#engine.settings, req)
+    handle.openOptions = options
+    return (await handle.load()) as ModernSession & Record<string, any>
   }
 
   async get(id: string): Promise<SessionEntry | null> {
-    const hit = await this.#find(id)
+    const hit = await this.#guarded(() => this.#find(id))
     if (hit === null) return null
-    const entry = await dressed(this.#engine, hit)
+    const entry = await withData(this.#engine, hit)
     return entry.error === undefined ? entry : null
   }
 
   async create(data: Record<string, any>, options: { userId?: string } = {}): Promise<SessionEntry> {
-    const { tracked, data: made } = await mint(this.#engine, data, options.userId)
-    const { settings } = this.#engine
-    const { createdAt, usedAt, session } = tracked
-    const expiresAt = deadline(settings, session.cookie, createdAt, usedAt)
-    const id = storedIdOf(settings, tracked)
-    return { id, createdAt, lastUsedAt: usedAt, expiresAt, current: false, data: made }
+    const { handle, session, data: made } = await createStored(this.#engine, data, options.userId)
+    const { snapshot, verbs } = handle
+    const { createdAt } = stateOf(session)!
+    const expiresAt = verbs.expiresAt(session)
+    return { id: snapshot.storeId, createdAt, lastUsedAt: snapshot.usedAt, expiresAt, current: false, data: made }
   }
 
-  async extend(id: string): Promise<boolean> {
-    const hit = await this.#find(id)
-    if (hit === null) return false
-    const { settings, monitor } = this.#engine
-    const { cookie, meta } = hit.record
-    const now = Date.now()
-    const expiresAt = deadline(settings, reviveCookie(cookie), meta?.c ?? now, now)
-    const extended = await settings.backend.extendKey(hit.key, { usedAt: now, expiresAt })
-    if (extended) monitor.note('touched', settings.name, id)
-    return extended
+  extend(id: string): Promise<boolean> {
+    return this.#guarded(async () => {
+      const hit = await this.#find(id)
+      if (hit === null) return false
+      const { settings } = this.#engine
+      const { meta, cookie } = hit.record
+      const usedAt = Date.now()
+      const times = { createdAt: meta?.c ?? usedAt, usedAt }
+      const expiresAt = deadline(settings, NO_REQUEST, cookie as unknown as CookieLife, times)
+      const extended = await settings.port.extend(hit.key, { usedAt, expiresAt })
+      if (extended) this.#engine.noteTouch(settings, id)
+      return extended
+    })
   }
 
-  async destroy(id: string): Promise<void> {
-    const hit = await this.#find(id)
-    if (hit !== null) await this.#remove(hit.key, id, hit.record.meta?.i)
-    // Of a session in a cookie nothing is known here, and yet it can be ended.
-    else if (this.#engine.settings.backend.carrier !== undefined) await this.#remove(id, id, undefined)
+  destroy(id: string): Promise<void> {
+    return this.#guarded(async () => {
+      const { settings } = this.#engine
+      const hit = await this.#find(id)
+      if (hit !== null) await this.#end(hit)
+      // Of a session in a cookie nothing is known here, and yet it can be ended.
+      else if (settings.tokens.selfContained && typeof id === 'string' && id !== '') {
+        await endRecord(settings, { id })
+        noteEnd(this.#engine, settings, id)
+      }
+    })
   }
 
   async list(userId: string, options: { current?: string | Session } = {}): Promise<SessionEntry[]> {
     const current = this.#keyOf(options.current)
-    const hits = (await this.#listed(userId)).flatMap((item) => {
-      const record = decodeFound(item)
-      const entry = record === undefined ? null : entryOf(this.#engine, item.id, record, item)
-      return entry === null ? [] : [{ record: record!, entry: { ...entry, current: item.id === current } }]
-    })
-    return Promise.all(hits.map((hit) => dressed(this.#engine, hit)))
+    const hits = await this.#guarded(() => this.#listed(userId))
+    return Promise.all(
+      hits.map(async (hit) => ({ ...(await withData(this.#engine, hit)), current: hit.key === current }))
+    )
   }
 
   async revoke(userId: string, options: { except?: string | Session } = {}): Promise<number> {
     const except = this.#keyOf(options.except)
-    const others = (await this.#listed(userId)).filter(({ id }) => id !== except)
-    for (const { id } of others) await this.#remove(id, id, userText(userId), 'revoked')
-    return others.length
+    return this.#guarded(async () => {
+      const others = (await this.#listed(userId)).filter(({ key }) => key !== except)
+      for (const hit of others) await this.#end(hit, 'revoked')
+      return others.length
+    })
+  }
+
+  reindex(options: ReindexOptions = {}): Promise<ReindexProgress> {
+    return this.#guarded(() => reindex(this.#engine, options))
   }
 
   stats(): SessionStats {
     const { monitor, settings } = this.#engine
-    const { backend } = settings
-    const store = backend.store as { lastCleanup?: number | null; length?: unknown }
-    const live = backend.native && backend.sync && typeof store.length === 'function' ? store.length() : undefined
+    const { port } = settings
+    const store = port.store as { lastCleanup?: number | null; length?: unknown }
+    const live: unknown = port.sync && typeof store.length === 'function' ? store.length() : undefined
     const keys = (settings.keys?.lastUses() ?? []).map((lastUsedAt) => ({ lastUsedAt }))
     return monitor.stats(keys, store.lastCleanup ?? null, typeof live === 'number' ? live : undefined)
   }
 
-  async #find(id: string): Promise<(Hit & { key: string }) | null> {
-    const { backend } = this.#engine.settings
+  async #find(id: string): Promise<Hit | null> {
+    const { port } = this.#engine.settings
     if (typeof id !== 'string' || id === '') return null
     // With hashed IDs, what `list` gives is already the hash.
-    for (const key of new Set([backend.keyOf(id), id])) {
-      const found = await backend.readKey(key)
-      const record = found === null ? undefined : decodeFound(found)
-      const entry = record === undefined ? null : entryOf(this.#engine, id, record, found!)
-      if (entry !== null) return { key, record: record!, entry }
+    for (const key of new Set([port.keyOf(id), id as StoreKey])) {
+      const found = await port.readKey(key)
+      const hit = found === null ? null : hitOf(this.#engine, id, key, found)
+      if (hit !== null) return hit
     }
     return null
   }
 
-  async #remove(key: string, id: string, user: string | undefined, reason?: string): Promise<void> {
-    const { settings, monitor } = this.#engine
-    await settings.backend.removeKey(key, user)
-    monitor.note('destroyed', settings.name, id, reason === undefined ? {} : { reason })
-    this.#engine.ended(key)
-    this.#engine.ended(id)
+  async #end({ key, id, version, record }: Hit, reason?: string): Promise<void> {
+    const { settings } = this.#engine
+    await endRecord(settings, { id, key, version, user: record.meta?.i })
+    noteEnd(this.#engine, settings, id, reason)
+    if (key !== id) this.#engine.ended(key)
   }
 
-  async #listed(userId: string): Promise<Listed[]> {
-    const { backend, userId: option } = this.#engine.settings
+  async #listed(userId: string): Promise<Hit[]> {
+    const { port, userId: option } = this.#engine.settings
     if (option === undefined) throw new OptionError('Listing and revoking need the option userId')
-    const list = await backend.list(userText(userId))
-    if (list !== undefined) return list
+    const list = await port.list(userText(userId))
+    if (list !== undefined) return list.flatMap((item) => hitOf(this.#engine, item.id, item.id, item) ?? [])
     throw new OptionError(
-      'This store keeps no index of users: use MemoryStore, FileStore or RedisStore to list and revoke'
+      'This store keeps no index of users: use a store of this package (memory, files, a database, Redis) to list and revoke'
     )
   }
 
-  #keyOf(session: string | Session | undefined): string | undefined {
+  #keyOf(session: string | Session | undefined): StoreKey | undefined {
     if (session === undefined) return undefined
-    const id = typeof session === 'string' ? session : stateOf(session)!.id
-    return this.#engine.settings.backend.keyOf(id)
+    return this.#engine.settings.port.keyOf(typeof session === 'string' ? session : stateOf(session)!.id)
+  }
+
+  // Faults of the store carry a status, as those of a request do.
+  async #guarded<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (err) {
+      const { monitor, settings } = this.#engine
+      if (err instanceof OptionError || (err instanceof SessionError && err.kind !== 'store')) throw err
+      monitor.note('error', settings.name, undefined, { error: err })
+      throw storeFault(err, 'answer', settings.port.remote ? 503 : 500)
+    }
   }
 }
 
 /** Stores a new session outside any request. */
-export async function mint(
+export async function createStored(
   engine: Engine,
   data: Record<string, any>,
   userId?: string
-): Promise<{ slot: Slot; tracked: Tracked; data: Record<string, unknown> }> {
-  const slot = new Slot(engine, engine.settings, new NoRequest())
-  const session = await begin(slot)
+): Promise<{ handle: SessionHandle; session: Session; data: Record<string, unknown> }> {
+  const handle = new SessionHandle(engine, engine.settings, new EmptyRequest())
+  const session = await begin(handle)
   Object.assign(session, data)
-  const tracked = slot.tracked!
-  tracked.owner = userId === undefined ? undefined : userText(userId)
+  handle.user = userId === undefined ? undefined : userText(userId)
   // Judged as it will be loaded.
-  const result = await shaped(engine.settings, JSON.parse(serializeSession(session)))
+  const result = await shaped(engine.settings, JSON.parse(serializeSession(session)) as Record<string, unknown>)
   if ('issues' in result) {
     const message = 'The schema refuses the data of the new session, which was not stored; see the cause.'
     throw new SessionError('ERR_SESSION_SCHEMA', message, { cause: result.issues })
   }
-  await session.save()
-  return { slot, tracked, data: result.data }
+  await handle.verbs.save(session)
+  return { handle, session, data: result.data }
 }
 
 // No store is asked for a session that nobody brought: what fails here is a function among the options.
-async function begin(slot: Slot): Promise<Session> {
+async function begin(handle: SessionHandle): Promise<Session> {
   try {
-    return await slot.load()
+    return await handle.load()
   } catch (err) {
     if (err instanceof SessionError || err instanceof OptionError) throw err
     throw new SessionError(
@@ -206,20 +239,23 @@ async function begin(slot: Slot): Promise<Session> {
 }
 
 // Puts the data into an entry, as the schema has it.
-async function dressed({ settings }: Engine, { record, entry }: Hit): Promise<SessionEntry> {
+async function withData({ settings }: Engine, { record, entry }: Hit): Promise<SessionEntry> {
   const result = await shaped(settings, record.data)
   if ('issues' in result) return { ...entry, data: {}, error: reasonOf('ERR_SESSION_SCHEMA') }
   return { ...entry, data: result.data }
 }
 
-function entryOf({ settings }: Engine, id: string, record: Decoded, found: Found): Hit['entry'] | null {
+function hitOf({ settings }: Engine, id: string, key: StoreKey, found: Found): Hit | null {
+  const record = recordOf(found)
+  if (record === undefined) return null
   const { meta } = record
-  if (meta?.n !== undefined) return null
-  const cookie = reviveCookie(record.cookie)
+  const cookie = record.cookie as unknown as CookieLife
   const lastUsedAt = found.usedAt ?? meta?.u
   const now = Date.now()
-  if (meta !== undefined && isOver(settings, cookie, meta, settings.backend.native ? lastUsedAt : undefined, now))
-    return null
-  const expiresAt = deadline(settings, cookie, meta?.c ?? now, lastUsedAt ?? now)
-  return { id, createdAt: meta?.c, lastUsedAt, expiresAt, current: false }
+  const usedAt = settings.port.tellsLastUse ? lastUsedAt : undefined
+  if (meta !== undefined && isOver(settings, NO_REQUEST, cookie, meta, usedAt)) return null
+  const times = { createdAt: meta?.c ?? now, usedAt: lastUsedAt ?? now }
+  const expiresAt = deadline(settings, NO_REQUEST, cookie, times)
+  const entry = { id, createdAt: meta?.c, lastUsedAt, expiresAt, current: false }
+  return { key, id, record, version: keptText(found, record), entry }
 }

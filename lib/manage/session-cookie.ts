@@ -1,5 +1,5 @@
 import { OptionError } from '../base/errors'
-import { mint } from './manager'
+import { createStored } from './manager'
 import { tokenOf } from '../reply/set-cookie'
 import { engineOf } from './sessions'
 
@@ -11,6 +11,6 @@ import { engineOf } from './sessions'
 export async function sessionCookie(auth: object, data: Record<string, unknown> = {}): Promise<string> {
   const engine = engineOf(auth)
   if (engine === undefined) throw new OptionError('sessionCookie() needs the middleware that sessions() returned')
-  const { slot, tracked } = await mint(engine, data)
-  return `${engine.settings.name}=${encodeURIComponent(tokenOf(slot, tracked))}`
+  const { handle } = await createStored(engine, data)
+  return `${engine.settings.name}=${encodeURIComponent(tokenOf(handle))}`
 }

@@ -1,10 +1,10 @@
-import { adviseOnSetup } from '../reply/cookie-advice'
 import { Engine } from '../engine/engine'
-import { offerGenerate } from '../request/generate'
-import { Manager, type SessionManager } from './manager'
-import { handle } from '../request/middleware'
 import { resolveClassicOptions, resolveSessionsOptions, type Settings } from '../options/options'
 import type { SessionsOptions } from '../options/sessions-options'
+import { adviseOnSetup } from '../reply/cookie-advice'
+import { handle } from '../request/middleware'
+import { offerGenerate } from '../request/store-hooks'
+import { Manager, type SessionManager } from './manager'
 
 /** The middleware, which is also the manager. */
 export interface SessionsHandler<Data = Record<string, any>> extends SessionManager<Data> {
@@ -12,6 +12,7 @@ export interface SessionsHandler<Data = Record<string, any>> extends SessionMana
 }
 
 const ENGINE = Symbol('silverback.engine')
+const VERBS = ['open', 'get', 'create', 'extend', 'destroy', 'list', 'revoke', 'reindex', 'stats'] as const
 
 /** express-session's door: its options, defaults and habits, on the engine of `sessions()`. */
 export function createClassic(options?: SessionsOptions): SessionsHandler {
@@ -35,7 +36,7 @@ function createHandler(settings: Settings): SessionsHandler {
   const session = (req: any, res: any, next: (err?: any) => void) => handle(engine, req, res, next)
   const manager = new Manager(engine)
   Object.defineProperty(session, ENGINE, { value: engine })
-  for (const verb of ['open', 'get', 'create', 'extend', 'destroy', 'list', 'revoke', 'stats'] as const) {
+  for (const verb of VERBS) {
     Object.defineProperty(session, verb, { value: (manager[verb] as (...args: any[]) => unknown).bind(manager) })
   }
   return session as SessionsHandler

@@ -95,6 +95,23 @@ function checkAttributes(cookie: CookieOptions): void {
   }
 }
 
+/** What the option `adopt` comes to. @throws {OptionError} */
+export function adoptOf(given: SessionsOptions['adopt'] | null): { adopts: boolean; reissues: boolean } {
+  if (given === undefined || given === null) return { adopts: false, reissues: true }
+  const { from, reissue = true } = typeof given === 'object' ? given : { from: given }
+  oneOf('adopt', from, ['express-session'])
+  return { adopts: true, reissues: checkFlag('adopt.reissue', reissue, true) }
+}
+
+/** express-session finds out at the first request. @throws {OptionError} for a `maxAge` that is no span of time */
+export function checkMaxAge(cookie: SessionsOptions['cookie'] | null): void {
+  const maxAge: unknown = typeof cookie === 'object' && cookie !== null ? cookie.maxAge : undefined
+  if (maxAge === undefined || maxAge === null || maxAge instanceof Date) return
+  if (typeof maxAge !== 'number' || Number.isNaN(maxAge)) {
+    throw new OptionError(`cookie.maxAge must be a number of milliseconds or null, got ${quote(maxAge)}`)
+  }
+}
+
 /** The option `userId`, its answers as texts: applications number their users as well. */
 export function userAsText(userId: ((session: any) => unknown) | null | undefined) {
   if (userId === undefined || userId === null) return undefined

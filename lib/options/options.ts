@@ -1,14 +1,21 @@
-import { Backend } from '../store/backend'
+import type { HttpRequest } from '../base/http'
+import type { Carrier } from '../store/contract'
+import { StorePort } from '../store/port'
 import type { CookieOptions } from '../cookie/cookie'
 import { OptionError, quote } from '../base/errors'
-import { KeyRing } from '../cookie/keys'
+import { KeyRing, SECRET_BYTES_MIN, tooShortToSeal } from '../cookie/keys'
+import type { Door, Limits } from '../doors/door'
+import { expressSession } from '../doors/express-session'
+import { modern } from '../doors/sessions'
 import { MemoryStore } from '../stores/memory/memory'
 import { DAY, HOUR, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../base/time'
 import type { NamedOptions, SessionsOptions, StandardSchema, StoreErrorPolicy } from './sessions-options'
 import {
+  adoptOf,
   checkCookie,
   checkFlag,
   checkFunctions,
+  checkMaxAge,
   checkMaxPerUser,
   checkName,
   checkNamed,
@@ -19,27 +26,26 @@ import {
   transportOf,
   userAsText
 } from './option-checks'
-import { checkSealing, checkSecret, missingSecret } from '../cookie/secret-checks'
+import { checkSecret, missingSecret } from '../cookie/secret-checks'
+import { SealedRecords } from '../tokens/sealed-records'
+import { SignedIds } from '../tokens/signed-ids'
+import { StoreTokens } from '../tokens/store-tokens'
+import type { Tokens } from '../tokens/tokens'
+import { warnOfMisspelt } from './misspelt'
 import { deprecate, isProduction, warnOnce } from '../base/warnings'
 
 /** Every option resolved: defaults applied, values checked. Nothing later looks at a raw option. */
 export interface Settings {
-  /** express-session's door: its defaults, its habits. */
-  readonly classic: boolean
+  readonly door: Door
   readonly name: string
   /** `undefined`: express-session's `req.secret`, left there by cookie-parser. */
   readonly keys: KeyRing | undefined
-  /** Values are bound to their cookie name. */
-  readonly bound: boolean
-  readonly adopt: boolean
-  readonly backend: Backend
+  readonly tokens: Tokens
+  readonly port: StorePort
   readonly cookie: CookieOptions | ((req: any) => CookieOptions)
-  readonly idle: Milliseconds | null
-  /** A lifetime that the application gives a cookie cannot exceed an `idle` that was set on purpose. */
-  readonly idleIsPolicy: boolean
-  readonly absolute: Milliseconds | null
+  readonly limits: Limits
   readonly touchAfter: Milliseconds
-  readonly extend: (req: any) => boolean
+  readonly extend: (req: HttpRequest) => boolean
   readonly rolling: boolean
   readonly resave: boolean
   readonly saveUninitialized: boolean
@@ -49,11 +55,11 @@ export interface Settings {
   readonly acceptsCookie: boolean
   /** Lower-case name of the header transport. */
   readonly header: string | undefined
-  /** The main session's: who sends it gets no cookie. */
+  /** The main session's: a client that sends it gets no cookie. */
   readonly mainHeader: string | undefined
   readonly load: 'auto' | 'eager' | 'lazy'
   readonly storeTimeout: Milliseconds
-  readonly onStoreError: (err: unknown, req: any) => StoreErrorPolicy
+  readonly onStoreError: (err: unknown, req: HttpRequest) => StoreErrorPolicy
   /** Faults of the store reach the application as the store made them, as in express-session. */
   readonly rawFaults: boolean
   readonly bind: ((req: any) => string | undefined) | undefined
@@ -73,19 +79,31 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
   const { secret } = given
   const name = given.name ?? 'sid'
   checkName(name)
+  warnOfMisspelt(given)
   const keys = new KeyRing(secret === undefined || secret === null ? missingSecret() : checkSecret(secret))
   const cookie = checkCookie(name, given.cookie ?? {})
+  const shared = common(given)
   const idle = checkSpan('idle', given.idle, DAY)
+  const { adopts, reissues } = adoptOf(given.adopt)
+  const signed = new SignedIds({
+    name,
+    issues: adopts && !reissues ? 'plain' : 'bound',
+    acceptsOther: adopts,
+    reissues,
+    anyId: false
+  })
   const settings = {
-    classic: false,
+    door: modern,
     name,
     keys,
-    bound: true,
-    adopt: Boolean(given.adopt && oneOf('adopt', given.adopt, ['express-session'])),
+    tokens: tokensOf(shared.port, name, signed),
     cookie,
-    idle,
-    idleIsPolicy: given.idle !== undefined,
-    absolute: checkSpan('absolute', given.absolute, 30 * DAY),
+    limits: {
+      idle,
+      idleIsExplicit: given.idle !== undefined,
+      absolute: checkSpan('absolute', given.absolute, 30 * DAY),
+      endsByDate: false
+    },
     touchAfter: touchAfterOf(given.touchAfter, spanOf(idle, cookie)),
     rolling: given.rolling ?? false,
     resave: given.resave ?? false,
@@ -93,7 +111,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
     unsetDestroys: oneOf('unset', given.unset ?? 'destroy', ['destroy', 'keep']) === 'destroy',
     cacheGuard: checkFlag('cacheGuard', given.cacheGuard, true),
     rawFaults: false,
-    ...common(given),
+    ...shared,
     writesMeta: true,
     named: new Map<string, Settings>()
   } satisfies Settings
@@ -122,21 +140,26 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
   if (!secret) deprecate('req.secret; provide secret option')
   const name = given.name || given.key || 'connect.sid'
   checkName(name)
+  checkMaxAge(given.cookie)
+  warnOfMisspelt(given)
   const idle = checkSpan('idle', given.idle, null)
-  const absolute = checkSpan('absolute', given.absolute, null)
   const shared = common(given)
   const keys = secret ? new KeyRing(secret) : undefined
-  checkSealing(shared.backend.carrier, keys)
+  checkSealing(shared.port.carrier, keys)
+  // A cookie that `sessions()` has bound to this name is accepted beside express-session's own form.
+  const signed = new SignedIds({ name, issues: 'plain', acceptsOther: true, reissues: false, anyId: true })
   const settings = {
-    classic: true,
+    door: expressSession,
     name,
     keys,
-    bound: false,
-    adopt: false,
+    tokens: tokensOf(shared.port, name, signed),
     cookie: given.cookie ?? {},
-    idle,
-    idleIsPolicy: given.idle !== undefined,
-    absolute,
+    limits: {
+      idle,
+      idleIsExplicit: given.idle !== undefined,
+      absolute: checkSpan('absolute', given.absolute, null),
+      endsByDate: true
+    },
     touchAfter: given.touchAfter === undefined ? 0 : touchAfterOf(given.touchAfter, idle),
     rolling: Boolean(given.rolling),
     resave: resave === undefined ? true : Boolean(resave),
@@ -145,7 +168,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
     cacheGuard: checkFlag('cacheGuard', given.cacheGuard, false),
     rawFaults: given.onStoreError === undefined,
     ...shared,
-    writesMeta: shared.backend.carrier !== undefined || METADATA_OPTIONS.some((option) => given[option] != null),
+    writesMeta: shared.port.carrier !== undefined || METADATA_OPTIONS.some((option) => given[option] != null),
     named: new Map<string, Settings>()
   } satisfies Settings
   if (isProduction() && given.store === undefined) {
@@ -164,7 +187,7 @@ function common(given: SessionsOptions) {
   const { genid, bind, userId, onStoreError = 'fail', maxPerUser } = given
   checkFunctions({ genid, bind, userId })
   return {
-    backend: new Backend(store, { storeTimeout, hashIds: checkFlag('hashIds', given.hashIds, false) }),
+    port: new StorePort(store, { storeTimeout, hashIds: checkFlag('hashIds', given.hashIds, false) }),
     storeTimeout,
     extend: extendOf(given.extend),
     genid: genid ?? undefined,
@@ -208,37 +231,41 @@ function withNamed(main: Settings & { named: Map<string, Settings> }, named: Ses
 export function namedSettings(main: Settings, name: string, given: NamedOptions = {}): Settings {
   checkName(name)
   checkFunctions({ userId: given.userId })
-  const backend =
+  const port =
     given.store === undefined && given.hashIds === undefined
-      ? main.backend
-      : new Backend(given.store ?? main.backend.store, {
+      ? main.port
+      : new StorePort(given.store ?? main.port.store, {
           storeTimeout: main.storeTimeout,
           hashIds: checkFlag('hashIds', given.hashIds, false)
         })
   const keys = given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret))
-  checkSealing(backend.carrier, keys)
-  const idle = checkSpan('idle', given.idle, main.idle ?? (main.classic ? DAY : null))
+  checkSealing(port.carrier, keys)
+  const isClassic = main.door === expressSession
+  const idle = checkSpan('idle', given.idle, main.limits.idle ?? (isClassic ? DAY : null))
   const cookie = checkCookie(name, given.cookie ?? main.cookie)
   const { touchAfter } = given
   const span = spanOf(idle, cookie)
   // A life of its own must not be over before it may be extended.
   const ownLife = given.idle !== undefined || given.cookie !== undefined
   const inherited = ownLife ? Math.min(main.touchAfter, touchAfterOf(undefined, span)) : main.touchAfter
+  const signed = new SignedIds({ name, issues: 'bound', acceptsOther: false, reissues: true, anyId: false })
   return {
     ...main,
-    classic: false,
+    door: modern,
     rawFaults: false,
     name,
-    bound: true,
-    adopt: false,
+    tokens: tokensOf(port, name, signed),
     header: main.header && `${main.header}-${name.toLowerCase()}`,
     keys,
-    backend,
+    port,
     cookie,
-    idle,
-    idleIsPolicy: given.idle !== undefined || main.idleIsPolicy,
-    absolute: checkSpan('absolute', given.absolute, main.absolute),
-    touchAfter: touchAfter === undefined && !main.classic ? inherited : touchAfterOf(touchAfter, span),
+    limits: {
+      idle,
+      idleIsExplicit: given.idle !== undefined || main.limits.idleIsExplicit,
+      absolute: checkSpan('absolute', given.absolute, main.limits.absolute),
+      endsByDate: false
+    },
+    touchAfter: touchAfter === undefined && !isClassic ? inherited : touchAfterOf(touchAfter, span),
     rolling: given.rolling ?? false,
     resave: false,
     saveUninitialized: given.saveUninitialized ?? false,
@@ -250,4 +277,21 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     unsetDestroys: true,
     named: new Map()
   }
+}
+
+// How its sessions travel is the store's to say, if it has a say in that.
+function tokensOf({ store, carrier }: StorePort, name: string, signed: SignedIds): Tokens {
+  if (carrier !== undefined) return new SealedRecords(carrier, name)
+  return store.tokens === undefined ? signed : new StoreTokens(store.tokens, name, signed.forAssigned())
+}
+
+/** @throws {OptionError} unless the keys are fit for a store that keeps sessions in their cookies */
+function checkSealing(carrier: Carrier | undefined, keys: KeyRing | undefined): void {
+  if (carrier === undefined || carrier.ownKeys) return
+  if (keys === undefined) {
+    throw new OptionError(
+      "secret is required where sessions live in their cookies (cookie-parser's is not used); generateKey() makes one"
+    )
+  }
+  if (keys.shortest < SECRET_BYTES_MIN) throw new OptionError(tooShortToSeal(keys.shortest))
 }

@@ -35,7 +35,11 @@ export interface SessionsOptions<Request = any> {
    * headers. @default path '/', httpOnly, sameSite 'lax', secure 'auto', maxAge null
    */
   cookie?: CookieOptions | ((req: Request) => CookieOptions) | undefined
-  /** ms since the last use until a session dies; `null`: no limit. @default 24 h @see OWASP ASVS 7.3.1 */
+  /**
+   * ms since the last use until a session dies; `null`: no limit. Of `idle` and `cookie.maxAge` the earlier ends it; a
+   * lifetime that the application assigns to one session (`session.cookie.maxAge`) is that session's idle limit.
+   * @default 24 h, or `cookie.maxAge` where that is given @see OWASP ASVS 7.3.1
+   */
   idle?: Milliseconds | null | undefined
   /** ms since creation until it dies whatever happens; `null`: no limit. @default 30 d @see OWASP ASVS 7.3.2 */
   absolute?: Milliseconds | null | undefined
@@ -80,8 +84,11 @@ export interface SessionsOptions<Request = any> {
   userId?: ((session: any) => string | undefined) | undefined
   /** Validates, migrates and types the data when it is loaded, by a request or by the manager. */
   schema?: StandardSchema<any> | undefined
-  /** Also accepts express-session's unbound cookie under this name, and re-issues it bound. */
-  adopt?: 'express-session' | undefined
+  /**
+   * Also accepts express-session's unbound cookie under this name, and re-issues it bound; with `reissue: false` it goes
+   * on issuing the unbound one, which instances of both doors understand: the first step of a rolling deploy.
+   */
+  adopt?: 'express-session' | { from: 'express-session'; reissue?: boolean | undefined } | undefined
   /** Keeps caches from mixing up users: `Cache-Control` with a new cookie, `Vary` with a read. @default true */
   cacheGuard?: boolean | undefined
   /** Most sessions of one user (needs `userId`): the least recently used goes first. */

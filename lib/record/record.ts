@@ -8,8 +8,14 @@
 import { copyExactly, copyJson } from './json'
 import type { Milliseconds } from '../base/time'
 
-/** The reserved property. express-session instances carry it along unharmed; applications never see it. */
-export const META = '__silverback'
+/**
+ * The reserved property. express-session instances carry it along unharmed; applications never see it. No leading
+ * underscore, which CouchDB refuses, and no `$`, which MongoDB does.
+ */
+export const META = 'silverback_meta'
+
+/** Its name up to 1.20.0, read for ever and never written. */
+export const OLD_META = '__silverback'
 
 /** What we keep about a session beside its data. Short keys: it is stored with every session. */
 export interface Meta {
@@ -25,22 +31,11 @@ export interface Meta {
   i?: string
   /** The session ID itself, where the record is all there is (cookie-only sessions). */
   d?: string
-  /** A routine rotation moved this session on: the ID that now carries it, and until when the old one leads there. */
+  /** What the store needs to write the data back as it was, and that JSON cannot hold (Go's types). */
+  t?: string
+  /** A forwarding record: the ID that carries the session on, and until when requests with the old one are led there. */
   n?: string
   g?: Milliseconds
-}
-
-/** JSON of each property of some data, in its order: `"a":1`. What did not change is not serialized again. */
-export interface Parts {
-  readonly keys: readonly string[]
-  readonly texts: readonly string[]
-}
-
-/** Data that JSON keeps exactly as it is, and its JSON. */
-export interface Exact {
-  readonly raw: Record<string, unknown>
-  readonly text: string
-  readonly parts: Parts | undefined
 }
 
 /** A record taken apart. Whoever has one shares it: nothing in it is changed, and what is handed out is copied. */
@@ -53,17 +48,14 @@ export class Decoded {
   readonly dataText: string
   /** Whether `raw` is as if it came out of `JSON.parse`, so that it can be copied, and compared with a session. */
   readonly isJson: boolean
-  /** Of the data of `raw`, where it was serialized here. */
-  readonly parts: Parts | undefined
   #cookieText: string | undefined
 
-  constructor(of: Pick<Decoded, 'cookie' | 'meta' | 'raw' | 'dataText' | 'isJson' | 'parts'>, cookieText?: string) {
+  constructor(of: Pick<Decoded, 'cookie' | 'meta' | 'raw' | 'dataText' | 'isJson'>, cookieText?: string) {
     this.cookie = of.cookie
     this.meta = of.meta
     this.raw = of.raw
     this.dataText = of.dataText
     this.isJson = of.isJson
-    this.parts = of.parts
     this.#cookieText = cookieText
   }
 
@@ -87,21 +79,17 @@ export class Decoded {
   /** The same record with other data, whatever the text says. */
   withData(raw: Record<string, unknown>, dataText = this.dataText): Decoded {
     const { cookie, meta } = this
-    return new Decoded({ cookie, meta, raw, dataText, isJson: false, parts: undefined }, this.#cookieText)
-  }
-
-  /** The record that was written after this one, with the same cookie. */
-  rewritten({ raw, text, parts }: Exact, meta: Meta | undefined): Decoded {
-    return new Decoded({ cookie: this.cookie, meta, raw, dataText: text, isJson: true, parts }, this.#cookieText)
+    return new Decoded({ cookie, meta, raw, dataText, isJson: false }, this.#cookieText)
   }
 }
 
 // A flat JSON object: strings may hold braces, anything nested makes it no match. Unrolled, so it runs in linear time.
 const STRING = String.raw`"[^"\\]*(?:\\.[^"\\]*)*"`
 const FLAT = String.raw`\{[^"{}]*(?:${STRING}[^"{}]*)*\}`
-const HEAD = new RegExp(`^\\{"cookie":(${FLAT})(,"${META}":${FLAT})?(?=[,}])`)
-const META_KEY = `"${META}":`
-const USED_AT_PREFIX = `"${META}":{"u":`
+const NAMES = `(?:${META}|${OLD_META})`
+const HEAD = new RegExp(`^\\{"cookie":(${FLAT})(,"${NAMES}":${FLAT})?(?=[,}])`)
+const RESERVED_KEY = new RegExp(`"${NAMES}":`)
+const USED_AT_PREFIXES = [`"${META}":{"u":`, `"${OLD_META}":{"u":`] as const
 
 /**
  * Joins the three parts to the stored text. `dataText` is the JSON of a plain object without `cookie`.
@@ -109,7 +97,7 @@ const USED_AT_PREFIX = `"${META}":{"u":`
  * Data under the reserved property is dropped: whatever a client got into the session, its metadata stays ours.
  */
 export function encodeRecord(cookieText: string, meta: Meta | undefined, dataText: string): string {
-  const safe = dataText.includes(META_KEY) ? withoutMeta(dataText) : dataText
+  const safe = RESERVED_KEY.test(dataText) ? withoutMeta(dataText) : dataText
   const rest = safe.length > 2 ? `,${safe.slice(1)}` : '}'
   return meta === undefined
     ? `{"cookie":${cookieText}${rest}`
@@ -157,13 +145,15 @@ export function decodeObject(record: unknown): Decoded | undefined {
 // `json`: the data as if it came out of JSON.parse, where there is such a thing.
 function takeApart(record: unknown, json: unknown, text?: string): Decoded | undefined {
   if (!isRecord(record)) return undefined
-  const { cookie, [META]: meta } = record
+  const { cookie } = record
+  const meta = record[META] ?? record[OLD_META]
   if (!isRecord(cookie)) return undefined
   if (meta !== undefined && !isMeta(meta)) return undefined
   const texts = text === undefined ? undefined : cut(text, meta !== undefined)
   const raw = isRecord(json) ? json : record
-  const dataText = texts?.dataText ?? JSON.stringify(META in raw || 'cookie' in raw ? dataOf(raw) : raw)
-  return new Decoded({ cookie, meta, raw, dataText, isJson: raw === json, parts: undefined }, texts?.cookieText)
+  const dataText =
+    texts?.dataText ?? JSON.stringify(META in raw || OLD_META in raw || 'cookie' in raw ? dataOf(raw) : raw)
+  return new Decoded({ cookie, meta, raw, dataText, isJson: raw === json }, texts?.cookieText)
 }
 
 /** Whether a value is an object with keys of its own: no text, number or list. */
@@ -171,15 +161,20 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function dataOf({ cookie: _cookie, [META]: _meta, ...data }: Record<string, unknown>): Record<string, unknown> {
+function dataOf({
+  cookie: _cookie,
+  [META]: _meta,
+  [OLD_META]: _old,
+  ...data
+}: Record<string, unknown>): Record<string, unknown> {
   return data
 }
 
 /** Replaces the time of last use inside a record's text; the text itself where it has none. */
 export function withUsedAt(text: string, usedAt: Milliseconds): string {
-  const start = text.indexOf(USED_AT_PREFIX)
-  if (start === -1) return text
-  let end = start + USED_AT_PREFIX.length
+  const prefix = USED_AT_PREFIXES.find((one) => text.includes(one))
+  if (prefix === undefined) return text
+  let end = text.indexOf(prefix) + prefix.length
   const digits = end
   while (text.charCodeAt(end) >= 48 && text.charCodeAt(end) <= 57) end++
   return text.slice(0, digits) + String(usedAt) + text.slice(end)
@@ -205,6 +200,7 @@ function cut(text: string, hasMeta: boolean): { cookieText: string; dataText: st
 function withoutMeta(dataText: string): string {
   const data = JSON.parse(dataText) as Record<string, unknown>
   delete data[META]
+  delete data[OLD_META]
   return JSON.stringify(data)
 }
 

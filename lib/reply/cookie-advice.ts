@@ -1,17 +1,18 @@
 import cluster from 'node:cluster'
 import { advise } from '../base/advice'
 import type { Settings } from '../options/options'
-import type { Slot } from '../lifecycle/slot'
+import type { HttpRequest, HttpResponse } from '../base/http'
+import type { SessionHandle } from '../lifecycle/handle'
+import type { Session } from '../session/session'
 import { MemoryStore } from '../stores/memory/memory'
-import type { Tracked } from '../lifecycle/tracked'
 
 /** What can be seen of a set-up before the first request. */
-export function adviseOnSetup({ name, backend: { store } }: Settings): void {
+export function adviseOnSetup({ name, port: { store } }: Settings): void {
   if (cluster.isWorker && store instanceof MemoryStore) advise('MEMORY_PER_PROCESS', name)
 }
 
 /** Looks, outside production, for what makes browsers drop a cookie that is being sent. */
-export function adviseOnCookie({ req, settings }: Slot, { session: { cookie } }: Tracked, res: any): void {
+export function adviseOnCookie({ req, settings }: SessionHandle, { cookie }: Session, res: HttpResponse): void {
   const sameSite = String(cookie.sameSite ?? 'lax').toLowerCase()
   const { 'sec-fetch-site': site, 'sec-fetch-mode': mode } = req.headers ?? {}
   if (cookie.domain && !isWithin(req, cookie.domain)) advise('DOMAIN', settings.name)
@@ -22,7 +23,7 @@ export function adviseOnCookie({ req, settings }: Slot, { session: { cookie } }:
 }
 
 // A proxy may have another name for the host; the browser knows one of them.
-function isWithin(req: any, cookieDomain: string): boolean {
+function isWithin(req: HttpRequest, cookieDomain: string): boolean {
   const { host, 'x-forwarded-host': forwarded } = req.headers ?? {}
   if (host === undefined) return true
   const domain = cookieDomain.replace(/^\./, '').toLowerCase()
@@ -32,6 +33,6 @@ function isWithin(req: any, cookieDomain: string): boolean {
   })
 }
 
-function allowsCredentials(res: any): boolean {
-  return String(res.getHeader?.('Access-Control-Allow-Credentials')) === 'true'
+function allowsCredentials(res: HttpResponse): boolean {
+  return String(res.getHeader('Access-Control-Allow-Credentials')) === 'true'
 }

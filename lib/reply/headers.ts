@@ -1,16 +1,17 @@
-import { adviseOnCookie } from './cookie-advice'
+import type { HttpResponse } from '../base/http'
 import { isProduction } from '../base/warnings'
+import type { SessionHandle } from '../lifecycle/handle'
+import type { Session } from '../session/session'
+import { adviseOnCookie } from './cookie-advice'
 import {
   alreadyExpired,
-  expireRivalTexts,
-  expireTexts,
-  hasRivals,
+  expireDuplicates,
+  expireText,
+  hasDuplicates,
   isDeliverable,
   sendText,
   tokenOf
 } from './set-cookie'
-import type { Slot } from '../lifecycle/slot'
-import type { Tracked } from '../lifecycle/tracked'
 
 const WITHHELD = {
   SECURE_COOKIE_OVER_HTTP:
@@ -23,55 +24,55 @@ const WITHHELD = {
     'Set app.set("trust proxy", 1) or the option proxy: true.'
 }
 
-/** Adds what the client must be told about one session to the header block. */
-export function writeHeaders(slot: Slot, res: any): boolean {
-  const { loaded, tracked, settings } = slot
-  const viaHeader = loaded?.viaHeader === true
+/** Adds what the client must be told about one session to the header block. `false`: nothing. */
+export function writeHeaders(handle: SessionHandle, res: HttpResponse): boolean {
+  const { session, settings, outgoing } = handle
+  const { viaHeader } = handle.presented
   let sent = false
-  slot.announced = slot.outgoing === 'send' ? tracked?.id : undefined
-  if (slot.outgoing === 'send' && tracked !== undefined) {
-    sent = viaHeader ? setToken(res, settings.header!, tokenOf(slot, tracked)) : sendCookie(slot, tracked, res)
-  } else if (slot.outgoing === 'expire') {
+  handle.announced = outgoing === 'send' ? handle.id : undefined
+  if (outgoing === 'send' && session !== undefined) {
+    sent = viaHeader ? setToken(res, settings.header!, tokenOf(handle)) : sendCookie(handle, session, res)
+  } else if (outgoing === 'expire') {
     if (viaHeader) res.setHeader(settings.header!, '')
-    else if (!alreadyExpired(res.getHeader('Set-Cookie'), settings.name)) append(res, expireTexts(slot))
+    else if (!alreadyExpired(res.getHeader('Set-Cookie'), settings.name)) append(res, [expireText(handle)])
     sent = true
   }
-  if (hasRivals(slot)) {
-    append(res, expireRivalTexts(slot))
+  if (hasDuplicates(handle)) {
+    append(res, expireDuplicates(handle))
     sent = true
   }
   return sent
 }
 
-function sendCookie(slot: Slot, tracked: Tracked, res: any): boolean {
-  const { settings, engine } = slot
-  if (settings.classic) slot.touchOnce()
-  if (!isDeliverable(slot, tracked)) {
-    const reason = slot.req.headers?.['x-forwarded-proto'] ? 'PROXY_NOT_TRUSTED' : 'SECURE_COOKIE_OVER_HTTP'
-    engine.withhold(settings, tracked.id, reason, WITHHELD[reason])
+function sendCookie(handle: SessionHandle, session: Session, res: HttpResponse): boolean {
+  const { settings, engine, req, id } = handle
+  if (settings.door.touchesCookie) handle.prolong()
+  if (!isDeliverable(handle, session)) {
+    const reason = req.headers?.['x-forwarded-proto'] ? 'PROXY_NOT_TRUSTED' : 'SECURE_COOKIE_OVER_HTTP'
+    engine.withhold(settings, id, reason, WITHHELD[reason])
     return false
   }
-  if (!settings.production) adviseOnCookie(slot, tracked, res)
-  append(res, [slot.cookieText ?? sendText(slot, tracked)])
+  if (!settings.production) adviseOnCookie(handle, session, res)
+  append(res, [handle.cookieText ?? sendText(handle, session)])
   return true
 }
 
-function setToken(res: any, header: string, token: string): boolean {
+function setToken(res: HttpResponse, header: string, token: string): boolean {
   res.setHeader(header, token)
   return true
 }
 
 // Appended, never replacing: other middleware set cookies too.
-function append(res: any, texts: string[]): void {
+function append(res: HttpResponse, texts: string[]): void {
   const previous = res.getHeader('Set-Cookie')
   if (previous === undefined) return void res.setHeader('Set-Cookie', texts)
-  const list = Array.isArray(previous) ? previous : [previous]
-  // The deletion of a planted cookie goes first: the last word on a name is ours.
+  const list = Array.isArray(previous) ? previous : [String(previous)]
+  // The deletion of a duplicate goes first: the last word on a name is ours.
   res.setHeader('Set-Cookie', [...list, ...texts])
 }
 
 /** Keeps shared caches from storing a response that sets a session cookie. @see RFC 9111 3, OWASP Session Management */
-export function guardCache(res: any): void {
+export function guardCache(res: HttpResponse): void {
   const given = res.getHeader('Cache-Control')
   const text = given === undefined ? '' : String(given).toLowerCase()
   if (text !== '' && !isProduction() && /\bpublic\b|s-maxage/.test(text)) {
@@ -87,9 +88,9 @@ export function guardCache(res: any): void {
 }
 
 /** Says that the response depends on a request header. */
-export function addVary(res: any, field: string): void {
+export function addVary(res: HttpResponse, field: string): void {
   const given = res.getHeader('Vary')
-  if (given === undefined || given === '') return res.setHeader('Vary', field)
+  if (given === undefined || given === '') return void res.setHeader('Vary', field)
   const text = Array.isArray(given) ? given.join(', ') : String(given)
   const fields = text.split(',').map((item) => item.trim().toLowerCase())
   if (!fields.includes('*') && !fields.includes(field.toLowerCase())) res.setHeader('Vary', `${text}, ${field}`)

@@ -1,45 +1,50 @@
-import { Cookie, encodeValue, serializeAttributes, serializeCookie } from '../cookie/cookie'
-import { isEndless } from '../session/kept-cookie'
-import { deadline } from '../lifecycle/lifetime'
-import { boundValueOf, isSecure } from '../engine/presented'
-import { stateOf } from '../session/session'
-import type { KeptCookie } from '../session/session-host'
-import type { Slot } from '../lifecycle/slot'
-import type { Tracked } from '../lifecycle/tracked'
+import { Cookie, encodeValue, serializeAttributes, serializeCookie, unsendableError } from '../cookie/cookie'
+import { isSecure, keysFor } from '../engine/identify'
+import { newCookie } from '../engine/new-cookie'
+import type { SessionHandle } from '../lifecycle/handle'
+import { isEndless } from '../session/cookie-state'
+import { stateOf, type Session } from '../session/session'
+import type { KeptCookie } from '../session/verbs'
 
 const EPOCH = new Date(0)
 // Attributes by the JSON of the cookie: few sets of options are in use.
 const prepared = new Map<string, string>()
 const PREPARED_MAX = 64
-/** Parent domains tried when planted cookies are expired; more labels than any sensible host has. */
+/** Parent domains tried when duplicate cookies are expired; more labels than any sensible host has. */
 const PARENTS_MAX = 4
 
-/** The value that stands for a session on the wire: signed, bound to its name, or sealed by the store. */
-export function tokenOf(slot: Slot, tracked: Tracked): string {
-  const { settings, engine, req } = slot
-  if (settings.backend.carrier !== undefined) return tracked.value ?? ''
-  const keys = engine.keysFor(settings, req)!
-  if (settings.bound) return keys.signBound(settings.name, boundValueOf(tracked))
-  return keys.signPlain(tracked.value ?? tracked.id)
+/** The value that stands for a session on the wire: signed, sealed, or made by the store. */
+export function tokenOf({ settings, req, snapshot }: SessionHandle): string {
+  return snapshot.token ?? settings.tokens.issue(snapshot.storeId, keysFor(settings, req)!)
 }
 
 /** The `Set-Cookie` text that carries a session. @throws {TypeError} when an attribute cannot be sent */
-export function sendText(slot: Slot, tracked: Tracked): string {
-  const { settings } = slot
-  const token = tokenOf(slot, tracked)
-  const state = stateOf(tracked.session)!
-  // A cookie that nobody looked at, and that has no end, differs in nothing but its value.
-  if (!settings.classic && state.cookie === undefined && isEndless(state)) {
-    return `${settings.name}=${encodeValue(token)}${preparedAttributes(state.keptCookie!)}`
+export function sendText(handle: SessionHandle, session: Session): string {
+  const { settings, verbs } = handle
+  const token = tokenOf(handle)
+  const state = stateOf(session)!
+  // A cookie that nothing has looked at, and that has no end, differs in nothing but its value.
+  if (state.cookie === undefined && state.keptCookie !== undefined && isEndless(state) && !settings.door.endsByDate) {
+    return `${settings.name}=${encodeValue(token)}${preparedAttributes(state.keptCookie)}`
   }
-  const cookie = cookieOf(tracked)
-  if (settings.classic) return serializeCookie(settings.name, token, cookie.data)
-  if (typeof cookie.originalMaxAge !== 'number') return serializeCookie(settings.name, token, cookie.data)
+  const cookie = cookieOf(session)
+  if (settings.door.endsByDate || typeof cookie.originalMaxAge !== 'number') {
+    return serializeCookie(settings.name, token, cookie.data)
+  }
   // Cookie, record and `expiresAt` end together: with the session, if that is sooner than the cookie's own span.
   const now = Date.now()
-  const end = deadline(settings, cookie, tracked.createdAt, tracked.usedAt) ?? now + cookie.originalMaxAge
+  const end = verbs.expiresAt(session) ?? now + cookie.originalMaxAge
   const data = { ...cookie.data, expires: new Date(end) }
   return serializeCookie(settings.name, token, data, Math.max(0, Math.ceil((end - now) / 1000)))
+}
+
+/** The same before anything is sent. @throws {SessionError} that names the attribute which cannot be sent */
+export function renderedText(handle: SessionHandle, session: Session): string {
+  try {
+    return sendText(handle, session)
+  } catch (err) {
+    throw err instanceof TypeError ? unsendableError(err) : err
+  }
 }
 
 function preparedAttributes({ cookie, cookieText }: KeptCookie): string {
@@ -52,28 +57,26 @@ function preparedAttributes({ cookie, cookieText }: KeptCookie): string {
   return text
 }
 
-/** The texts that delete a session's cookie, with the attributes it was set with. @see RFC 6265 4.1.2 */
-export function expireTexts(slot: Slot): string[] {
-  const { settings, req } = slot
-  const cookie = slot.tracked === undefined ? configuredCookie(slot) : cookieOf(slot.tracked)
-  const data = { ...cookie.data, expires: EPOCH, secure: secureNow(cookie.secure, req, settings.proxy) }
+/** The text that deletes a session's cookie, with the attributes it was set with. @see RFC 6265 4.1.2 */
+export function expireText(handle: SessionHandle): string {
+  const { settings, req, latest } = handle
+  const cookie = latest === undefined ? newCookie(settings, req) : cookieOf(latest)
+  const data = { ...cookie.data, expires: EPOCH, secure: secureNow(handle, cookie) }
   if (data.sameSite === 'auto') data.sameSite = 'lax'
-  return [serializeCookie(settings.name, '', data, 0)]
+  return serializeCookie(settings.name, '', data, 0)
 }
 
 /**
  * Whether cookies of our name may stand beside ours, for other hosts or paths: planted ones, or one of a release with
  * another `domain` or `path`, which browsers would go on sending along with the new one.
  */
-export function hasRivals(slot: Slot): boolean {
-  const { loaded, tracked, outgoing, settings } = slot
-  if (loaded === undefined || loaded.viaHeader || settings.classic) return false
-  if (slot.planted) return true
-  if (loaded.values.length === 0 || outgoing !== 'send' || tracked === undefined || slot.presented(tracked))
-    return false
-  const { record } = loaded
-  const { cookie, keptCookie } = stateOf(tracked.session)!
-  return record === undefined || scopeOf(record.cookie) !== scopeOf(cookie ?? keptCookie!.cookie)
+export function hasDuplicates(handle: SessionHandle): boolean {
+  const { presented, session, outgoing, settings, foundRecord } = handle
+  if (presented.viaHeader || settings.door.believesFirst) return false
+  if (handle.hasDuplicates) return true
+  if (presented.values.length === 0 || outgoing !== 'send' || session === undefined || handle.isPresented) return false
+  const { cookie, keptCookie } = stateOf(session)!
+  return foundRecord === undefined || scopeOf(foundRecord.cookie) !== scopeOf(cookie ?? keptCookie!.cookie)
 }
 
 function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string {
@@ -84,23 +87,17 @@ function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string
  * The texts that delete cookies of our name that are not ours, on the host itself and its parent domains, wherever ours
  * is not, and where an earlier release put it. Browsers ignore those that are not theirs to set (public suffixes).
  */
-export function expireRivalTexts(slot: Slot): string[] {
-  const { settings, req, loaded } = slot
-  const own = slot.tracked === undefined ? configuredCookie(slot) : cookieOf(slot.tracked)
-  const base = {
-    path: own.path ?? '/',
-    expires: EPOCH,
-    httpOnly: true,
-    secure: secureNow(own.secure, req, settings.proxy)
-  }
+export function expireDuplicates(handle: SessionHandle): string[] {
+  const { settings, req, latest, foundRecord } = handle
+  const own = latest === undefined ? newCookie(settings, req) : cookieOf(latest)
+  const base = { path: own.path ?? '/', expires: EPOCH, httpOnly: true, secure: secureNow(handle, own) }
   const ownDomain = own.domain?.replace(/^\./, '').toLowerCase()
   const domains: (string | undefined)[] = [undefined, ...parentDomains(String(req.headers?.host ?? ''))]
   const texts = domains
     .filter((domain) => domain !== ownDomain)
     .map((domain) => serializeCookie(settings.name, '', domain === undefined ? base : { ...base, domain }, 0))
-  const { path } = (loaded?.record?.cookie ?? {}) as { path?: string }
+  const { path, domain } = (foundRecord?.cookie ?? {}) as { path?: string; domain?: string }
   if (path !== undefined && path !== base.path) {
-    const { domain } = loaded!.record!.cookie as { domain?: string }
     texts.push(serializeCookie(settings.name, '', { ...base, domain, path }, 0))
   }
   return texts
@@ -119,25 +116,20 @@ function parentDomains(host: string): string[] {
 
 /** Whether the application has expired the cookie itself, so that a second text would only contradict it. */
 export function alreadyExpired(header: unknown, name: string): boolean {
-  const texts = Array.isArray(header) ? header : header === undefined ? [] : [header]
+  const texts: unknown[] = Array.isArray(header) ? header : header === undefined ? [] : [header]
   return texts.some((text) => String(text).startsWith(`${name}=;`))
 }
 
 /** Whether the cookie may travel over this connection. */
-export function isDeliverable(slot: Slot, tracked: Tracked): boolean {
-  const { cookie, keptCookie } = stateOf(tracked.session)!
-  return !(cookie ?? keptCookie!.cookie).secure || isSecure(slot.req, slot.settings.proxy)
+export function isDeliverable({ req, settings }: SessionHandle, session: Session): boolean {
+  const { cookie, keptCookie } = stateOf(session)!
+  return !(cookie ?? keptCookie!.cookie).secure || isSecure(req, settings.proxy)
 }
 
-function configuredCookie(slot: Slot): Cookie {
-  const { cookie } = slot.settings
-  return new Cookie(typeof cookie === 'function' ? cookie(slot.req) : cookie)
+function secureNow({ req, settings }: SessionHandle, { secure }: Cookie): boolean {
+  return secure === 'auto' ? isSecure(req, settings.proxy) : Boolean(secure)
 }
 
-function secureNow(secure: Cookie['secure'], req: unknown, proxy: boolean | undefined): boolean {
-  return secure === 'auto' ? isSecure(req, proxy) : Boolean(secure)
-}
-
-function cookieOf({ session: { cookie } }: Tracked): Cookie {
+function cookieOf({ cookie }: Session): Cookie {
   return cookie instanceof Cookie ? cookie : new Cookie(cookie)
 }

@@ -1,58 +1,61 @@
 import { advise } from '../base/advice'
-import { Context } from './context'
-import type { Engine } from '../engine/engine'
 import { SessionError } from '../base/errors'
-import { bringsSession } from '../lifecycle/loader'
-import { coversPath } from '../engine/presented'
-import { sessionsOf } from './request-properties'
-import { isPromise } from '../base/time'
+import type { HttpRequest, HttpResponse } from '../base/http'
+import { isPromise, type MaybePromise } from '../base/time'
+import type { Engine } from '../engine/engine'
+import { coversRequest, keysFor } from '../engine/identify'
+import { cookieOptions } from '../engine/new-cookie'
+import { sessionsOf } from './properties'
+import { RequestSessions } from './request-sessions'
 
 type Next = (err?: unknown) => void
 
 /** The request handler of both doors: finds out as little as it can, and leaves the rest to whoever asks. */
-export function handle(engine: Engine, req: any, res: any, next: Next): void {
+export function handle(engine: Engine, req: HttpRequest, res: HttpResponse | undefined, next: Next): void {
   const { settings } = engine
-  if (isMounted(req)) {
-    if (!settings.production && sessionsOf(req)?.engine !== engine) advise('MOUNTED_TWICE', settings.name)
+  const before = sessionsOf(req)
+  if (before === undefined ? Boolean(req.session) : before.present) {
+    if (!settings.production && before?.engine !== engine) advise('MOUNTED_TWICE', settings.name)
     return next()
   }
-  if (!engine.ready && !admitsWithoutStore(engine, req, next)) return
-  if (!engine.ready && settings.classic) return next()
-  const cookie = typeof settings.cookie === 'function' ? settings.cookie(req) : settings.cookie
-  if (!coversPath(req, cookie.path || '/', settings.classic)) {
+  // Destroyed or unset in this request, which is held already: it goes on with another session.
+  if (before?.engine === engine) return goOn(before.remount(), next)
+  const { ready } = engine
+  if (!ready && !admitsWithoutStore(engine, req, next)) return
+  if (!ready && settings.door.servesWithoutStore) return next()
+  const cookie = cookieOptions(settings, req)
+  if (!coversRequest(req, cookie.path || '/', settings)) {
     if (!settings.production && !String(cookie.path).startsWith('/')) advise('PATH', settings.name)
     return next()
   }
-  if (engine.keysFor(settings, req) === undefined) return next(new Error('secret option required for sessions'))
+  if (keysFor(settings, req) === undefined) return next(new Error('secret option required for sessions'))
 
-  const context = new Context(engine, req, res, next)
-  context.install()
-  if (!engine.ready) context.main.unsaved = true
-  if (!needsLoading(engine, context)) return next()
+  const sessions = new RequestSessions(engine, req, next)
+  sessions.install(res)
+  if (!ready) sessions.main.standIn()
+  if (!needsLoading(engine, sessions)) return next()
   let loading
   try {
-    loading = context.prepare()
+    loading = sessions.main.prepare()
   } catch (err) {
     return next(err)
   }
-  if (!isPromise(loading)) return next()
-  // On a turn of its own: what a handler throws is not a rejection of ours.
-  loading.then(
+  goOn(loading, next)
+}
+
+// On a turn of its own after a promise: what a handler throws is not a rejection of ours.
+function goOn(work: MaybePromise<unknown>, next: Next): void {
+  if (!isPromise(work)) return next()
+  work.then(
     () => process.nextTick(next),
     (err) => process.nextTick(next, err)
   )
 }
 
-// A second mount is a no-op; asking must not load a session that nobody wants.
-function isMounted(req: any): boolean {
-  const sessions = sessionsOf(req)
-  return sessions === undefined ? Boolean(req.session) : sessions.present
-}
-
 // The store said `disconnect`. express-session's door goes on with req.session undefined; the other follows its policy.
-function admitsWithoutStore(engine: Engine, req: any, next: Next): boolean {
+function admitsWithoutStore(engine: Engine, req: HttpRequest, next: Next): boolean {
   const { settings } = engine
-  if (settings.classic) return true
+  if (settings.door.servesWithoutStore) return true
   const err = new SessionError('ERR_SESSION_STORE', 'The session store is disconnected.', { status: 503 })
   if (settings.onStoreError(err, req) === 'anonymous') return true
   engine.monitor.note('error', settings.name, undefined, { error: err })
@@ -60,12 +63,12 @@ function admitsWithoutStore(engine: Engine, req: any, next: Next): boolean {
   return false
 }
 
-function needsLoading({ settings }: Engine, { main }: Context): boolean {
-  const { backend, schema } = settings
+function needsLoading({ settings }: Engine, { main }: RequestSessions): boolean {
+  const { port, schema, load, door } = settings
+  if (main.status !== 'unread') return false
   if (settings.saveUninitialized || settings.genid !== undefined) return true
   // A schema may answer by promise, which reading `req.session` could not wait for.
-  const atOnce = backend.native && backend.sync && schema === undefined
-  const lazy = settings.load === 'lazy' || (settings.load === 'auto' && atOnce)
-  if (lazy && !settings.rolling && !settings.resave && !(settings.classic && settings.load !== 'lazy')) return false
-  return bringsSession(settings, main.identify())
+  const lazy = load === 'lazy' || (load === 'auto' && port.sync && schema === undefined)
+  if (lazy && !settings.rolling && !settings.resave && (load === 'lazy' || !door.loadsEagerly)) return false
+  return main.bringsSession
 }

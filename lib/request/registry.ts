@@ -1,36 +1,49 @@
-import type { Engine } from '../engine/engine'
 import { SessionError } from '../base/errors'
+import type { HttpRequest } from '../base/http'
+import type { MaybePromise } from '../base/time'
 import { isCookieName } from '../cookie/cookie'
+import type { Engine } from '../engine/engine'
+import { SessionHandle, type ResponseState } from '../lifecycle/handle'
 import { namedSettings, type Settings } from '../options/options'
 import type { NamedOptions } from '../options/sessions-options'
-import { LooseSlot } from './loose-slot'
-import type { Session } from '../session/session'
-import type { Answer } from '../session/session-host'
-import { Slot } from '../lifecycle/slot'
+import type { ModernSession } from '../session/modern'
 
 /** What the registry needs of the request. */
-export interface RegistryHost extends Answer {
+export interface RegistryHost extends ResponseState {
   readonly engine: Engine
-  readonly req: any
-  readonly main: Slot
-  /** Somebody reads a session: the response depends on the cookie. */
+  readonly req: HttpRequest
+  readonly main: SessionHandle
+  /** A session is read: the response depends on the cookie. */
   noteRead(): void
+}
+
+type AnySession = ModernSession & Record<string, any>
+
+/** A session that the registry does not keep: saved by its own `save()` alone, and sent once it was. */
+class UnregisteredHandle extends SessionHandle {
+  override commit(): MaybePromise<unknown> {
+    const { session } = this
+    if (session === undefined || this.isLate) return undefined
+    if (this.status === 'stored' && !this.isPresented) this.outgoing = 'send'
+    return undefined
+  }
 }
 
 /** The sessions of one request, by name: gorilla's `Registry`. */
 export class Registry {
-  readonly #context: RegistryHost
-  readonly #slots = new Map<string, Slot>()
-  readonly #loose: Slot[] = []
+  readonly #request: RegistryHost
+  readonly #handles = new Map<string, SessionHandle>()
+  readonly #unregistered: SessionHandle[] = []
 
-  constructor(context: RegistryHost) {
-    this.#context = context
+  constructor(request: RegistryHost) {
+    this.#request = request
   }
 
   /** Loads the main session, where it is not loaded before the handlers run. */
-  load(): Promise<Session & Record<string, any>> {
-    this.#context.noteRead()
-    return Promise.resolve(this.#context.main.load()) as Promise<Session & Record<string, any>>
+  load(): Promise<AnySession> {
+    this.#request.noteRead()
+    const { main } = this.#request
+    return Promise.resolve(main.load()).then(() => main.session) as Promise<AnySession>
   }
 
   /**
@@ -38,49 +51,50 @@ export class Registry {
    * new session with the reason in `error`. Undeclared names use the main session's store, keys and attributes.
    * @throws {SessionError} `ERR_SESSION_NAME` for what cannot be a cookie name
    */
-  async get(name: string, options?: NamedOptions): Promise<Session & Record<string, any>> {
-    this.#context.noteRead()
-    const { main } = this.#context
-    const slot = name === main.settings.name ? main : this.#slot(name, options)
-    if (slot.session === undefined && slot.tracked !== undefined) await slot.renew()
-    return (await slot.load()) as Session & Record<string, any>
+  async get(name: string, options?: NamedOptions): Promise<AnySession> {
+    this.#request.noteRead()
+    const { main } = this.#request
+    const handle = name === main.settings.name ? main : this.#handle(name, options)
+    if (handle.status === 'ended') await handle.restart()
+    await handle.load()
+    return handle.session as AnySession
   }
 
   /**
    * Decodes the session of a name anew; the result is not registered: it is saved by its own `save()` alone, and its
    * cookie is sent then.
    */
-  async new(name: string, options?: NamedOptions): Promise<Session & Record<string, any>> {
-    this.#context.noteRead()
-    const { engine, req } = this.#context
-    const slot = new LooseSlot(engine, this.#settings(name, options), req, this.#context)
-    this.#loose.push(slot)
-    return (await slot.load()) as Session & Record<string, any>
+  async new(name: string, options?: NamedOptions): Promise<AnySession> {
+    this.#request.noteRead()
+    const { engine, req } = this.#request
+    const handle = new UnregisteredHandle(engine, this.#settings(name, options), req, this.#request)
+    this.#unregistered.push(handle)
+    return (await handle.load()) as AnySession
   }
 
   /** Saves every session of the request. @throws {AggregateError} that lists every failure */
   async save(): Promise<void> {
-    const { main } = this.#context
-    if (main.dormant) await main.load()
-    const sessions = [main, ...this.#slots.values()].flatMap(({ session }) => session ?? [])
+    const { main } = this.#request
+    if (main.status === 'found') await main.load()
+    const sessions = [main, ...this.#handles.values()].flatMap(({ session }) => session ?? [])
     const results = await Promise.allSettled(sessions.map((session) => session.save()))
     const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
     if (errors.length > 0)
       throw new AggregateError(errors, `${errors.length} of ${sessions.length} sessions could not be saved`)
   }
 
-  slots(): Iterable<Slot> {
-    return [...this.#loose, ...this.#slots.values()]
+  handles(): Iterable<SessionHandle> {
+    return [...this.#unregistered, ...this.#handles.values()]
   }
 
-  #slot(name: string, options?: NamedOptions): Slot {
-    let slot = this.#slots.get(name)
-    if (slot === undefined) {
-      const { engine, req } = this.#context
-      slot = new Slot(engine, this.#settings(name, options), req, this.#context)
-      this.#slots.set(name, slot)
+  #handle(name: string, options?: NamedOptions): SessionHandle {
+    let handle = this.#handles.get(name)
+    if (handle === undefined) {
+      const { engine, req } = this.#request
+      handle = new SessionHandle(engine, this.#settings(name, options), req, this.#request)
+      this.#handles.set(name, handle)
     }
-    return slot
+    return handle
   }
 
   #settings(name: string, options?: NamedOptions): Settings {
@@ -90,7 +104,7 @@ export class Registry {
         "A session name must be a cookie name: letters, digits and !#$%&'*+-.^_`|~"
       )
     }
-    const { settings } = this.#context.engine
+    const { settings } = this.#request.engine
     if (name === settings.name) return settings
     const declared = settings.named.get(name)
     if (declared !== undefined && options === undefined) return declared

@@ -1,7 +1,4 @@
 import { SessionError } from '../base/errors'
-import { REMEMBERED_MAX } from '../store/found'
-import { copyExact, copyExactly, isSameJson } from '../record/json'
-import type { Decoded, Exact } from '../record/record'
 import { stringifyData, type Session } from './session'
 import { warnOnce } from '../base/warnings'
 
@@ -19,42 +16,6 @@ export function serializeSession(session: Session): string {
     const found = faultOf(session)
     throw unserializable(found?.path ?? '', found?.reason ?? 'a value of it cannot be stored as JSON', cause)
   }
-}
-
-/**
- * The same with a copy of the data; `undefined` where the data is not all plain JSON, or cannot be serialized.
- * What is as it was in the record that the session was made of is taken from there.
- */
-export function serializeExactly(session: Session, before: Decoded): Exact | undefined {
-  const data = session as unknown as Record<string, unknown>
-  try {
-    // The parts of a record that nobody remembers would serve nobody.
-    if (before.dataText.length <= REMEMBERED_MAX) return serializeParts(data, before)
-    const raw = copyExactly(data, 'cookie')
-    return raw === undefined ? undefined : { raw, text: JSON.stringify(raw), parts: undefined }
-  } catch {
-    return undefined
-  }
-}
-
-function serializeParts(data: Record<string, unknown>, before: Decoded): Exact | undefined {
-  const raw: Record<string, unknown> = {}
-  const keys: string[] = []
-  const texts: string[] = []
-  let text = ''
-  for (const key of Object.keys(data)) {
-    if (key === 'cookie') continue
-    if (key === '__proto__') return undefined
-    const { length } = keys
-    const known = before.parts?.keys[length] === key && isSameJson(data[key], before.raw[key])
-    raw[key] = known ? before.raw[key] : copyExact(data[key])
-    if (raw[key] === undefined) return undefined
-    const part = known ? before.parts.texts[length]! : `${JSON.stringify(key)}:${JSON.stringify(raw[key])}`
-    keys.push(key)
-    texts.push(part)
-    text += length === 0 ? part : `,${part}`
-  }
-  return { raw, text: `{${text}}`, parts: { keys, texts } }
 }
 
 function unserializable(path: string, reason: string, cause?: unknown): SessionError {
@@ -75,22 +36,25 @@ function faultOf(session: Session): Fault | undefined {
   }
 }
 
+// One path for the whole search: a copy at each level would make deeply nested data a long wait.
 function findFault(value: unknown, path: string[], above: Set<unknown>): Fault | undefined {
   if (typeof value === 'bigint') return { path: path.join('.'), reason: 'a BigInt has no JSON; store a string' }
   if (typeof value !== 'object' || value === null) return undefined
   if (above.has(value)) return { path: path.join('.'), reason: 'it refers back to itself' }
   above.add(value)
   for (const key of Object.keys(value)) {
-    const at = [...path, key]
+    if (path.length === 0 && key === 'cookie') continue
+    path.push(key)
     let item: unknown
     try {
       item = (value as Record<string, unknown>)[key]
       if (typeof (item as { toJSON?: unknown } | null | undefined)?.toJSON === 'function') JSON.stringify(item)
     } catch {
-      return { path: at.join('.'), reason: 'reading it throws an error' }
+      return { path: path.join('.'), reason: 'reading it throws an error' }
     }
-    const fault = path.length === 0 && key === 'cookie' ? undefined : findFault(item, at, above)
+    const fault = findFault(item, path, above)
     if (fault !== undefined) return fault
+    path.pop()
   }
   above.delete(value)
   return undefined

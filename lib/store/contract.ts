@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import type { SessionErrorCode } from '../base/errors'
 import type { KeyRing } from '../cookie/keys'
 import type { MaybePromise, Milliseconds } from '../base/time'
@@ -6,7 +7,6 @@ import type { MaybePromise, Milliseconds } from '../base/time'
 export type Callback<T = void> = (err?: unknown, value?: T) => void
 
 /** A stored session as a store sees it: `cookie` and the application's data. */
-
 export type SessionRecord = { cookie: any } & Record<string, any>
 
 /**
@@ -22,7 +22,7 @@ export type SessionRecord = { cookie: any } & Record<string, any>
 export interface StoreContract {
   /** Finds a session; `null` when there is none, whatever the reason. */
   get(id: string, callback: Callback<any>): unknown
-  /** Keeps a session until `session.cookie.expires`. A string as answer is what the cookie must carry from now on. */
+  /** Keeps a session until `session.cookie.expires`. What it answers is ignored, unless the store declares `tokens`. */
   set(id: string, session: any, callback: Callback<any>): unknown
   destroy(id: string, callback: Callback<any>): unknown
   /** Extends the lifetime of a session, data untouched. */
@@ -32,6 +32,31 @@ export interface StoreContract {
   length?: unknown
   clear?(callback: Callback<any>): unknown
   on?(event: string, listener: (...args: any[]) => void): unknown
+  /** How its sessions travel in the cookie, for a store that has a say in that. */
+  readonly tokens?: TokenCodec | undefined
+}
+
+/** The cookie that a token is for. */
+export interface TokenContext {
+  /** Its name. */
+  readonly name: string
+  /** The option `secret` of the middleware, newest first; empty where it has none. */
+  readonly secrets: readonly (string | Uint8Array | KeyObject)[]
+}
+
+/**
+ * How the sessions of a store travel: declared by a store whose cookies have a form of their own (Go's), or whose `set`
+ * answers what stands for the session from now on. A string that `set` answers is then what `get` receives next.
+ *
+ * Without `encode` and `decode` the middleware signs it, as it signs an ID.
+ */
+export interface TokenCodec {
+  /** The cookie's value for an ID; what it holds is authenticated by the store. */
+  encode?(id: string, cookie: TokenContext): string
+  /** The ID in a cookie's value; `null`, or an error code of kind `decode`, when it is not one of ours. */
+  decode?(value: string, cookie: TokenContext): string | SessionErrorCode | null
+  /** A new ID, where the middleware's own do not fit. */
+  newId?(): string
 }
 
 /** What a store with powers finds. */
@@ -73,6 +98,8 @@ export interface Write {
   readonly user?: UserChange | undefined
   /** Makes the session object for stores that take objects. */
   readonly live?: (() => object) | undefined
+  /** `expected` was written by this very request: a read that does not show it yet lags behind. */
+  readonly known?: boolean | undefined
 }
 
 /**
@@ -110,8 +137,11 @@ export interface Powers {
   /** Extends a lifetime without touching the data. `false` when the session is gone, or was moved on to another ID. */
   extend(id: string, life: Life, live?: () => object): MaybePromise<boolean>
 
-  /** Removes a session and its place in the index of `user`. `false` when it was gone already. */
-  remove(id: string, user?: string): MaybePromise<boolean>
+  /**
+   * Removes a session and its place in the index of `user`. `false` when it was gone already. With `expected`, only if
+   * that is still what is kept; otherwise it answers what is.
+   */
+  remove(id: string, user?: string, expected?: string): MaybePromise<boolean | Found>
 
   /** The live sessions of a user, exactly: entries of dead ones are dropped on the way. */
   list?(user: string): MaybePromise<Listed[]>

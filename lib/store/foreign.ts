@@ -1,125 +1,75 @@
-import type { Callback, Found, Life, Powers, SessionRecord, StoreContract, Write, Written } from './contract'
-import { reviveCookie } from '../cookie/cookie'
-import { leadsOn } from './found'
-import { decodeObject, decodeRecord, META } from '../record/record'
+import { BoundedMap } from '../base/bounded-map'
 import { chain, HOUR, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
+import { reviveCookie } from '../cookie/cookie'
+import { decodeObject, decodeRecord, META, OLD_META } from '../record/record'
+import { stateOf } from '../session/session'
+import { callStore } from './call'
+import type { Found, Life, Powers, SessionRecord, StoreContract, Write, Written } from './contract'
+import { leadsOn } from './found'
 import { StoreTurns } from './turns'
 import type { Waiting } from './waiting'
 
-/** Longest that a request may hold a session which somebody else removes meanwhile. */
+/** Longest that a request may hold a session which another one removes meanwhile. */
 const REQUEST_MAX = HOUR
 const REMOVED_MAX = 100_000
+const FORWARDS_MAX = 10_000
 // Every middleware on a store knows of the others' work.
 const turns = new StoreTurns()
-// When sessions were removed, in that order: some stores touch by writing, and would bring them back.
-const removals = new WeakMap<object, Map<string, Milliseconds>>()
-/** What Redis and memcached clients reply to a write; stores hand it on to their callback, and it is no cookie value. */
-const STATUS_REPLIES = new Set(['OK', 'QUEUED', 'STORED'])
 
-/**
- * Calls a method of any calling style: direct answer, promise, or Node callback.
- *
- * The first answer counts. A method that declares the callback is waited for, whatever it returns beside a session
- * or a promise: many return what their client returned. Of one that does not declare it, what it returns is the answer.
- * One that takes whatever comes stands for another, unknown one: its promise is the answer, and so is `null`.
- */
-export function callStore<T>(store: object, method: (...args: any[]) => unknown, args: unknown[]): MaybePromise<T> {
-  let settled: { err?: unknown; value?: T } | undefined
-  let resolve: ((value: T) => void) | undefined
-  let reject: ((err: unknown) => void) | undefined
-  const callback: Callback<T> = (err, value) => {
-    if (resolve === undefined) settled ??= { err, value: value as T }
-    else if (err) reject!(err)
-    else resolve(value as T)
-  }
-  const returned = method.call(store, ...args, callback)
-  const callbackIs = declarationOf(method, args.length)
-  if (settled !== undefined) {
-    if (isPromise(returned)) returned.then(undefined, () => undefined)
-    if (settled.err) throw settled.err
-    return settled.value as T
-  }
-  if (!isPromise(returned)) {
-    const answered = callbackIs === 'absent' || isRecord(returned) || (callbackIs === 'possible' && returned === null)
-    if (answered) return returned as T
-  }
-  return new Promise<T>((res, rej) => {
-    resolve = res
-    reject = rej
-    if (!isPromise(returned)) return
-    returned.then((value) => {
-      if (value !== undefined || callbackIs !== 'declared') res(value as T)
-    }, rej)
-  })
+/** What this process knows of the sessions of one store, and the store cannot tell. */
+class Memory {
+  /** When sessions were removed, in that order: some stores touch by writing, and would bring them back. */
+  readonly removed = new Map<string, Milliseconds>()
+  /** Forwarding records of rotated IDs that no request may follow: a logout does. */
+  readonly forwards = new BoundedMap<string, string>(FORWARDS_MAX)
+  /** A touch of this process, to see whether the store writes down what it is given with one. */
+  touched: { id: string; usedAt: Milliseconds } | undefined
+  /** Whether touching writes the time of last use into the record; `undefined`: not known yet. */
+  writesTouches: boolean | undefined
 }
 
-function isRecord(returned: unknown): boolean {
-  return typeof (returned as { cookie?: unknown } | null | undefined)?.cookie === 'object'
-}
+const memories = new WeakMap<object, Memory>()
 
-/** Whether a method names the callback, may take it with `...rest` or `arguments` (a wrapper, a spy), or does neither. */
-type Declaration = 'declared' | 'possible' | 'absent'
-
-const declarations = new WeakMap<object, Declaration>()
-
-function declarationOf(method: (...args: any[]) => unknown, before: number): Declaration {
-  // A test double of jest or vitest takes whatever comes, and tells what it runs.
-  const asked = (method as { getMockImplementation?: () => typeof method }).getMockImplementation?.() ?? method
-  if (asked.length > before) return 'declared'
-  let declaration = declarations.get(asked)
-  if (declaration === undefined) {
-    declaration = declarationIn(Function.prototype.toString.call(asked), before)
-    declarations.set(asked, declaration)
-  }
-  return declaration
-}
-
-// `length` ends at the first default or rest parameter (`set(id, session, cb = noop)`), so the source is asked too.
-function declarationIn(source: string, before: number): Declaration {
-  // Not of `id => get(id, 1)`, whose first parenthesis is a call's.
-  const list = withoutNested(/^[^(=]*\(([^]*?)\)\s*(?:=>|\{)/.exec(source)?.[1] ?? '')
-  const [named, rest] = list.split('...') as [string, string?]
-  if (named.split(',').filter((name) => name.trim() !== '').length > before) return 'declared'
-  return rest !== undefined || /\barguments\b/.test(source) ? 'possible' : 'absent'
-}
-
-// A list of parameters whose commas are between parameters: no comments, and nothing of patterns and defaults.
-function withoutNested(list: string): string {
-  let rest = list.replace(/\/\*[^]*?\*\/|\/\/.*/g, '')
-  for (let before = ''; before !== rest;) {
-    before = rest
-    rest = rest.replace(/\{[^{}]*\}|\[[^[\]]*\]|\([^()]*\)/g, '_')
-  }
-  return rest
+function memoryOf(store: object): Memory {
+  let memory = memories.get(store)
+  if (memory === undefined) memories.set(store, (memory = new Memory()))
+  return memory
 }
 
 /**
- * Gives a store that only knows the contract the powers the middleware works with, within this process: writes of
- * one session are serialised, compared with what was read, and checked against a session that is gone.
+ * Gives a store that only knows the contract the powers the middleware works with, within this process: writes of one
+ * session are serialised, compared with what was read, and checked against a session that is gone.
  */
 export class ForeignPowers implements Powers {
   readonly sync = false
   readonly remote = false
   readonly #store: StoreContract
   readonly #waiting: Waiting
-  readonly #removed: Map<string, Milliseconds>
+  readonly #memory: Memory
 
   constructor(store: StoreContract, waiting: Waiting) {
     this.#store = store
     this.#waiting = waiting
-    let removed = removals.get(store)
-    if (removed === undefined) removals.set(store, (removed = new Map()))
-    this.#removed = removed
+    this.#memory = memoryOf(store)
+  }
+
+  /** Whether records say when their sessions were used last: where touching rewrites them, or only writing extends. */
+  get tellsLastUse(): boolean {
+    return typeof this.#store.touch !== 'function' || this.#memory.writesTouches === true
   }
 
   read(id: string): MaybePromise<Found | null> {
     const store = this.#store
-    const wasRemoved = this.#removed.has(id)
+    const wasRemoved = this.#memory.removed.has(id)
     const found = (record: unknown): Found | null => {
-      if (!record) return null
+      if (!record) {
+        const forward = this.#memory.forwards.get(id)
+        return forward === undefined ? null : { text: forward }
+      }
       const hit = { text: '', record: withoutDeadline(record) }
-      // Somebody else has made it anew.
-      if (wasRemoved && !leadsOn(hit)) this.#removed.delete(id)
+      if (this.#memory.touched?.id === id) this.#learn(record)
+      // It was made anew elsewhere.
+      if (wasRemoved && !leadsOn(hit)) this.#memory.removed.delete(id)
       return hit
     }
     try {
@@ -130,40 +80,54 @@ export class ForeignPowers implements Powers {
     }
   }
 
-  write({ id, text, expected, life, live }: Write): MaybePromise<Written> {
-    if (expected === null) this.#removed.delete(id)
+  write({ id, text, expected, life, live, known }: Write): MaybePromise<Written> {
+    const { removed } = this.#memory
+    if (expected === null) removed.delete(id)
     return this.#inTurn('set', id, () => {
       const set = () => this.#set(id, withDeadline(live?.() ?? revive(text), life))
       if (expected === null) return set()
-      const wasRemoved = this.#removed.has(id)
-      return chain(this.read(id), (current) => {
-        if (current === null) return null
+      const wasRemoved = removed.has(id)
+      return chain(this.read(id), (current): MaybePromise<Written> => {
+        // A read may lag behind what this very request has written; what was destroyed stays destroyed.
+        if (current === null) return known && !wasRemoved ? set() : null
         // A store that keeps sessions in their cookies finds what was removed as before.
         if (wasRemoved && !leadsOn(current)) {
           this.#remember(id)
           return null
         }
-        if (dataOf(current) !== expected) return current
-        // What only leads on to another session must not be touched either.
-        if (leadsOn({ text })) this.#remember(id)
-        return set()
+        return chain(this.#differs(id, current, expected), (differs) => {
+          if (differs) return current
+          if (leadsOn({ text })) return this.#forward(id, text, set)
+          return set()
+        })
       })
     })
   }
 
+  /** Extends by `touch`; a store without it is written to, as is all that it can do. */
   extend(id: string, life: Life, live?: () => object): MaybePromise<boolean> {
     const { touch } = this.#store
-    if (typeof touch !== 'function') return true
-    const touched = (session: object) =>
-      chain(callStore<unknown>(this.#store, touch, [id, withDeadline(session, life)]), () => true)
+    const extended = (session: object): MaybePromise<boolean> => {
+      const given = withDeadline(session, life)
+      if (typeof touch !== 'function') return chain(this.#set(id, given), () => true)
+      this.#memory.touched ??= { id, usedAt: life.usedAt }
+      return chain(callStore<unknown>(this.#store, touch, [id, given]), () => true)
+    }
     return this.#inTurn('touch', id, () => {
-      if (this.#removed.has(id)) return false
-      if (live !== undefined) return touched(live())
-      return chain(this.read(id), (found) => (found === null ? false : touched(found.record as object)))
+      if (this.#memory.removed.has(id)) return false
+      // A touch that writes brings back what another process has removed: look first.
+      if (live !== undefined && typeof touch === 'function' && !mayCreate(touch)) return extended(live())
+      return chain(this.read(id), (found) => {
+        if (found === null || leadsOn(found)) return false
+        return extended(live?.() ?? (found.record as object))
+      })
     })
   }
 
-  remove(id: string): MaybePromise<boolean> {
+  remove(id: string, _user?: string, expected?: string): MaybePromise<boolean | Found> {
+    const forward = this.#memory.forwards.get(id)
+    if (forward !== undefined && expected !== undefined) return { text: forward }
+    this.#memory.forwards.delete(id)
     return this.#inTurn('destroy', id, () =>
       chain(callStore(this.#store, this.#store.destroy, [id]), () => {
         this.#remember(id)
@@ -180,23 +144,60 @@ export class ForeignPowers implements Powers {
     })
   }
 
+  // A store may add to its records what is new at every read (a counter, the time): such a difference is no other writer.
+  #differs(id: string, current: Found, expected: string): MaybePromise<boolean> {
+    const seen = dataOf(current)
+    if (seen === expected) return false
+    return chain(this.read(id), (again) => again === null || dataOf(again) === seen)
+  }
+
+  // What only leads a logout on is not worth a record: it is remembered here, where the logout would come.
+  #forward(id: string, text: string, set: () => MaybePromise<Written>): MaybePromise<Written> {
+    this.#remember(id)
+    if ((decodeRecord(text)?.meta?.g ?? 0) > Date.now()) return set()
+    this.#memory.forwards.set(id, text)
+    return chain(callStore(this.#store, this.#store.destroy, [id]), () => true as const)
+  }
+
+  #learn(record: unknown): void {
+    const { usedAt } = this.#memory.touched!
+    const meta = (record as Record<string, { u?: unknown } | undefined>)[META]
+    if (typeof meta?.u === 'number') this.#memory.writesTouches = meta.u >= usedAt
+    this.#memory.touched = undefined
+  }
+
   #set(id: string, live: object): MaybePromise<true | string> {
     const store = this.#store
     return chain(callStore<unknown>(store, store.set, [id, live]), (value) =>
-      typeof value === 'string' && value !== id && !STATUS_REPLIES.has(value) ? value : true
+      store.tokens !== undefined && typeof value === 'string' && value !== id ? value : true
     )
   }
 
   #remember(id: string): void {
+    const { removed } = this.#memory
     const now = Date.now()
-    this.#removed.delete(id)
-    this.#removed.set(id, now)
-    for (const [oldest, at] of this.#removed) {
-      if (at + REQUEST_MAX > now && this.#removed.size <= REMOVED_MAX) break
-      this.#removed.delete(oldest)
+    removed.delete(id)
+    removed.set(id, now)
+    for (const [oldest, at] of removed) {
+      if (at + REQUEST_MAX > now && removed.size <= REMOVED_MAX) break
+      removed.delete(oldest)
     }
   }
 }
+
+/** Whether a store's `touch` looks as if it could make a record that is not there. */
+function mayCreate(touch: (...args: any[]) => unknown): boolean {
+  let creates = creating.get(touch)
+  if (creates === undefined) {
+    creates = /\.(?:set|save|put|insert\w*)\s*\(|[Uu]psert|INSERT|REPLACE|\[native code\]/.test(
+      Function.prototype.toString.call(touch)
+    )
+    creating.set(touch, creates)
+  }
+  return creates
+}
+
+const creating = new WeakMap<object, boolean>()
 
 /** The data text a found record is compared by, whichever way the store hands it out. */
 function dataOf(current: Found): string {
@@ -218,14 +219,17 @@ function withDeadline(session: any, { expiresAt }: Life): object {
   const { cookie } = session
   if (expiresAt === null || !cookie || Number(cookie.expires) === expiresAt) return session
   const until = reviveCookie({ ...(cookie.data ?? cookie), expires: new Date(expiresAt) })
-  // With metadata it is a copy already; without, the request's own session.
-  return Object.hasOwn(session, META) ? Object.assign(session, { cookie: until }) : { ...session, cookie: until }
+  // A session object is a copy, made to be given away; a record is the store's own.
+  return stateOf(session) === undefined ? { ...session, cookie: until } : Object.assign(session, { cookie: until })
 }
 
-// The way back: no cookie but such a one has an end without a span.
+// The way back: no cookie but such a one has an end without a span. An object that is no date (DynamoDB) tells nothing.
 function withoutDeadline(record: any): unknown {
   const cookie = record.cookie?.data ?? record.cookie
-  if (!cookie || cookie.originalMaxAge !== null || !cookie.expires || record[META] === undefined) return record
+  const expires: unknown = cookie?.expires
+  if (!expires) return record
+  const untold = typeof expires === 'object' && !(expires instanceof Date)
+  if (!untold && (cookie.originalMaxAge !== null || (record[META] ?? record[OLD_META]) === undefined)) return record
   return { ...record, cookie: { ...cookie, expires: null } }
 }
 

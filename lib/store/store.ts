@@ -2,8 +2,8 @@ import { EventEmitter } from 'node:events'
 import type { Callback, SessionRecord } from './contract'
 import { reviveCookie } from '../cookie/cookie'
 import { Session } from '../session/session'
-import type { SessionData } from '../session/session-data'
-import type { SessionRequest } from '../session/session-host'
+import type { HttpRequest } from '../base/http'
+import type { SessionData } from '../session/data'
 import { isPromise, type MaybePromise } from '../base/time'
 
 /**
@@ -87,10 +87,11 @@ Store.prototype.load = function (this: any, id: string, callback: Callback<any>)
   })
 }
 
-Store.prototype.createSession = function (req: SessionRequest, record: SessionRecord) {
+Store.prototype.createSession = function (req: HttpRequest, record: SessionRecord) {
   const { cookie, ...data } = record
   const session = new Session(req, data)
-  session.cookie = reviveCookie(cookie)
+  // A session that a socket library made by hand has none.
+  session.cookie = reviveCookie(cookie ?? {})
   req.session = session
   return session as Session & SessionData
 }

@@ -1,42 +1,29 @@
-import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../base/time'
-
-/** How long a turn may take before the next one begins all the same. */
-export const PATIENCE: Milliseconds = 5 * SECOND
-
-interface Turn {
-  /** `undefined`: at once. */
-  readonly begun: Promise<void> | undefined
-  readonly ended: Promise<void>
-}
+import { isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 
 /** Work on one thing, one after the other. With nothing to wait for it begins at once, and may be done at once. */
 export class Turns {
-  readonly #last = new Map<string, Turn>()
+  readonly #last = new Map<string, Promise<void>>()
   readonly #patience: Milliseconds | undefined
 
-  /** @param patience where order is a courtesy: a turn that takes longer is waited for no more */
+  /** @param patience where order is a courtesy: whoever has waited so long begins all the same */
   constructor(patience?: Milliseconds) {
     this.#patience = patience
   }
 
   take<T>(key: string, work: () => MaybePromise<T>): MaybePromise<T> {
     const last = this.#last.get(key)
-    const begun = last === undefined ? undefined : this.#over(last)
-    const result = begun === undefined ? work() : begun.then(work)
+    const result = last === undefined ? work() : this.#over(last).then(work)
     if (!isPromise(result)) return result
     const done = () => {
-      if (this.#last.get(key) === turn) this.#last.delete(key)
+      if (this.#last.get(key) === ended) this.#last.delete(key)
     }
-    const turn: Turn = { begun, ended: result.then(done, done) }
-    this.#last.set(key, turn)
+    const ended: Promise<void> = result.then(done, done)
+    this.#last.set(key, ended)
     return result
   }
 
-  #over({ begun, ended }: Turn): Promise<void> {
-    const patience = this.#patience
-    if (patience === undefined) return ended
-    const over = () => settledWithin(ended, patience)
-    return begun === undefined ? over() : begun.then(over)
+  #over(ended: Promise<void>): Promise<void> {
+    return this.#patience === undefined ? ended : settledWithin(ended, this.#patience)
   }
 }
 
@@ -54,22 +41,29 @@ function settledWithin(ended: Promise<void>, patience: Milliseconds): Promise<vo
 /** The same for the sessions of any store, whichever middleware asks: IDs may repeat from store to store. */
 export class StoreTurns {
   readonly #stores = new WeakMap<object, Turns>()
-  readonly #patience: Milliseconds | undefined
 
-  constructor(patience?: Milliseconds) {
-    this.#patience = patience
-  }
-
-  take<T>(store: object, id: string, work: () => MaybePromise<T>): MaybePromise<T> {
+  take<T>(store: object, id: string, work: () => MaybePromise<T>, patience?: Milliseconds): MaybePromise<T> {
     let turns = this.#stores.get(store)
-    if (turns === undefined) this.#stores.set(store, (turns = new Turns(this.#patience)))
+    if (turns === undefined) this.#stores.set(store, (turns = new Turns(patience)))
     return turns.take(id, work)
   }
 }
 
+/** A store, and how long one of its calls may take. */
+interface TimedStore {
+  readonly store: object
+  readonly timeout: Milliseconds
+}
+
+const turns = new StoreTurns()
+
 /**
- * The turns of all writers of this process that need one: updates, and whoever lost against another writer once. They
+ * The turns of all writers of this process that need one: updates, and those who lost against another writer once. They
  * would otherwise all try again together, for one of them to win, and a slow one might never. What they write is safe
- * without: an update that never ends, or waits for somebody who waits for it, must not hold up the others for ever.
+ * without: an update that never ends, or waits for another that waits for it, must not hold up the others for ever; nor
+ * do those who wait for a store that hangs wait for one another.
  */
-export const writers = new StoreTurns(PATIENCE)
+export const writers = {
+  take: <T>({ store, timeout }: TimedStore, id: string, work: () => MaybePromise<T>): MaybePromise<T> =>
+    turns.take(store, id, work, timeout)
+}

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { Backend } from '../../store/backend'
+import { StorePort } from '../../store/port'
 import {
   answer,
   CARRIER,
@@ -58,7 +58,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
   readonly [POWERS]: Powers
   readonly #encrypt: boolean
   readonly #recent = new RecentWrites()
-  readonly #revocations: Backend | undefined
+  readonly #revocations: StorePort | undefined
 
   constructor({ encrypt = true, revocations }: CookieStoreOptions = {}) {
     super()
@@ -67,7 +67,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
       if (typeof revocations.get !== 'function' || typeof revocations.set !== 'function') {
         throw new OptionError('revocations must be a store with the methods get, set and destroy')
       }
-      this.#revocations = new Backend(revocations, { storeTimeout: 5 * SECOND, hashIds: false })
+      this.#revocations = new StorePort(revocations, { storeTimeout: 5 * SECOND, hashIds: false })
     }
     this[POWERS] = this.#revocations === undefined ? this.#recent : this.#withRevocations(this.#revocations)
   }
@@ -136,7 +136,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     return keys.sealing(this.#encrypt ? 'sealed cookie' : 'signed session')
   }
 
-  #withRevocations(revocations: Backend): Powers {
+  #withRevocations(revocations: StorePort): Powers {
     const recent = this.#recent
     const moves = new Turns()
     return {
@@ -169,8 +169,9 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
           if (revoked !== null && !leadsOn(revoked)) return false
           // The old ID must not lead on either.
           const expected = revoked && keptText(revoked, decodeFound(revoked)!)
-          return chain(revocations.write({ id, text: tombstone(), expected, life: revokedLife() }), (found) =>
-            found !== null && typeof found === 'object' ? bury(found) : alive
+          return chain(
+            revocations.write({ key: revocations.keyOf(id), text: tombstone(), expected, life: revokedLife() }),
+            (found) => (found !== null && typeof found === 'object' ? bury(found) : alive)
           )
         }
         return chain(revocations.read(id), bury)
@@ -180,7 +181,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
 
   // The revocation of an ID that was rotated away tells every process where it leads, as long as the grace lasts.
   async #moveOn(
-    revocations: Backend,
+    revocations: StorePort,
     id: string,
     sign: string,
     expected: string | null,
@@ -191,7 +192,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     if (written !== true) return written
     try {
       const found = await revocations.write({
-        id,
+        key: revocations.keyOf(id),
         text: tombstone(decodeFound({ text: sign })!.meta),
         expected: null,
         life: revokedLife()

@@ -1,7 +1,8 @@
+import type { HttpRequest } from '../base/http'
 import type { MaybePromise } from '../base/time'
 
 /** What stands behind `req.session`, `req.sessionID` and `req.sessions`. */
-export interface RequestSessions {
+export interface SessionsOfRequest {
   session: unknown
   sessionId: unknown
   readonly sessions: unknown
@@ -9,38 +10,42 @@ export interface RequestSessions {
   readonly engine: object
   /** Whether `req.session` is there, without loading it. */
   readonly present: boolean
-  /** Begins another session in place of the present one; a promise where the option `genid` answers by promise. */
-  restart(): MaybePromise<void>
+  /** The middleware is called again for the request. */
+  remount(): Promise<void>
+  /** The store's `generate` is called: begins another session; a promise where the option `genid` answers by promise. */
+  generate(): MaybePromise<void>
 }
 
-const CONTEXT = Symbol('silverback.context')
+const SESSIONS_OF_REQUEST = Symbol('silverback.sessions')
+
+type Owner = HttpRequest & { [SESSIONS_OF_REQUEST]?: SessionsOfRequest }
 
 /** The sessions of a request that a middleware of ours has seen. */
-export function sessionsOf(req: any): RequestSessions | undefined {
-  return req?.[CONTEXT]
+export function sessionsOf(req: HttpRequest | undefined): SessionsOfRequest | undefined {
+  return (req as Owner | undefined)?.[SESSIONS_OF_REQUEST]
 }
 
 /** Puts sessions on a request. */
-export function putOn(req: any, sessions: RequestSessions): void {
-  req[CONTEXT] = sessions
+export function putOn(req: HttpRequest, sessions: SessionsOfRequest): void {
+  ;(req as Owner)[SESSIONS_OF_REQUEST] = sessions
   Object.defineProperty(req, 'session', SESSION)
   Object.defineProperty(req, 'sessionID', SESSION_ID)
   Object.defineProperty(req, 'sessions', SESSIONS)
 }
 
 /** Puts `req.session` back after the application deleted it. */
-export function putBack(req: any): void {
+export function putBack(req: HttpRequest): void {
   if (isDeleted(req)) Object.defineProperty(req, 'session', SESSION)
 }
 
 /** Whether the application deleted `req.session`; what it assigns after that no longer comes to us. */
-export function isDeleted(req: any): boolean {
+export function isDeleted(req: HttpRequest): boolean {
   const own = Object.getOwnPropertyDescriptor(req, 'session')
   return own === undefined || (own.get === undefined && (own.value === null || own.value === undefined))
 }
 
 // One set of accessors serves every request: nothing is closed over, nothing allocated.
-const SESSION: PropertyDescriptor & ThisType<any> = {
+const SESSION: PropertyDescriptor & ThisType<HttpRequest> = {
   configurable: true,
   enumerable: true,
   get() {
@@ -52,7 +57,7 @@ const SESSION: PropertyDescriptor & ThisType<any> = {
   }
 }
 
-const SESSION_ID: PropertyDescriptor & ThisType<any> = {
+const SESSION_ID: PropertyDescriptor & ThisType<HttpRequest> = {
   configurable: true,
   enumerable: true,
   get() {
@@ -64,10 +69,14 @@ const SESSION_ID: PropertyDescriptor & ThisType<any> = {
   }
 }
 
-const SESSIONS: PropertyDescriptor & ThisType<any> = {
+const SESSIONS: PropertyDescriptor & ThisType<HttpRequest> = {
   configurable: true,
   enumerable: false,
   get() {
     return sessionsOf(this)?.sessions
+  },
+  // An application may have a property of that name: it has the right of way.
+  set(value: unknown) {
+    Object.defineProperty(this, 'sessions', { configurable: true, enumerable: true, writable: true, value })
   }
 }

@@ -1,7 +1,7 @@
-import type { StoreContract } from '../store/contract'
-import type { Cookie } from '../cookie/cookie'
+import type { HttpRequest } from '../base/http'
 import { SessionError } from '../base/errors'
 import type { Milliseconds } from '../base/time'
+import type { Cookie } from '../cookie/cookie'
 
 /** Options of `session.regenerate()`. */
 export interface RegenerateOptions {
@@ -25,23 +25,16 @@ export interface LockOptions {
   ttl?: Milliseconds
 }
 
-/** The request as a session needs it. */
-export interface SessionRequest {
-  sessionID?: string
-  session?: unknown
-  sessionStore?: any
-}
-
 /** A cookie as a record keeps it. */
 export interface KeptCookie {
   readonly cookie: Record<string, unknown>
   readonly cookieText: string
 }
 
-/** What we know of a session beside its data. */
+/** The state of a session object beside its data. */
 export interface SessionState {
-  readonly req: SessionRequest
-  readonly host: SessionHost
+  readonly req: HttpRequest
+  verbs: SessionVerbs
   id: string
   /** Made from `keptCookie` when somebody asks: most requests never look at it. */
   cookie: Cookie | undefined
@@ -50,68 +43,72 @@ export interface SessionState {
   /** Made when somebody asks: an error captures the stack, and a flood of forged cookies must not pay for that. */
   error: SessionError | (() => SessionError) | undefined
   createdAt: Milliseconds
-  /** Begins to watch when somebody asks: a visitor who is turned away costs nothing. */
-  signal: AbortSignal | (() => AbortSignal) | undefined
+  signal: AbortSignal | undefined
 }
 
-/** Who does a session's verbs: the engine, or, for a session made by `store.createSession`, its store alone. */
-export interface SessionHost {
+/** Who does a session's verbs: its handle, or, for a session made by `store.createSession`, its store alone. */
+export interface SessionVerbs {
   readonly name: string | undefined
-  readonly store: StoreContract | undefined
-  /** Whether express-session's rules for odd keys apply. */
-  readonly classic: boolean
+  readonly store: unknown
   save(session: object): Promise<void>
   reload(session: object): Promise<void>
   destroy(session: object): Promise<void>
   regenerate(session: object, options: RegenerateOptions): Promise<void>
   update<T>(session: object, fn: (session: any) => T | Promise<T>): Promise<T>
   lock<T>(session: object, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T>
+  /** When the session ends if nobody uses it; `null`: not by itself. */
+  expiresAt(session: object): Milliseconds | null
+  /** Watches for the end of the session. */
+  watch(session: object): AbortSignal | undefined
+  /** Makes the cookie object of what a record keeps of it. */
+  reviveCookie(kept: Record<string, unknown>): Cookie
+  /** @throws {SessionError} for a cookie that could not be sent, before it is stored */
+  checkCookie(cookie: Cookie): void
 }
 
-/** The response of the request, if there is one. */
-export interface Answer {
-  readonly headCommitted: boolean
+type Done<T> = (err?: unknown, value?: T) => void
+
+/** The store as a session without a middleware calls it. */
+interface DetachedStore {
+  get(id: unknown, done: Done<any>): void
+  set(id: unknown, session: object, done: Done<void>): void
+  destroy(id: unknown, done: Done<void>): void
+  regenerate(req: HttpRequest, done: Done<void>): void
+  createSession(req: HttpRequest, record: unknown): unknown
 }
 
-/** Who puts the main session on its request. */
-export interface SlotOwner {
-  /** Another session object took the place of the one before. */
-  replaced(session: object): void
-  /** express-session reads `req.sessionID`, which applications may set. */
-  publicId(): unknown
-}
-
-/** The verbs of a session without an engine, as express-session defines them: straight calls of its store. */
-export class DetachedHost implements SessionHost {
+/** The verbs of a session without a middleware, as express-session defines them: straight calls of its store. */
+export class DetachedVerbs implements SessionVerbs {
   readonly name = undefined
-  readonly classic = true
-  readonly #req: SessionRequest
+  readonly #req: HttpRequest
+  readonly #revive: (kept: Record<string, unknown>) => Cookie
 
-  constructor(req: SessionRequest) {
+  constructor(req: HttpRequest, revive: (kept: Record<string, unknown>) => Cookie) {
     this.#req = req
+    this.#revive = revive
   }
 
-  get store(): StoreContract | undefined {
-    return this.#req.sessionStore
+  get store(): DetachedStore {
+    return this.#req.sessionStore as DetachedStore
   }
 
   save(session: object): Promise<void> {
-    return called((done) => this.#req.sessionStore.set(this.#req.sessionID, session, done))
+    return called((done) => this.store.set(this.#req.sessionID, session, done))
   }
 
   async reload(): Promise<void> {
-    const found = await called<any>((done) => this.#req.sessionStore.get(this.#req.sessionID, done))
+    const found = await called<object>((done) => this.store.get(this.#req.sessionID, done))
     if (!found) throw new SessionError('ERR_SESSION_MISSING', 'failed to load session')
-    this.#req.sessionStore.createSession(this.#req, found)
+    this.store.createSession(this.#req, found)
   }
 
   destroy(): Promise<void> {
     delete this.#req.session
-    return called((done) => this.#req.sessionStore.destroy(this.#req.sessionID, done))
+    return called((done) => this.store.destroy(this.#req.sessionID, done))
   }
 
   regenerate(): Promise<void> {
-    return called((done) => this.#req.sessionStore.regenerate(this.#req, done))
+    return called((done) => this.store.regenerate(this.#req, done))
   }
 
   update<T>(): Promise<T> {
@@ -121,14 +118,28 @@ export class DetachedHost implements SessionHost {
   lock<T>(): Promise<T> {
     return Promise.reject(needsMiddleware('lock'))
   }
+
+  expiresAt(): null {
+    return null
+  }
+
+  watch(): undefined {
+    return undefined
+  }
+
+  reviveCookie(kept: Record<string, unknown>): Cookie {
+    return this.#revive(kept)
+  }
+
+  checkCookie(): void {}
 }
 
-function called<T = void>(call: (done: (err?: unknown, value?: T) => void) => void): Promise<T> {
+function called<T = void>(call: (done: Done<T>) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     call((err, value) => (err ? reject(err as Error) : resolve(value as T)))
   })
 }
 
 function needsMiddleware(verb: string): SessionError {
-  return new SessionError('ERR_SESSION_NOT_LOADED', `session.${verb}() needs a session made by the middleware`)
+  return new SessionError('ERR_SESSION_NOT_LOADED', `${verb}() needs a session made by the middleware`)
 }

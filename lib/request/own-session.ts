@@ -1,6 +1,7 @@
+import type { HttpRequest } from '../base/http'
 import { reviveCookie } from '../cookie/cookie'
 import { Session, stateOf } from '../session/session'
-import type { SessionHost, SessionRequest } from '../session/session-host'
+import { DetachedVerbs, type SessionVerbs } from '../session/verbs'
 
 /** What express-session's own `Session` shows of itself; its `Store` is the base of many stores and makes them. */
 interface ForeignSession {
@@ -10,11 +11,16 @@ interface ForeignSession {
 }
 
 /** A session of ours for whatever `store.createSession` has made; `undefined` for what is no session. */
-export function ownSession(value: unknown, host: SessionHost, req: SessionRequest): Session | undefined {
-  if (value instanceof Session) return stateOf(value) === undefined ? undefined : value
+export function ownSession(value: unknown, verbs: SessionVerbs, req: HttpRequest): Session | undefined {
+  if (value instanceof Session) {
+    const state = stateOf(value)
+    // Made without a middleware, and now on a request that has one.
+    if (state?.verbs instanceof DetachedVerbs) state.verbs = verbs
+    return state === undefined ? undefined : value
+  }
   if (!isForeign(value)) return undefined
-  const { cookie, ...data } = value
-  const session = new Session(req, data, host, value.id)
+  const { cookie, id, ...data } = value
+  const session = new Session(req, data, { verbs, id })
   session.cookie = reviveCookie(cookie.toJSON())
   return session
 }

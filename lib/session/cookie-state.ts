@@ -1,6 +1,6 @@
-import { checkSendable, Cookie, reviveCookie, serializeAttributes, StrictCookie, withinBounds } from '../cookie/cookie'
-import type { SessionState } from './session-host'
 import type { Milliseconds } from '../base/time'
+import { Cookie, serializeAttributes } from '../cookie/cookie'
+import type { SessionState } from './verbs'
 
 /** The cookie of a session, made on first use. */
 export function cookieOf(state: SessionState): Cookie | undefined {
@@ -23,11 +23,10 @@ export function isEndless(state: SessionState): boolean {
 }
 
 /** JSON of the cookie, as records keep it. @throws {SessionError} before one is kept that could never be sent */
-export function jsonOfCookie({ cookie, keptCookie, host }: SessionState): string {
+export function jsonOfCookie({ cookie, keptCookie, verbs }: SessionState): string {
   if (cookie === undefined) return keptCookie!.cookieText
   const own = asCookie(cookie)
-  // express-session's door answers without the cookie, and tells the application.
-  if (!host.classic) checkSendable(own)
+  verbs.checkCookie(own)
   return JSON.stringify(own)
 }
 
@@ -46,9 +45,8 @@ export function asCookie(cookie: Cookie): Cookie {
   return cookie instanceof Cookie ? cookie : new Cookie(cookie)
 }
 
-function revived({ keptCookie, host }: SessionState): Cookie {
-  const { cookie } = keptCookie!
-  return host.classic ? reviveCookie(cookie) : reviveCookie(withinBounds(cookie), StrictCookie)
+function revived({ keptCookie, verbs }: SessionState): Cookie {
+  return verbs.reviveCookie(keptCookie!.cookie)
 }
 
 function textOf(cookie: Cookie): string {

@@ -1,11 +1,9 @@
-import type { Engine } from '../engine/engine'
 import { SessionError } from '../base/errors'
-import { deadline } from '../lifecycle/lifetime'
-import type { Slot } from '../lifecycle/slot'
-import { storedIdOf } from '../lifecycle/tracked'
 import type { Milliseconds } from '../base/time'
+import { recordOf } from './load'
+import type { SessionHandle } from './handle'
 
-/** How often the store is asked whether a watched session still lives: half of what `session.signal` promises. */
+/** How often the store is asked whether a watched session still lives: half of what `signal` promises. */
 const POLL: Milliseconds = 500
 
 /** Options of `auth.open()`. */
@@ -17,14 +15,14 @@ export interface OpenOptions {
 /**
  * A signal that fires when a session is destroyed, revoked or expires: at once in this process, within a second when
  * it happens in another. The timers do not keep the process alive; asking the store does not extend the session. The
- * watch ends with the connection, if the request is an upgrade, or with `until`.
+ * watch ends with the connection, or with `until`.
  */
-export function watch(engine: Engine, slot: Slot, { until }: OpenOptions): AbortSignal {
+export function watch(handle: SessionHandle): AbortSignal {
+  const { engine, settings, req, id, verbs } = handle
+  const { port, tokens } = settings
+  const { until } = handle.openOptions
   const controller = new AbortController()
-  const { req } = slot
-  const { backend } = slot.settings
-  const { id } = slot.tracked!
-  const socket = req.headers?.upgrade === undefined ? undefined : req.socket
+  const socket = req.headers?.upgrade !== undefined || handle.hasResponse ? req.socket : undefined
   if (until?.aborted || socket?.destroyed) return controller.signal
   let asking = false
 
@@ -41,21 +39,23 @@ export function watch(engine: Engine, slot: Slot, { until }: OpenOptions): Abort
     controller.abort(new SessionError('ERR_SESSION_DESTROYED', 'The session has ended.'))
   }
   const poll = async () => {
-    const tracked = slot.tracked!
-    if (tracked.dead) return fire()
-    if (asking || tracked.kept === null) return
+    const { snapshot, status, latest } = handle
+    if (status === 'gone' || status === 'ended' || handle.id !== id) return fire()
+    if (asking || snapshot.version === null) return
     asking = true
     try {
-      if (backend.carrier !== undefined) {
+      if (tokens.selfContained) {
         // What a cookie carries cannot be read here; whether it was destroyed can be asked.
-        if (!(await backend.extend(tracked.id, { usedAt: tracked.usedAt, expiresAt: null }))) fire()
+        if (!(await port.extend(port.keyOf(id), { usedAt: snapshot.usedAt, expiresAt: null }))) fire()
         return
       }
-      const found = await backend.read(storedIdOf(slot.settings, tracked))
+      const found = await port.read(snapshot.storeId)
       // A store that could not be asked says nothing; one that answers "absent" is believed.
       if (found === null) return fire()
-      const end = deadline(slot.settings, tracked.session.cookie, tracked.createdAt, found?.usedAt ?? tracked.usedAt)
-      if (end !== null && end <= Date.now() && backend.native) fire()
+      const usedAt = found.usedAt ?? recordOf(found)?.meta?.u ?? snapshot.usedAt
+      handle.learn({ ...snapshot, usedAt: Math.max(usedAt, snapshot.usedAt) })
+      const end = latest === undefined ? null : verbs.expiresAt(latest)
+      if (end !== null && end <= Date.now() && port.native) fire()
     } catch {
       // The next poll asks again; the store's faults are reported by the requests that need it.
     } finally {

@@ -1,6 +1,6 @@
 import type { Cookie } from '../cookie/cookie'
 import { copyJson, isSameJson } from '../record/json'
-import { META, type Decoded } from '../record/record'
+import { META, OLD_META, type Decoded } from '../record/record'
 
 /** What an application keeps in its sessions: augment it with `declare module`. */
 export interface SessionData {
@@ -49,7 +49,7 @@ function isSameData(session: Data, data: Data): boolean {
   const keys = Object.keys(session)
   let at = 0
   for (const key of Object.keys(data)) {
-    if (key === META || key === 'cookie') continue
+    if (key === META || key === OLD_META || key === 'cookie') continue
     if (keys[at] === 'cookie') at++
     if (keys[at++] !== key || !isSameJson(session[key], data[key])) return false
   }
@@ -63,5 +63,5 @@ export function isEmpty(session: object): boolean {
 }
 
 function isData(key: string, classic: boolean): boolean {
-  return key !== META && key !== 'cookie' && !(classic && CLASSIC_RESERVED.has(key))
+  return key !== META && key !== OLD_META && key !== 'cookie' && !(classic && CLASSIC_RESERVED.has(key))
 }

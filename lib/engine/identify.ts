@@ -1,0 +1,120 @@
+import type { SessionErrorCode } from '../base/errors'
+import type { HttpRequest } from '../base/http'
+import { isPromise, type MaybePromise } from '../base/time'
+import { deprecate } from '../base/warnings'
+import { cookieValues } from '../cookie/cookie-header'
+import { KeyRing } from '../cookie/keys'
+import type { Settings } from '../options/options'
+import type { VerifiedToken } from '../tokens/tokens'
+
+/** What a request brought under one name. */
+export interface Presented {
+  /** Decoded values, in the order sent. */
+  readonly values: readonly string[]
+  /** They came in the header of the header transport: no cookie is ever sent then. */
+  readonly viaHeader: boolean
+}
+
+const NONE: readonly string[] = []
+
+/** Gathers the values that a request carries for a session; empty for an anonymous one. */
+export function presentedValues(req: HttpRequest, settings: Settings): Presented {
+  const headers = req.headers ?? {}
+  if (settings.header !== undefined && usesHeaders(headers, settings)) {
+    const value = headers[settings.header]
+    return { values: typeof value === 'string' && value !== '' ? [value] : NONE, viaHeader: true }
+  }
+  const cookie: unknown = headers.cookie
+  const text: unknown = Array.isArray(cookie) ? cookie.join('; ') : cookie
+  return {
+    values: typeof text === 'string' && text.includes(settings.name) ? cookieValues(text, settings.name) : NONE,
+    viaHeader: false
+  }
+}
+
+// A client that has a session in a header, or asks for one there, has no place for cookies.
+function usesHeaders(
+  headers: NonNullable<HttpRequest['headers']>,
+  { header, mainHeader, acceptsCookie }: Settings
+): boolean {
+  return !acceptsCookie || headers[header!] !== undefined || headers[mainHeader!] !== undefined
+}
+
+/** The keys in force; express-session's door falls back on cookie-parser's `req.secret`. */
+export function keysFor(settings: Settings, req: HttpRequest): KeyRing | undefined {
+  if (settings.keys !== undefined) return settings.keys
+  return req.secret ? new KeyRing(req.secret) : undefined
+}
+
+/** The authentic token among the values, or why there is none; `undefined` for an anonymous visitor. */
+export type Choice = VerifiedToken | SessionErrorCode | undefined
+
+/**
+ * Chooses among the values of one name: every one is tried. Two authentic tokens of different sessions cannot be told
+ * apart, and neither is believed.
+ */
+export function chooseToken(
+  presented: Presented,
+  settings: Settings,
+  keys: KeyRing,
+  from = 0,
+  chosen?: Choice
+): MaybePromise<Choice> {
+  const { values } = presented
+  const { tokens } = settings
+  for (let i = from; i < values.length; i++) {
+    const result = tokens.verify(values[i]!, keys)
+    if (isPromise(result)) {
+      return result.then((verified) => {
+        const next = joined(chosen, verified)
+        return isSettled(next, settings) ? next : chooseToken(presented, settings, keys, i + 1, next)
+      })
+    }
+    chosen = joined(chosen, result)
+    if (isSettled(chosen, settings)) return chosen
+  }
+  return chosen
+}
+
+function isSettled(choice: Choice, { door }: Settings): boolean {
+  return choice === 'ERR_SESSION_AMBIGUOUS' || (door.believesFirst && typeof choice === 'object')
+}
+
+// The first reason stands, and gives way to a token.
+function joined(chosen: Choice, verified: VerifiedToken | SessionErrorCode): Choice {
+  if (typeof verified === 'string') return chosen ?? verified
+  if (typeof chosen === 'object') return chosen.id === verified.id ? chosen : 'ERR_SESSION_AMBIGUOUS'
+  return verified
+}
+
+/** express-session's second source: what cookie-parser left on the request. */
+export function fromCookieParser(req: HttpRequest, settings: Settings, keys: KeyRing): VerifiedToken | undefined {
+  const signed = req.signedCookies?.[settings.name]
+  if (typeof signed === 'string' && signed !== '') {
+    deprecate('cookie should be available in req.headers.cookie')
+    return { id: signed, stale: false }
+  }
+  const raw = req.cookies?.[settings.name]
+  if (typeof raw !== 'string') return undefined
+  const verified = settings.tokens.verify(raw, keys)
+  if (typeof verified === 'string' || isPromise(verified)) return undefined
+  deprecate('cookie should be available in req.headers.cookie')
+  return verified
+}
+
+/** Whether the client's connection is encrypted, as far as `proxy` lets us believe it. */
+export function isSecure(req: HttpRequest, proxy: boolean | undefined): boolean {
+  if ((req.connection ?? req.socket)?.encrypted) return true
+  if (proxy === false) return false
+  if (proxy !== true) return req.secure === true
+  const header = String(req.headers?.['x-forwarded-proto'] ?? '')
+  return header.split(',', 1)[0]!.trim().toLowerCase() === 'https'
+}
+
+/** Whether the cookie's path covers the request. */
+export function coversRequest(req: HttpRequest, path: string, { door }: Settings): boolean {
+  if (path === '/') return true
+  const url = String(req.originalUrl ?? req.url ?? '/')
+  const pathname = /^[^?#]*/.exec(url)![0].replace(/^[a-z][a-z0-9+.-]*:\/\/[^/]*/i, '') || '/'
+  return pathname.startsWith(path) && door.coversPath(pathname, path)
+}

@@ -1,0 +1,67 @@
+import type { Engine } from '../engine/engine'
+import type { Settings } from '../options/options'
+import { decodeFound, keptText } from '../store/found'
+import type { StoreKey } from '../store/port'
+
+/** Longest chain of rotations that the end of a session follows; also how often it yields to other writers. */
+const STEPS_MAX = 64
+
+/** What is to be ended: an ID, and what is known of its record. */
+export interface Ending {
+  readonly id: string
+  readonly storeId?: string | undefined
+  /** The key of its record, where that is all that is known of its ID. */
+  readonly key?: StoreKey | undefined
+  readonly version?: string | null | undefined
+  readonly user?: string | undefined
+}
+
+/**
+ * Removes a session's record, and that of whatever it was rotated to meanwhile: where a rotation has turned the record
+ * into one that leads on, the end of the session follows it.
+ */
+export async function endRecord({ port }: Settings, ending: Ending): Promise<void> {
+  let id = ending.storeId ?? ending.id
+  let key = ending.key ?? port.keyOf(id)
+  let expected = ending.version ?? undefined
+  let user = ending.user
+  for (let step = 0; step < STEPS_MAX; step++) {
+    const answer = await port.remove(key, user, expected, id)
+    if (typeof answer !== 'object') return
+    // It is not what was read: changed, or moved on to another ID.
+    const record = decodeFound(answer)
+    user = record?.meta?.i
+    expected = record === undefined ? undefined : keptText(answer, record)
+    const next = record?.meta?.n
+    if (next === undefined) continue
+    await port.remove(key)
+    id = next
+    key = port.keyOf(next)
+    const found = await port.read(next)
+    if (found === null) return
+    const moved = decodeFound(found)
+    user = moved?.meta?.i
+    expected = moved === undefined ? undefined : keptText(found, moved)
+  }
+  await port.remove(key, user, undefined, id)
+}
+
+/** Tells of the end of a session: events, counters, and those who wait for it. */
+export function noteEnd(engine: Engine, settings: Settings, id: string, reason?: string): void {
+  engine.monitor.note('destroyed', settings.name, id, reason === undefined ? {} : { reason })
+  engine.ended(id)
+}
+
+/** A user's sessions beyond `maxPerUser`, the least recently used first, are ended; the one just written stays. */
+export async function evictSurplus(engine: Engine, settings: Settings, id: string, user: string): Promise<void> {
+  const { port, maxPerUser } = settings
+  const own = port.keyOf(id)
+  const listed = ((await port.list(user)) ?? []).filter((item) => item.id !== own)
+  const lastUse = (item: (typeof listed)[number]) => item.usedAt ?? decodeFound(item)?.meta?.u ?? 0
+  listed.sort((a, b) => lastUse(a) - lastUse(b))
+  for (const item of listed.slice(0, Math.max(0, listed.length + 1 - maxPerUser!))) {
+    // Told first: whatever becomes of the removal, those who hold the session must stop.
+    noteEnd(engine, settings, item.id, 'maxPerUser')
+    await port.remove(item.id, user)
+  }
+}

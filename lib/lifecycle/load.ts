@@ -1,0 +1,146 @@
+import type { SessionErrorCode } from '../base/errors'
+import type { HttpRequest } from '../base/http'
+import { chain, isPromise, type MaybePromise } from '../base/time'
+import { bindingOf } from '../engine/binding'
+import { markOfId, type Engine } from '../engine/engine'
+import { chooseToken, fromCookieParser, keysFor, type Choice, type Presented } from '../engine/identify'
+import { shaped } from '../engine/schema'
+import type { Settings } from '../options/options'
+import { isRecord, type Decoded } from '../record/record'
+import { EXPIRED, type Found } from '../store/contract'
+import { decodeFound, keptText } from '../store/found'
+import type { VerifiedToken } from '../tokens/tokens'
+import { isOver, type CookieLife } from './lifetime'
+import type { LoadedRecord } from './snapshot'
+
+/** Longest chain of rotations that a request with an old ID is led along. */
+const HOPS_MAX = 16
+
+/** A session that was found, or why there is none. */
+export type Loaded = LoadedSession | { readonly error: SessionErrorCode | undefined }
+
+export interface LoadedSession extends LoadedRecord {
+  readonly id: string
+  /** Reached through an ID that was rotated away: nothing is written or sent. */
+  readonly readOnly: boolean
+}
+
+/** What a request has to be looked at for one session. */
+export interface Visit {
+  readonly engine: Engine
+  readonly settings: Settings
+  readonly req: HttpRequest
+}
+
+/** The authentic token of a request, where that can be told without asking a store. */
+export function identify({ settings, req }: Visit, presented: Presented): MaybePromise<Choice> {
+  const keys = keysFor(settings, req)
+  if (keys === undefined) return undefined
+  const chosen = chooseToken(presented, settings, keys)
+  if (!settings.door.readsCookieParser || isPromise(chosen) || typeof chosen === 'object') return chosen
+  return fromCookieParser(req, settings, keys) ?? chosen
+}
+
+/** Reads and checks the record of a session; decides nothing by exception but faults of the store. */
+export function loadRecord(visit: Visit, { id, found }: VerifiedToken): MaybePromise<Loaded> {
+  const { settings, engine } = visit
+  if (found !== undefined) return admit(visit, id, found, 0)
+  return chain(settings.port.load(id), (answer): MaybePromise<Loaded> => {
+    engine.noteAnswer()
+    if (answer === null) return refused('ERR_SESSION_MISSING')
+    if (answer === EXPIRED) return refused('ERR_SESSION_EXPIRED')
+    return admit(visit, id, answer, 0)
+  })
+}
+
+function admit(visit: Visit, id: string, found: Found, hops: number): MaybePromise<Loaded> {
+  const { engine, settings, req } = visit
+  const { port, door } = settings
+  const record = decodeFound(found)
+  if (record === undefined) {
+    if (door.takesAnyRecord) inflate(found)
+    return refused('ERR_SESSION_CORRUPT')
+  }
+  if (!door.takesAnyRecord && !isDate(record.cookie.expires)) return refused('ERR_SESSION_CORRUPT')
+  const { meta } = record
+  let usedAt: number | undefined
+  if (meta !== undefined) {
+    if (meta.h !== undefined && !settings.tokens.assigned && meta.h !== markOfId(id)) {
+      engine.monitor.note('error', settings.name, id, { reason: 'FOREIGN_RECORD' })
+      return refused('ERR_SESSION_CORRUPT')
+    }
+    if (meta.n !== undefined) return follow(visit, meta.n, meta.g ?? 0, hops)
+    const lastUse = port.tellsLastUse ? (found.usedAt ?? meta.u) : undefined
+    const cookie = record.cookie as unknown as CookieLife
+    if (isOver(settings, req, cookie, meta, lastUse)) {
+      return chain(removeExpired(visit, id, meta.i), () => refused('ERR_SESSION_EXPIRED'))
+    }
+    if (settings.bind !== undefined && meta.b !== undefined && meta.b !== bindingOf(settings, req)) {
+      return refused('ERR_SESSION_BINDING')
+    }
+    usedAt = lastUse ?? meta.u
+  }
+  engine.monitor.note('loaded', settings.name, id)
+  const loaded = { id, record, version: keptText(found, record), usedAt, readOnly: hops > 0 }
+  return settings.schema === undefined ? loaded : validated(settings, loaded)
+}
+
+// express-session's door makes a cookie of whatever is kept, as express-session does.
+function isDate(expires: unknown): boolean {
+  return expires === null || expires === undefined || !Number.isNaN(new Date(expires as string).valueOf())
+}
+
+// Where the store takes no writes for now the session is refused all the same, as often as it is asked for.
+function removeExpired({ engine, settings }: Visit, id: string, user?: string): MaybePromise<unknown> {
+  const { port, tokens, name } = settings
+  if (tokens.selfContained) return undefined
+  const failed = (err: unknown) => engine.monitor.note('error', name, id, { error: err })
+  try {
+    const removing = port.remove(port.keyOf(id), user)
+    return isPromise(removing) ? removing.catch(failed) : removing
+  } catch (err) {
+    return failed(err)
+  }
+}
+
+// express-session lets the exceptions of the store's parser and of its own inflation through; suites in the field
+// assert on them. What is no object at all is no session.
+function inflate(found: Found): void {
+  if (found.unreadable !== undefined) throw found.unreadable as Error
+  const object = parsed(found)
+  if (isRecord(object)) void (object as unknown as { cookie: { expires: unknown } }).cookie.expires
+}
+
+function parsed(found: Found): unknown {
+  if (found.record !== undefined) return found.record
+  try {
+    return JSON.parse(found.text)
+  } catch {
+    return undefined
+  }
+}
+
+// The old ID of a routine rotation: for a moment it leads to the session that carries on, to read only.
+function follow(visit: Visit, nextId: string, until: number, hops: number): MaybePromise<Loaded> {
+  if (until <= Date.now() || hops === HOPS_MAX) return refused('ERR_SESSION_MISSING')
+  return chain(visit.settings.port.read(nextId), (found) =>
+    found === null ? refused('ERR_SESSION_MISSING') : admit(visit, nextId, found, hops + 1)
+  )
+}
+
+function validated(settings: Settings, loaded: LoadedSession): MaybePromise<Loaded> {
+  const { record } = loaded
+  return chain(shaped(settings, record.data), (result) =>
+    'issues' in result ? refused('ERR_SESSION_SCHEMA') : { ...loaded, record: record.withData(result.data) }
+  )
+}
+
+function refused(error: SessionErrorCode): Loaded {
+  return { error }
+}
+
+/** The record of a found session, for those who only read it; `undefined` for what only leads on or is none. */
+export function recordOf(found: Found | null): Decoded | undefined {
+  const record = found === null ? undefined : decodeFound(found)
+  return record?.meta?.n === undefined ? record : undefined
+}

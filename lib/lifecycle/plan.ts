@@ -1,0 +1,96 @@
+import type { Milliseconds } from '../base/time'
+import type { Engine } from '../engine/engine'
+import type { HttpRequest } from '../base/http'
+import type { Plan } from '../doors/door'
+import type { Settings } from '../options/options'
+import { attributesOf, keptAttributesOf, lifeOfCookie } from '../session/cookie-state'
+import { stateOf, type Session } from '../session/session'
+import type { Snapshot } from './snapshot'
+
+/** A session at the end of its request. */
+export interface Planned {
+  readonly engine: Engine
+  readonly settings: Settings
+  readonly req: HttpRequest
+  readonly id: string
+  readonly snapshot: Snapshot
+  /** What the request began with. */
+  readonly original: { readonly id: string; readonly data: string }
+  /** The request proved to have this ID. */
+  readonly isPresented: boolean
+  readonly isStale: boolean
+  /** Its ID is new since the request began: it is stored and sent even if it is empty. */
+  readonly isRenewed: boolean
+}
+
+/** Gathers the facts about a session, whose data is now `data`, and lets the door decide. */
+export function planFor(planned: Planned, session: Session, data: string): Plan {
+  const { settings, snapshot, original, isPresented, isRenewed } = planned
+  const { door, tokens, rolling, resave, saveUninitialized, limits } = settings
+  const cookie = lifeOfCookie(stateOf(session)!)
+  const cookieChanged = (door.watchesCookie || original.id !== planned.id) && hasChangedCookie(session, snapshot)
+  const mustSave = isRenewed || lacksMeta(planned)
+  const plan = door.plan({
+    presented: isPresented,
+    stored: snapshot.version !== null,
+    modified:
+      door.isModified({ original, id: planned.id, data, base: snapshot.data, mustSave }) ||
+      isUnindexed(planned, session),
+    // What an application gives the cookie after an explicit save is stored with the session's new ID (passport).
+    saved: snapshot.savedData === data && !isRenewed && !cookieChanged,
+    everSaved: snapshot.savedData !== undefined,
+    cookieChanged,
+    persistent: door.endsByDate ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
+    due: isDue(planned),
+    stale: planned.isStale,
+    canTouch: tokens.selfContained ? door.resendsToExtend || limits.idle !== null : canTouch(settings),
+    selfContained: tokens.selfContained,
+    rolling,
+    resave,
+    saveUninitialized
+  })
+  if (!tokens.selfContained) return plan
+  // A cookie that is the record can only be sent by writing it, and written by sending it.
+  if (plan.store === 'none') return plan.sendCookie ? { ...plan, store: 'touch' } : plan
+  return { ...plan, sendCookie: true }
+}
+
+// A store without touch() is extended by writing; express-session leaves it alone.
+function canTouch({ port, limits, door }: Settings): boolean {
+  return port.touches || door.marksForeignRecords || limits.idle !== null
+}
+
+// A record of express-session does not say when the session began: unless that is written down, it never gets old.
+function lacksMeta({ settings, snapshot }: Planned): boolean {
+  return settings.writesMeta && !settings.tokens.selfContained && snapshot.version !== null && !snapshot.meta
+}
+
+// A session belongs to its user as soon as it is seen: the option may be younger than the session.
+function isUnindexed({ settings, snapshot }: Planned, session: Session): boolean {
+  if (settings.userId === undefined || snapshot.version === null || snapshot.meta?.i !== undefined) return false
+  return settings.userId(session) !== undefined
+}
+
+function isDue({ engine, settings, req, id, snapshot }: Planned): boolean {
+  const { touchAfter } = settings
+  const extendedAt = tellsExtension(settings)
+    ? snapshot.usedAt
+    : Math.max(engine.extended.get(id) ?? 0, snapshot.meta?.u ?? 0)
+  return Date.now() - extendedAt >= touchAfter && settings.extend(req)
+}
+
+/** Remembers when a session was extended, where its record will not tell. */
+export function noteExtended({ extended }: Engine, settings: Settings, id: string, usedAt: Milliseconds): void {
+  if (!tellsExtension(settings)) extended.set(id, usedAt)
+}
+
+// A record of ours says when it was last extended, in a store of ours.
+function tellsExtension({ port, writesMeta, touchAfter }: Settings): boolean {
+  return touchAfter === 0 || (writesMeta && port.native)
+}
+
+function hasChangedCookie(session: Session, snapshot: Snapshot): boolean {
+  const state = stateOf(session)!
+  const attributes = attributesOf(state)
+  return attributes !== undefined && attributes !== (snapshot.attributes ?? keptAttributesOf(state))
+}

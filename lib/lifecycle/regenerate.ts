@@ -1,0 +1,216 @@
+import type { Milliseconds } from '../base/time'
+import { MINUTE } from '../base/time'
+import { tooLateError } from '../engine/faults'
+import { mergeData } from '../record/merge'
+import { encodeRecord } from '../record/record'
+import { serializeSession } from '../session/serialize'
+import { replaceData, stateOf, type Session } from '../session/session'
+import type { RegenerateOptions } from '../session/verbs'
+import type { Found } from '../store/contract'
+import { decodeFound, keptText } from '../store/found'
+import { endRecord, noteEnd } from './end'
+import { recordOf } from './load'
+import { saveSession, type Saving } from './save'
+import { storedSession, type Began, type Maker, type Snapshot } from './snapshot'
+import { assignedUser } from './user'
+
+/**
+ * How long a record that leads on is kept at least. Requests that began with the old ID and end later than that find
+ * nothing under it, and write nothing.
+ */
+const LINGER: Milliseconds = 5 * MINUTE
+
+type Keep = RegenerateOptions['keep']
+type Data = Record<string, unknown>
+
+/** A session whose ID is to end. */
+export interface Rotation extends Maker, Saving {
+  /** Removes the ID where the store may know it although nothing is known of its record. */
+  endUnknown(): Promise<void>
+  readonly isLate: boolean
+  /** Begins another session under a new ID. */
+  begin(): Promise<Began & { id: string }>
+}
+
+/** What takes the place of a session. */
+export interface Successor extends Began {
+  readonly id: string
+  /** It has to be stored even if it is empty. */
+  readonly renewed: boolean
+  /** Its cookie is on the way from another process: nothing of this request may take its place. */
+  readonly readOnly?: boolean
+  readonly user: string | undefined
+}
+
+/**
+ * Ends the ID of a session, and gives what takes its place.
+ *
+ * Without `keep` the old record is removed, as in express-session. With it, the old record is turned in one conditional
+ * step into one that leads on to the new ID, whatever `grace` is: what another request has written in between is merged,
+ * another rotation is joined, and a logout, which removed the record, leaves nothing to carry on.
+ */
+export async function succeed(
+  rotation: Rotation,
+  session: Session,
+  old: Snapshot,
+  { keep, grace = 0 }: RegenerateOptions
+): Promise<Successor> {
+  const next = await rotation.begin()
+  if (old.version === null) {
+    await rotation.endUnknown()
+    return carried(rotation, session, old, next, keep)
+  }
+  if (keep === undefined && grace <= 0) {
+    await rotation.settings.port.remove(rotation.settings.port.keyOf(old.storeId), old.meta?.i, undefined, old.storeId)
+    return { ...next, renewed: true, user: undefined }
+  }
+  // The client could not be told any more, and its ID would be dead after the grace.
+  if (rotation.isLate && (grace > 0 || rotation.settings.door.refusesLateSaves)) throw tooLateError()
+  return moveOn(rotation, session, old, carried(rotation, session, old, next, keep), keep, grace)
+}
+
+async function moveOn(
+  rotation: Rotation,
+  session: Session,
+  given: Snapshot,
+  first: Successor,
+  keep: Keep,
+  grace: Milliseconds
+): Promise<Successor> {
+  const { settings, engine } = rotation
+  const { id } = first
+  let old = given
+  let next = first
+  const discard = async () => {
+    await endRecord(settings, { id, version: next.snapshot.version, user: next.snapshot.meta?.i })
+    noteEnd(engine, settings, id, 'regenerate')
+  }
+  for (;;) {
+    // Before the record that leads on, so that the old ID never leads nowhere.
+    const saving = { ...rotation, id, user: next.user, exact: false, inTurn: true }
+    const snapshot = await saveSession(saving, next.session, serializeSession(next.session), next.snapshot)
+    if (snapshot === 'gone') return { ...(await rotation.begin()), renewed: true, user: undefined }
+    next = { ...next, snapshot, renewed: false }
+    if (snapshot.storeId !== id) {
+      // A store that assigns tokens finds the session by that alone, which no old record could tell.
+      await settings.port.remove(settings.port.keyOf(old.storeId), old.meta?.i)
+      return next
+    }
+    let found: Found | true | null
+    try {
+      found = await leadOn(rotation, session, old, id, grace)
+    } catch (err) {
+      // What could not be discarded either is reached by no cookie, and expires.
+      await discard().catch(() => undefined)
+      throw err
+    }
+    if (found === true) return next
+    const record = found === null ? undefined : decodeFound(found)
+    if (record !== undefined && record.meta?.n === undefined) {
+      // What others have written to the old session since it was read comes along.
+      const ours = parse(serializeSession(next.session))
+      replaceData(next.session, mergeData(partOf(parse(old.data), keep), ours, partOf(record.data, keep)))
+      old = { ...old, data: record.dataText, storedData: record.dataText, version: keptText(found as Found, record) }
+      continue
+    }
+    await discard()
+    const joined = record === undefined ? undefined : await join(rotation, session, old, record.meta!.n!, keep)
+    return joined ?? { ...(await rotation.begin()), renewed: true, user: undefined }
+  }
+}
+
+// Puts a record that leads on in the place of the old one, unless that has changed: then it is what there is instead.
+async function leadOn(
+  { settings, id: oldId }: Rotation,
+  session: Session,
+  old: Snapshot,
+  nextId: string,
+  grace: Milliseconds
+): Promise<Found | true | null> {
+  const now = Date.now()
+  const end = now + Math.max(grace, LINGER)
+  // Used last at its end, so that no request in between extends it.
+  const meta = { u: end, c: stateOf(session)!.createdAt, n: nextId, g: now + grace }
+  const cookie = { ...session.cookie, originalMaxAge: end - now, expires: new Date(end) }
+  const result = await settings.port.write({
+    key: settings.port.keyOf(old.storeId ?? oldId),
+    text: encodeRecord(JSON.stringify(cookie), meta, '{}'),
+    expected: old.version,
+    life: { usedAt: end, expiresAt: end },
+    user: { from: old.meta?.i, to: undefined }
+  })
+  return typeof result === 'string' ? true : result
+}
+
+// Goes on with the session as another request has moved it on, with the unsaved changes of this one.
+async function join(
+  rotation: Rotation,
+  session: Session,
+  old: Snapshot,
+  id: string,
+  keep: Keep
+): Promise<Successor | undefined> {
+  const { settings } = rotation
+  const found = await settings.port.read(id)
+  const record = found === null ? undefined : decodeFound(found)
+  if (found === null || record === undefined) {
+    if (!settings.tokens.selfContained) return undefined
+    // Its cookie is on the way from another process: ours must not take its place.
+    return { id: rotation.id, session, snapshot: old, renewed: false, readOnly: true, user: undefined }
+  }
+  if (record.meta?.n !== undefined) return join(rotation, session, old, record.meta.n, keep)
+  const next = storedSession(rotation, id, { record, version: keptText(found, record), usedAt: found.usedAt })
+  const ours = partOf(parse(serializeSession(session)), keep)
+  replaceData(next.session, mergeData(partOf(parse(old.data), keep), ours, record.data))
+  return { ...next, id, renewed: false, user: undefined }
+}
+
+function carried(
+  { settings, user }: Rotation,
+  from: Session,
+  old: Snapshot,
+  to: Began & { id: string },
+  keep: Keep
+): Successor {
+  Object.assign(to.session, partOf(from as unknown as Data, keep))
+  if (old.storedData !== old.data) {
+    // What a save has merged is in the store alone.
+    const ours = parse(serializeSession(to.session))
+    replaceData(to.session, mergeData(partOf(parse(old.data), keep), ours, partOf(parse(old.storedData), keep)))
+  }
+  const next = { ...to, renewed: true, user: undefined }
+  if (keep !== true) return next
+  // The same session under another ID: however often it is rotated, its absolute end stays where it is.
+  stateOf(to.session)!.createdAt = stateOf(from)!.createdAt
+  // What the store needs to write the data as it was goes along.
+  const t = old.meta?.t
+  const snapshot = t === undefined ? to.snapshot : { ...to.snapshot, meta: { u: 0, c: 0, t } }
+  return { ...next, snapshot, user: assignedUser(settings, from, old, user) }
+}
+
+function partOf(data: Data, keep: Keep): Data {
+  const part: Data = {}
+  if (keep === undefined) return part
+  for (const key of keep === true ? Object.keys(data) : keep) {
+    if (key !== 'cookie' && Object.hasOwn(data, key)) part[key] = data[key]
+  }
+  return part
+}
+
+function parse(text: string): Data {
+  return JSON.parse(text) as Data
+}
+
+/** The ID that a session was moved on to, for those who follow it; `undefined` where it was not, or has ended. */
+export async function movedTo({ settings }: Maker, found: Found): Promise<string | undefined> {
+  const { port } = settings
+  for (let next = decodeFound(found)?.meta; next?.n !== undefined;) {
+    if ((next.g ?? 0) <= Date.now()) return undefined
+    const id = next.n
+    const moved = await port.read(id)
+    if (moved === null) return undefined
+    if (recordOf(moved) !== undefined) return id
+    next = decodeFound(moved)?.meta
+  }
+  return undefined
+}

@@ -1,0 +1,176 @@
+import { SessionError } from '../base/errors'
+import { chain, type MaybePromise, type Milliseconds } from '../base/time'
+import { bindingOf } from '../engine/binding'
+import { markOfId } from '../engine/engine'
+import { keysFor } from '../engine/identify'
+import type { Settings } from '../options/options'
+import { mergeData } from '../record/merge'
+import { encodeRecord, type Decoded, type Meta } from '../record/record'
+import { attributesOf, jsonOfCookie, lifeOfCookie } from '../session/cookie-state'
+import { warnOfLosses } from '../session/serialize'
+import { stateOf, type Session } from '../session/session'
+import type { Found, UserChange } from '../store/contract'
+import { decodeFound, keptText } from '../store/found'
+import { writers } from '../store/turns'
+import { sessionToGive } from './given-session'
+import { lifeOf } from './lifetime'
+import type { Visit } from './load'
+import type { Snapshot } from './snapshot'
+import { assignedUser } from './user'
+
+/** Writers that keep getting in each other's way give up here; far beyond what real traffic needs. */
+const ATTEMPTS_MAX = 64
+
+/** A session that is to be written. */
+export interface Saving extends Visit {
+  readonly id: string
+  /** Whose it is, where its data does not say (`auth.create`). */
+  readonly user: string | undefined
+  /** The write fails where other data is found, instead of merging. */
+  readonly exact: boolean
+  /** An update is under way, which has its turn among the writers already. */
+  readonly inTurn: boolean
+}
+
+/** What the attempts of one write go by. */
+interface Attempt {
+  readonly saving: Saving
+  readonly session: Session
+  readonly data: string
+  readonly usedAt: Milliseconds
+  readonly binding: string | undefined
+  readonly mark: string | undefined
+}
+
+/**
+ * Writes a session against what was read: merged with what others wrote meanwhile, never over it.
+ *
+ * @returns what is known of it then, or `gone`. @throws {SessionError} `ERR_SESSION_CONFLICT`, or the store's fault
+ */
+export function saveSession(
+  saving: Saving,
+  session: Session,
+  data: string,
+  snapshot: Snapshot
+): MaybePromise<Snapshot | 'gone'> {
+  const { settings, req, id } = saving
+  if (settings.door.warns && !settings.production) warnOfLosses(session)
+  const attempt = {
+    saving,
+    session,
+    data,
+    usedAt: snapshot.version === null || settings.extend(req) ? Date.now() : snapshot.usedAt,
+    binding: bindingOf(settings, req),
+    mark: leavesProcess(settings) ? markOfId(settings.tokens.assigned ? id : snapshot.storeId) : undefined
+  }
+  return write(attempt, snapshot, undefined, 1)
+}
+
+// A record that leaves this process may come back as another's. express-session's door adds nothing to its records but
+// in stores of ours, which know what is asked of them.
+function leavesProcess({ writesMeta, door, port }: Settings): boolean {
+  return writesMeta && (port.remote || (door.marksForeignRecords && !port.native))
+}
+
+function write(
+  attempt: Attempt,
+  known: Snapshot,
+  theirs: Decoded | undefined,
+  count: number
+): MaybePromise<Snapshot | 'gone'> {
+  const { saving, session, data, usedAt } = attempt
+  const { settings, req, engine, id } = saving
+  const { port, tokens } = settings
+  const merged = mergedText(known, data)
+  const state = stateOf(session)!
+  const user = settings.userId?.(session) ?? assignedUser(settings, session, known, saving.user)
+  const meta = settings.writesMeta ? metaFor(attempt, known, user) : known.meta
+  const record = encodeRecord(jsonOfCookie(state), meta, merged)
+  const life = lifeOf(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
+  const token = tokens.seal(record, keysFor(settings, req)!)
+  const written = port.write({
+    key: port.keyOf(known.storeId),
+    text: record,
+    expected: known.version,
+    life,
+    user: userChange(known.meta?.i, user),
+    live: () => sessionToGive(req, session, meta, merged === data ? undefined : { text: merged, theirs }),
+    known: known.own
+  })
+  return chain(written, (answer): MaybePromise<Snapshot | 'gone'> => {
+    if (answer === null) return 'gone'
+    const saved: Snapshot = {
+      version: port.native ? record : merged,
+      own: true,
+      data,
+      storedData: merged,
+      savedData: data,
+      meta,
+      usedAt,
+      attributes: attributesOf(state),
+      record: undefined,
+      storeId: typeof answer === 'string' ? answer : known.storeId,
+      token
+    }
+    if (answer === true || typeof answer === 'string') return saved
+    const found = decodeFound(answer)
+    if (known.version !== null) engine.monitor.note('conflict', settings.name, id)
+    else if (isOwnRecord(answer, record)) return saved
+    else if (!settings.door.replacesTakenId) throw idTaken()
+    if (saving.exact || count >= ATTEMPTS_MAX || found === undefined) throw conflict()
+    if (found.meta?.n !== undefined) return 'gone'
+    const next = {
+      ...known,
+      data: known.version === null ? '{}' : known.data,
+      storedData: known.version === null ? '{}' : found.dataText,
+      version: keptText(answer, found),
+      meta: found.meta ?? known.meta
+    }
+    const again = () => write(attempt, next, found, count + 1)
+    return count > 1 || saving.inTurn ? again() : writers.take(port, known.storeId, again)
+  })
+}
+
+// A first write whose answer never came, or that a client sent twice, has arrived all the same.
+function isOwnRecord({ text, record }: Found, written: string): boolean {
+  return record === undefined && text === written
+}
+
+// What the store keeps, with our changes since `data` laid over it.
+function mergedText({ data: base, storedData }: Snapshot, data: string): string {
+  if (storedData === base || data === storedData) return data
+  return JSON.stringify(mergeData(parse(base), parse(data), parse(storedData)))
+}
+
+function parse(text: string): Record<string, unknown> {
+  return JSON.parse(text) as Record<string, unknown>
+}
+
+function metaFor({ saving, session, usedAt, mark, binding }: Attempt, known: Snapshot, user: string | undefined): Meta {
+  const meta: Meta = { u: usedAt, c: stateOf(session)!.createdAt }
+  if (mark !== undefined) meta.h = mark
+  const bound = known.meta?.b ?? binding
+  if (bound !== undefined) meta.b = bound
+  if (user !== undefined) meta.i = user
+  if (saving.settings.tokens.selfContained) meta.d = saving.id
+  if (known.meta?.t !== undefined) meta.t = known.meta.t
+  return meta
+}
+
+function userChange(from: string | undefined, to: string | undefined): UserChange | undefined {
+  return from === undefined && to === undefined ? undefined : { from, to }
+}
+
+function idTaken(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_OPTION',
+    'The new session ID is already in use: genid must never return the same ID twice.'
+  )
+}
+
+function conflict(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_CONFLICT',
+    'The session could not be written: other requests kept changing it. Use session.update() or session.lock().'
+  )
+}

@@ -1,0 +1,125 @@
+import type { HttpRequest } from '../base/http'
+import type { Milliseconds } from '../base/time'
+import { beginCookie } from '../engine/new-cookie'
+import type { Settings } from '../options/options'
+import type { Decoded, Meta } from '../record/record'
+import { attributesOf } from '../session/cookie-state'
+import { assignCopy, assignData, isEmpty, isUnchanged } from '../session/data'
+import { serializeSession } from '../session/serialize'
+import { isModern, stateOf, type Session } from '../session/session'
+import type { SessionVerbs } from '../session/verbs'
+
+/** What is known of a stored session. Never changed: replaced as a whole. */
+export interface Snapshot {
+  /** What the store keeps, for a conditional write to compare against; `null`: nothing yet. */
+  readonly version: string | null
+  /** This very request wrote it. */
+  readonly own: boolean
+  /** JSON of the data that the application's changes are counted from. */
+  readonly data: string
+  /** JSON of the data in the store: differs from `data` after a merge, or where a schema has migrated it. */
+  readonly storedData: string
+  /** JSON of the data last saved, or loaded where nothing needs saving: express-session's `savedHash`. */
+  readonly savedData: string | undefined
+  readonly meta: Meta | undefined
+  readonly usedAt: Milliseconds
+  /** Attributes of the cookie when they were last in step with the store; `undefined`: as the record has them. */
+  readonly attributes: string | undefined
+  /** The record that the session object was made of. */
+  readonly record: Decoded | undefined
+  /** What the store knows the session by: its ID, or what a store with tokens of its own has assigned. */
+  readonly storeId: string
+  /** The token, where the record travels in it. */
+  readonly token: string | undefined
+}
+
+/** A session object and what is known of its record. */
+export interface Began {
+  readonly session: Session
+  readonly snapshot: Snapshot
+}
+
+/** Where a session object comes from. */
+export interface Maker {
+  readonly settings: Settings
+  readonly req: HttpRequest
+  readonly verbs: SessionVerbs
+}
+
+/** Begins a session that nothing is stored of. */
+export function newSession({ settings, req, verbs }: Maker, id: string): Began {
+  const session = new settings.door.Session(req, undefined, { verbs, id })
+  const state = stateOf(session)!
+  beginCookie(state, settings, req)
+  state.isNew = true
+  return {
+    session,
+    snapshot: {
+      version: null,
+      own: false,
+      data: '{}',
+      storedData: '{}',
+      savedData: undefined,
+      meta: undefined,
+      usedAt: state.createdAt,
+      attributes: attributesOf(state),
+      record: undefined,
+      storeId: id,
+      token: undefined
+    }
+  }
+}
+
+/** What a store has answered: a record, its version, and when it was used last, where that is kept beside it. */
+export interface LoadedRecord {
+  readonly record: Decoded
+  readonly version: string
+  readonly usedAt: Milliseconds | undefined
+}
+
+/** Makes the session of a record. */
+export function storedSession(
+  { settings, req, verbs }: Maker,
+  id: string,
+  { record, version, usedAt }: LoadedRecord,
+  storeId = id
+): Began {
+  const session = new settings.door.Session(req, undefined, { verbs, id })
+  const state = stateOf(session)!
+  if (hasAttributes(record)) state.keptCookie = record
+  else beginCookie(state, settings, req)
+  if (record.isJson) assignCopy(session, record, !isModern(session))
+  else assignData(session, record.raw, !isModern(session))
+  if (record.meta !== undefined) state.createdAt = record.meta.c
+  // A schema migrates data when it is loaded: what is stored is the text, what the application sees is `raw`.
+  const data = settings.schema === undefined ? record.dataText : serializeSession(session)
+  return {
+    session,
+    snapshot: {
+      version,
+      own: false,
+      data,
+      storedData: record.dataText,
+      savedData: settings.resave ? undefined : data,
+      meta: record.meta,
+      usedAt: usedAt ?? record.meta?.u ?? state.createdAt,
+      attributes: attributesOf(state),
+      record,
+      storeId,
+      token: undefined
+    }
+  }
+}
+
+// A session that another program began (Go, over a shared cookie) says nothing of attributes: the options do.
+function hasAttributes({ cookie }: Decoded): boolean {
+  for (const _ in cookie) return true
+  return false
+}
+
+/** JSON of a session's data now; serialized only if it is not what was loaded. @throws {SessionError} as `serializeSession` */
+export function dataOf(session: Session, { record, data }: Snapshot): string {
+  if (record === undefined) return isEmpty(session) ? '{}' : serializeSession(session)
+  if (record.isJson && record.dataText === data && isUnchanged(session, record.raw)) return data
+  return serializeSession(session)
+}

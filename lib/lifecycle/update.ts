@@ -1,0 +1,105 @@
+import { SessionError } from '../base/errors'
+import { destroyedError } from '../engine/faults'
+import { mergeData } from '../record/merge'
+import { serializeSession } from '../session/serialize'
+import { replaceData, stateOf, type Session } from '../session/session'
+import type { Found } from '../store/contract'
+import { decodeFound, keptText } from '../store/found'
+import { writers } from '../store/turns'
+import { movedTo } from './regenerate'
+import type { Snapshot, Maker } from './snapshot'
+
+const UPDATES_MAX = 1000
+
+/** A session that is to be updated, as its handle lets it be. */
+export interface Updating extends Maker {
+  /** What is known of the session now. @throws {SessionError} where it cannot be written */
+  known(session: Session): Snapshot
+  /** Replaces what is known. */
+  learn(session: Session, snapshot: Snapshot): void
+  read(storeId: string): Promise<Found | null>
+  /** Writes only over exactly what is known. @throws {SessionError} `ERR_SESSION_CONFLICT` */
+  writeExactly(session: Session, data: string): Promise<void>
+  /** The session has ended meanwhile. */
+  lose(): void
+  /** Marks the time in which the application's function runs. */
+  setUpdating(updating: boolean): void
+}
+
+/** Runs `fn` on the newest data of a session and writes what it made of it, until nothing came in between. */
+export function updateSession<T>(
+  updating: Updating,
+  session: Session,
+  fn: (session: Session) => T | Promise<T>
+): Promise<T> {
+  const { settings } = updating
+  return writers.take(settings.port, stateOf(session)!.id, async () => {
+    for (let count = 0; count < UPDATES_MAX; count++) {
+      await refresh(updating, session)
+      const before = serializeSession(session)
+      const undo = () => replaceData(session, JSON.parse(before) as Record<string, unknown>)
+      let result: T
+      updating.setUpdating(true)
+      try {
+        result = await fn(session)
+      } catch (err) {
+        undo()
+        throw err
+      } finally {
+        updating.setUpdating(false)
+      }
+      const known = updating.known(session)
+      try {
+        await updating.writeExactly(session, serializeSession(session))
+        return result
+      } catch (err) {
+        if (!(err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT')) throw err
+        updating.learn(session, known)
+        undo()
+      }
+    }
+    throw new SessionError(
+      'ERR_SESSION_CONFLICT',
+      'session.update() gave up: other requests kept changing the session.'
+    )
+  }) as Promise<T>
+}
+
+// Brings a session up to date: what others wrote, with our unsaved changes laid over it. A rotation is followed.
+async function refresh(updating: Updating, session: Session): Promise<void> {
+  const known = updating.known(session)
+  if (known.version === null) return
+  const { tokens } = updating.settings
+  let storeId = known.storeId
+  let found = await updating.read(storeId)
+  // What a cookie carries, and what a store shows late, is not gone because it cannot be read.
+  if (found === null && (tokens.selfContained || known.own)) return
+  let record = found === null ? undefined : decodeFound(found)
+  if (record?.meta?.n !== undefined) {
+    const next = await movedTo(updating, found!)
+    found = next === undefined ? null : await updating.read(next)
+    record = found === null ? undefined : decodeFound(found)
+    storeId = next ?? storeId
+  }
+  if (found === null || record === undefined || record.meta?.n !== undefined) {
+    updating.lose()
+    throw destroyedError()
+  }
+  const local = serializeSession(session)
+  if (record.dataText !== local) {
+    const [base, ours] = [JSON.parse(known.data), JSON.parse(local)] as [
+      Record<string, unknown>,
+      Record<string, unknown>
+    ]
+    replaceData(session, mergeData(base, ours, record.data))
+  }
+  updating.learn(session, {
+    ...known,
+    storeId,
+    version: keptText(found, record),
+    data: record.dataText,
+    storedData: record.dataText,
+    meta: record.meta ?? known.meta,
+    record: undefined
+  })
+}

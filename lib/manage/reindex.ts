@@ -1,0 +1,68 @@
+import { OptionError } from '../base/errors'
+import { EmptyRequest } from '../base/http'
+import type { Engine } from '../engine/engine'
+import { recordOf } from '../lifecycle/load'
+import { lifeOf, type CookieLife } from '../lifecycle/lifetime'
+import { SessionHandle } from '../lifecycle/handle'
+import { storedSession } from '../lifecycle/snapshot'
+import { encodeRecord } from '../record/record'
+import { keptText } from '../store/found'
+import type { StoreKey } from '../store/port'
+
+/** Options of `auth.reindex()`. */
+export interface ReindexOptions {
+  /** Ends it: what was done so far stays done. */
+  signal?: AbortSignal | undefined
+  /** Called after each session. */
+  onProgress?: ((progress: ReindexProgress) => void) | undefined
+}
+
+export interface ReindexProgress {
+  /** Sessions looked at. */
+  seen: number
+  /** Those that belong to a user and were not in the index. */
+  indexed: number
+  /** Sessions in all. */
+  total: number
+}
+
+/** Indexes the sessions of users whose records do not name them yet. */
+export async function reindex(engine: Engine, { signal, onProgress }: ReindexOptions): Promise<ReindexProgress> {
+  const { port, userId } = engine.settings
+  const { store } = port
+  if (userId === undefined) throw new OptionError('Listing and revoking need the option userId')
+  if (typeof store.ids !== 'function' || !port.native) {
+    throw new OptionError('reindex() needs a store of this package that can list its IDs')
+  }
+  const ids = (await (store.ids as () => unknown).call(store)) as StoreKey[]
+  const progress = { seen: 0, indexed: 0, total: ids.length }
+  for (const id of ids) {
+    if (signal?.aborted) break
+    if (await indexOne(engine, id)) progress.indexed++
+    progress.seen++
+    onProgress?.({ ...progress })
+  }
+  return progress
+}
+
+// Another writer may come first: then it has indexed the session itself.
+async function indexOne(engine: Engine, key: StoreKey): Promise<boolean> {
+  const { settings } = engine
+  const { port } = settings
+  const found = await port.readKey(key)
+  const record = recordOf(found)
+  if (found === null || record === undefined || record.meta?.i !== undefined) return false
+  const handle = new SessionHandle(engine, settings, new EmptyRequest())
+  const version = keptText(found, record)
+  const { session } = storedSession(handle.maker, key, { record, version, usedAt: found.usedAt })
+  const user = settings.userId!(session)
+  if (user === undefined) return false
+  const now = Date.now()
+  const usedAt = found.usedAt ?? record.meta?.u ?? now
+  const createdAt = record.meta?.c ?? now
+  const meta = { ...record.meta, u: usedAt, c: createdAt, i: user }
+  const life = lifeOf(settings, handle.req, record.cookie as unknown as CookieLife, { createdAt, usedAt })
+  const text = encodeRecord(record.cookieText, meta, record.dataText)
+  const written = await port.write({ key, text, expected: version, life, user: { from: undefined, to: user } })
+  return written === true
+}

@@ -1,0 +1,66 @@
+import { isProduction, warnOnce } from '../base/warnings'
+
+const OPTIONS = [
+  ...(['secret', 'store', 'name', 'key', 'cookie', 'idle', 'absolute', 'touchAfter', 'extend', 'rolling'] as const),
+  ...(['resave', 'saveUninitialized', 'unset', 'genid', 'proxy', 'transport', 'hashIds', 'load'] as const),
+  ...([
+    'storeTimeout',
+    'onStoreError',
+    'bind',
+    'userId',
+    'schema',
+    'adopt',
+    'cacheGuard',
+    'maxPerUser',
+    'named'
+  ] as const)
+]
+const ATTRIBUTES = [
+  ...(['path', 'domain', 'httpOnly', 'secure', 'sameSite', 'maxAge', 'expires', 'partitioned', 'priority'] as const),
+  ...(['signed', 'encode'] as const)
+]
+
+/** Outside production, one warning for each option that has no effect and is nearly the name of one that has. */
+export function warnOfMisspelt(options: object): void {
+  if (isProduction()) return
+  const { cookie } = options as { cookie?: unknown }
+  warnOf('', Object.keys(options), OPTIONS, ATTRIBUTES)
+  if (typeof cookie === 'object' && cookie !== null) warnOf('cookie.', Object.keys(cookie), ATTRIBUTES, [])
+}
+
+function warnOf(prefix: string, keys: readonly string[], known: readonly string[], inCookie: readonly string[]): void {
+  for (const key of keys) {
+    if (known.includes(key)) continue
+    const near = nearest(key, known)
+    const attribute = near === undefined ? nearest(key, inCookie) : undefined
+    const meant = near === undefined ? attribute && `cookie.${attribute}` : `${prefix}${near}`
+    if (meant === undefined) continue
+    warnOnce(
+      'SILVERBACK_OPTION',
+      `The option ${prefix}${key} is not known and has no effect; ${meant} was probably meant.`,
+      `option ${prefix}${key}`
+    )
+  }
+}
+
+// Case aside, at most two letters added, left out, changed or swapped; short names allow one.
+function nearest(key: string, known: readonly string[]): string | undefined {
+  const lower = key.toLowerCase()
+  return known.find((name) => distance(lower, name.toLowerCase()) <= (name.length < 5 ? 1 : 2))
+}
+
+// Damerau-Levenshtein, optimal string alignment.
+function distance(a: string, b: string): number {
+  const rows = Array.from({ length: a.length + 1 }, (_, i) => [i, ...new Array<number>(b.length).fill(0)])
+  for (let j = 0; j <= b.length; j++) rows[0]![j] = j
+  for (let i = 1; i <= a.length; i++) {
+    for (let j = 1; j <= b.length; j++) {
+      const change = a[i - 1] === b[j - 1] ? 0 : 1
+      let best = Math.min(rows[i - 1]![j]! + 1, rows[i]![j - 1]! + 1, rows[i - 1]![j - 1]! + change)
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        best = Math.min(best, rows[i - 2]![j - 2]! + 1)
+      rows[i]![j] = best
+    }
+  }
+  return rows[a.length]![b.length]!
+}

@@ -1,0 +1,290 @@
+import { OptionError, quote, SessionError } from '../base/errors'
+import type { HttpRequest, HttpResponse } from '../base/http'
+import { chain, isPromise, type MaybePromise } from '../base/time'
+import type { Engine } from '../engine/engine'
+import { storeFault } from '../engine/faults'
+import { SessionHandle, type HandleOwner } from '../lifecycle/handle'
+import { addVary, guardCache, headerCase, writeHeaders } from '../reply/headers'
+import { renderedText } from '../reply/set-cookie'
+import { Gate } from '../response/gate'
+import type { Gatekeeper } from '../response/gatekeeper'
+import { easeAdding } from '../response/reshape'
+import { ownSession } from './own-session'
+import { isDeleted, putBack, putOn, type SessionsOfRequest } from './properties'
+import { Registry } from './registry'
+import { replacedGenerate, replacedMember } from './store-hooks'
+
+const NONE: readonly SessionHandle[] = []
+
+/** The sessions of one request: the main one behind `req.session`, and those of the registry. */
+export class RequestSessions implements Gatekeeper, SessionsOfRequest, HandleOwner {
+  readonly engine: Engine
+  readonly req: HttpRequest
+  readonly next: (err?: unknown) => void
+  #main: SessionHandle | undefined
+  #registry: Registry | undefined
+  #gate: Gate | undefined
+  /** `null` or `undefined` as the application has assigned it to `req.session`. */
+  #unset: null | undefined | false = false
+  #read = false
+  #failed = false
+  #sessionId: unknown
+  #idAssigned = false
+  /** The store's own `generate` or `regenerate` runs. */
+  #hooked = false
+
+  constructor(engine: Engine, req: HttpRequest, next: (err?: unknown) => void) {
+    this.engine = engine
+    this.req = req
+    this.next = next
+  }
+
+  /** The session that `req.session` stands for; nothing of it exists until it is asked for. */
+  get main(): SessionHandle {
+    return (this.#main ??= new SessionHandle(this.engine, this.engine.settings, this.req, this, this))
+  }
+
+  /** Puts the session on the request, and holds the response until it is safe. */
+  install(res: HttpResponse | undefined): void {
+    const { req } = this
+    easeAdding(req, 'res')
+    req.sessionStore = this.engine.settings.port.store
+    putOn(req, this)
+    if (!res) return
+    easeAdding(res, 'req')
+    this.#gate = new Gate(res, this)
+  }
+
+  get session(): unknown {
+    this.#read = true
+    if (this.#unset !== false) return this.#unset
+    const { main } = this
+    if (main.status === 'ended') return undefined
+    if (main.session !== undefined) return main.session
+    const result = main.load()
+    if (!isPromise(result)) return main.session ?? result
+    result.catch(() => undefined)
+    throw notLoaded()
+  }
+
+  set session(value: unknown) {
+    this.#read = true
+    if (value === null || value === undefined) {
+      this.#unset = value as null | undefined
+      return
+    }
+    const session = ownSession(value, this.main.verbs, this.req)
+    if (session === undefined) {
+      throw new OptionError(
+        `req.session can only be set to null or to a session, got ${typeof value === 'object' ? quote(value) : typeof value}; ` +
+          'assign its properties instead: req.session.user = user',
+        'ERR_SESSION_UNSERIALIZABLE'
+      )
+    }
+    this.#unset = false
+    this.main.put(session)
+  }
+
+  get sessionId(): unknown {
+    if (this.#idAssigned) return this.#sessionId
+    const { main } = this
+    if (main.latest === undefined && main.status !== 'ended') void this.session
+    return main.latest === undefined ? undefined : main.id
+  }
+
+  set sessionId(value: unknown) {
+    this.#idAssigned = true
+    this.#sessionId = value
+  }
+
+  get sessions(): Registry {
+    return (this.#registry ??= new Registry(this))
+  }
+
+  get present(): boolean {
+    return this.#unset === false && this.#main?.status !== 'ended' && !isDeleted(this.req)
+  }
+
+  /** A session is read: the response depends on the cookie. */
+  noteRead(): void {
+    this.#read = true
+  }
+
+  /** The middleware is called again for this request: what the application has destroyed or unset begins anew. */
+  async remount(): Promise<void> {
+    const { main } = this
+    if (this.#unset !== false || isDeleted(this.req)) {
+      if (main.settings.unsetDestroys && main.status !== 'ended') await this.#commitUnset()
+      this.replaced()
+    }
+    if (main.status === 'ended') await main.restart()
+  }
+
+  generate(): MaybePromise<void> {
+    // Called by a function of the application that stands in its place: the session is there already.
+    return this.#hooked ? undefined : this.main.restart()
+  }
+
+  // HandleOwner
+
+  replaced(): void {
+    this.#unset = false
+    this.#idAssigned = false
+    putBack(this.req)
+  }
+
+  publicId(): unknown {
+    if (!Object.hasOwn(this.req, 'sessionID')) return undefined
+    if (this.#idAssigned) return this.#sessionId
+    return this.#main?.latest === undefined ? undefined : this.#main.id
+  }
+
+  began(record?: Record<string, unknown>): void {
+    const { store } = this.engine.settings.port
+    if (this.#hooked) return
+    const generate = record === undefined ? replacedGenerate(store) : undefined
+    const createSession = record === undefined ? undefined : replacedMember(store, 'createSession')
+    if (generate === undefined && createSession === undefined) return
+    this.#hooked = true
+    try {
+      if (generate !== undefined) generate.call(store, this.req)
+      else createSession!.call(store, this.req, { ...record, cookie: this.main.session!.cookie.toJSON() })
+    } finally {
+      this.#hooked = false
+    }
+  }
+
+  regenerate(): Promise<void> | undefined {
+    const { store } = this.engine.settings.port
+    const regenerate = this.#hooked ? undefined : replacedMember(store, 'regenerate')
+    if (regenerate === undefined) return undefined
+    return new Promise((resolve, reject) => {
+      regenerate.call(store, this.req, (err) => (err ? reject(err as Error) : resolve()))
+    })
+  }
+
+  // ResponseState
+
+  get headCommitted(): boolean {
+    return this.#gate?.headCommitted === true
+  }
+
+  // Gatekeeper
+
+  get hasHead(): boolean {
+    if (this.#failed) return false
+    if (this.#read && this.engine.settings.cacheGuard) return true
+    return this.#handles().some((handle) => handle.outgoing !== 'none' || handle.hasDuplicates)
+  }
+
+  get lenient(): boolean {
+    return this.engine.settings.door.isLenient(this.req)
+  }
+
+  commit(): MaybePromise<void> {
+    if (this.#failed) return undefined
+    if (this.#unset === false && isDeleted(this.req)) this.#unset = undefined
+    let result: MaybePromise<unknown> = undefined
+    try {
+      if (this.#unset !== false && this.main.status !== 'ended') result = this.#commitUnset()
+      for (const handle of this.#handles()) {
+        // Time has passed since it was read, and the handlers may have changed what decides about its extension.
+        if (handle.status === 'found' && !handle.isAtRest) void handle.load()
+        result = chain(result, () => this.#commitHandle(handle))
+      }
+    } catch (err) {
+      throw this.#fault(err)
+    }
+    return isPromise(result)
+      ? (result.then(undefined, (err) => Promise.reject(this.#fault(err) as Error)) as Promise<void>)
+      : undefined
+  }
+
+  #commitHandle(handle: SessionHandle): MaybePromise<void> {
+    return chain(handle.commit(), () => {
+      const { session, settings, outgoing } = handle
+      // Rendered now, while a mistake can still become an error page.
+      if (
+        session !== undefined &&
+        outgoing === 'send' &&
+        !settings.door.reportsThroughNext &&
+        !handle.presented.viaHeader
+      ) {
+        handle.cookieText = renderedText(handle, session)
+      }
+    })
+  }
+
+  // `req.session = null` or `delete req.session`.
+  #commitUnset(): MaybePromise<unknown> {
+    const { main } = this
+    if (!main.settings.unsetDestroys || (main.latest === undefined && !main.bringsSession)) {
+      main.end()
+      main.outgoing = 'none'
+      return undefined
+    }
+    // Its cookie tells what the client has to forget: domain and path are the session's own.
+    return chain(main.load(), () => main.discard())
+  }
+
+  #fault(err: unknown): unknown {
+    const { settings, monitor } = this.engine
+    monitor.note('error', settings.name, undefined, { error: err })
+    if (settings.rawFaults) return err
+    return storeFault(err, 'save the session', settings.port.remote ? 503 : 500)
+  }
+
+  head(res: HttpResponse): void {
+    const { cacheGuard, door, acceptsCookie, header } = this.engine.settings
+    let sent = false
+    for (const handle of this.#handles()) {
+      try {
+        if (handle.outgoing !== 'none' || handle.hasDuplicates) sent = writeHeaders(handle, res) || sent
+      } catch (err) {
+        // express-session's way: the response goes out without the cookie, and the application hears of it.
+        if (!door.reportsThroughNext) throw err
+        setImmediate(this.next, err)
+      }
+    }
+    if (!cacheGuard) return
+    if (sent) guardCache(res)
+    if (!this.#read) return
+    if (acceptsCookie) addVary(res, 'Cookie')
+    if (header === undefined) return
+    for (const { settings } of [this.engine, ...this.#handles()]) addVary(res, headerCase(settings.header!))
+  }
+
+  abandon(): void {
+    this.#failed = true
+  }
+
+  refuse(err: unknown): void {
+    this.#failed = true
+    this.next(err)
+  }
+
+  report(err: unknown): void {
+    this.engine.monitor.note('error', this.engine.settings.name, undefined, { error: err, reason: 'HEADERS_SENT' })
+    process.emitWarning('A session could not be saved after its response had started.', {
+      type: 'SilverbackWarning',
+      code: 'ERR_SESSION_HEADERS_SENT'
+    })
+  }
+
+  done(): void {
+    const touchError = this.#main?.touchError
+    if (this.engine.settings.door.reportsThroughNext && touchError !== undefined) setImmediate(this.next, touchError)
+  }
+
+  #handles(): readonly SessionHandle[] {
+    if (this.#registry !== undefined) return [this.main, ...this.#registry.handles()]
+    return this.#main === undefined ? NONE : [this.#main]
+  }
+}
+
+function notLoaded(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_NOT_LOADED',
+    'The session is not loaded yet: call "await req.sessions.load()" before reading req.session, or use the option load: "eager".'
+  )
+}

@@ -1,0 +1,70 @@
+import { hideMethods, MODERN, quiet, Session, stateOf } from './session'
+import type { LockOptions } from './verbs'
+
+/**
+ * A session of `sessions()`: express-session's members, gorilla's flashes and `isNew`, and verbs for shared writes.
+ *
+ * Each of them gives way to data of the same name. What else is known of a session is given by `infoOf`.
+ */
+export class ModernSession extends Session {
+  /**
+   * Changes the session atomically, whoever else writes to it: `fn` sees the newest data, and runs again when another
+   * request was faster. Resolves with what `fn` returned.
+   */
+  update<T>(fn: (session: this) => T | Promise<T>): Promise<T> {
+    return update(this, fn)
+  }
+
+  /** Runs `fn` while no other process holds this session's lock. @throws {SessionError} `ERR_SESSION_LOCK_TIMEOUT` */
+  lock<T>(fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions = {}): Promise<T> {
+    return lock(this, fn, options)
+  }
+
+  /** Adds a value that lives until it is read once. @see gorilla/sessions AddFlash; the default key is the same */
+  addFlash(value: unknown, key = '_flash'): void {
+    const data = this as unknown as Record<string, unknown>
+    const list = Object.hasOwn(data, key) ? data[key] : undefined
+    data[key] = Array.isArray(list) ? [...(list as unknown[]), value] : [value]
+  }
+
+  /** Reads and clears the flashes under a key. */
+  flashes(key = '_flash'): unknown[] {
+    const data = this as unknown as Record<string, unknown>
+    const list = Object.hasOwn(data, key) ? data[key] : undefined
+    if (!Array.isArray(list)) return []
+    delete data[key]
+    return list
+  }
+}
+
+export interface ModernSession {
+  /** `true` until it has been stored and came back: gorilla's `IsNew`. */
+  readonly isNew: boolean
+}
+
+Object.defineProperty(ModernSession.prototype, 'isNew', {
+  configurable: true,
+  get(this: ModernSession) {
+    return stateOf(this)?.isNew
+  },
+  set(this: ModernSession, value: unknown) {
+    Object.defineProperty(this, 'isNew', { configurable: true, enumerable: true, writable: true, value })
+  }
+})
+Object.defineProperty(ModernSession.prototype, MODERN, { value: true })
+
+hideMethods(ModernSession.prototype)
+
+/** `session.update(fn)` behind both doors, whatever the session's data is called. */
+export function update<S extends Session, T>(session: S, fn: (session: S) => T | Promise<T>): Promise<T> {
+  return quiet(stateOf(session)!.verbs.update(session, fn))
+}
+
+/** `session.lock(fn, options)` behind both doors, whatever the session's data is called. */
+export function lock<T>(
+  session: Session,
+  fn: (signal: AbortSignal) => T | Promise<T>,
+  options: LockOptions = {}
+): Promise<T> {
+  return quiet(stateOf(session)!.verbs.lock(session, fn, options))
+}

@@ -1,0 +1,206 @@
+import { hashOf } from '../base/hash'
+import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
+import { decodeRecord } from '../record/record'
+import {
+  CARRIER,
+  type EXPIRED,
+  nativeVerbs,
+  POWERS,
+  type Carrier,
+  type Found,
+  type Life,
+  type Listed,
+  type LockPower,
+  type NativeVerbs,
+  type PowerfulStore,
+  type Powers,
+  type StoreContract,
+  type Write,
+  type Written
+} from './contract'
+import { ForeignPowers } from './foreign'
+import { keptText } from './found'
+import { decodeFound } from './found'
+import { failureOf, Waiting } from './waiting'
+
+/** A session's ID as its store sees it: hashed, where the option `hashIds` says so. */
+export type StoreKey = string & { readonly [KEY]: true }
+declare const KEY: unique symbol
+
+/** One write, by the key of the session. */
+export interface PortWrite extends Omit<Write, 'id'> {
+  readonly key: StoreKey
+}
+
+interface PortOptions {
+  storeTimeout: Milliseconds
+  hashIds: boolean
+}
+
+/**
+ * A store as the engine uses it, put together at set-up: its own powers or those of the adapter, a deadline on every
+ * call, IDs hashed if so configured.
+ */
+export class StorePort {
+  readonly store: StoreContract
+  readonly carrier: Carrier | undefined
+  /** How long one call may take. */
+  readonly timeout: Milliseconds
+  readonly #deadlines: Waiting
+  readonly #hashIds: boolean
+  readonly #own: Powers | undefined
+  readonly #verbs: NativeVerbs
+  readonly #adapter: ForeignPowers
+
+  constructor(store: StoreContract, { storeTimeout, hashIds }: PortOptions) {
+    this.store = store
+    this.carrier = (store as Partial<{ [CARRIER]: Carrier }>)[CARRIER]
+    this.timeout = storeTimeout
+    this.#deadlines = new Waiting(storeTimeout)
+    this.#hashIds = hashIds
+    this.#own = (store as Partial<PowerfulStore>)[POWERS]
+    this.#verbs = nativeVerbs(store)
+    this.#adapter = new ForeignPowers(store, this.#deadlines)
+  }
+
+  /** Whether the store's own powers are in use; not while its verbs are replaced (a subclass, a spy, a wrapper). */
+  get native(): boolean {
+    if (this.#own === undefined) return false
+    const { store } = this
+    const verbs = this.#verbs
+    return (
+      this.carrier !== undefined ||
+      (store.get === verbs.get &&
+        store.set === verbs.set &&
+        store.destroy === verbs.destroy &&
+        store.touch === verbs.touch)
+    )
+  }
+
+  /** Whether it answers at once. */
+  get sync(): boolean {
+    return this.#own?.sync === true && this.native
+  }
+
+  /** Reached over a network. */
+  get remote(): boolean {
+    return this.#own?.remote === true && this.native
+  }
+
+  /** Whether a lifetime can be extended without writing the record. */
+  get touches(): boolean {
+    return this.native || typeof this.store.touch === 'function'
+  }
+
+  /** Whether the time of last use inside its records is up to date, so that idling can be judged by it. */
+  get tellsLastUse(): boolean {
+    return this.native || this.#adapter.tellsLastUse
+  }
+
+  keyOf(id: string): StoreKey {
+    return (this.#hashIds ? hashOf('sha256', id, 'base64url') : id) as StoreKey
+  }
+
+  read(id: string): MaybePromise<Found | null> {
+    const key = this.keyOf(id)
+    this.#deadlines.admit(key)
+    const found = this.#guard('get', () => this.#powers.read(key), key)
+    return this.#hashIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
+  }
+
+  /** Reads for a request: tells a session that has expired from one that never was, where that is known. */
+  load(id: string): MaybePromise<Found | typeof EXPIRED | null> {
+    const key = this.keyOf(id)
+    this.#deadlines.admit(key)
+    const powers = this.#powers
+    const load = () => (powers.load === undefined ? powers.read(key) : powers.load(key))
+    const found = this.#guard('get', load, key)
+    return this.#hashIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
+  }
+
+  /** Reads what `list` or the manager has the key of. */
+  readKey(key: StoreKey): MaybePromise<Found | null> {
+    return this.#guard('get', () => this.#powers.read(key))
+  }
+
+  write({ key, text, expected, life, user, live, known }: PortWrite): MaybePromise<Written> {
+    return this.#guard('set', () => this.#powers.write({ id: key, text, expected, life, user, live, known }))
+  }
+
+  extend(key: StoreKey, life: Life, live?: () => object): MaybePromise<boolean> {
+    return this.#guard('touch', () => this.#powers.extend(key, life, live))
+  }
+
+  /** With `expected`, only over that: what is kept instead is answered. `plainId`: from before IDs were hashed. */
+  remove(key: StoreKey, user?: string, expected?: string, plainId?: string): MaybePromise<boolean | Found> {
+    const removed = this.#guard('destroy', () => this.#powers.remove(key, user, expected))
+    if (!this.#hashIds || plainId === undefined || plainId === key) return removed
+    return chain(removed, (answer) =>
+      chain(
+        this.#guard('destroy', () => this.#powers.remove(plainId, user)),
+        () => answer
+      )
+    )
+  }
+
+  /** `undefined` when the store keeps no index of users. */
+  list(user: string): MaybePromise<(Listed & { id: StoreKey })[] | undefined> {
+    return this.#guard('list', () => this.#own?.list?.(user) as MaybePromise<(Listed & { id: StoreKey })[]>)
+  }
+
+  /** `undefined` when the store has no locks. */
+  get locks(): LockPower | undefined {
+    const lock = this.native ? this.#own!.lock : undefined
+    if (lock === undefined) return undefined
+    return {
+      acquire: (...args) => this.#guard('acquire', () => lock.acquire(...args)),
+      renew: (...args) => this.#guard('renew', () => lock.renew(...args)),
+      release: (...args) => this.#guard('release', () => lock.release(...args))
+    }
+  }
+
+  get #powers(): Powers {
+    return this.native ? this.#own! : this.#adapter
+  }
+
+  // A record from before `hashIds` was switched on moves under its hash the first time it is asked for. Only the one who
+  // then removes the old record keeps the new one: a logout that came in between has removed it.
+  #adoptPlain(id: string, key: StoreKey): MaybePromise<Found | null> {
+    const powers = this.#powers
+    return chain(
+      this.#guard('get', () => powers.read(id)),
+      (found) => {
+        if (found === null) return null
+        const life = { usedAt: found.usedAt ?? Date.now(), expiresAt: found.expiresAt ?? null }
+        const owner = decodeRecord(found.text)?.meta?.i
+        const user = owner === undefined ? undefined : { from: undefined, to: owner }
+        const live = found.record === undefined ? undefined : () => found.record as object
+        const moved = this.#guard('set', () =>
+          powers.write({ id: key, text: found.text, expected: null, life, user, live })
+        )
+        return chain(moved, () =>
+          chain(
+            this.#guard('destroy', () => powers.remove(id, owner)),
+            (removed) => (removed === true ? found : chain(this.remove(key, owner), () => null))
+          )
+        )
+      }
+    )
+  }
+
+  #guard<T>(verb: string, call: () => MaybePromise<T>, load?: string): MaybePromise<T> {
+    let result: MaybePromise<T>
+    try {
+      result = call()
+    } catch (err) {
+      throw failureOf(err, verb)
+    }
+    return isPromise(result) ? this.#deadlines.until(result, verb, load) : result
+  }
+}
+
+/** What a later conditional write of a found record compares against. */
+export function versionOf(found: Found): string | undefined {
+  const record = decodeFound(found)
+  return record === undefined ? undefined : keptText(found, record)
+}
