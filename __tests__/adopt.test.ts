@@ -87,7 +87,7 @@ describe("adopt: 'express-session'", () => {
     expect((await visit(appOf({ secret: newer }), '/read', await loginBefore())).body).toEqual(REFUSED)
   })
 
-  it('refuses it without the option, with a changed byte, and for other sessions than the main one', async () => {
+  it('refuses it without the option, with a changed byte, or for other sessions than the main one', async () => {
     const cookie = await loginBefore()
     expect((await visit(appOf({ adopt: undefined }), '/read', cookie)).body).toEqual(REFUSED)
     const forged = cookie.replace(/s%3A./, (text) => text.slice(0, -1) + (text.endsWith('A') ? 'B' : 'A'))
@@ -98,7 +98,7 @@ describe("adopt: 'express-session'", () => {
     }
   })
 
-  it('follows a secret that was too short, once the drop-in door has moved the cookies to a longer one', async () => {
+  it('follows a short secret once the drop-in door has moved the cookies to a longer one', async () => {
     const short = { ...options, secret: 'short' }
     const cookie = cookieOf(await visit(appWith(expressSession(short), routes), '/write'), 'connect.sid')!
     expect(() => appOf({ secret: [secret, 'short'] })).toThrow(/at least 32/)

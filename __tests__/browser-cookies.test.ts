@@ -66,7 +66,7 @@ const deep = { path: '/', domain: HOST }
 describe.each([
   ['on the server', () => new MemoryStore()],
   ['in the cookie', () => new CookieStore()]
-])('DEMAND 18 in Chromium, sessions %s', (_where, makeStore) => {
+])('a cookie whose Domain changes with a deployment, in Chromium, sessions %s', (_where, makeStore) => {
   it.each([
     ['without Domain, then with Domain', hostOnly, shared, 'sid .example.test /'],
     ['with Domain, then without', shared, hostOnly, `sid ${HOST} /`],
@@ -96,7 +96,7 @@ describe.each([
   })
 })
 
-it('an old cookie that stands beside the new one already locks nobody out for longer than one visit', async () => {
+it('an old cookie beside the new one locks nobody out for longer than one visit', async () => {
   const store = new MemoryStore()
   listener = appWith(sessions({ secret, store, cookie: hostOnly }), routes)
   await open('/login')

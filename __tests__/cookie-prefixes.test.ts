@@ -38,7 +38,7 @@ describe.each(spellings)('a cookie named %ssid', (prefix) => {
   const name = `${prefix}sid`
   const kind = prefix.toLowerCase()
 
-  it('B3 is refused at set-up with attributes that make browsers drop it, whatever the case', () => {
+  it('is refused at set-up with attributes that make browsers drop it, whatever the case', () => {
     const wrong: Cookie[] = [{ secure: false }]
     if (kind.startsWith('__host-')) wrong.push({ domain: 'example.com' }, { path: '/app' })
     if (kind.endsWith('http-')) wrong.push({ httpOnly: false })
@@ -76,7 +76,7 @@ it('a cookie function is held to the rules of the prefix when it answers', async
   expect(res.headers['set-cookie']).toBeUndefined()
 })
 
-it('a cookie function of the main session is held to the rules of the session that takes it over', async () => {
+it('holds a cookie function of the main session to the prefix of whoever takes it over', async () => {
   const auth = sessions({ secret, cookie: () => ({ path: '/app' }), proxy: true })
   const app = appWith(auth, {
     '/app': async (req, res) => res.json(((await req.sessions.get(String(req.query.name))).items = 1))

@@ -198,7 +198,7 @@ describe('a lock', () => {
     await expect(session.lock(() => 'done')).resolves.toBe('done')
   })
 
-  it('F3 is an error in time when Redis does not answer, and is not left behind', async () => {
+  it('fails in time when Redis does not answer, and is not left behind', async () => {
     const server = await RedisServer.start()
     const { client, close } = await CLIENTS['node-redis 6']!(server.url)
     try {

@@ -14,33 +14,29 @@ const bad = (options: object): any => {
 
 describe('sessions() refuses at set-up', () => {
   it.each([
-    ['B1 an empty secret', { secret: '' }, /secret must be .* 32/],
-    ['B1 an array with an empty secret', { secret: [''] }, /secret must be .* 32/],
-    ['B1 null in the array', { secret: [null] }, /secret must be .* 32/],
-    ['B1 an empty array', { secret: [] }, /empty array/],
-    ['B1 a short secret', { secret: 'x'.repeat(31) }, /got 31 bytes/],
-    ['B1 a well-known secret', { secret: 'keyboard cat keyboard cat keyboard cat' }, /well-known/],
-    ['B1 the example of iron-session', { secret: 'complex_password_at_least_32_characters_long' }, /well-known/],
+    ['an empty secret', { secret: '' }, /secret must be .* 32/],
+    ['an array with an empty secret', { secret: [''] }, /secret must be .* 32/],
+    ['null in the array', { secret: [null] }, /secret must be .* 32/],
+    ['an empty array', { secret: [] }, /empty array/],
+    ['a short secret', { secret: 'x'.repeat(31) }, /got 31 bytes/],
+    ['a well-known secret', { secret: 'keyboard cat keyboard cat keyboard cat' }, /well-known/],
+    ['the example of iron-session', { secret: 'complex_password_at_least_32_characters_long' }, /well-known/],
     [
-      'B1 the example of @fastify/secure-session',
+      'the example of @fastify/secure-session',
       { secret: [secret, 'averylogphrasebiggerthanthirtytwochars'] },
       /well-known/
     ],
-    ['B1 the example of @fastify/session', { secret: 'a secret with minimum length of 32 characters' }, /well-known/],
-    ['B2 a name with a space', { secret, name: 'a b' }, /name must be a cookie name/],
-    ['B2 a name that is a property', { secret, name: '__proto__' }, /name must be a cookie name/],
-    ['B2 a line break in the domain', { secret, cookie: { domain: 'a\r\nb' } }, /domain/],
-    ['B2 a line break in the path', { secret, cookie: { path: '/\r\n' } }, /path/],
-    ['B3 __Host- with a domain', { secret, name: '__Host-sid', cookie: { domain: 'a.b' } }, /no domain/],
-    ['B3 __Host- with a path', { secret, name: '__host-sid', cookie: { path: '/a' } }, /path '\/'/],
-    ['B3 __Secure- without Secure', { secret, name: '__Secure-sid', cookie: { secure: false } }, /secure must be true/],
-    [
-      'B3 __Http- without HttpOnly',
-      { secret, name: '__Http-sid', cookie: { httpOnly: false } },
-      /httpOnly must be true/
-    ],
-    ['B3 SameSite=None without Secure', { secret, cookie: { sameSite: 'none', secure: false } }, /sameSite none/],
-    ['B3 Partitioned without Secure', { secret, cookie: { partitioned: true, secure: false } }, /partitioned/],
+    ['the example of @fastify/session', { secret: 'a secret with minimum length of 32 characters' }, /well-known/],
+    ['a name with a space', { secret, name: 'a b' }, /name must be a cookie name/],
+    ['a name that is a property', { secret, name: '__proto__' }, /name must be a cookie name/],
+    ['a line break in the domain', { secret, cookie: { domain: 'a\r\nb' } }, /domain/],
+    ['a line break in the path', { secret, cookie: { path: '/\r\n' } }, /path/],
+    ['__Host- with a domain', { secret, name: '__Host-sid', cookie: { domain: 'a.b' } }, /no domain/],
+    ['__Host- with a path', { secret, name: '__host-sid', cookie: { path: '/a' } }, /path '\/'/],
+    ['__Secure- without Secure', { secret, name: '__Secure-sid', cookie: { secure: false } }, /secure must be true/],
+    ['__Http- without HttpOnly', { secret, name: '__Http-sid', cookie: { httpOnly: false } }, /httpOnly must be true/],
+    ['SameSite=None without Secure', { secret, cookie: { sameSite: 'none', secure: false } }, /sameSite none/],
+    ['Partitioned without Secure', { secret, cookie: { partitioned: true, secure: false } }, /partitioned/],
     ['an unknown SameSite', { secret, cookie: { sameSite: 'maybe' } }, /sameSite/],
     ['idle of 0', { secret, idle: 0 }, /idle must be a number of milliseconds above 0, or null/],
     ['a text as absolute', { secret, absolute: '30d' }, /absolute must be/],
@@ -192,7 +188,7 @@ it('a prefixed name becomes secure by itself', async () => {
   expect((res.headers['set-cookie'] as unknown as string[])[0]).toMatch(/^__Host-sid=.*; Secure/)
 })
 
-it('B4 a secure cookie over http is withheld, with one warning that names the fix', async () => {
+it('withholds a secure cookie over http, with one warning that names the fix', async () => {
   const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
   const auth = sessions({ secret, cookie: { secure: true } })
   const app = appWith(auth, {
@@ -223,22 +219,25 @@ describe('genid', () => {
     expect(genid).toHaveBeenCalledTimes(1)
   })
 
-  it.each([7, '', '../../x', 'a/b', 'C:x', '*', '\u0000'])('B5 %j is refused, and nothing is stored', async (id) => {
-    const store = new MemoryStore()
-    const app = appWith(sessions({ secret, store, genid: () => id as string }), { '/': (_req, res) => res.send('x') })
-    const res = await request(app).get('/')
-    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
-    expect(store.ids()).toEqual([])
-  })
+  it.each([7, '', '../../x', 'a/b', 'C:x', '*', '\u0000'])(
+    'is refused with the answer %j, and nothing is stored',
+    async (id) => {
+      const store = new MemoryStore()
+      const app = appWith(sessions({ secret, store, genid: () => id as string }), { '/': (_req, res) => res.send('x') })
+      const res = await request(app).get('/')
+      expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
+      expect(store.ids()).toEqual([])
+    }
+  )
 
-  it('B5 a constant is refused the second time', async () => {
+  it('is refused with a constant the second time', async () => {
     const app = appWith(sessions({ secret, genid: () => 'always' }), { '/': (_req, res) => res.send('x') })
     expect((await request(app).get('/')).status).toBe(200)
     expect((await request(app).get('/')).body.code).toBe('ERR_SESSION_OPTION')
   })
 })
 
-it('B7 the path of the cookie is matched by segments, by prefix at the drop-in door', async () => {
+it('matches the path of the cookie by segments, by prefix at the drop-in door', async () => {
   const routes = { '/admin': see, '/administrator': see, '/admin/x': see }
   function see(req: any, res: any) {
     res.json(req.session !== undefined)
@@ -422,7 +421,7 @@ describe('a store of any calling style', () => {
     expect((await request(app).get('/').set('Cookie', cookie)).body).toBe(1)
   })
 
-  it('E5 answers twice and is heard once; E3 throws and is an error', async () => {
+  it('is heard once where it answers twice, and fails where it throws', async () => {
     const store: any = new (Store as any)()
     store.get = (_id: string, callback: any) => {
       callback(null, null)
@@ -443,7 +442,7 @@ describe('a store of any calling style', () => {
   })
 })
 
-it('E8 a store that said disconnect: the drop-in door passes without a session, sessions() follows its policy', async () => {
+it('passes without a session after disconnect (drop-in door), or as onStoreError says', async () => {
   const store = new MemoryStore()
   const see = { '/': (req: any, res: any) => res.json(req.session === undefined) }
   const classic = appWith(session({ secret, store, resave: false, saveUninitialized: false }), see)

@@ -114,7 +114,7 @@ describe('usage', () => {
     }
   })
 
-  it('ERR_SESSION_NAME: a cookie name that is none, at set-up a TypeError, from the registry a SessionError', async () => {
+  it('ERR_SESSION_NAME: no cookie name, a TypeError at set-up, a SessionError of the registry', async () => {
     const err = optionError({ secret, name: 'a b' })
     expect(err).toBeInstanceOf(TypeError)
     expectReason(err, 'ERR_SESSION_NAME', 'usage', /name must be a cookie name/)
@@ -124,7 +124,7 @@ describe('usage', () => {
     expectReason(site.errors[0], 'ERR_SESSION_NAME', 'usage', /must be a cookie name: letters, digits/)
   })
 
-  it('ERR_SESSION_NOT_LOADED: req.session read before it is there, of a store that takes its time', async () => {
+  it('ERR_SESSION_NOT_LOADED: req.session read before an asynchronous store has answered', async () => {
     const kept = new Map<string, string>()
     const store = {
       get: async (id: string) => JSON.parse(kept.get(id) ?? 'null'),
@@ -165,7 +165,7 @@ describe('usage', () => {
     expect(site.errors[0].cause).toBeInstanceOf(TypeError)
   })
 
-  it('ERR_SESSION_TOO_LARGE: C8 names the biggest key, and the session before stays', async () => {
+  it('ERR_SESSION_TOO_LARGE: names the biggest key, and the session before stays', async () => {
     const auth = sessions({ secret, store: new MemoryStore({ maxBytes: 1_000_000 }) })
     const seen: unknown[] = []
     const site = new Site(auth, (req, res) => {

@@ -190,7 +190,7 @@ describe('req.sessions.load', () => {
 })
 
 describe('req.sessions.save', () => {
-  it('saves all sessions and reports every failure in one AggregateError, without a name or a value in it', async () => {
+  it('saves all and reports every failure in one AggregateError, without a name or a value', async () => {
     const [fine, broken] = [new SlowStore(), new SlowStore()]
     fine.answer.resolve(undefined)
     const cause = new Error('disk full')

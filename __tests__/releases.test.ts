@@ -3,7 +3,7 @@ import { MemoryStore, sessions } from '../lib/index'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, secret } from './helpers/app'
 
-// Demand: a deploy may change the shape of the data, and be taken back.
+// A deploy may change the shape of the data, and be taken back.
 
 /** A Standard Schema that checks and migrates. */
 const schemaOf = (migrate: (value: any) => object | undefined) => ({
@@ -36,7 +36,7 @@ const routes = {
 const release = (store: MemoryStore, migrate: (value: any) => object | undefined) =>
   appWith(sessions<any>({ secret, store, schema: schemaOf(migrate) as any }), routes)
 
-it('a record of the first release is migrated by the second, and still read after the rollback', async () => {
+it('migrates a record of the first release in the second, readable after the rollback', async () => {
   const store = new MemoryStore()
   const cookie = cookieOf(await request(release(store, first)).get('/login'))!
   const ask = (app: any, path: string) => request(app).get(path).set('Cookie', cookie)
@@ -50,7 +50,7 @@ it('a record of the first release is migrated by the second, and still read afte
   expect([status, body.error, body.data.name, body.data.visits]).toEqual([200, null, 'Ann Lee', 1])
 })
 
-it('a record that the release before cannot read is a new session there, is left alone, and comes back later', async () => {
+it('leaves alone a record that the release before cannot read, so that it comes back later', async () => {
   const store = new MemoryStore()
   const cookie = cookieOf(await request(release(store, first)).get('/login'))!
   const ask = (app: any, path: string) => request(app).get(path).set('Cookie', cookie)
@@ -61,7 +61,7 @@ it('a record that the release before cannot read is a new session there, is left
   expect((await ask(again, '/read')).body.data).toEqual({ name: { full: 'Bea Lee' } })
 })
 
-it('a schema that answers by promise is waited for before the handlers run, on a synchronous store too', async () => {
+it('waits for a schema that answers by promise before the handlers run', async () => {
   const later = async (value: any) => ({ value: { ...value, seen: true } })
   const schema: any = { '~standard': { version: 1, vendor: 'test', validate: later } }
   const app = appWith(sessions<any>({ secret, store: new MemoryStore(), schema }), routes)

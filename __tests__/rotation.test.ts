@@ -21,7 +21,7 @@ describe.each([
   ['on the server', () => new MemoryStore()],
   ['in the cookie', () => new CookieStore()]
 ])('key rotation with sessions %s', (_where, makeStore) => {
-  it('with traffic running logs nobody out, and moves every cookie to the newest key in one visit', async () => {
+  it('logs nobody out under traffic, and moves every cookie to the newest key in one visit', async () => {
     const secret = [generateKey()]
     const store = makeStore()
     const server = appWith(sessions({ secret, store }), routes).listen(0)

@@ -31,7 +31,7 @@ afterEach(() => {
 })
 
 describe('gorilla/sessions and securecookie, line by line', () => {
-  it('1 NewCookieStore, NewFilesystemStore: new CookieStore(), new FileStore(), with keys from secret', async () => {
+  it('NewCookieStore, NewFilesystemStore: CookieStore, FileStore, with keys from secret', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'silverback-semantics-'))
     const files = new FileStore({ path: folder })
     try {
@@ -49,7 +49,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     }
   })
 
-  it('2 store.Get(r, name): req.sessions.get(name) is one instance all through the request, and never nothing', async () => {
+  it('store.Get(r, name): req.sessions.get(name), one instance a request, and never nothing', async () => {
     const res = await visit(
       sessions({ secret }),
       async (req, res) => {
@@ -64,7 +64,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     expect(res.body).toEqual([true, true, true, 'ERR_SESSION_SIGNATURE'])
   })
 
-  it('3 store.New(r, name): req.sessions.new(name) decodes anew, and is not registered', async () => {
+  it('store.New(r, name): req.sessions.new(name), decoded anew and not registered', async () => {
     const auth = sessions({ secret })
     const cookie = cookieOf(
       await visit(auth, async (req, res) => res.json(((await req.sessions.get('cart')).items = 1))),
@@ -86,7 +86,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     expect([later.body.items, later.body.unsaved]).toEqual([2, undefined])
   })
 
-  it('4 session.Save, sessions.Save: automatic, session.save(), req.sessions.save()', async () => {
+  it('session.Save, sessions.Save: automatic, session.save(), req.sessions.save()', async () => {
     const store = new MemoryStore()
     const auth = sessions({ secret, store })
     const counts: number[] = []
@@ -107,7 +107,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     for (const name of ['sid', 'cart', 'preferences', 'late']) expect(cookieOf(res, name)).toMatch(/=[\w-]+\.[\w-]+$/)
   })
 
-  it('5 session.Values[k]: session[k]', async () => {
+  it('session.Values[k]: session[k]', async () => {
     const auth = sessions({ secret })
     const values = { text: 'ä', number: 1.5, yes: true, list: [1, [2]], map: { a: { b: null } } }
     const cookie = cookieOf(await visit(auth, (req, res) => res.json(Object.assign(req.session, values))))!
@@ -118,7 +118,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     expect((await visit(auth, (req, res) => res.json('text' in req.session), cookie)).body).toBe(false)
   })
 
-  it('6 session.Options: session.cookie, its own for each session, in ms', async () => {
+  it('session.Options: session.cookie, its own for each session, in ms', async () => {
     clock = new Clock()
     const auth = sessions({ secret, cookie: { maxAge: 60_000 } })
     const withAge = (maxAge: number | null) =>
@@ -139,7 +139,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     }
   })
 
-  it('7 IsNew, ID, Name(), Store(): isNew, id, name, store', async () => {
+  it('IsNew, ID, Name(), Store(): isNew, id, name, store', async () => {
     const [store, own] = [new MemoryStore(), new MemoryStore()]
     const auth = sessions({ secret, store, named: { cart: { store: own } } })
     const facts: unknown[] = []
@@ -161,7 +161,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     ])
   })
 
-  it('8 AddFlash, Flashes: addFlash, flashes, with the same default key _flash', async () => {
+  it('AddFlash, Flashes: addFlash, flashes, with the same default key _flash', async () => {
     const auth = sessions({ secret })
     const cookie = cookieOf(
       await visit(auth, (req, res) => {
@@ -178,7 +178,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     expect((await visit(auth, see, cookie)).body).toEqual([[], [], [], false])
   })
 
-  it('9 a decode error and a new session together: session.error and isNew', async () => {
+  it('a decode error and a new session together: session.error and isNew', async () => {
     const see: Handler = (req, res) => {
       const { error, isNew } = req.session
       res.json([isNew, error instanceof SessionError, error.kind, error.code, typeof error.message])
@@ -189,7 +189,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     }
   })
 
-  it('10 MultiError; usage, decode, internal: AggregateError; SessionError.kind', async () => {
+  it('MultiError; usage, decode, internal: AggregateError; SessionError.kind', async () => {
     const down: any = {
       get: (_id: string, done: any) => done(null, null),
       set: (_id: string, _session: object, done: any) => done(new Error('down')),
@@ -219,7 +219,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     expect(cookieOf(res, 'fine')).toBeDefined()
   })
 
-  it('11 key pairs, rotation, GenerateRandomKey: a secret array, the first writes and all read; generateKey()', async () => {
+  it('key pairs, rotation, GenerateRandomKey: a secret array and generateKey()', async () => {
     const [older, newer, removed] = [generateKey(), generateKey(), generateKey()]
     expect(Buffer.from(older, 'base64url')).toHaveLength(32)
     for (const store of [new MemoryStore(), new CookieStore()]) {
@@ -237,7 +237,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     }
   })
 
-  it('12 name and timestamp inside the MAC, MaxAge enforced on decode: the same in sealed and bound cookies', async () => {
+  it('name and timestamp inside the MAC, MaxAge on decode: in sealed and bound cookies, too', async () => {
     clock = new Clock()
     for (const store of [new MemoryStore(), new CookieStore(), new CookieStore({ encrypt: false })]) {
       const auth = sessions({ secret, store, idle: 60_000 })
@@ -255,7 +255,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     }
   })
 
-  it('13 HttpOnly off, SameSite=None, an older key when encoding fails: not mirrored', async () => {
+  it('HttpOnly off, SameSite=None, an older key when encoding fails: not mirrored', async () => {
     const write: Handler = (req, res) => res.json((req.session.user = 'ann'))
     const [text] = textsOf(await visit(sessions({ secret }), write))
     expect(text).toMatch(/; HttpOnly/)
@@ -267,7 +267,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     expect([res.status, cookieOf(res)]).toEqual([500, undefined])
   })
 
-  it('14 MaxLength 4096: ERR_SESSION_COOKIE_TOO_LARGE, and the cookie before stays', async () => {
+  it('MaxLength 4096: ERR_SESSION_COOKIE_TOO_LARGE, and the cookie before stays', async () => {
     const auth = sessions({ secret, store: new CookieStore() })
     const cookie = cookieOf(await visit(auth, (req, res) => res.json((req.session.user = 'ann'))))!
     const res = await visit(auth, (req, res) => res.json((req.session.big = 'x'.repeat(4096))), cookie)
@@ -277,7 +277,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     expect((await visit(auth, (req, res) => res.json(req.session.user), cookie)).body).toBe('ann')
   })
 
-  it('15 serializers: the serializer option of the stores', async () => {
+  it('serializers: the serializer option of the stores', async () => {
     const serializer = {
       stringify: (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64'),
       parse: (text: string) => JSON.parse(Buffer.from(text, 'base64').toString())

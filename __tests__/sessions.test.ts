@@ -39,7 +39,7 @@ afterEach(() => {
 })
 
 describe('an anonymous request', () => {
-  it('H11 costs nothing and leaves nothing, used or not', async () => {
+  it('sets no cookie and leaves no record, whether its session is read or not', async () => {
     const store = new MemoryStore()
     const app = appWith(sessions({ secret, store }), basics)
     for (const path of ['/nothing', '/read']) {
@@ -61,7 +61,7 @@ describe('a stored session', () => {
     expect(auth.stats()).toMatchObject({ created: 1, saved: 1, loaded: 1, touched: 0 })
   })
 
-  it('C9 notices a change deep inside', async () => {
+  it('notices a change deep inside', async () => {
     const auth = sessions({ secret })
     const app = appWith(auth, {
       ...basics,
@@ -72,7 +72,7 @@ describe('a stored session', () => {
     expect((await read(app, cookie)).body.data).toEqual({ a: { b: { c: 1 } } })
   })
 
-  it('C4 keeps data under names of methods and built-ins', async () => {
+  it('keeps data under names of methods and built-ins', async () => {
     const data = { constructor: '1', toString: '2', save: '3', id: '4', req: '5', name: '6', isNew: '7' }
     const auth = sessions({ secret, store: new MemoryStore() })
     const app = appWith(auth, basics)
@@ -84,7 +84,7 @@ describe('a stored session', () => {
     expect((await auth.get(id))!.data).toEqual({ user: 'u', ...data })
   })
 
-  it('C5 C6 never lets a stored or assigned __proto__ reach a prototype', async () => {
+  it('never lets a stored or assigned __proto__ reach a prototype', async () => {
     const store = new MemoryStore()
     const app = appWith(sessions({ secret, store }), {
       ...basics,
@@ -104,11 +104,11 @@ describe('a stored session', () => {
 
 describe('what is refused', () => {
   const cases: [string, (cookie: string) => string][] = [
-    ['A3 another spelling of the MAC', (cookie) => `${cookie}=`],
-    ['A8 a broken percent encoding', () => 'sid=%E0%A4%A'],
-    ['A8 an empty ID', () => 'sid=.x'],
+    ['another spelling of the MAC', (cookie) => `${cookie}=`],
+    ['a broken percent encoding', () => 'sid=%E0%A4%A'],
+    ['an empty ID', () => 'sid=.x'],
     ['a forged MAC', (cookie) => cookie.slice(0, -2) + (cookie.endsWith('AA') ? 'BB' : 'AA')],
-    ['A14 a JSON value', () => 'sid=j:{"a":1}']
+    ['a JSON value', () => 'sid=j:{"a":1}']
   ]
   it.each(cases)('%s gives a new session with the reason, without asking the store', async (_name, forge) => {
     const auth = sessions({ secret })
@@ -119,7 +119,7 @@ describe('what is refused', () => {
     expect(auth.stats()).toMatchObject({ rejected: 1, loaded: 0 })
   })
 
-  it('A2 accepts the same value in another encoding', async () => {
+  it('accepts the same value in another encoding', async () => {
     const app = appWith(session({ secret, resave: false, saveUninitialized: false }), basics)
     const cookie = cookieOf(await request(app).get('/write?user=u'), 'connect.sid')!
     const value = decodeURIComponent(cookie.slice('connect.sid='.length))
@@ -128,14 +128,14 @@ describe('what is refused', () => {
     }
   })
 
-  it('A4 a value minted for another name', async () => {
+  it('refuses a value made for another name', async () => {
     const other = appWith(sessions({ secret, name: 'theme' }), basics)
     const app = appWith(sessions({ secret }), basics)
     const cookie = cookieOf(await request(other).get('/write?user=u'), 'theme')!
     expect((await read(app, cookie.replace('theme=', 'sid='))).body.code).toBe('ERR_SESSION_SIGNATURE')
   })
 
-  it('A7 odd cookie names change nothing', async () => {
+  it('keeps its session beside cookies named like properties of Object', async () => {
     const app = appWith(sessions({ secret }), basics)
     const cookie = await login(app)
     const res = await read(app, `__proto__=x; constructor=y; hasOwnProperty=z; ${cookie}`)
@@ -143,7 +143,7 @@ describe('what is refused', () => {
     expect(({} as any).x).toBeUndefined()
   })
 
-  it('A10 of several cookies the authentic one wins, and the planted ones are expired', async () => {
+  it('takes the authentic one of several cookies, and expires the planted ones', async () => {
     const app = appWith(sessions({ secret }), basics)
     const cookie = await login(app)
     const res = await read(app, `sid=planted; ${cookie}`).set('Host', 'app.example.com')
@@ -157,7 +157,7 @@ describe('what is refused', () => {
     )
   })
 
-  it('A11 two authentic cookies of two sessions are ambiguous: neither is believed, both are expired', async () => {
+  it('believes neither of two authentic cookies of two sessions, and expires both', async () => {
     const app = appWith(sessions({ secret }), basics)
     const [a, b] = [await login(app), await login(app)]
     const res = await read(app, `${a}; ${b}`)
@@ -165,7 +165,7 @@ describe('what is refused', () => {
     expect(cookieOf(res)).toBe('sid=')
   })
 
-  it('H10 F8 an authentic ID that the store does not know is never adopted', async () => {
+  it('never adopts an authentic ID that the store does not know', async () => {
     const store = new MemoryStore()
     const app = appWith(sessions({ secret, store }), basics)
     const cookie = await login(app)
@@ -176,7 +176,7 @@ describe('what is refused', () => {
   })
 
   it.each(['{"cookie":{', '42', '"s"', '[]', '{}', '{"cookie":"x"}', '\u0000\u00ff'])(
-    'D1 the record %j is corrupt: a new session, the record left alone',
+    'gives a new session for the corrupt record %j, which is left alone',
     async (text) => {
       const store = new MemoryStore()
       const app = appWith(sessions({ secret, store }), basics)
@@ -198,7 +198,7 @@ describe('what is refused', () => {
     }
   )
 
-  it('D4 a record of another ID', async () => {
+  it('refuses a record of another ID', async () => {
     const store = new MemoryStore()
     const auth = sessions({ secret, store })
     const app = appWith(auth, basics)
@@ -216,7 +216,7 @@ describe('a session that cannot be stored', () => {
     ['a BigInt', () => ({ n: 1n }), 'session.x.n'],
     ['a cycle', () => cycle, 'session.x.self'],
     ['a throwing getter', () => Object.defineProperty({}, 'g', { enumerable: true, get: () => fail() }), 'session.x.g']
-  ])('C1 %s is an error that names the key path, and the stored session stays', async (_name, make, path) => {
+  ])('refuses %s with the key path, and keeps the stored session', async (_name, make, path) => {
     const store = new MemoryStore()
     const app = appWith(sessions({ secret, store }), {
       ...basics,
@@ -236,13 +236,13 @@ describe('a session that cannot be stored', () => {
     throw new Error('no')
   }
 
-  it.each(['x', 5, [1], { a: 1 }])('C7 req.session = %j is an error where it is assigned', async (value) => {
+  it.each(['x', 5, [1], { a: 1 }])('refuses req.session = %j where it is assigned', async (value) => {
     const app = appWith(sessions({ secret }), { '/set': (req: any) => (req.session = value) })
     const res = await request(app).get('/set')
     expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_UNSERIALIZABLE'])
   })
 
-  it('B6 an impossible maxAge is refused where it is assigned', async () => {
+  it('refuses an impossible maxAge where it is assigned', async () => {
     const app = appWith(sessions({ secret }), { '/set': (req: any) => (req.session.cookie.maxAge = NaN) })
     expect((await request(app).get('/set')).body.message).toMatch(/maxAge must be a finite number/)
   })
@@ -275,7 +275,7 @@ describe.each([
     return { app, auth, reached, go }
   }
 
-  it('H4 keeps both of two different keys', async () => {
+  it('keep both of two different keys', async () => {
     const { app, reached, go } = race()
     const cookie = await login(app)
     const slow = request(app)
@@ -290,7 +290,7 @@ describe.each([
     expect((await read(app, cookieOf(res) ?? cookie)).body.data).toEqual({ user: 'u', a: '1', b: '2' })
   })
 
-  it.each(['/logout', '/rotate'])('H1 H3 a slow writer cannot bring a session back after %s', async (path) => {
+  it.each(['/logout', '/rotate'])('do not bring a session back after %s, however slow', async (path) => {
     const { app, auth, reached, go } = race()
     const dropped: unknown[] = []
     const onDropped = (message: unknown) => dropped.push(message)
@@ -312,7 +312,7 @@ describe.each([
     expect(auth.stats().dropped).toBe(1)
   })
 
-  it('rejects an explicit save of a session that is gone', async () => {
+  it('reject an explicit save of a session that is gone', async () => {
     const { app, auth } = race()
     const cookie = await login(app)
     const gone = appWith(auth, {
@@ -329,7 +329,7 @@ describe.each([
   })
 
   if (kind !== 'cookie') {
-    it('H5 update() loses no increment', async () => {
+    it('lose no increment by update()', async () => {
       const { app, auth } = race()
       const cookie = await login(app, 'n=0')
       const counting = appWith(auth, {
@@ -349,7 +349,7 @@ describe.each([
   }
 })
 
-it('H7 three regenerations at once leave three sessions of their own and a dead ID', async () => {
+it('three regenerations at once leave three sessions of their own and a dead ID', async () => {
   const auth = sessions({ secret })
   const ready = Array.from({ length: 3 }, () => deferred())
   const go = deferred()
@@ -385,7 +385,7 @@ it('H7 three regenerations at once leave three sessions of their own and a dead 
 })
 
 describe('lifetimes', () => {
-  it('H13 idle counts from the last use, absolute from creation; polling cannot pass it', async () => {
+  it('idle counts from the last use, absolute from creation; polling cannot pass it', async () => {
     clock = new Clock()
     const auth = sessions({ secret, idle: 10_000, absolute: 25_000, touchAfter: 1000 })
     const app = appWith(auth, basics)
@@ -398,7 +398,7 @@ describe('lifetimes', () => {
     expect((await read(app, cookie)).body.code).toMatch(/EXPIRED|MISSING/)
   })
 
-  it('D3 dies when idle, and the record is destroyed', async () => {
+  it('ends a session that is idle, and destroys its record', async () => {
     clock = new Clock()
     const store = new MemoryStore()
     const app = appWith(sessions({ secret, store, idle: 10_000 }), basics)
@@ -450,7 +450,7 @@ describe('lifetimes', () => {
 describe('keys', () => {
   const [older, newer] = ['o'.repeat(32), 'n'.repeat(32)]
 
-  it('A6 accepts an older key and re-issues, also when the session is only read; refuses a removed one', async () => {
+  it('accepts an older key and re-issues, also for a reader; refuses a removed one', async () => {
     const store = new MemoryStore()
     const cookie = await login(appWith(sessions({ secret: older, store }), basics))
     const app = appWith(sessions({ secret: [newer, older], store }), basics)
@@ -463,7 +463,7 @@ describe('keys', () => {
     expect((await read(last, cookie)).body.code).toBe('ERR_SESSION_SIGNATURE')
   })
 
-  it('trap 5 follows the secret array as it changes', async () => {
+  it('follows the secret array as it changes', async () => {
     const list = [older]
     const app = appWith(sessions({ secret: list }), basics)
     const cookie = await login(app)
@@ -741,7 +741,7 @@ describe('further options', () => {
     expect((await read(v1, not)).body.data).toEqual({ x: '1' })
   })
 
-  it('E1 a store that cannot be read is a 503, or an anonymous request that saves nothing', async () => {
+  it('answers 503 for a store that cannot be read, or as an anonymous request', async () => {
     const store: any = {
       get: (_id: string, callback: any) => callback(new Error('down')),
       set: jest.fn(),
@@ -845,7 +845,7 @@ describe('named sessions', () => {
 })
 
 describe('caches', () => {
-  it('I5 a response that sets a session cookie is never publicly cacheable, one that read it varies', async () => {
+  it('keep no response that sets a session cookie, and tell apart those that read one', async () => {
     jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     const app = appWith(sessions({ secret }), {
       ...basics,
@@ -863,7 +863,7 @@ describe('caches', () => {
 })
 
 describe('logout', () => {
-  it('H12 expires the cookie with the attributes it was set with', async () => {
+  it('expires the cookie with the attributes it was set with', async () => {
     const app = appWith(sessions({ secret, cookie: { path: '/', domain: 'example.com', sameSite: 'strict' } }), basics)
     const cookie = await login(app)
     const res = await request(app).get('/logout').set('Cookie', cookie)
@@ -872,7 +872,7 @@ describe('logout', () => {
     ])
   })
 
-  it('E6 fails aloud when the store could not do it, and expires the cookie anyway', async () => {
+  it('fails aloud when the store could not do it, and expires the cookie anyway', async () => {
     const store = new MemoryStore()
     const app = appWith(sessions({ secret, store }), basics)
     const cookie = await login(app)

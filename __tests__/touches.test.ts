@@ -6,7 +6,7 @@ import type { OpenStore } from './helpers/npm-stores'
 import { plainStore } from './helpers/classic'
 import session, { sessions } from '../lib/index'
 
-// Demand: no write per page view, no query per asset, and polls that do not keep a session alive.
+// No write per page view, no query per asset, and polls that do not keep a session alive.
 
 const REQUESTS = 1000
 const MINUTE = 60_000

@@ -5,7 +5,7 @@ import { TestFolder } from './helpers/folder'
 import { CLIENTS } from './helpers/redis-clients'
 import { RedisServer } from './helpers/redis-server'
 
-// Demand: an index that cannot rot. Sessions come, go, expire and change hands; the list is exact all along.
+// An index that cannot rot. Sessions come, go, expire and change hands; the list is exact all along.
 
 const MANY = 10_000
 // Every one is several files; what is proven is the same.
@@ -60,7 +60,7 @@ async function each<T, R>(list: T[], work: (item: T, n: number) => Promise<R>): 
 describe.each(Object.entries(PLACES))('on %s', (name, open) => {
   const count = name === 'files' ? FILES : MANY
 
-  it(`of ${count} sessions the list of each user is exact, a revocation looks at no others, and nothing stays`, async () => {
+  it(`lists ${count} sessions by user exactly, revokes without looking at others`, async () => {
     const { store, index, close } = await open()
     const auth = sessions<any>({ secret, store, idle: 3600 * SECOND, userId: (session: any) => session.user })
     try {

@@ -15,7 +15,7 @@ const routes = {
   }
 }
 
-it(`${VISITORS} requests without a cookie make no record and set no cookie, though they read the session`, () => {
+it(`${VISITORS} readers without a cookie make no record and get no cookie`, () => {
   const store = new MemoryStore()
   const auth = sessions({ secret, store })
   const headers: string[] = []

@@ -87,7 +87,7 @@ describe.each(Object.keys(NPM_STORES))('%s', (name) => {
   })
 
   it.each([{}, { rolling: true }, { resave: true }])(
-    'H1 a logout is final, whoever writes late, with %j',
+    'keeps a logout final, whoever writes late, with %j',
     async (options) => {
       const slow = appOn(open.store, options)
       const cookie = cookieOf(await visit('/set?user=ann', '', slow))!
@@ -103,7 +103,7 @@ describe.each(Object.keys(NPM_STORES))('%s', (name) => {
     }
   )
 
-  it('H2 a logout is final, also when a slow request has only read', async () => {
+  it('keeps a logout final when a slow request has only read', async () => {
     const cookie = cookieOf(await visit('/set?user=ann'))!
     const { id } = (await visit('/who', cookie)).body
     const late = visit('/slow', cookie).then((res) => res)
@@ -114,7 +114,7 @@ describe.each(Object.keys(NPM_STORES))('%s', (name) => {
     expect(await kept(id)).toBeFalsy()
   })
 
-  it('H4 two requests that set two keys keep both', async () => {
+  it('keeps both keys that two requests set at once', async () => {
     const cookie = cookieOf(await visit('/set?user=ann'))!
     const late = visit('/slow?one=1', cookie).then((res) => res)
     await arrived.promise

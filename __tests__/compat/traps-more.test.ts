@@ -14,7 +14,7 @@ import session, { sessions } from '../../lib/index'
 const onHeaders = require('on-headers') as (res: object, listener: (this: any) => void) => void
 
 describe('the store base class', () => {
-  it('trap 19: defines none of the optional verbs, because their presence is how stores say what they can', () => {
+  it('defines no optional verb, because its presence is how a store says what it can', () => {
     const store: any = {}
     ;(session.Store as any).call(store)
     for (const verb of ['get', 'set', 'destroy', 'touch', 'all', 'ids', 'length', 'clear']) {
@@ -23,7 +23,7 @@ describe('the store base class', () => {
     }
   })
 
-  it('trap 20: stores get the live session, and may change it inside set', async () => {
+  it('gives set() the live session, which it may change', async () => {
     const store = plainStore()
     const { set } = store
     const live: boolean[] = []
@@ -39,7 +39,7 @@ describe('the store base class', () => {
     expect(JSON.parse([...store.texts.values()][0])).toMatchObject({ user: 'ann', __lastAccess: 42 })
   })
 
-  it('trap 20: a store that calls back and also returns a promise answers once', async () => {
+  it('takes one answer from a store that calls back and also returns a promise', async () => {
     const texts = new Map<string, string>()
     const twice = <T>(value: T, done?: (err: unknown, value?: T) => void) => {
       done?.(null, value)
@@ -60,7 +60,7 @@ describe('the store base class', () => {
     expect(texts.size).toBe(0)
   })
 
-  it('trap 20: a store that calls back and returns what its client returned is waited for', async () => {
+  it('waits for a store that calls back and returns what its client returned', async () => {
     const store = plainStore()
     for (const verb of ['get', 'set', 'destroy']) {
       const original = store[verb]
@@ -96,7 +96,7 @@ describe('the store base class', () => {
     expect((await visit(app, '/regenerate')).body.failed).toBe('no more IDs')
   })
 
-  it('trap 21: store.generate, createSession, load and regenerate are there for applications', async () => {
+  it('has generate, createSession, load and regenerate for applications', async () => {
     const store = new session.MemoryStore()
     const app = classicApp(
       { store },
@@ -127,7 +127,7 @@ describe('the store base class', () => {
     expect((await visit(app, '/regenerate', cookie)).body).toEqual({ renewed: true })
   })
 
-  it('trap 21: MemoryStore.sessions is a map of JSON strings, to read and to write', async () => {
+  it('has MemoryStore.sessions as a map of JSON texts, to read and to write', async () => {
     const store = new session.MemoryStore()
     const app = classicApp({ store }, ROUTES)
     const { cookie } = await visit(app, '/login')
@@ -168,7 +168,7 @@ describe.each([
 })
 
 describe('a request', () => {
-  it('trap 25: may be just { headers, url }', async () => {
+  it('may be just { headers, url }', async () => {
     const auth = classic()
     const { cookie } = await visit(appWith(auth, ROUTES), '/login')
     const req: any = { headers: { cookie }, url: '/' }
@@ -181,7 +181,7 @@ describe('a request', () => {
     expect(again.session.user).toBe('eve')
   })
 
-  it('trap 25: equal loads at once do not leak AsyncLocalStorage context from one request to another', async () => {
+  it('keeps its AsyncLocalStorage context while equal loads are under way', async () => {
     const context = new AsyncLocalStorage<string>()
     const auth = classic({ store: plainStore() })
     const app = appWith(
@@ -203,7 +203,7 @@ describe('a request', () => {
 })
 
 describe('a response', () => {
-  it('trap 26: Set-Cookie headers given to writeHead survive', async () => {
+  it('keeps Set-Cookie headers that are given to writeHead()', async () => {
     const app = classicApp(
       {},
       {
@@ -228,7 +228,7 @@ describe('a response', () => {
       ]
     ],
     ['a flat list', ['X-A', 'b', 'X-A', 'c']]
-  ])('I4: writeHead takes %s, whether or not a session cookie is sent', async (_form, headers) => {
+  ])('takes %s in writeHead(), whether or not a session cookie is sent', async (_form, headers) => {
     const answer = (_req: any, res: any) => {
       res.writeHead(200, headers)
       res.end()
@@ -249,7 +249,7 @@ describe('a response', () => {
     }
   })
 
-  it('trap 26: on-headers listeners that were there before see our cookie, later ones run first', async () => {
+  it('shows the cookie to on-headers listeners set before, and runs those set later first', async () => {
     const seen: Record<string, boolean> = {}
     const note = (key: string) =>
       function (this: any) {
@@ -279,7 +279,7 @@ describe('a response', () => {
         }
       }
     ]
-  ])('trap 26: %s that was put there later', (_name, put) => {
+  ])('with %s that was put there later', (_name, put) => {
     const ENDS: Record<string, (res: any) => unknown> = {
       'write()': (res) => {
         res.write('a')
@@ -347,7 +347,7 @@ describe('a response', () => {
     })
   })
 
-  it('trap 26: an on-headers listener runs once where the save fails', async () => {
+  it('runs an on-headers listener once where the save fails', async () => {
     const store = plainStore({
       set: (_id: string, _record: object, done: any) => setImmediate(done, new Error('full'))
     })
@@ -364,7 +364,7 @@ describe('a response', () => {
   })
 
   it.each(['end(done)', 'end("text", done)', 'end("text", "utf8", done)'])(
-    'trap 27: %s calls back once',
+    'calls the callback of %s once',
     async (form) => {
       let calls = 0
       const done = () => void calls++
@@ -386,7 +386,7 @@ describe('a response', () => {
     }
   )
 
-  it('trap 27: HTTP/2 res.end() without writeHead works', async () => {
+  it('ends over HTTP/2 without writeHead()', async () => {
     const auth = classic()
     const server = http2.createServer((req: any, res: any) =>
       auth(req, res, () => {

@@ -9,7 +9,7 @@ import session from '../../lib/index'
 const root = join(__dirname, '../..')
 
 describe('the session', () => {
-  it('trap 9: reload() and regenerate() replace req.session, and the old object keeps its data', async () => {
+  it('replaces req.session in reload() and regenerate(), and leaves the old object its data', async () => {
     const app = classicApp(
       {},
       {
@@ -37,7 +37,7 @@ describe('the session', () => {
     expect((await visit(app, '/regenerate', cookie)).body).toEqual(expected)
   })
 
-  it('trap 9: reload() after destroy() gives its error to the callback', async () => {
+  it('gives the error of reload() after destroy() to the callback', async () => {
     const app = classicApp(
       {},
       {
@@ -52,7 +52,7 @@ describe('the session', () => {
     expect((await visit(app, '/', cookie)).body).toEqual({ error: true })
   })
 
-  it('trap 10 (kept): work after the response is legal', async () => {
+  it('permits work after the response', async () => {
     const store = plainStore()
     const saved = deferred<unknown>()
     const app = classicApp(
@@ -77,7 +77,7 @@ describe('the session', () => {
     expect(JSON.parse([...store.texts.values()][0])).toMatchObject({ user: 'ann', later: 1 })
   })
 
-  it('trap 12 (kept): a change of req.session.cookie alone sends no cookie unless rolling', async () => {
+  it('sends no cookie for a change of req.session.cookie alone, unless rolling', async () => {
     const routes = {
       ...ROUTES,
       '/longer': (req: any, res: any) => {
@@ -92,7 +92,7 @@ describe('the session', () => {
     }
   })
 
-  it('trap 13: keys begin with cookie, and nothing of ours is enumerable', async () => {
+  it('begins its keys with cookie, and shows nothing else of ours', async () => {
     const store = plainStore()
     const seen: object[] = []
     const { set } = store
@@ -118,7 +118,7 @@ describe('the session', () => {
     expect(seen).toEqual([{ maxAge: 'number', dated: true, whole: true }])
   })
 
-  it('trap 15 (kept): a cookie that the application cleared after destroy() is not cleared a second time', async () => {
+  it('does not clear a cookie again that the application cleared after destroy()', async () => {
     const app = classicApp(
       {},
       {
@@ -138,7 +138,7 @@ describe('the session', () => {
     }
   })
 
-  it('trap 22: every enumerable key, cookie included, can be copied onto the next session', async () => {
+  it('lets every enumerable key, cookie included, be copied onto the next session', async () => {
     const app = classicApp(
       {},
       {
@@ -158,7 +158,7 @@ describe('the session', () => {
     expect((await visit(app, '/copy', cookie)).body).toEqual({ user: 'ann', clone: { user: 'ann', cookie: 0 } })
   })
 
-  it('trap 22: stored keys never shadow methods', async () => {
+  it('keeps its methods where stored keys have their names', async () => {
     const store = plainStore()
     const app = classicApp({ store }, ROUTES)
     const { cookie } = await visit(app, '/login')
@@ -168,7 +168,7 @@ describe('the session', () => {
     expect(await visit(app, '/who', cookie)).toMatchObject({ status: 200, body: { user: 'ann', id } })
   })
 
-  it('trap 23: change detection ignores the cookie but sees the order of keys', async () => {
+  it('takes a new order of keys for a change, and a new cookie for none', async () => {
     const store = plainStore({ touch: (_id: string, _session: object, done: any) => setImmediate(done) })
     const set = jest.spyOn(store, 'set')
     const app = classicApp(
@@ -192,14 +192,14 @@ describe('the session', () => {
     expect(Object.keys(JSON.parse([...store.texts.values()][0]))).toEqual(['cookie', 'b', 'a'])
   })
 
-  it('trap 23: regenerate() always counts as modified: even an empty session is stored and sent', async () => {
+  it('stores and sends even an empty session after regenerate()', async () => {
     const store = plainStore()
     const app = classicApp({ store }, { '/': (req, res) => req.session.regenerate(() => res.send('new')) })
     expect(setCookies(await visit(app, '/'))).toHaveLength(1)
     expect(store.texts.size).toBe(1)
   })
 
-  it('trap 24: existing sessions keep their stored cookie attributes when options change', async () => {
+  it('keeps the stored cookie attributes of old sessions when options change', async () => {
     const store = plainStore()
     const before = classicApp({ store, cookie: { httpOnly: false, domain: 'a.test' } }, ROUTES)
     const { cookie } = await visit(before, '/login')
@@ -208,7 +208,7 @@ describe('the session', () => {
     expect(text).toMatch(/; Domain=a\.test; Path=\/$/)
   })
 
-  it('trap 24 (kept): cookie.path is matched by prefix', async () => {
+  it('matches cookie.path by prefix', async () => {
     const app = classicApp({ cookie: { path: '/admin' } }, { '/adminx': ROUTES['/none']! })
     expect((await visit(app, '/adminx')).body).toEqual({ there: true })
   })
@@ -217,13 +217,13 @@ describe('the session', () => {
 describe('the package', () => {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-  it('trap 16: as an alias it satisfies ^1.17.1 and ^1.0.0', () => {
+  it('satisfies ^1.17.1 and ^1.0.0 as an alias of express-session', () => {
     const [major, minor] = manifest.version.split('.').map(Number)
     expect(major).toBe(1)
     expect(minor).toBeGreaterThanOrEqual(20)
   })
 
-  it('trap 17: the paths that stores import are exported, and lead to the same classes', () => {
+  it('exports the paths that stores import, leading to the same classes', () => {
     for (const [path, Class] of Object.entries({
       store: session.Store,
       memory: session.MemoryStore,
@@ -237,7 +237,7 @@ describe('the package', () => {
     expect(Object.keys(manifest.exports)).toEqual(expect.arrayContaining(['./index.js', './package.json']))
   })
 
-  it('trap 18: there is one build, and only CommonJS in it', () => {
+  it('has one build, and only CommonJS in it', () => {
     expect(manifest.type).toBe('commonjs')
     for (const target of Object.values<any>(manifest.exports)) {
       expect(

@@ -16,7 +16,7 @@ afterEach(() => {
 })
 
 describe('stores', () => {
-  it('trap 1: a record whose cookie.expires lies in the past is alive if the store still answers it', async () => {
+  it('believes a store that still answers a record whose cookie.expires is past', async () => {
     clock = new Clock()
     const store = plainStore({ touch: (_id: string, _session: object, done: any) => setImmediate(done) })
     const app = classicApp({ store, cookie: { maxAge: 60_000 } }, ROUTES)
@@ -25,7 +25,7 @@ describe('stores', () => {
     expect((await visit(app, '/who', cookie)).body.user).toBe('ann')
   })
 
-  it('trap 3 (kept): Store is called as a function and inherited with util.inherits', async () => {
+  it('lets Store be called as a function and inherited with util.inherits', async () => {
     const records = new Map<string, object>()
     function Legacy(this: object) {
       ;(session.Store as any).call(this)
@@ -45,7 +45,7 @@ describe('stores', () => {
     expect(new session.Cookie({ httpOnly: false }).serialize('name', 'a b')).toBe('name=a%20b; Path=/')
   })
 
-  it('trap 6 (kept): an error of touch never turns a good response into a 500', async () => {
+  it('never turns a good response into a 500 for an error of touch()', async () => {
     const store = plainStore({
       touch: (_id: string, _session: object, done: any) => setImmediate(done, new Error('Unable to find the session'))
     })
@@ -54,7 +54,7 @@ describe('stores', () => {
     expect(await visit(app, '/who', cookie)).toMatchObject({ status: 200, body: { user: 'ann' } })
   })
 
-  it('trap 7 (kept): an error of get with code ENOENT means no session', async () => {
+  it('takes an error of get() with the code ENOENT for no session', async () => {
     const absent = Object.assign(new Error('no such file'), { code: 'ENOENT' })
     const store = plainStore()
     const app = classicApp({ store }, ROUTES)
@@ -67,7 +67,7 @@ describe('stores', () => {
     expect((await visit(app, '/who', cookie)).status).toBe(500)
   })
 
-  it('trap 7 (kept): after "disconnect" requests pass with req.session undefined, until "connect"', async () => {
+  it('lets requests pass without a session from "disconnect" until "connect"', async () => {
     const store = plainStore()
     const app = classicApp({ store }, ROUTES)
     store.emit('disconnect')
@@ -78,7 +78,7 @@ describe('stores', () => {
 })
 
 describe('the middleware', () => {
-  it('trap 2: after end() headersSent is true, setHeader throws, a second end answers false, later changes stay out', async () => {
+  it('shows a response as sent right after end(), and lets no later change into it', async () => {
     const gate = deferred()
     const store = plainStore({ set: (_id: string, _record: object, done: any) => void gate.promise.then(() => done()) })
     let after: unknown
@@ -112,7 +112,7 @@ describe('the middleware', () => {
     ['{ writeHead: {} }', { writeHead: {} }],
     ['a response without on()', { writeHead: () => undefined, end: () => undefined, setHeader: () => undefined }],
     ['undefined', undefined]
-  ])('trap 4 (kept): a request with the response %s gets its session', async (_name, res) => {
+  ])('gives a request with the response %s its session', async (_name, res) => {
     const auth = classic()
     const { cookie } = await visit(appWith(auth, ROUTES), '/login')
     const req: any = { headers: { cookie }, url: '/', method: 'GET' }
@@ -120,7 +120,7 @@ describe('the middleware', () => {
     expect(req.session.user).toBe('ann')
   })
 
-  it('trap 5 (kept): the secret array is live: push, splice and pop take effect at once', async () => {
+  it('follows push, splice and pop of the secret array at once', async () => {
     const older = 'the older secret, which is long enough as well'
     const secrets = [older]
     const app = classicApp({ secret: secrets }, ROUTES)
@@ -137,19 +137,16 @@ describe('the middleware', () => {
     expect(await user(renewed.cookie)).toBe('ann')
   })
 
-  it.each([undefined, null, 7])(
-    'trap 8: a genid that returns %s makes sessions that are neither stored nor sent',
-    async (id) => {
-      const store = plainStore()
-      const app = classicApp({ store, genid: () => id, saveUninitialized: true }, ROUTES)
-      const res = await visit(app, '/login')
-      expect([res.status, res.text, res.cookie, store.texts.size]).toEqual([200, 'in', '', 0])
-      expect((await visit(app, '/who')).body).toEqual(id === undefined ? {} : { id })
-      expect((await visit(app, '/logout')).text).toBe('out')
-    }
-  )
+  it.each([undefined, null, 7])('neither stores nor sends a session whose genid returned %s', async (id) => {
+    const store = plainStore()
+    const app = classicApp({ store, genid: () => id, saveUninitialized: true }, ROUTES)
+    const res = await visit(app, '/login')
+    expect([res.status, res.text, res.cookie, store.texts.size]).toEqual([200, 'in', '', 0])
+    expect((await visit(app, '/who')).body).toEqual(id === undefined ? {} : { id })
+    expect((await visit(app, '/logout')).text).toBe('out')
+  })
 
-  it('trap 8: a second mount is a no-op, and genid runs once for each request without a valid cookie', async () => {
+  it('does nothing when mounted twice, and runs genid once a request without a valid cookie', async () => {
     let made = 0
     const genid = jest.fn((_req: unknown) => `id-${++made}`)
     const second = jest.fn((_req: unknown) => 'never')
@@ -168,13 +165,13 @@ describe('the middleware', () => {
     expect(second).not.toHaveBeenCalled()
   })
 
-  it('trap 8: on a mismatch of cookie.path req.session is undefined, not empty', async () => {
+  it('leaves req.session undefined outside of cookie.path', async () => {
     const app = classicApp({ cookie: { path: '/admin' } }, { ...ROUTES, '/admin/none': ROUTES['/none']! })
     expect((await visit(app, '/none')).body).toEqual({ there: false })
     expect((await visit(app, '/admin/none')).body).toEqual({ there: true })
   })
 
-  it('trap 11: secure "auto" is decided when the session is made, and stored with it', async () => {
+  it('decides secure "auto" when the session is made, and stores it', async () => {
     const store = plainStore()
     const app = classicApp({ store, proxy: true, cookie: { secure: 'auto' } }, ROUTES)
     const res = await request(app).get('/login').set('X-Forwarded-Proto', 'https')
@@ -186,7 +183,7 @@ describe('the middleware', () => {
     expect(JSON.parse([...store.texts.values()][0]).cookie.secure).toBe(true)
   })
 
-  it('trap 14 (kept): our cookie is appended to other Set-Cookie headers, never replaces them', async () => {
+  it('appends its cookie to other Set-Cookie headers, and replaces none', async () => {
     const app = classicApp(
       {},
       {

@@ -73,7 +73,7 @@ afterEach(() => {
   jest.restoreAllMocks()
 })
 
-describe('A1 of 100,000 mutations none is accepted whose decoded value differs, and none throws', () => {
+describe('takes no other value for authentic, of 100,000 mutations of a cookie:', () => {
   const id = 'AbCdEfGhIjKlMnOpQrStUvWxYz012345'
   const text = encodeRecord('{"originalMaxAge":null,"path":"/"}', { u: 1, c: 1, d: id }, '{"user":"ann"}')
   const store = new CookieStore()
@@ -135,7 +135,7 @@ describe('A1 of 100,000 mutations none is accepted whose decoded value differs, 
   })
 })
 
-describe('A5 an authentic ID that could reach elsewhere', () => {
+describe('an authentic ID that could reach elsewhere', () => {
   it.each<[string, string]>([
     ['a parent folder', '../victim'],
     ['a folder', 'a/b'],
@@ -164,7 +164,7 @@ describe('A5 an authentic ID that could reach elsewhere', () => {
   })
 })
 
-describe('A9 a huge Cookie header', () => {
+describe('a huge Cookie header', () => {
   const at = (count: number, cookie: string) => `${'sid=forged; '.repeat(count)}${cookie}`
 
   it('of one megabyte and 50,000 cookies is answered, and hashed a bounded number of times', async () => {
@@ -200,8 +200,8 @@ describe('A9 a huge Cookie header', () => {
 })
 
 it.each([
-  ['A10 a forged cookie beside the authentic one', (cookie: string) => `sid=bad; ${cookie}`],
-  ['A10 a forged cookie behind it', (cookie: string) => `${cookie}; sid=bad`]
+  ['a forged cookie beside the authentic one', (cookie: string) => `sid=bad; ${cookie}`],
+  ['a forged cookie behind the authentic one', (cookie: string) => `${cookie}; sid=bad`]
 ])('%s is told as an event, and the authentic one wins', async (_name, header) => {
   for (const store of [new MemoryStore(), new CookieStore()]) {
     const auth = sessions({ secret, store })
@@ -217,15 +217,18 @@ it.each([
   }
 })
 
-it.each(['\u00a0', '\u2000', '\u3000', '\ufeff', '\v', '\f'])('A12 %j before the name is no blank', async (blank) => {
-  const auth = sessions({ secret })
-  const cookie = await login(appWith(auth, basics))
-  const { req } = await enter(auth, `${blank}${cookie}`).done
-  expect([req.session.user, req.session.error]).toEqual([undefined, undefined])
-  expect((await enter(auth, ` \t${cookie}`).done).req.session.user).toBe('u')
-})
+it.each(['\u00a0', '\u2000', '\u3000', '\ufeff', '\v', '\f'])(
+  'takes %j before the name of a cookie for no blank (RFC 6265)',
+  async (blank) => {
+    const auth = sessions({ secret })
+    const cookie = await login(appWith(auth, basics))
+    const { req } = await enter(auth, `${blank}${cookie}`).done
+    expect([req.session.user, req.session.error]).toEqual([undefined, undefined])
+    expect((await enter(auth, ` \t${cookie}`).done).req.session.user).toBe('u')
+  }
+)
 
-describe('A13 odd Cookie headers are read as RFC 6265 has it', () => {
+describe('odd Cookie headers are read as RFC 6265 has it:', () => {
   it.each<[string, (cookie: string) => string, boolean]>([
     ['$Version before it', (cookie) => `$Version=1; ${cookie}; $Path=/`, true],
     ['inside the quotes of another', (cookie) => `x="a; ${cookie}; y=b"`, true],
@@ -254,7 +257,7 @@ describe('A13 odd Cookie headers are read as RFC 6265 has it', () => {
   })
 })
 
-describe('A14 behind cookie-parser', () => {
+describe('behind cookie-parser', () => {
   const cookieParser = require('cookie-parser')
 
   it.each(['sid=j:{"a":1}', 'sid=j%3A%7B%22a%22%3A1%7D', 'sid=j:[1]', 'sid=j:null', 'sid=s:j:{"a":1}.x', 'sid=j:{'])(
@@ -275,7 +278,7 @@ describe('A14 behind cookie-parser', () => {
   )
 })
 
-describe('A16 a sealed cookie that was moved', () => {
+describe('a sealed cookie that was moved', () => {
   const write = { ...basics }
   const sealedBy = (options: object) =>
     login(appWith(sessions({ secret, store: new CookieStore(), ...options }), write))
@@ -319,7 +322,7 @@ describe('A16 a sealed cookie that was moved', () => {
   })
 })
 
-it('J5 whatever comes as a cookie: an answer, no error, and no session that nobody made', async () => {
+it('answers whatever comes as a cookie, without an error or a session that nobody made', async () => {
   const store = new MemoryStore()
   const doors = [
     sessions({ secret, store, load: 'eager' }),

@@ -35,7 +35,7 @@ afterEach(() => {
   jest.restoreAllMocks()
 })
 
-describe('B6 a lifetime that no browser understands is refused where it is assigned', () => {
+describe('refuses a lifetime that no browser understands where it is assigned:', () => {
   it.each<[string, (cookie: any) => void]>([
     ['maxAge NaN', (cookie) => (cookie.maxAge = NaN)],
     ['maxAge 1e20', (cookie) => (cookie.maxAge = 1e20)],
@@ -59,7 +59,7 @@ describe('B6 a lifetime that no browser understands is refused where it is assig
   })
 })
 
-describe('B6 an attribute that cannot be sent is a mistake of the application, not of the store', () => {
+describe('blames the application for an attribute that cannot be sent, not the store:', () => {
   const bad: [string, (cookie: any) => void, string][] = [
     ['domain', (cookie) => (cookie.domain = 'SECRET\r\nb'), 'domain'],
     ['path', (cookie) => (cookie.path = '/;SECRET'), 'path'],
@@ -100,7 +100,7 @@ describe('B6 an attribute that cannot be sent is a mistake of the application, n
   })
 })
 
-describe('C1 a value that has no JSON is a 500 that names the key, wherever it was assigned', () => {
+describe('answers 500 for a value that has no JSON, and names its key, wherever it was assigned:', () => {
   const bad: Record<string, (req: any, res: any) => unknown> = {
     '/handler': (req, res) => {
       req.session.big = 1n
@@ -129,7 +129,7 @@ describe('C1 a value that has no JSON is a 500 that names the key, wherever it w
   })
 })
 
-describe('C2 toJSON', () => {
+describe('toJSON', () => {
   const appOf = (assign: (session: any) => void) =>
     appWith(sessions({ secret }), {
       ...basics,
@@ -166,7 +166,7 @@ describe('C2 toJSON', () => {
   })
 })
 
-it('C3 what JSON changes without a word is told once in development, with its path', async () => {
+it('tells once in development, with its path, of a value that JSON changes', async () => {
   const values = {
     date: new Date(),
     map: new Map([[1, 2]]),
@@ -192,7 +192,7 @@ it('C3 what JSON changes without a word is told once in development, with its pa
   expect(told).toEqual(Object.keys(values).map((key) => [key, 'SILVERBACK_LOSSY']))
 })
 
-describe('C7 the cookie of a session', () => {
+describe('the cookie of a session', () => {
   it.each([null, undefined, 'x', 5])('cannot be replaced by %j', async (value) => {
     const app = appWith(sessions({ secret }), { '/': (req) => (req.session.cookie = value) })
     const res = await visit(app, '/')
@@ -201,7 +201,7 @@ describe('C7 the cookie of a session', () => {
   })
 })
 
-it('D2 a key of another type in Redis gives a new ID, and is left alone, at logout as well', async () => {
+it('gives a new ID for a key of another type in Redis, and leaves that alone, at logout too', async () => {
   const server = await RedisServer.start()
   const client = createClient({ url: server.url })
   try {
@@ -223,7 +223,7 @@ it('D2 a key of another type in Redis gives a new ID, and is left alone, at logo
   }
 })
 
-describe('D1 behind the drop-in door', () => {
+describe('a corrupt record, behind the drop-in door:', () => {
   const stores: Record<string, () => { store: object; damage(text: string): void; texts(): string[] }> = {
     'a store from npm': () => {
       const store = plainStore()
@@ -273,7 +273,7 @@ describe('D1 behind the drop-in door', () => {
   )
 })
 
-describe('D3 a record past its deadline', () => {
+describe('a record past its deadline', () => {
   const limits = [
     { idle: 10_000, absolute: null },
     { idle: null, absolute: 10_000 }
@@ -346,7 +346,7 @@ describe('D3 a record past its deadline', () => {
   })
 })
 
-describe('D4 the record of another session', () => {
+describe('the record of another session', () => {
   const stores: Record<string, () => object> = {
     RedisStore: () => new RedisStore({ client }),
     'connect-redis': () => new (require('connect-redis').RedisStore)({ client }),

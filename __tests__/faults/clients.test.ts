@@ -31,7 +31,7 @@ async function visit(port: number, cookie: string): Promise<net.Socket> {
   return socket
 }
 
-describe.each(Object.entries(DOORS))('H8 with %s, a client that leaves', (_door, open) => {
+describe.each(Object.entries(DOORS))('with %s, a client that leaves', (_door, open) => {
   const faults: unknown[] = []
   const note = (err: unknown) => void faults.push(err)
 

@@ -18,8 +18,8 @@ function appOn(name: string, idle: number | null = 30 * MINUTE) {
   return { ...app, userOf: async (cookie: string) => (await app.get('/read', cookie).expect(200)).body.user }
 }
 
-describe.each(STORES)('J2 with %s', (name) => {
-  it('a clock that is an hour fast ends sessions; put right, it gives none of them more time than it had', async () => {
+describe.each(STORES)('a clock that jumps, with %s:', (name) => {
+  it('ends sessions an hour ahead, and gives none more time once it is put right', async () => {
     const { login, userOf } = appOn(name)
     const cookie = await login()
     const idleEnd = stores.clock.now + 30 * MINUTE
@@ -31,7 +31,7 @@ describe.each(STORES)('J2 with %s', (name) => {
     expect(await userOf(cookie)).toBeNull()
   })
 
-  it('a session of the hour that was not yet ends when that time has come, whatever it is used', async () => {
+  it('ends a session made an hour ahead when that time has come, however much it is used', async () => {
     const { login, userOf } = appOn(name)
     stores.clock.forward(HOUR)
     const cookie = await login()
@@ -41,7 +41,7 @@ describe.each(STORES)('J2 with %s', (name) => {
     expect(await userOf(cookie)).toBeNull()
   })
 
-  it('a clock that goes back an hour logs nobody out, and lets nobody stay longer than it reads', async () => {
+  it('logs nobody out an hour behind, and lets nobody stay longer than the clock reads', async () => {
     const { login, userOf } = appOn(name)
     const cookie = await login()
     const idleEnd = stores.clock.now + 30 * MINUTE
@@ -52,7 +52,7 @@ describe.each(STORES)('J2 with %s', (name) => {
     expect(await userOf(cookie)).toBeNull()
   })
 
-  it('the absolute deadline holds while the clock jumps to and fro', async () => {
+  it('keeps the absolute deadline while it jumps to and fro', async () => {
     const { login, userOf } = appOn(name, null)
     const cookie = await login()
     const end = stores.clock.now + 2 * HOUR

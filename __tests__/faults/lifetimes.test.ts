@@ -29,7 +29,7 @@ function visitorOf(app: FaultApp, first: string) {
 
 const appOn = (name: string, options: object = {}) => faultApp({ store: stores.open(name), ...LIMITS, ...options })
 
-describe.each(OURS)('H6 a session that ends during a request, in %s,', (name) => {
+describe.each(OURS)('a session that ends during a request, in %s,', (name) => {
   const ends: [string, (use: () => Promise<unknown>) => Promise<void>][] = [
     ['idle', async () => stores.forward(29 * MINUTE)],
     [
@@ -84,12 +84,12 @@ describe.each(OURS)('H6 a session that ends during a request, in %s,', (name) =>
   })
 })
 
-describe.each(STORES)('H13 with %s', (name) => {
+describe.each(STORES)('a session in use, in %s:', (name) => {
   // A store that only knows the contract goes by the cookie.
   const cookie = name === FOREIGN ? { maxAge: LIMITS.idle } : {}
 
   it.each(['/read', '/write', '/save', '/update', '/rotate', '/rotate?grace=60000'])(
-    '%s again and again moves no end',
+    '%s again and again does not move its absolute end',
     async (path) => {
       const app = appOn(name, { cookie })
       const visitor = visitorOf(app, await app.login())
@@ -103,7 +103,7 @@ describe.each(STORES)('H13 with %s', (name) => {
     }
   )
 
-  it('a login begins anew', async () => {
+  it('counts its absolute limit anew from a login', async () => {
     const app = appOn(name, { cookie })
     const visitor = visitorOf(app, await app.login())
     for (let i = 0; i < 4; i++) {

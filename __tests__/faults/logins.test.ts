@@ -37,7 +37,7 @@ function setUp(store: unknown) {
   return (path: string, cookie = '') => request(app).get(path).set('Cookie', cookie)
 }
 
-describe.each(Object.keys(STORES))('H9 a login with %s', (name) => {
+describe.each(Object.keys(STORES))('a login with %s', (name) => {
   it.each(['/login', '/login?keep=cart'])(
     'gives the visitor another ID (%s), and the one from before is worth nothing',
     async (path) => {
@@ -59,10 +59,10 @@ describe.each(Object.keys(STORES))('H9 a login with %s', (name) => {
 })
 
 // A sealed cookie has no ID that somebody could choose.
-describe.each(Object.keys(STORES).filter((name) => name !== 'CookieStore'))('H10 with %s', (name) => {
-  it.each(['/read', '/cart', '/login'])(
-    'an authentic ID that nobody was given is never adopted by %s',
-    async (path) => {
+describe.each(Object.keys(STORES).filter((name) => name !== 'CookieStore'))(
+  'an authentic ID that nobody was given, with %s:',
+  (name) => {
+    it.each(['/read', '/cart', '/login'])('is never adopted by %s', async (path) => {
       const visit = setUp(STORES[name]!())
       const cookie = `sid=${new KeyRing(secret).signBound('sid', ID)}`
       const res = await visit(path, cookie)
@@ -70,6 +70,6 @@ describe.each(Object.keys(STORES).filter((name) => name !== 'CookieStore'))('H10
       expect(res.text).not.toContain(ID)
       expect(cookieOf(res) ?? '').not.toContain(ID)
       expect((await visit('/read', cookie)).body).toMatchObject({ user: null, cart: null, code: 'ERR_SESSION_MISSING' })
-    }
-  )
-})
+    })
+  }
+)

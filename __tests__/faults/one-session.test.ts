@@ -10,7 +10,7 @@ import { RedisServer } from '../helpers/redis-server'
 // Far beyond what any test takes: a loaded machine must not fail one.
 jest.setTimeout(120_000)
 
-describe('H5 10,000 requests at once that write to one session', () => {
+describe('10,000 requests at once that write to one session', () => {
   async function writeAll(auth: any): Promise<void> {
     const cookie = await sessionCookie(auth, { n: 0 })
     const outcomes = await Promise.all(

@@ -25,8 +25,8 @@ function leave(port: number, text: string, when: number): Promise<void> {
   })
 }
 
-describe.each(['node-redis 6', 'ioredis'])('F11 clients of an application on %s', (name) => {
-  it(`leave ${ROUNDS * ABORTED} times while commands are in flight: who stays gets an own session`, async () => {
+describe.each(['node-redis 6', 'ioredis'])('clients of an application on %s', (name) => {
+  it(`leave ${ROUNDS * ABORTED} times while commands are in flight; those who stay get their own`, async () => {
     const server = await RedisServer.start()
     const { client, close } = await CLIENTS[name]!(server.url)
     const faults: unknown[] = []

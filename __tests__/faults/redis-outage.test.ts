@@ -52,7 +52,7 @@ async function recovered(app: FaultApp): Promise<void> {
 }
 
 describe.each(['node-redis 6', 'ioredis'])('With %s', (name) => {
-  it('F1 Redis killed before a request: 503 by the deadline, then at once, and used again after its restart', async () => {
+  it('answers 503 by the deadline and then at once without Redis, and uses it after its restart', async () => {
     const server = await start()
     const client = await clientOf(name, server)
     const [app, patient] = [redisApp(client, { storeTimeout: SOON }), redisApp(client, { storeTimeout: NEVER })]
@@ -77,7 +77,7 @@ describe.each(['node-redis 6', 'ioredis'])('With %s', (name) => {
   })
 
   it.each(['fail', 'anonymous'] as const)(
-    'F2 Redis killed between load and save: 503 and no cookie, also with onStoreError %s',
+    'answers 503 without a cookie when Redis dies between load and save (onStoreError %s)',
     async (onStoreError) => {
       const server = await start()
       const client = await clientOf(name, server)
@@ -98,7 +98,7 @@ describe.each(['node-redis 6', 'ioredis'])('With %s', (name) => {
     }
   )
 
-  it('F3 Redis hangs at load: an answer by the deadline as the policy says, and all is well when it goes on', async () => {
+  it('answers as the policy says when Redis hangs at load, and goes on with it', async () => {
     const server = await start()
     const client = await clientOf(name, server)
     const app = redisApp(client, { storeTimeout: SOON })
@@ -115,7 +115,7 @@ describe.each(['node-redis 6', 'ioredis'])('With %s', (name) => {
     expect((await app.get('/read', cookie)).body).toEqual({ user: 'ann', n: 0, isNew: false, code: null })
   })
 
-  it('F3 Redis hangs between load and save: 503 by the deadline, and what it carries out later is whole', async () => {
+  it('answers 503 when Redis hangs between load and save; what it carries out later is whole', async () => {
     const server = await start()
     const app = redisApp(await clientOf(name, server), { storeTimeout: SOON })
     const cookies = { write: await app.login(), rotate: await app.login(), logout: await app.login() }
@@ -135,7 +135,7 @@ describe.each(['node-redis 6', 'ioredis'])('With %s', (name) => {
     }
   })
 
-  it('F4 Redis is slow: 503 by the deadline, and nothing stays behind', async () => {
+  it('answers 503 by the deadline when Redis is slow, and leaves nothing behind', async () => {
     const server = await start('--enable-debug-command', 'yes')
     const client: any = await clientOf(name, server)
     const app = redisApp(client, { storeTimeout: SOON })
@@ -150,7 +150,7 @@ describe.each(['node-redis 6', 'ioredis'])('With %s', (name) => {
     expect((await app.get('/read', cookie)).body).toEqual({ user: 'ann', n: 1, isNew: false, code: null })
   })
 
-  it('F4 Redis is slow: of more loads than may wait at once one is refused at once, and all others are served', async () => {
+  it('refuses the one load that is more than may wait for a slow Redis, and serves all others', async () => {
     const server = await start()
     const client = await clientOf(name, server)
     const auth = sessions({ secret, store: new RedisStore({ client }), storeTimeout: NEVER })
@@ -169,7 +169,7 @@ describe.each(['node-redis 6', 'ioredis'])('With %s', (name) => {
     expect((await enter(auth, extra).done).req.session.user).toBe('ann')
   })
 
-  it('F5 on a replica reading goes on, writing and logging out fail aloud, and only a confirmed logout counts', async () => {
+  it('reads on a replica, and fails writes and logouts aloud', async () => {
     const server = await start('--replica-serve-stale-data', 'yes')
     const app = redisApp(await clientOf(name, server), { touchAfter: 0 })
     const cookie = await app.login()
@@ -187,7 +187,7 @@ describe.each(['node-redis 6', 'ioredis'])('With %s', (name) => {
     expect((await app.get('/read', cookie)).body).toMatchObject({ user: null, code: 'ERR_SESSION_MISSING' })
   })
 
-  it('F6 Redis is out of memory: no login is confirmed, sessions are read, and a logout is carried out', async () => {
+  it('confirms no login when Redis is out of memory, but reads and logs out', async () => {
     const server = await start()
     const app = redisApp(await clientOf(name, server))
     const cookie = await app.login()
@@ -205,7 +205,7 @@ describe.each(['node-redis 6', 'ioredis'])('With %s', (name) => {
     ['CLUSTERDOWN', ['--cluster-enabled', 'yes'], []],
     ['NOPERM', [], ['acl', 'setuser', 'default', '-@all', '+ping']],
     ['MASTERDOWN', ['--replica-serve-stale-data', 'no'], ['replicaof', '127.0.0.1', '1']]
-  ])('F7 %s is a 503 that says so, or an anonymous request', async (reason, flags, command) => {
+  ])('answers %s with a 503 that says so, or as an anonymous request', async (reason, flags, command) => {
     const server = await start()
     const cookie = await redisApp(await clientOf(name, server)).login()
     const broken = await start(...flags)
@@ -218,7 +218,7 @@ describe.each(['node-redis 6', 'ioredis'])('With %s', (name) => {
     expect(read.body).toMatchObject({ user: null, isNew: true, code: 'ERR_SESSION_STORE' })
   })
 
-  it('F8 Redis restarted empty: a session under a new ID, and an event that tells why', async () => {
+  it('gives a session under a new ID and an event that tells why when Redis restarted empty', async () => {
     const server = await start()
     const client = await clientOf(name, server)
     const app = redisApp(client)

@@ -77,7 +77,7 @@ async function readAll(app: FaultApp, cookies: string[]): Promise<void> {
   answers.forEach((res, i) => expectOwnOrNone(res, USERS[i]!))
 }
 
-describe.each(['node-redis 6', 'ioredis'])('F9 %s answers every request by the deadline', (name) => {
+describe.each(['node-redis 6', 'ioredis'])('an application on %s answers every request by the deadline', (name) => {
   it.each(Object.keys(NONSENSE))('when it is sent %s, and to each its own', async (what) => {
     const server = await BrokenRedis.start()
     closing.push(() => server.stop())

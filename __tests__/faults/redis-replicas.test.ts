@@ -82,7 +82,7 @@ async function loggedIn({ app }: ReturnType<typeof appOn>, { master, replica }: 
   return cookie
 }
 
-describe('F10 a failover', () => {
+describe('a failover of Redis', () => {
   it('may lose a logout that only the master has acknowledged: the documented window', async () => {
     const pair = await startPair()
     const app = appOn(await clientOf('node-redis 6', pair.master))
@@ -119,7 +119,7 @@ describe('F10 a failover', () => {
     expect((await app.get('/read', cookie)).body.code).toBe('ERR_SESSION_MISSING')
   })
 
-  it.each(['/rotate', '/revoke'])('neither does %s pass for done', async (path) => {
+  it.each(['/rotate', '/revoke'])('does not take %s for done', async (path) => {
     const pair = await startPair()
     const app = appOn(await clientOf('ioredis', pair.master), { replicas: 1, timeout: 50 })
     const cookie = await loggedIn(app, pair)
@@ -211,7 +211,7 @@ describe('the option wait in a cluster', () => {
     expect(counts.reduce((sum, { del = 0 }) => sum + del, 0)).toBe(ids.length)
   })
 
-  it.each(Object.keys(clusters))('F7 follows a session that has moved to another master (%s)', async (name) => {
+  it.each(Object.keys(clusters))('follows a session that has moved to another master (%s)', async (name) => {
     const store = new RedisStore({ client: await clusters[name]!(), wait: { replicas: 1, timeout: 5 } })
     const id = `moved-${name.replace(' ', '-')}`
     await expect(store.destroy(id)).rejects.toThrow(UNCONFIRMED)

@@ -77,8 +77,8 @@ function codeOf(how: string): string {
   return how === NEVER ? 'ERR_SESSION_STORE_TIMEOUT' : 'ERR_SESSION_STORE'
 }
 
-describe.each(ways)('E1 E2 E3 get %s:', (how) => {
-  it('503, and the handler does not run', async () => {
+describe.each(ways)('when get() %s:', (how) => {
+  it('answers 503, and the handler does not run', async () => {
     const { store, app, of } = setUp()
     const cookie = await app.login()
     store.fail('get', how)
@@ -93,7 +93,7 @@ describe.each(ways)('E1 E2 E3 get %s:', (how) => {
     expect((await app.get('/read', cookie)).body).toMatchObject({ user: 'ann', n: 0 })
   })
 
-  it('with onStoreError anonymous a session that is new and not saved', async () => {
+  it('gives a new session that is not saved with onStoreError anonymous', async () => {
     const { store, app, of } = setUp({ onStoreError: 'anonymous' })
     const cookie = await app.login()
     store.fail('get', how)
@@ -108,8 +108,8 @@ describe.each(ways)('E1 E2 E3 get %s:', (how) => {
   })
 })
 
-describe.each(ways)('E2 E3 E4 set %s:', (how) => {
-  it('500 and no cookie, and what was stored remains', async () => {
+describe.each(ways)('when set() %s:', (how) => {
+  it('answers 500 without a cookie, and leaves what was stored', async () => {
     const { store, app, of } = setUp()
     const cookie = await app.login()
     store.fail('set', how)
@@ -130,8 +130,8 @@ describe.each(ways)('E2 E3 E4 set %s:', (how) => {
   })
 })
 
-describe.each(ways)('E2 E6 destroy %s:', (how) => {
-  it.each(['/logout', '/unset'])('%s is a 500', async (path) => {
+describe.each(ways)('when destroy() %s:', (how) => {
+  it.each(['/logout', '/unset'])('answers 500 to %s', async (path) => {
     const { store, app, of } = setUp()
     const cookie = await app.login()
     store.fail('destroy', how)
@@ -142,7 +142,7 @@ describe.each(ways)('E2 E6 destroy %s:', (how) => {
     expect((await app.get('/read', cookie)).body.user).toBe('ann')
   })
 
-  it('E7 a regeneration is refused, and all is as before', async () => {
+  it('refuses a regeneration, and leaves all as before', async () => {
     const { store, app, of } = setUp()
     const cookie = await app.login()
     store.fail('destroy', how)
@@ -156,7 +156,7 @@ describe.each(ways)('E2 E6 destroy %s:', (how) => {
     expect((await app.get('/read', cookie)).body).toMatchObject({ user: 'ann', n: 0 })
   })
 
-  it('D3 an expired session is refused all the same', async () => {
+  it('refuses an expired session all the same', async () => {
     const { store, app } = setUp({ absolute: 60 * 60_000 })
     const cookie = await app.login()
     // As long as the store remembers it, it is an hour too old.
@@ -173,9 +173,9 @@ describe.each(ways)('E2 E6 destroy %s:', (how) => {
   })
 })
 
-describe.each(ways)('E7 set %s, of the session that takes the place of another:', (how) => {
+describe.each(ways)('when set() of the session that takes the place of another %s:', (how) => {
   it.each(['/rotate', '/login?user=bob'])(
-    '%s is a 500, and the visitor is anonymous, not half of both',
+    'answers 500 to %s, and the visitor is anonymous, not half of both',
     async (path) => {
       const { store, app, of } = setUp()
       const cookie = await app.login()
@@ -191,8 +191,8 @@ describe.each(ways)('E7 set %s, of the session that takes the place of another:'
   )
 })
 
-describe.each(ways)('E8 touch %s:', (how) => {
-  it('the response is what the handler made of it', async () => {
+describe.each(ways)('when touch() %s:', (how) => {
+  it('leaves the response as the handler made it', async () => {
     const { store, app, of } = setUp()
     const cookie = await app.login()
     store.fail('touch', how)
@@ -203,7 +203,7 @@ describe.each(ways)('E8 touch %s:', (how) => {
   })
 })
 
-it('E2 a call that is never answered holds up no later ones of the session', async () => {
+it('a call that is never answered holds up no later ones of the session', async () => {
   const { store } = setUp()
   const app = faultApp({ store: store as never, storeTimeout: SOON })
   const cookie = await faultApp({ store: store as never }).login()
@@ -259,7 +259,7 @@ describe('behind the drop-in door a fault of the store', () => {
   })
 })
 
-describe('E5 a store that answers more than once is heard once:', () => {
+describe('a store that answers more than once is heard once:', () => {
   const twice: Record<string, [Verb, (callback: Callback) => unknown]> = {
     'get with two sessions': [
       'get',

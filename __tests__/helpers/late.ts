@@ -49,7 +49,7 @@ export function describeLateWriters(
       pair = await ground.start({ ...options, indexless })
     })
 
-    it.each(Object.entries(ENDS))('H1 H2 H3 stays dead after %s, whatever slow requests do with it', (_end, end) =>
+    it.each(Object.entries(ENDS))('stays dead after %s, whatever slow requests do with it', (_end, end) =>
       race(pair, end, { ...options, indexless, carried })
     )
   })
