@@ -1,6 +1,6 @@
-import request from 'supertest'
 import session, { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
+import { basics, login, read, visit } from './helpers/basics'
 import { Clock } from './helpers/clock'
 
 const expressSession = require('express-session')
@@ -16,14 +16,18 @@ const routes = {
 }
 
 const store = new MemoryStore().setMaxListeners(30)
+
 const options = { store, secret, resave: false, saveUninitialized: false }
+
 const before = appWith(expressSession(options), routes)
+
 const appOf = (given: SessionsOptions) =>
   appWith(sessions({ secret, store, name: 'connect.sid', adopt: 'express-session', ...given }), routes)
 
-const visit = (app: any, path: string, cookie = '') => request(app).get(path).set('Cookie', cookie)
 const loginBefore = async () => cookieOf(await visit(before, '/write'), 'connect.sid')!
+
 const ACCEPTED = ['ann', null]
+
 const REFUSED = [null, 'ERR_SESSION_SIGNATURE']
 
 afterAll(() => store.close())
@@ -123,4 +127,15 @@ describe("adopt: 'express-session'", () => {
     const res = await visit(appOf({ store: new CookieStore() }), '/read', await loginBefore())
     expect(res.body).toEqual(REFUSED)
   })
+})
+
+it("adopts express-session's cookie and re-issues it bound", async () => {
+  const store = new MemoryStore()
+  const old = appWith(session({ secret, store, name: 'sid', resave: false, saveUninitialized: false }), basics)
+  const cookie = await login(old)
+  const app = appWith(sessions({ secret, store, adopt: 'express-session' }), basics)
+  const res = await read(app, cookie)
+  expect(res.body.data).toEqual({ user: 'u' })
+  expect(cookieOf(res)).toMatch(/^sid=[\w-]+\.[\w-]{43}$/)
+  expect((await read(appWith(sessions({ secret, store }), basics), cookie)).body.code).toBe('ERR_SESSION_SIGNATURE')
 })

@@ -1,8 +1,8 @@
 import { cookieOf } from './app'
 import type { Ground, Pair } from './race'
 import type { RaceOptions } from './race-app'
+import { HOUR } from './times'
 
-const HOUR = 3_600_000
 const persistent = { cookie: { maxAge: HOUR } }
 
 /** The set-ups that differ in what a response does at its end. */

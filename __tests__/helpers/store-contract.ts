@@ -6,8 +6,8 @@ import { decodeFound, keptText } from '../../lib/store/found'
 import { encodeRecord } from '../../lib/record/record'
 import type { OpenStore } from './npm-stores'
 import { until } from './redis-server'
+import { HOUR } from './times'
 
-const HOUR = 3_600_000
 /** Stores that count in seconds can do no better. */
 const SHORT = 2000
 
