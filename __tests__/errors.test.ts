@@ -3,6 +3,7 @@ import express from 'express'
 import request from 'supertest'
 import { CookieStore, FileStore, MemoryStore, SessionError, sessions } from '../lib/index'
 import type { ErrorKind, SessionErrorCode } from '../lib/index'
+import type { Write } from '../lib/store/contract'
 import { cookieOf, deferred } from './helpers/app'
 import { Clock } from './helpers/clock'
 import { TestFolder } from './helpers/folder'
@@ -352,10 +353,11 @@ describe('store', () => {
       Object.getOwnPropertySymbols(store).find(({ description }) => /powers/.test(description!))!
     ]
     const write = powers.write.bind(powers)
-    powers.write = (id: string, text: string, expected: string | null, ...rest: unknown[]) => {
+    powers.write = (given: Write) => {
+      const { id, expected } = given
       if (expected !== null)
         store.sessions[id] = store.sessions[id]!.replace(/("n":\d+,)?"data"/, `"n":${++writes},"data"`)
-      return write(id, text, expected, ...rest)
+      return write(given)
     }
     return store
   }
