@@ -1,6 +1,6 @@
-import request from 'supertest'
 import session, { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
+import { basics, login, read, visit } from './helpers/basics'
 import { Clock } from './helpers/clock'
 
 const expressSession = require('express-session')
@@ -16,14 +16,18 @@ const routes = {
 }
 
 const store = new MemoryStore().setMaxListeners(30)
+
 const options = { store, secret, resave: false, saveUninitialized: false }
+
 const before = appWith(expressSession(options), routes)
+
 const appOf = (given: SessionsOptions) =>
   appWith(sessions({ secret, store, name: 'connect.sid', adopt: 'express-session', ...given }), routes)
 
-const visit = (app: any, path: string, cookie = '') => request(app).get(path).set('Cookie', cookie)
 const loginBefore = async () => cookieOf(await visit(before, '/write'), 'connect.sid')!
+
 const ACCEPTED = ['ann', null]
+
 const REFUSED = [null, 'ERR_SESSION_SIGNATURE']
 
 afterAll(() => store.close())
@@ -87,7 +91,7 @@ describe("adopt: 'express-session'", () => {
     expect((await visit(appOf({ secret: newer }), '/read', await loginBefore())).body).toEqual(REFUSED)
   })
 
-  it('refuses it without the option, with a changed byte, and for other sessions than the main one', async () => {
+  it('refuses it without the option, with a changed byte, or for other sessions than the main one', async () => {
     const cookie = await loginBefore()
     expect((await visit(appOf({ adopt: undefined }), '/read', cookie)).body).toEqual(REFUSED)
     const forged = cookie.replace(/s%3A./, (text) => text.slice(0, -1) + (text.endsWith('A') ? 'B' : 'A'))
@@ -98,7 +102,7 @@ describe("adopt: 'express-session'", () => {
     }
   })
 
-  it('follows a secret that was too short, once the drop-in door has moved the cookies to a longer one', async () => {
+  it('follows a short secret once the drop-in door has moved the cookies to a longer one', async () => {
     const short = { ...options, secret: 'short' }
     const cookie = cookieOf(await visit(appWith(expressSession(short), routes), '/write'), 'connect.sid')!
     expect(() => appOf({ secret: [secret, 'short'] })).toThrow(/at least 32/)
@@ -123,4 +127,15 @@ describe("adopt: 'express-session'", () => {
     const res = await visit(appOf({ store: new CookieStore() }), '/read', await loginBefore())
     expect(res.body).toEqual(REFUSED)
   })
+})
+
+it("adopts express-session's cookie and re-issues it bound", async () => {
+  const store = new MemoryStore()
+  const old = appWith(session({ secret, store, name: 'sid', resave: false, saveUninitialized: false }), basics)
+  const cookie = await login(old)
+  const app = appWith(sessions({ secret, store, adopt: 'express-session' }), basics)
+  const res = await read(app, cookie)
+  expect(res.body.data).toEqual({ user: 'u' })
+  expect(cookieOf(res)).toMatch(/^sid=[\w-]+\.[\w-]{43}$/)
+  expect((await read(appWith(sessions({ secret, store }), basics), cookie)).body.code).toBe('ERR_SESSION_SIGNATURE')
 })

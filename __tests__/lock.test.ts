@@ -9,11 +9,11 @@ import { TestFolder } from './helpers/folder'
 import { alone, GROUNDS, Site, type Ground } from './helpers/race'
 import { CLIENTS } from './helpers/redis-clients'
 import { RedisServer, until } from './helpers/redis-server'
+import { HOUR } from './helpers/times'
 
 const TheirMemoryStore = require('express-session').MemoryStore
 const FOREIGN = 'a store that only knows the contract, one process'
 const grounds: typeof GROUNDS = { ...GROUNDS, [FOREIGN]: alone(async () => ({ store: new TheirMemoryStore() })) }
-const HOUR = 3_600_000
 
 describe.each(Object.entries(grounds))('session.lock() (%s)', (name, open) => {
   let ground: Ground
@@ -198,7 +198,7 @@ describe('a lock', () => {
     await expect(session.lock(() => 'done')).resolves.toBe('done')
   })
 
-  it('F3 is an error in time when Redis does not answer, and is not left behind', async () => {
+  it('fails in time when Redis does not answer, and is not left behind', async () => {
     const server = await RedisServer.start()
     const { client, close } = await CLIENTS['node-redis 6']!(server.url)
     try {

@@ -13,6 +13,7 @@ const upgrade = (cookie: string) => ({
   url: '/',
   socket: new EventEmitter()
 })
+
 const aborted = (signal: AbortSignal) => new Promise((resolve) => signal.addEventListener('abort', resolve))
 
 afterEach(() => jest.restoreAllMocks())
@@ -108,4 +109,15 @@ describe('session.signal fires when another process ends the session', () => {
       await server.stop()
     }
   })
+})
+
+it('auth.open() watches a session from a request without a response', async () => {
+  const auth = sessions({ secret })
+  const cookie = await sessionCookie(auth, { user: 'u' })
+  const opened = await auth.open({ headers: { cookie }, url: '/' })
+  expect((opened as any).user).toBe('u')
+  const ended = new Promise((resolve) => opened.signal!.addEventListener('abort', resolve))
+  await auth.destroy(opened.id)
+  await ended
+  expect(opened.signal!.aborted).toBe(true)
 })

@@ -1,7 +1,8 @@
 import request from 'supertest'
-import session, { CookieStore, MemoryStore, sessions, Store } from '../lib/index'
 import { GorillaStore } from '../lib/gorilla'
+import session, { CookieStore, MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
+import { basics, login, read } from './helpers/basics'
 
 const bad = (options: object): any => {
   try {
@@ -14,33 +15,29 @@ const bad = (options: object): any => {
 
 describe('sessions() refuses at set-up', () => {
   it.each([
-    ['B1 an empty secret', { secret: '' }, /secret must be .* 32/],
-    ['B1 an array with an empty secret', { secret: [''] }, /secret must be .* 32/],
-    ['B1 null in the array', { secret: [null] }, /secret must be .* 32/],
-    ['B1 an empty array', { secret: [] }, /empty array/],
-    ['B1 a short secret', { secret: 'x'.repeat(31) }, /got 31 bytes/],
-    ['B1 a well-known secret', { secret: 'keyboard cat keyboard cat keyboard cat' }, /well-known/],
-    ['B1 the example of iron-session', { secret: 'complex_password_at_least_32_characters_long' }, /well-known/],
+    ['an empty secret', { secret: '' }, /secret must be .* 32/],
+    ['an array with an empty secret', { secret: [''] }, /secret must be .* 32/],
+    ['null in the array', { secret: [null] }, /secret must be .* 32/],
+    ['an empty array', { secret: [] }, /empty array/],
+    ['a short secret', { secret: 'x'.repeat(31) }, /got 31 bytes/],
+    ['a well-known secret', { secret: 'keyboard cat keyboard cat keyboard cat' }, /well-known/],
+    ['the example of iron-session', { secret: 'complex_password_at_least_32_characters_long' }, /well-known/],
     [
-      'B1 the example of @fastify/secure-session',
+      'the example of @fastify/secure-session',
       { secret: [secret, 'averylogphrasebiggerthanthirtytwochars'] },
       /well-known/
     ],
-    ['B1 the example of @fastify/session', { secret: 'a secret with minimum length of 32 characters' }, /well-known/],
-    ['B2 a name with a space', { secret, name: 'a b' }, /name must be a cookie name/],
-    ['B2 a name that is a property', { secret, name: '__proto__' }, /name must be a cookie name/],
-    ['B2 a line break in the domain', { secret, cookie: { domain: 'a\r\nb' } }, /domain/],
-    ['B2 a line break in the path', { secret, cookie: { path: '/\r\n' } }, /path/],
-    ['B3 __Host- with a domain', { secret, name: '__Host-sid', cookie: { domain: 'a.b' } }, /no domain/],
-    ['B3 __Host- with a path', { secret, name: '__host-sid', cookie: { path: '/a' } }, /path '\/'/],
-    ['B3 __Secure- without Secure', { secret, name: '__Secure-sid', cookie: { secure: false } }, /secure must be true/],
-    [
-      'B3 __Http- without HttpOnly',
-      { secret, name: '__Http-sid', cookie: { httpOnly: false } },
-      /httpOnly must be true/
-    ],
-    ['B3 SameSite=None without Secure', { secret, cookie: { sameSite: 'none', secure: false } }, /sameSite none/],
-    ['B3 Partitioned without Secure', { secret, cookie: { partitioned: true, secure: false } }, /partitioned/],
+    ['the example of @fastify/session', { secret: 'a secret with minimum length of 32 characters' }, /well-known/],
+    ['a name with a space', { secret, name: 'a b' }, /name must be a cookie name/],
+    ['a name that is a property', { secret, name: '__proto__' }, /name must be a cookie name/],
+    ['a line break in the domain', { secret, cookie: { domain: 'a\r\nb' } }, /domain/],
+    ['a line break in the path', { secret, cookie: { path: '/\r\n' } }, /path/],
+    ['__Host- with a domain', { secret, name: '__Host-sid', cookie: { domain: 'a.b' } }, /no domain/],
+    ['__Host- with a path', { secret, name: '__host-sid', cookie: { path: '/a' } }, /path '\/'/],
+    ['__Secure- without Secure', { secret, name: '__Secure-sid', cookie: { secure: false } }, /secure must be true/],
+    ['__Http- without HttpOnly', { secret, name: '__Http-sid', cookie: { httpOnly: false } }, /httpOnly must be true/],
+    ['SameSite=None without Secure', { secret, cookie: { sameSite: 'none', secure: false } }, /sameSite none/],
+    ['Partitioned without Secure', { secret, cookie: { partitioned: true, secure: false } }, /partitioned/],
     ['an unknown SameSite', { secret, cookie: { sameSite: 'maybe' } }, /sameSite/],
     ['idle of 0', { secret, idle: 0 }, /idle must be a number of milliseconds above 0, or null/],
     ['a text as absolute', { secret, absolute: '30d' }, /absolute must be/],
@@ -181,33 +178,6 @@ describe('a secret for sessions that live in their cookies', () => {
   })
 })
 
-it('a prefixed name becomes secure by itself', async () => {
-  const app = appWith(sessions({ secret, name: '__Host-sid', proxy: true }), {
-    '/': (req, res) => {
-      req.session.x = 1
-      res.send('x')
-    }
-  })
-  const res = await request(app).get('/').set('X-Forwarded-Proto', 'https')
-  expect((res.headers['set-cookie'] as unknown as string[])[0]).toMatch(/^__Host-sid=.*; Secure/)
-})
-
-it('B4 a secure cookie over http is withheld, with one warning that names the fix', async () => {
-  const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
-  const auth = sessions({ secret, cookie: { secure: true } })
-  const app = appWith(auth, {
-    '/': (req, res) => {
-      req.session.x = 1
-      res.send('x')
-    }
-  })
-  for (let i = 0; i < 2; i++) expect((await request(app).get('/')).headers['set-cookie']).toBeUndefined()
-  expect(warned).toHaveBeenCalledTimes(1)
-  expect(warned.mock.calls[0]![0]).toContain('trust proxy')
-  warned.mockRestore()
-  expect(auth.stats().withheld).toBe(2)
-})
-
 describe('genid', () => {
   it('may return a promise, and runs once for a request without a session', async () => {
     const genid = jest.fn(async () => `id-${Math.random().toString(36).slice(2)}`)
@@ -223,237 +193,44 @@ describe('genid', () => {
     expect(genid).toHaveBeenCalledTimes(1)
   })
 
-  it.each([7, '', '../../x', 'a/b', 'C:x', '*', '\u0000'])('B5 %j is refused, and nothing is stored', async (id) => {
-    const store = new MemoryStore()
-    const app = appWith(sessions({ secret, store, genid: () => id as string }), { '/': (_req, res) => res.send('x') })
-    const res = await request(app).get('/')
-    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
-    expect(store.ids()).toEqual([])
-  })
+  it.each([7, '', '../../x', 'a/b', 'C:x', '*', '\u0000'])(
+    'is refused with the answer %j, and nothing is stored',
+    async (id) => {
+      const store = new MemoryStore()
+      const app = appWith(sessions({ secret, store, genid: () => id as string }), { '/': (_req, res) => res.send('x') })
+      const res = await request(app).get('/')
+      expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
+      expect(store.ids()).toEqual([])
+    }
+  )
 
-  it('B5 a constant is refused the second time', async () => {
+  it('is refused with a constant the second time', async () => {
     const app = appWith(sessions({ secret, genid: () => 'always' }), { '/': (_req, res) => res.send('x') })
     expect((await request(app).get('/')).status).toBe(200)
     expect((await request(app).get('/')).body.code).toBe('ERR_SESSION_OPTION')
   })
 })
 
-it('B7 the path of the cookie is matched by segments, by prefix at the drop-in door', async () => {
-  const routes = { '/admin': see, '/administrator': see, '/admin/x': see }
-  function see(req: any, res: any) {
-    res.json(req.session !== undefined)
-  }
-  const modern = appWith(sessions({ secret, cookie: { path: '/admin' } }), routes)
-  const classic = appWith(
-    session({ secret, resave: false, saveUninitialized: false, cookie: { path: '/admin' } }),
-    routes
-  )
-  const answers = async (app: any) =>
-    Promise.all(['/admin', '/admin/x', '/administrator'].map(async (path) => (await request(app).get(path)).body))
-  expect(await answers(modern)).toEqual([true, true, false])
-  expect(await answers(classic)).toEqual([true, true, true])
-})
-
-describe('a store of any calling style', () => {
-  const styles: Record<string, (kept: Map<string, string>) => object> = {
-    direct: (kept) => ({
-      get: (id: string) => JSON.parse(kept.get(id) ?? 'null'),
-      set: (id: string, value: object) => void kept.set(id, JSON.stringify(value)),
-      destroy: (id: string) => void kept.delete(id)
-    }),
-    promise: (kept) => ({
-      get: async (id: string) => JSON.parse(kept.get(id) ?? 'null'),
-      set: async (id: string, value: object) => void kept.set(id, JSON.stringify(value)),
-      destroy: async (id: string) => void kept.delete(id)
-    }),
-    callback: (kept) => ({
-      get: (id: string, callback: any) => void setImmediate(callback, null, JSON.parse(kept.get(id) ?? 'null')),
-      set: (id: string, value: object, callback: any) => {
-        kept.set(id, JSON.stringify(value))
-        setImmediate(callback)
-      },
-      destroy: (id: string, callback: any) => {
-        kept.delete(id)
-        setImmediate(callback)
-      }
-    }),
-    'promise, with patterns and comments in its parameters': (kept) => ({
-      get: async (id: string) => JSON.parse(kept.get(id) ?? 'null'),
-      set: async (id: string, { cookie, ...data }: any /* what there is, without the cookie */) =>
-        void kept.set(id, JSON.stringify({ cookie, ...data })),
-      destroy: async (id: string /* , and nothing else */) => void kept.delete(id)
-    }),
-    'callback with a default': (kept) => ({
-      get: (id: string, callback: any = () => undefined) =>
-        void setImmediate(callback, null, JSON.parse(kept.get(id) ?? 'null')),
-      set: (id: string, value: object, callback: any = () => undefined) => {
-        setImmediate(() => {
-          kept.set(id, JSON.stringify(value))
-          callback()
-        })
-      },
-      destroy: (id: string, callback: any = () => undefined) => {
-        kept.delete(id)
-        setImmediate(callback)
-      }
-    })
-  }
-
-  it.each(Object.keys(styles))('%s: stores, loads, changes and destroys', async (style) => {
-    const kept = new Map<string, string>()
-    const app = appWith(sessions({ secret, store: styles[style]!(kept) as never }), {
-      '/': (req, res) => res.json((req.session.n = (req.session.n ?? 0) + 1)),
-      '/out': async (req, res) => {
-        await req.session.destroy()
-        res.send('out')
-      }
-    })
-    const cookie = cookieOf(await request(app).get('/'))!
-    expect((await request(app).get('/').set('Cookie', cookie)).body).toBe(2)
-    expect(kept.size).toBe(1)
-    await request(app).get('/out').set('Cookie', cookie)
-    expect(kept.size).toBe(0)
-  })
-
-  type Method = (...args: any[]) => any
-  const wrappers: Record<string, (method: Method) => Method> = {
-    'a rest parameter':
-      (method) =>
-      (...args) =>
-        method(...args),
-    'async, with a rest parameter':
-      (method) =>
-      async (...args) =>
-        method(...args),
-    'named parameters and a rest':
-      (method) =>
-      (id: string, ...rest) =>
-        method(id, ...rest),
-    arguments: (method) =>
-      function (this: unknown) {
-        // eslint-disable-next-line prefer-rest-params
-        return method.apply(this, arguments as never)
-      },
-    'jest.fn': (method) => jest.fn(method),
-    'jest.fn of a wrapper': (method) => jest.fn((...args) => method(...args)),
-    'jest.spyOn': (method) => {
-      const holder = { method }
-      jest.spyOn(holder, 'method')
-      return holder.method
-    },
-    bind: (method) => method.bind(null),
-    Proxy: (method) => new Proxy(method, {})
-  }
-  const native = ['bind', 'Proxy']
-  const unclear: Record<string, (wrapper: string) => boolean> = {
-    // What returns undefined at once says too little behind a wrapper.
-    direct: (wrapper) => wrapper !== 'jest.fn' && !native.includes(wrapper),
-    promise: () => false,
-    'promise, with patterns and comments in its parameters': () => false,
-    // The wrapper's promise tells nothing of the callback.
-    callback: (wrapper) => wrapper.startsWith('async'),
-    // Of native code nobody sees more than the number of parameters without a default.
-    'callback with a default': (wrapper) => wrapper.startsWith('async') || native.includes(wrapper)
-  }
-  const wrapped = Object.keys(styles).flatMap((style) =>
-    Object.keys(wrappers)
-      .filter((wrapper) => !unclear[style]!(wrapper))
-      .map((wrapper) => [style, wrapper] as const)
-  )
-
-  it.each(wrapped)('%s, every method behind %s: stores, loads, finds nothing, destroys', async (style, wrapper) => {
-    const kept = new Map<string, string>()
-    const plain = { ...styles[style]!(kept), touch: (styles[style]!(new Map()) as any).set }
-    const store = Object.fromEntries(
-      Object.entries(plain).map(([verb, method]) => [verb, wrappers[wrapper]!(method as Method)])
-    )
-    const app = appWith(sessions({ secret, store: store as never, touchAfter: 0 }), {
-      '/': (req, res) => res.json((req.session.n = (req.session.n ?? 0) + 1)),
-      '/read': (req, res) => res.json(req.session.n ?? null),
-      '/out': async (req, res) => {
-        await req.session.destroy()
-        res.send('out')
-      }
-    })
-    const cookie = cookieOf(await request(app).get('/'))!
-    expect((await request(app).get('/').set('Cookie', cookie)).body).toBe(2)
-    expect((await request(app).get('/read').set('Cookie', cookie)).body).toBe(2)
-    expect(kept.size).toBe(1)
-    expect((await request(app).get('/out').set('Cookie', cookie)).text).toBe('out')
-    expect(kept.size).toBe(0)
-    expect((await request(app).get('/read').set('Cookie', cookie)).body).toBe(null)
-  })
-
-  it.each(['a rest parameter', 'arguments', 'jest.fn', 'jest.spyOn'])(
-    'undefined by promise, behind %s, is no session',
-    async (wrapper) => {
-      const kept = new Map<string, object>()
-      const get = wrappers[wrapper]!(async (id: string) => kept.get(id))
-      const set = async (id: string, record: object) => void kept.set(id, structuredClone({ ...record, cookie: {} }))
-      const app = appWith(sessions({ secret, store: { get, set, destroy: async () => undefined } }), {
-        '/': (req, res) => res.json((req.session.n = (req.session.n ?? 0) + 1))
-      })
-      const cookie = cookieOf(await request(app).get('/'))!
-      expect((await request(app).get('/').set('Cookie', cookie)).body).toBe(2)
-      kept.clear()
-      expect((await request(app).get('/').set('Cookie', cookie)).body).toBe(1)
-    }
-  )
-
-  it('waits for the callback that a wrapper passes on, and fails aloud where none comes', async () => {
-    const silent = (..._args: unknown[]) => undefined
-    const store = { get: silent, set: silent, destroy: silent }
-    const app = appWith(sessions({ secret, store, storeTimeout: 20 }), {
-      '/': (req, res) => res.json((req.session.n = 1))
-    })
-    const res = await request(app).get('/')
-    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_STORE_TIMEOUT'])
-  })
-
-  it('a short function is not taken for its first call', async () => {
-    const kept = new Map<string, object>()
-    const find = async (id: string, _of: unknown) => kept.get(id)
-    // As applications write it: the formatter here would add parentheses.
-    const get = new Function('find', 'kept', 'return async id => { return await find(id, kept) }')(find, kept)
-    const app = appWith(sessions({ secret, store: { get, set() {}, destroy() {} } }), {
-      '/': (req, res) => res.json((req.session.n = (req.session.n ?? 0) + 1))
-    })
-    const cookie = cookieOf(await request(app).get('/'))!
-    expect((await request(app).get('/').set('Cookie', cookie)).body).toBe(1)
-  })
-
-  it('E5 answers twice and is heard once; E3 throws and is an error', async () => {
-    const store: any = new (Store as any)()
-    store.get = (_id: string, callback: any) => {
-      callback(null, null)
-      callback(null, null)
-    }
-    store.destroy = (_id: string, callback: any) => callback()
-    store.set = () => {
-      throw new Error('thrown')
-    }
-    const app = appWith(sessions({ secret, store }), {
-      '/': (req, res) => {
-        req.session.x = 1
-        res.send('x')
-      }
-    })
-    const res = await request(app).get('/')
-    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_STORE'])
-  })
-})
-
-it('E8 a store that said disconnect: the drop-in door passes without a session, sessions() follows its policy', async () => {
+it('hashIds keeps IDs out of the store, and switching it on logs nobody out', async () => {
   const store = new MemoryStore()
-  const see = { '/': (req: any, res: any) => res.json(req.session === undefined) }
-  const classic = appWith(session({ secret, store, resave: false, saveUninitialized: false }), see)
-  const failing = appWith(sessions({ secret, store }), see)
-  const anonymous = appWith(sessions({ secret, store, onStoreError: 'anonymous' }), see)
-  ;(store as any).emit('disconnect')
-  expect((await request(classic).get('/')).body).toBe(true)
-  expect((await request(failing).get('/')).status).toBe(503)
-  expect((await request(anonymous).get('/')).body).toBe(false)
-  ;(store as any).emit('connect')
-  expect((await request(classic).get('/')).body).toBe(false)
-  expect((await request(failing).get('/')).status).toBe(200)
+  const cookie = await login(appWith(sessions({ secret, store }), basics))
+  const app = appWith(sessions({ secret, store, hashIds: true }), basics)
+  expect((await read(app, cookie)).body.data).toEqual({ user: 'u' })
+  const [id] = store.ids() as unknown as string[]
+  expect(cookie).not.toContain(id)
+  expect((await read(app, cookie)).body.data).toEqual({ user: 'u' })
+})
+
+it('load: lazy on an asynchronous store says how to load', async () => {
+  const store = new (require('express-session').MemoryStore)()
+  const app = appWith(sessions({ secret, store, load: 'lazy' }), {
+    ...basics,
+    '/loaded': async (req: any, res: any) => {
+      await req.sessions.load()
+      res.json(req.session.user)
+    }
+  })
+  const cookie = await login(app)
+  expect((await read(app, cookie)).body.code).toBe('ERR_SESSION_NOT_LOADED')
+  expect((await request(app).get('/loaded').set('Cookie', cookie)).body).toBe('u')
 })

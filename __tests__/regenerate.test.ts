@@ -1,9 +1,10 @@
 import request from 'supertest'
-import { POWERS } from '../lib/store/contract'
 import { CookieStore, MemoryStore, sessions } from '../lib/index'
-import { appWith, cookieOf, secret } from './helpers/app'
+import { POWERS } from '../lib/store/contract'
+import { appWith, cookieOf, deferred, secret } from './helpers/app'
+import { basics, login, read } from './helpers/basics'
 import { Clock } from './helpers/clock'
-import { alone, COOKIE_GROUNDS, GROUNDS, type Ground, type Pair } from './helpers/race'
+import { alone, COOKIE_GROUNDS, type Ground, GROUNDS, type Pair } from './helpers/race'
 
 const TheirMemoryStore = require('express-session').MemoryStore
 
@@ -210,4 +211,39 @@ describe('a rotation that the revocations of a CookieStore refuse', () => {
       expect((await request(each!).get('/read').set('Cookie', cookie)).body).toBe('ann')
     }
   })
+})
+
+it('three regenerations at once leave three sessions of their own and a dead ID', async () => {
+  const auth = sessions({ secret })
+  const ready = Array.from({ length: 3 }, () => deferred())
+  const go = deferred()
+  let waiting = 0
+  const app = appWith(auth, {
+    ...basics,
+    '/rotate': async (req: any, res: any) => {
+      void req.session.user
+      ready[waiting++]!.resolve()
+      await go.promise
+      await req.session.regenerate()
+      req.session.me = req.query.me
+      res.send('ok')
+    }
+  })
+  const cookie = await login(app)
+  const server = app.listen(0)
+  const calls = [0, 1, 2].map((me) =>
+    request(server)
+      .get(`/rotate?me=${me}`)
+      .set('Cookie', cookie)
+      .then((res) => res)
+  )
+  await Promise.all(ready.map(({ promise }) => promise))
+  go.resolve()
+  const results = await Promise.all(calls)
+  server.close()
+  expect((await read(app, cookie)).body.code).toBe('ERR_SESSION_MISSING')
+  for (const [me, res] of results.entries()) {
+    expect(res.status).toBe(200)
+    expect((await read(app, cookieOf(res))).body.data).toEqual({ me: String(me) })
+  }
 })

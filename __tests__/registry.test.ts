@@ -1,17 +1,9 @@
 import request from 'supertest'
 import session, { CookieStore, MemoryStore, SessionError, sessions } from '../lib/index'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
+import { type Handler, visitWith } from './helpers/basics'
+import { eager, eagerRoutes } from './helpers/eager'
 import { exchange, get, serving } from './helpers/raw'
-
-type Handler = (req: any, res: any) => unknown
-
-function visit(auth: any, handler: Handler, cookie = ''): Promise<request.Response> {
-  const app = appWith(auth, { '/': handler })
-  return request(app)
-    .get('/')
-    .set('Cookie', cookie)
-    .then((res) => res)
-}
 
 const textOf = (res: request.Response, name: string) =>
   ((res.headers['set-cookie'] ?? []) as unknown as string[]).find((text) => text.startsWith(`${name}=`))
@@ -43,7 +35,7 @@ class SlowStore {
 
 describe('req.sessions.get', () => {
   it('gives the same instance for a name, the main one included, also to parallel callers', async () => {
-    const res = await visit(sessions({ secret, store: new MemoryStore() }), async (req, res) => {
+    const res = await visitWith(sessions({ secret, store: new MemoryStore() }), async (req, res) => {
       const [a, b, main] = await Promise.all(['cart', 'cart', 'sid'].map((name) => req.sessions.get(name)))
       res.json([a === b, main === req.session, a === main, req.sessions === req.sessions])
     })
@@ -60,9 +52,9 @@ describe('req.sessions.get', () => {
       b.right = 1
       res.json([a === b, a.isNew])
     }
-    const first = await visit(auth, see)
+    const first = await visitWith(auth, see)
     const reads = jest.spyOn(store, 'get')
-    const second = await visit(auth, see, cookieOf(first, 'cart'))
+    const second = await visitWith(auth, see, cookieOf(first, 'cart'))
     expect([first.body, second.body]).toEqual([
       [true, true],
       [true, false]
@@ -78,7 +70,7 @@ describe('req.sessions.get', () => {
     const store = new MemoryStore()
     const auth = sessions({ secret, store, cookie: { path: '/' } })
     const options = { store: own, cookie: { path: '/shop', sameSite: 'strict', maxAge: 60_000 } }
-    const res = await visit(auth, async (req, res) => {
+    const res = await visitWith(auth, async (req, res) => {
       ;(await req.sessions.get('cart', options)).items = 1
       ;(await req.sessions.get('plain')).x = 1
       expect(await req.sessions.get('cart')).toBe(await req.sessions.get('cart', options))
@@ -91,7 +83,7 @@ describe('req.sessions.get', () => {
 
   it('refuses options that cannot work', async () => {
     const auth = sessions({ secret })
-    const res = await visit(auth, (req) => req.sessions.get('__Host-cart', { cookie: { path: '/shop' } }))
+    const res = await visitWith(auth, (req) => req.sessions.get('__Host-cart', { cookie: { path: '/shop' } }))
     expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
   })
 
@@ -99,7 +91,7 @@ describe('req.sessions.get', () => {
     'refuses %j as a name with a SessionError, and so does new',
     async (name) => {
       const seen: unknown[] = []
-      await visit(sessions({ secret }), async (req, res) => {
+      await visitWith(sessions({ secret }), async (req, res) => {
         for (const verb of ['get', 'new']) await req.sessions[verb](name).catch((err: unknown) => seen.push(err))
         res.send('ok')
       })
@@ -113,17 +105,20 @@ describe('req.sessions.get', () => {
 
   it('works behind the drop-in door, with cookies bound to their name', async () => {
     const auth = session({ secret, resave: false, saveUninitialized: false })
-    const res = await visit(auth, async (req, res) => res.json(((await req.sessions.get('cart')).items = 1)))
+    const res = await visitWith(auth, async (req, res) => res.json(((await req.sessions.get('cart')).items = 1)))
     expect(cookieOf(res, 'cart')).toMatch(/^cart=[\w-]+\.[\w-]{43}$/)
     expect(cookieOf(res, 'connect.sid')).toBeUndefined()
     const see: Handler = async (req, res) => res.json((await req.sessions.get('cart')).items ?? null)
-    expect((await visit(auth, see, cookieOf(res, 'cart'))).body).toBe(1)
+    expect((await visitWith(auth, see, cookieOf(res, 'cart'))).body).toBe(1)
   })
 
   it('gives a new session after the one before was destroyed', async () => {
     const auth = sessions({ secret })
-    const cookie = cookieOf(await visit(auth, async (req, res) => res.json(((await req.sessions.get('c')).x = 1))), 'c')
-    const res = await visit(
+    const cookie = cookieOf(
+      await visitWith(auth, async (req, res) => res.json(((await req.sessions.get('c')).x = 1))),
+      'c'
+    )
+    const res = await visitWith(
       auth,
       async (req, res) => {
         const old = await req.sessions.get('c')
@@ -145,7 +140,7 @@ describe('req.sessions.new', () => {
   ])('saves and sends only what save() was called on (%s)', async (_where, makeStore) => {
     const auth = sessions({ secret, store: makeStore() })
     const begin = (save: boolean) =>
-      visit(auth, async (req, res) => {
+      visitWith(auth, async (req, res) => {
         const cart = await req.sessions.new('cart')
         cart.items = 1
         if (save) await cart.save()
@@ -154,7 +149,7 @@ describe('req.sessions.new', () => {
     expect(cookieOf(await begin(false), 'cart')).toBeUndefined()
     const cookie = cookieOf(await begin(true), 'cart')!
     const see: Handler = async (req, res) => res.json((await req.sessions.get('cart')).items ?? null)
-    expect((await visit(auth, see, cookie)).body).toBe(1)
+    expect((await visitWith(auth, see, cookie)).body).toBe(1)
     const change: Handler = async (req, res) => {
       const [kept, dropped] = [await req.sessions.new('cart'), await req.sessions.new('cart')]
       kept.items = 2
@@ -162,8 +157,8 @@ describe('req.sessions.new', () => {
       await kept.save()
       res.send('ok')
     }
-    const changed = await visit(auth, change, cookie)
-    expect((await visit(auth, see, cookieOf(changed, 'cart') ?? cookie)).body).toBe(2)
+    const changed = await visitWith(auth, change, cookie)
+    expect((await visitWith(auth, see, cookieOf(changed, 'cart') ?? cookie)).body).toBe(2)
   })
 })
 
@@ -173,10 +168,10 @@ describe('req.sessions.load', () => {
     store.answer.resolve(undefined)
     const auth = sessions({ secret, store, load: 'lazy' })
     const cookie = cookieOf(
-      await visit(auth, async (req, res) => res.json(((await req.sessions.load()).user = 'ann')))
+      await visitWith(auth, async (req, res) => res.json(((await req.sessions.load()).user = 'ann')))
     )!
     const read = jest.spyOn(store, 'get')
-    const res = await visit(
+    const res = await visitWith(
       auth,
       async (req, res) => {
         const [a, b] = await Promise.all([req.sessions.load(), req.sessions.load()])
@@ -190,14 +185,14 @@ describe('req.sessions.load', () => {
 })
 
 describe('req.sessions.save', () => {
-  it('saves all sessions and reports every failure in one AggregateError, without a name or a value in it', async () => {
+  it('saves all and reports every failure in one AggregateError, without a name or a value', async () => {
     const [fine, broken] = [new SlowStore(), new SlowStore()]
     fine.answer.resolve(undefined)
     const cause = new Error('disk full')
     broken.answer.resolve(cause)
     const auth = sessions({ secret, store: fine, named: { a: { store: broken }, b: { store: broken } } })
     let failure: any
-    const res = await visit(auth, async (req, res) => {
+    const res = await visitWith(auth, async (req, res) => {
       req.session.user = 'ann'
       for (const name of ['a', 'b', 'c']) (await req.sessions.get(name)).x = 'a value'
       failure = await req.sessions.save().catch((err: unknown) => err)
@@ -246,12 +241,71 @@ describe('the end of the request', () => {
     const broken = new SlowStore()
     broken.answer.resolve(new Error('disk full'))
     const auth = sessions({ secret, named: { a: { store: broken } } })
-    const res = await visit(auth, async (req, res) => {
+    const res = await visitWith(auth, async (req, res) => {
       req.session.x = 1
       ;(await req.sessions.get('a')).x = 1
       res.send('ok')
     })
     expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_STORE'])
     expect(res.headers['set-cookie']).toBeUndefined()
+  })
+})
+
+describe('named sessions', () => {
+  it('live in cookies of their own, the same instance all through a request', async () => {
+    const app = appWith(sessions({ secret, named: { cart: { cookie: { path: '/' } } } }), {
+      '/add': async (req: any, res: any) => {
+        const cart = await req.sessions.get('cart')
+        cart.items = ['apple']
+        expect(await req.sessions.get('cart')).toBe(cart)
+        cart.addFlash('added')
+        res.send('ok')
+      },
+      '/see': async (req: any, res: any) => {
+        const cart = await req.sessions.get('cart')
+        res.json({ items: cart.items, flashes: cart.flashes(), name: cart.name, isNew: cart.isNew })
+      }
+    })
+    const res = await request(app).get('/add')
+    const cookie = cookieOf(res, 'cart')!
+    expect(cookieOf(res)).toBeUndefined()
+    expect((await request(app).get('/see').set('Cookie', cookie)).body).toEqual({
+      items: ['apple'],
+      flashes: ['added'],
+      name: 'cart',
+      isNew: false
+    })
+    expect((await request(app).get('/see').set('Cookie', cookie)).body.flashes).toEqual([])
+  })
+
+  it('an invalid name is a SessionError, and save() reports every failure', async () => {
+    const app = appWith(sessions({ secret }), {
+      '/bad': (req: any) => req.sessions.get('a b'),
+      '/all': async (req: any, res: any) => {
+        for (const name of ['a', 'b']) (await req.sessions.get(name)).x = 1n
+        req.session.fine = 1
+        const err = await req.sessions.save().catch((reason: unknown) => reason)
+        for (const name of ['a', 'b']) delete (await req.sessions.get(name)).x
+        res.json({ name: err.constructor.name, count: err.errors.length })
+      }
+    })
+    expect((await request(app).get('/bad')).body.code).toBe('ERR_SESSION_NAME')
+    expect((await request(app).get('/all')).body).toEqual({ name: 'AggregateError', count: 2 })
+  })
+})
+
+describe('a session that was not asked for', () => {
+  it('is saved with all others', async () => {
+    const store = new MemoryStore()
+    const app = appWith(sessions({ ...eager(), store }), {
+      ...eagerRoutes,
+      '/save': async (req, res) => {
+        store.clear()
+        await expect(req.sessions.save()).rejects.toThrow(AggregateError)
+        res.end()
+      }
+    })
+    const cookie = cookieOf(await request(app).get('/login'))!
+    expect((await request(app).get('/save').set('Cookie', cookie)).status).toBe(200)
   })
 })

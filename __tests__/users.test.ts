@@ -1,96 +1,127 @@
-import { FileStore, MemoryStore, sessions } from '../lib/index'
-import { RedisStore } from '../lib/redis'
-import { secret } from './helpers/app'
-import { TestFolder } from './helpers/folder'
-import { CLIENTS } from './helpers/redis-clients'
-import { RedisServer } from './helpers/redis-server'
+import request from 'supertest'
+import { KeyRing } from '../lib/cookie/keys'
+import { MemoryStore, sessions } from '../lib/index'
+import { appWith, cookieOf, secret } from './helpers/app'
+import { basics, login, read } from './helpers/basics'
+import { Clock } from './helpers/clock'
 
-// Demand: an index that cannot rot. Sessions come, go, expire and change hands; the list is exact all along.
+let clock: Clock | undefined
 
-const MANY = 10_000
-// Every one is several files; what is proven is the same.
-const FILES = 2000
-const SECOND = 1000
-
-interface Place {
-  store: any
-  /** What the store keeps beside the sessions themselves. */
-  index(): Promise<unknown[]>
-  close(): Promise<void>
-}
-
-const PLACES: Record<string, () => Promise<Place>> = {
-  memory: async () => {
-    const store = new MemoryStore({ max: 2 * MANY })
-    return { store, index: async () => [], close: async () => store.close() }
-  },
-
-  files: async () => {
-    const folder = new TestFolder()
-    const store = new FileStore({ path: folder.at('s') })
-    const { readdirSync } = require('node:fs')
-    const index = async () => readdirSync(folder.at('s', 'users'))
-    return { store, index, close: async () => store.close().then(() => folder.remove()) }
-  },
-
-  Redis: async () => {
-    const server = await RedisServer.start()
-    const { client, close } = await CLIENTS['node-redis 6']!(server.url)
-    const index = async () => (await server.cli('keys', '*')).split('\n').filter(Boolean)
-    return {
-      store: Object.assign(new RedisStore({ client }), { server }),
-      index,
-      close: async () => {
-        close()
-        await server.stop()
-      }
-    }
-  }
-}
-
-/** Work on many things, some at a time. */
-async function each<T, R>(list: T[], work: (item: T, n: number) => Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  for (let at = 0; at < list.length; at += 100) {
-    results.push(...(await Promise.all(list.slice(at, at + 100).map((item, n) => work(item, at + n)))))
-  }
-  return results
-}
-
-describe.each(Object.entries(PLACES))('on %s', (name, open) => {
-  const count = name === 'files' ? FILES : MANY
-
-  it(`of ${count} sessions the list of each user is exact, a revocation looks at no others, and nothing stays`, async () => {
-    const { store, index, close } = await open()
-    const auth = sessions<any>({ secret, store, idle: 3600 * SECOND, userId: (session: any) => session.user })
-    try {
-      const numbers = Array.from({ length: count }, (_, n) => n)
-      // One in ten is Ann's.
-      const made = await each(numbers, (n) => {
-        const user = n % 10 === 0 ? 'ann' : `user${n % 90}`
-        return auth.create({ user, n }, { userId: user })
-      })
-      const ann = made.filter((_, n) => n % 10 === 0)
-      const rest = made.filter((_, n) => n % 10 !== 0)
-      expect((await auth.list('ann')).map(({ id }) => id).sort()).toEqual(ann.map(({ id }) => id).sort())
-
-      const [kept] = ann
-      const before = await server(store)?.counts()
-      expect(await auth.revoke('ann', { except: kept!.id })).toBe(count / 10 - 1)
-      const after = await server(store)?.counts()
-      for (const command of ['scan', 'keys']) expect(after?.[command] ?? 0).toBe(before?.[command] ?? 0)
-      expect((await auth.list('ann')).map(({ id }) => id)).toEqual([kept!.id])
-
-      await each(rest, ({ id }) => auth.destroy(id))
-      await auth.destroy(kept!.id)
-      for (const user of ['ann', 'user1', 'user89']) expect(await auth.list(user)).toEqual([])
-      expect(await index()).toEqual([])
-    } finally {
-      await close()
-    }
-  }, 120_000)
+afterEach(() => {
+  clock?.restore()
+  clock = undefined
 })
 
-function server(store: { server?: RedisServer }): RedisServer | undefined {
-  return store.server
-}
+describe('users', () => {
+  const userId = (s: any) => s.user
+  it('lists and revokes the sessions of a user', async () => {
+    const auth = sessions({ secret, userId })
+    const app = appWith(auth, basics)
+    const cookies = [await login(app), await login(app), await login(app, 'user=other')]
+    const current = cookies[0]!.slice(4).split('.')[0]!
+    const list = await auth.list('u', { current })
+    expect(list.map((entry) => entry.current).sort()).toEqual([false, true])
+    expect(list[0]).toMatchObject({ data: { user: 'u' }, createdAt: expect.any(Number), expiresAt: expect.any(Number) })
+    expect(await auth.revoke('u', { except: current })).toBe(1)
+    expect((await read(app, cookies[0])).body.isNew).toBe(false)
+    expect((await read(app, cookies[1])).body.code).toBe('ERR_SESSION_MISSING')
+    expect((await read(app, cookies[2])).body.isNew).toBe(false)
+    expect(await auth.list('u')).toHaveLength(1)
+  })
+
+  it('keeps to maxPerUser: the least recently used goes', async () => {
+    clock = new Clock()
+    const auth = sessions({ secret, userId, maxPerUser: 2 })
+    const app = appWith(auth, basics)
+    const cookies: string[] = []
+    for (let i = 0; i < 3; i++) {
+      cookies.push(await login(app))
+      clock.forward(1000)
+    }
+    expect((await read(app, cookies[0])).body.code).toBe('ERR_SESSION_MISSING')
+    expect((await read(app, cookies[1])).body.isNew).toBe(false)
+    expect(await auth.list('u')).toHaveLength(2)
+  })
+
+  it.each([
+    ['a number', 42],
+    ['an object with a text of its own', { toString: () => '42', toJSON: () => 42 }]
+  ])('takes %s for a user', async (_what, user: any) => {
+    const auth = sessions({ secret, userId })
+    const app = appWith(auth, { ...basics, '/in': (req, res) => res.json((req.session.user = user)) })
+    expect((await request(app).get('/in')).status).toBe(200)
+    await auth.create({}, { userId: user })
+    expect(await auth.list('42')).toHaveLength(2)
+    expect(await auth.list(user)).toHaveLength(2)
+    expect(await auth.revoke(user)).toBe(2)
+    expect(await auth.list('42')).toEqual([])
+  })
+
+  it('takes null for nobody, and revokes nothing of nobody without a word', async () => {
+    const auth = sessions({ secret, userId })
+    const app = appWith(auth, { '/in': (req, res) => res.json((req.session.user = null)) })
+    expect((await request(app).get('/in')).status).toBe(200)
+    for (const user of [null, undefined, NaN, {}, Promise.resolve('u')] as any[]) {
+      await expect(auth.list(user)).rejects.toThrow(/userId/)
+      await expect(auth.revoke(user)).rejects.toThrow(/userId/)
+    }
+  })
+
+  it('refuses an answer that would make one user of all', async () => {
+    const app = appWith(sessions({ secret, userId: (async (s: any) => s.user) as never }), basics)
+    const res = await request(app).get('/write?user=u')
+    expect([res.status, res.body.code, res.body.message]).toEqual([
+      500,
+      'ERR_SESSION_OPTION',
+      'userId must be a text or a number, got an object'
+    ])
+  })
+
+  describe('of a session whose user is known from auth.create alone', () => {
+    const auths = () => {
+      const store = new MemoryStore()
+      return { auth: sessions({ secret, store, userId }), ignorant: sessions({ secret, store }) }
+    }
+    const routes = {
+      ...basics,
+      '/note': (req: any, res: any) => res.json((req.session.note = Math.random())),
+      '/rotate': (req: any, res: any) => req.session.regenerate({ keep: true }).then(() => res.end()),
+      '/lead': (req: any, res: any) => req.session.regenerate({ keep: true, grace: 1000 }).then(() => res.end()),
+      '/login': (req: any, res: any) => req.session.regenerate().then(() => res.end())
+    }
+    const begin = async (auth: any) => {
+      const { id } = await auth.create({ a: 1 }, { userId: 'u' })
+      return `sid=${new KeyRing(secret).signBound('sid', id)}`
+    }
+
+    it.each(['/note', '/rotate', '/lead'])('%s does not hide it from list and revoke', async (path) => {
+      const { auth } = auths()
+      const app = appWith(auth, routes)
+      let cookie = await begin(auth)
+      for (let i = 0; i < 2; i++) cookie = cookieOf(await request(app).get(path).set('Cookie', cookie)) ?? cookie
+      expect(await auth.list('u')).toHaveLength(1)
+      expect(await auth.revoke('u')).toBe(1)
+      expect((await read(app, cookie)).body.isNew).toBe(true)
+    })
+
+    it('nor does a write by a middleware that knows of no users', async () => {
+      const { auth, ignorant } = auths()
+      const cookie = await begin(auth)
+      await request(appWith(ignorant, routes)).get('/note').set('Cookie', cookie)
+      expect(await auth.list('u')).toHaveLength(1)
+    })
+
+    it('a login ends it, and a logout of the data ends the other kind', async () => {
+      const { auth } = auths()
+      const app = appWith(auth, { ...routes, '/out': (req, res) => res.json(delete req.session.user) })
+      await request(app)
+        .get('/login')
+        .set('Cookie', await begin(auth))
+      expect(await auth.list('u')).toEqual([])
+      const cookie = await login(app)
+      expect(await auth.list('u')).toHaveLength(1)
+      await request(app).get('/out').set('Cookie', cookie)
+      expect(await auth.list('u')).toEqual([])
+    })
+  })
+})

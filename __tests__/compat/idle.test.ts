@@ -4,8 +4,8 @@ import { appWith, cookieOf, secret } from '../helpers/app'
 import { NPM_STORES, type OpenStore } from '../helpers/npm-stores'
 import { until } from '../helpers/redis-server'
 import { ask } from '../helpers/store-contract'
+import { HOUR } from '../helpers/times'
 
-const HOUR = 3_600_000
 /** Stores that count in whole seconds, and round them down, can do no better. */
 const SHORT = 3000
 

@@ -108,7 +108,7 @@ it('lusca keeps its secret in the session', async () => {
   expect((await agent.post('/form').set('x-csrf-token', token)).text).toBe('accepted')
 })
 
-it.each(['before', 'after'])('I6 compression mounted %s it sends the same bytes, and the cookie', async (place) => {
+it.each(['before', 'after'])('compression mounted %s it sends the same bytes, and the cookie', async (place) => {
   const app = express()
   const auth = session({ secret: SECRET, resave: false, saveUninitialized: false })
   const layers = place === 'before' ? [compression({ threshold: 0 }), auth] : [auth, compression({ threshold: 0 })]
@@ -170,7 +170,7 @@ it('a redirect finds its own session, however slow the store and however quick t
   })
 })
 
-it('I6 Server-Sent Events arrive one by one, with the cookie in front', async () => {
+it('Server-Sent Events arrive one by one, with the cookie in front', async () => {
   const app = base()
   let proceed!: () => void
   app.get('/events', async (req: any, res) => {

@@ -4,6 +4,7 @@ import request from 'supertest'
 import silverback from '../../lib/index'
 import { RedisStore as OwnRedisStore } from '../../lib/redis'
 import { RedisServer } from '../helpers/redis-server'
+import { visit } from '../helpers/basics'
 
 // Old and new instances of one application on one Redis: a rolling deployment, forwards and backwards.
 
@@ -72,7 +73,6 @@ function appOf(auth: any): Express {
   return app
 }
 
-const visit = (app: Express, path: string, cookie = '') => request(app).get(path).set('Cookie', cookie)
 const cookieOf = (res: request.Response) => res.headers['set-cookie']![0]!.split(';')[0]!
 
 describe.each(PAIRS)('%s, then %s', (before, after) => {

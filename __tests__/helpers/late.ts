@@ -1,8 +1,8 @@
 import { cookieOf } from './app'
 import type { Ground, Pair } from './race'
 import type { RaceOptions } from './race-app'
+import { HOUR } from './times'
 
-const HOUR = 3_600_000
 const persistent = { cookie: { maxAge: HOUR } }
 
 /** The set-ups that differ in what a response does at its end. */
@@ -49,7 +49,7 @@ export function describeLateWriters(
       pair = await ground.start({ ...options, indexless })
     })
 
-    it.each(Object.entries(ENDS))('H1 H2 H3 stays dead after %s, whatever slow requests do with it', (_end, end) =>
+    it.each(Object.entries(ENDS))('stays dead after %s, whatever slow requests do with it', (_end, end) =>
       race(pair, end, { ...options, indexless, carried })
     )
   })

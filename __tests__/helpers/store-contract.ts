@@ -6,8 +6,8 @@ import { decodeFound, keptText } from '../../lib/store/found'
 import { encodeRecord } from '../../lib/record/record'
 import type { OpenStore } from './npm-stores'
 import { until } from './redis-server'
+import { HOUR } from './times'
 
-const HOUR = 3_600_000
 /** Stores that count in seconds can do no better. */
 const SHORT = 2000
 
@@ -48,7 +48,7 @@ export async function ask(store: any, verb: string, ...args: unknown[]): Promise
   return callStore(store, store[verb], args)
 }
 
-/** The contract of DESIGN's "Store contract", which every store fulfils, ours or not. */
+/** The contract that every store of sessions fulfils, ours or not. */
 export function fulfilsTheContract(opened: () => OpenStore, ending: () => Ending): void {
   const get = (id: string) => ask(opened().store, 'get', id).catch(absentIfEnoent)
 
@@ -126,7 +126,7 @@ export function fulfilsTheContract(opened: () => OpenStore, ending: () => Ending
       expect(dataOf(await read(id))).toMatchObject({ n: 2 })
     })
 
-    it('H4 does not write over what it has not read, and tells what it is', async () => {
+    it('does not write over what it has not read, and tells what it is', async () => {
       const id = newId()
       await backend().write({ id, text: textOf({ n: 1 }), expected: null, life: life() })
       const outdated = keptOf(await read(id))
@@ -136,7 +136,7 @@ export function fulfilsTheContract(opened: () => OpenStore, ending: () => Ending
       expect(dataOf(await read(id))).toMatchObject({ n: 2 })
     })
 
-    it('H1 brings nothing back that was removed', async () => {
+    it('brings nothing back that was removed', async () => {
       const id = newId()
       await backend().write({ id, text: textOf({ n: 1 }), expected: null, life: life() })
       const kept = keptOf(await read(id))
@@ -147,7 +147,7 @@ export function fulfilsTheContract(opened: () => OpenStore, ending: () => Ending
       expect(await backend().read(id)).toBeNull()
     })
 
-    it('D1 D2 finds no session in what cannot be one, and is no fault', async () => {
+    it('finds no session in what cannot be one, without an error', async () => {
       const id = newId()
       await backend().write({ id, text: textOf({ n: 1 }), expected: null, life: life() })
       await opened().spoil(id)

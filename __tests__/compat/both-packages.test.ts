@@ -1,0 +1,176 @@
+import { sessions } from '../../lib/index'
+import { appWith, secret } from '../helpers/app'
+import { plainStore, ROUTES, setCookies, visit } from '../helpers/classic'
+import { WEEK } from '../helpers/times'
+import { type Side, SIDES } from '../helpers/two-sides'
+
+// Habits that no documentation mentions; every expectation holds for express-session, too.
+
+describe.each(Object.entries(SIDES))('as the %s', (_name, side: Side) => {
+  const appOf = (options: object, routes: Parameters<typeof appWith>[1]) =>
+    appWith(side({ secret, resave: false, saveUninitialized: false, ...options }), { ...ROUTES, ...routes })
+
+  // A store on the side's own base class.
+  const storeOf = () => Object.setPrototypeOf(plainStore(), side.Store.prototype)
+
+  // connect-redis up to 6 and connect-memcached hand their client's reply to the callback.
+  it.each(['OK', 'STORED', true, 1])('a store that confirms a write with %p keeps its sessions', async (reply) => {
+    const store = storeOf()
+    const { set } = store
+    store.set = (id: string, record: object, done: any) => set.call(store, id, record, () => done(null, reply))
+    const app = appOf({ store }, {})
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/who', cookie)).body.user).toBe('ann')
+  })
+
+  it("a store may confirm a write by callback and hand out its client's promise as well", async () => {
+    const store = storeOf()
+    const { set } = store
+    store.set = (id: string, record: object, done: any) => {
+      set.call(store, id, record, done)
+      return Promise.resolve('OK')
+    }
+    const app = appOf({ store }, {})
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/who', cookie)).body.user).toBe('ann')
+  })
+
+  it('a session may be used through a proxy', async () => {
+    const store = storeOf()
+    const app = appOf(
+      { store },
+      {
+        '/proxy': (req, res, next) => {
+          const watched = new Proxy(req.session, {})
+          watched.seen = true
+          watched.touch()
+          watched.save((err: unknown) => (err ? next(err) : res.json({ id: watched.id, keys: Object.keys(watched) })))
+        }
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    const res = await visit(app, '/proxy', cookie)
+    expect(res.body).toEqual({ id: [...store.texts.keys()][0], keys: ['cookie', 'user', 'seen'] })
+    expect(JSON.parse([...store.texts.values()][0])).toMatchObject({ user: 'ann', seen: true })
+  })
+
+  it('a proxy may take the place of the session on the request', async () => {
+    const app = appOf(
+      {},
+      {
+        '/proxy': (req, res) => {
+          req.session = new Proxy(req.session, {})
+          req.session.seen = true
+          res.send('set')
+        },
+        '/seen': (req, res) => res.json({ user: req.session.user, seen: req.session.seen })
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    await visit(app, '/proxy', cookie)
+    expect((await visit(app, '/seen', cookie)).body).toEqual({ user: 'ann', seen: true })
+  })
+
+  it('a record whose cookie lacks expires has it in the session', async () => {
+    const store = storeOf()
+    const app = appOf({ store }, { '/json': (req, res) => res.json(req.session) })
+    const { cookie } = await visit(app, '/login')
+    const [id] = store.texts.keys()
+    store.texts.set(id, JSON.stringify({ cookie: { path: '/', httpOnly: true } }))
+    expect((await visit(app, '/json', cookie)).body).toEqual({ cookie: { path: '/', httpOnly: true, expires: null } })
+  })
+})
+
+// Orders of calls that a long random comparison of both packages has brought up; each holds for express-session, too.
+
+describe.each(Object.entries(SIDES))('with the %s', (_name, side: Side) => {
+  const storeOf = () => Object.setPrototypeOf(plainStore(), side.Store.prototype)
+
+  const appOf = (options: object, routes: Parameters<typeof appWith>[1]) =>
+    appWith(side({ secret, resave: false, saveUninitialized: false, ...options }), { ...ROUTES, ...routes })
+
+  it('a lifetime given after regenerate() and save(), as after a login by passport, is stored', async () => {
+    const store = storeOf()
+    const app = appOf(
+      { store },
+      {
+        '/remember': (req, res) =>
+          req.session.regenerate(() => {
+            req.session.user = 'ann'
+            req.session.save(() => {
+              req.session.cookie.maxAge = WEEK
+              res.redirect('/who')
+            })
+          })
+      }
+    )
+    const welcome = await visit(app, '/remember')
+    expect(setCookies(welcome)[0]).toContain('Expires=')
+    expect(JSON.parse([...store.texts.values()][0]).cookie.originalMaxAge).toBe(WEEK)
+    expect((await visit(app, '/who', welcome.cookie)).body.user).toBe('ann')
+  })
+
+  it('a session that was deleted from the request and then set to null is unset', async () => {
+    const store = storeOf()
+    const app = appOf(
+      { store, unset: 'destroy' },
+      {
+        '/out': (req, res) => {
+          delete req.session
+          req.session = null
+          res.json({ session: req.session })
+        }
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/out', cookie)).body).toEqual({ session: null })
+    expect(store.texts.size).toBe(0)
+  })
+
+  it('the object from before reload() destroys the session of the request', async () => {
+    const store = storeOf()
+    const app = appOf(
+      { store },
+      {
+        '/out': (req, res) => {
+          const { session } = req
+          session.reload(() => session.destroy(() => res.json({ gone: req.session === undefined })))
+        }
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/out', cookie)).body).toEqual({ gone: true })
+    expect(store.texts.size).toBe(0)
+  })
+
+  it('reload() reads what save() was given before, awaited or not', async () => {
+    const app = appOf(
+      { store: storeOf() },
+      {
+        '/change': (req, res) => {
+          req.session.user = 'bob'
+          req.session.save()
+          req.session.reload(() => res.json({ user: req.session.user }))
+        }
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/change', cookie)).body).toEqual({ user: 'bob' })
+  })
+})
+
+it('sessions() expires the cookie of a session that its object from before reload() destroys', async () => {
+  const auth = sessions({ secret, name: 'connect.sid' })
+  const app = appWith(auth, {
+    ...ROUTES,
+    '/out': async (req, res) => {
+      const { session } = req
+      await session.reload()
+      await session.destroy()
+      res.send('out')
+    }
+  })
+  const { cookie } = await visit(app, '/login')
+  expect(setCookies(await visit(app, '/out', cookie))[0]).toMatch(/^connect\.sid=; Max-Age=0; /)
+  expect((await visit(app, '/who', cookie)).body.user ?? null).toBeNull()
+})

@@ -1,0 +1,197 @@
+import diagnostics from 'node:diagnostics_channel'
+import { createClient } from 'redis'
+import request from 'supertest'
+import { KeyRing } from '../lib/cookie/keys'
+import { CookieStore, MemoryStore, sessions } from '../lib/index'
+import { PATIENCE } from '../lib/store/turns'
+import { RedisStore } from '../lib/stores/redis/redis'
+import { sessionCookie } from '../lib/testing'
+import { appWith, cookieOf, deferred, secret } from './helpers/app'
+import { basics, login, read } from './helpers/basics'
+import { pass } from './helpers/direct'
+import { HeldStore } from './helpers/held-store'
+import { RedisServer } from './helpers/redis-server'
+
+describe.each([
+  ['memory', () => new MemoryStore()],
+  ['a foreign store', () => new (require('express-session').MemoryStore)()],
+  ['cookie', () => new CookieStore()]
+])('concurrent requests on one session (%s)', (kind, makeStore) => {
+  function race() {
+    const reached = deferred()
+    const go = deferred()
+    const auth = sessions({ secret, store: makeStore() as never })
+    const app = appWith(auth, {
+      ...basics,
+      '/slow': async (req: any, res: any) => {
+        await req.sessions.load()
+        void req.session.user
+        reached.resolve()
+        await go.promise
+        Object.assign(req.session, req.query)
+        res.send('slow')
+      },
+      '/rotate': async (req: any, res: any) => {
+        await req.session.regenerate({ keep: true })
+        res.send('rotated')
+      }
+    })
+    return { app, auth, reached, go }
+  }
+
+  it('keep both of two different keys', async () => {
+    const { app, reached, go } = race()
+    const cookie = await login(app)
+    const slow = request(app)
+      .get('/slow?a=1')
+      .set('Cookie', cookie)
+      .then((res) => res)
+    await reached.promise
+    await request(app).get('/write?b=2').set('Cookie', cookie)
+    go.resolve()
+    const res = await slow
+    expect(res.status).toBe(200)
+    expect((await read(app, cookieOf(res) ?? cookie)).body.data).toEqual({ user: 'u', a: '1', b: '2' })
+  })
+
+  it.each(['/logout', '/rotate'])('do not bring a session back after %s, however slow', async (path) => {
+    const { app, auth, reached, go } = race()
+    const dropped: unknown[] = []
+    const onDropped = (message: unknown) => dropped.push(message)
+    diagnostics.subscribe('silverback:dropped', onDropped)
+    const cookie = await login(app)
+    const slow = request(app)
+      .get('/slow?a=1')
+      .set('Cookie', cookie)
+      .then((res) => res)
+    await reached.promise
+    await request(app).get(path).set('Cookie', cookie)
+    go.resolve()
+    const res = await slow
+    diagnostics.unsubscribe('silverback:dropped', onDropped)
+    expect([res.status, res.text]).toEqual([200, 'slow'])
+    expect(res.headers['set-cookie']).toBeUndefined()
+    expect((await read(app, cookie)).body.code).toBe('ERR_SESSION_MISSING')
+    expect(dropped).toHaveLength(1)
+    expect(auth.stats().dropped).toBe(1)
+  })
+
+  it('reject an explicit save of a session that is gone', async () => {
+    const { app, auth } = race()
+    const cookie = await login(app)
+    const gone = appWith(auth, {
+      '/save': async (req: any, res: any) => {
+        await req.sessions.load()
+        await request(app).get('/logout').set('Cookie', cookie)
+        req.session.x = 1
+        await req.session.save()
+        res.send('saved')
+      }
+    })
+    const res = await request(gone).get('/save').set('Cookie', cookie)
+    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_DESTROYED'])
+  })
+
+  if (kind !== 'cookie') {
+    it('lose no increment by update()', async () => {
+      const { app, auth } = race()
+      const cookie = await login(app, 'n=0')
+      const counting = appWith(auth, {
+        '/count': async (req: any, res: any) => {
+          await req.session.update((s: any) => (s.n = Number(s.n) + 1))
+          res.send('ok')
+        }
+      })
+      const server = counting.listen(0)
+      const results = await Promise.all(
+        Array.from({ length: 100 }, () => request(server).get('/count').set('Cookie', cookie))
+      )
+      server.close()
+      expect(results.every(({ status }) => status === 200)).toBe(true)
+      expect((await read(app, cookie)).body.data.n).toBe(100)
+    })
+  }
+})
+
+describe('session.update()', () => {
+  beforeEach(() => {
+    jest.useFakeTimers({ now: Date.now(), doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask', 'performance'] })
+  })
+  afterEach(() => {
+    jest.useRealTimers()
+  })
+
+  async function begun() {
+    const auth = sessions<any>({ secret })
+    const session = await auth.open({ headers: {} })
+    session.n = 1
+    await session.save()
+    return { auth, session }
+  }
+
+  it('inside another one of the same session does not hang', async () => {
+    const { auth, session } = await begun()
+    const updated = session.update(async (outer: any) => {
+      outer.a = 1
+      await outer.update((inner: any) => (inner.n += 1))
+    })
+    await jest.advanceTimersByTimeAsync(PATIENCE)
+    await updated
+    expect((await auth.get(session.id))!.data).toEqual({ n: 2, a: 1 })
+  })
+
+  it('whose function never ends holds up no other writer for ever', async () => {
+    const { auth, session } = await begun()
+    const inFn = deferred()
+    void session.update(() => {
+      inFn.resolve()
+      return new Promise(() => undefined)
+    })
+    await inFn.promise
+    const other = await auth.open({ headers: { cookie: `sid=${new KeyRing(secret).signBound('sid', session.id)}` } })
+    const updated = other.update((data: any) => (data.n += 1))
+    await jest.advanceTimersByTimeAsync(PATIENCE)
+    expect(await updated).toBe(2)
+    expect((await auth.get(session.id))!.data).toEqual({ n: 2 })
+  })
+})
+
+// Far beyond what any test takes: a loaded machine must not fail one.
+jest.setTimeout(120_000)
+
+describe('10,000 requests at once that write to one session', () => {
+  async function writeAll(auth: any): Promise<void> {
+    const cookie = await sessionCookie(auth, { n: 0 })
+    const outcomes = await Promise.all(
+      Array.from({ length: 10_000 }, (_, i) =>
+        pass(auth, cookie, (req, res) => {
+          req.session.n = i
+          req.session[`key${i % 20}`] = true
+          res.end('done')
+        })
+      )
+    )
+    expect(outcomes.filter(({ err }) => err !== undefined).map(({ err }) => err.code)).toEqual([])
+    const { req } = await pass(auth, cookie, (_req, res) => res.end())
+    expect(Object.keys(req.session).filter((key) => key.startsWith('key'))).toHaveLength(20)
+  }
+
+  it('are all saved by Redis', async () => {
+    const server = await RedisServer.start()
+    // By itself it gives a command up that could not be sent within 5 s, which a loaded machine may well need.
+    const client = createClient({ url: server.url, commandOptions: { timeout: 60_000 } })
+    await client.connect()
+    try {
+      await writeAll(sessions({ secret, store: new RedisStore({ client }), storeTimeout: 60_000 }))
+    } finally {
+      client.destroy()
+      await server.stop()
+    }
+  })
+
+  it('are all saved by a store that only knows the contract', async () => {
+    const store = new HeldStore()
+    store.goOn()
+    await writeAll(sessions({ secret, store: store as never, storeTimeout: 60_000 }))
+  })
+})

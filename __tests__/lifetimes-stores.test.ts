@@ -1,0 +1,115 @@
+import { cookieOf } from './helpers/app'
+import { faultApp, type FaultApp } from './helpers/fault-app'
+import { FOREIGN, TimedStores } from './helpers/timed-stores'
+import { MINUTE } from './helpers/times'
+
+// Far beyond what any test takes: a loaded machine must not fail one.
+jest.setTimeout(120_000)
+
+const LIMITS = { idle: 30 * MINUTE, absolute: 60 * MINUTE, touchAfter: 0 }
+const OURS = ['MemoryStore', 'FileStore', 'RedisStore']
+const STORES = ['MemoryStore', 'FileStore', 'RedisStore', 'CookieStore', FOREIGN]
+
+const stores = new TimedStores()
+
+/** A browser: it sends what it was sent last. */
+function visitorOf(app: FaultApp, first: string) {
+  let cookie = first
+  return {
+    get cookie() {
+      return cookie
+    },
+    async get(path: string) {
+      const res = await app.get(path, cookie)
+      cookie = cookieOf(res) ?? cookie
+      return res
+    }
+  }
+}
+
+const appOn = (name: string, options: object = {}) => faultApp({ store: stores.open(name), ...LIMITS, ...options })
+
+describe.each(OURS)('a session that ends during a request, in %s,', (name) => {
+  const ends: [string, (use: () => Promise<unknown>) => Promise<void>][] = [
+    ['idle', async () => stores.forward(29 * MINUTE)],
+    [
+      'absolute',
+      async (use) => {
+        for (let i = 0; i < 2; i++) {
+          await stores.forward(20 * MINUTE)
+          await use()
+        }
+        await stores.forward(19 * MINUTE)
+      }
+    ]
+  ]
+
+  describe.each(ends)('by its %s limit', (_limit, live) => {
+    it.each(['write', 'save', 'update', 'rotate'])('is not brought back by %s', async (what) => {
+      const app = appOn(name)
+      const visitor = visitorOf(app, await app.login())
+      await live(() => visitor.get('/read'))
+      const held = await app.hold(what, visitor.cookie)
+      await stores.forward(31 * MINUTE)
+      held.goOn()
+      const res = await held.answer
+      if (what === 'write') expect([res.status, res.body, cookieOf(res)]).toEqual([200, 'written', undefined])
+      else if (what !== 'rotate') expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_DESTROYED'])
+      for (const cookie of [visitor.cookie, cookieOf(res) ?? '']) {
+        expect((await app.get('/read', cookie)).body.user).toBeNull()
+      }
+    })
+  })
+
+  it('lives on when it is saved in time: idle counts from the save, and the absolute end stays', async () => {
+    const app = appOn(name)
+    const visitor = visitorOf(app, await app.login())
+    const held = await app.hold('write', visitor.cookie)
+    await stores.forward(29 * MINUTE)
+    held.goOn()
+    await held.answer
+    await stores.forward(29 * MINUTE)
+    expect((await visitor.get('/read')).body).toMatchObject({ user: 'ann', n: 1 })
+    await stores.forward(3 * MINUTE)
+    expect((await visitor.get('/read')).body.user).toBeNull()
+  })
+
+  it('is not prolonged by the save of a request that must not extend it', async () => {
+    const app = appOn(name, { extend: (req: any) => !req.path.endsWith('write') })
+    const visitor = visitorOf(app, await app.login())
+    await stores.forward(20 * MINUTE)
+    await visitor.get('/write')
+    await stores.forward(11 * MINUTE)
+    expect((await visitor.get('/read')).body.user).toBeNull()
+  })
+})
+
+describe.each(STORES)('a session in use, in %s:', (name) => {
+  // A store that only knows the contract goes by the cookie.
+  const cookie = name === FOREIGN ? { maxAge: LIMITS.idle } : {}
+
+  it.each(['/read', '/write', '/save', '/update', '/rotate', '/rotate?grace=60000'])(
+    '%s again and again does not move its absolute end',
+    async (path) => {
+      const app = appOn(name, { cookie })
+      const visitor = visitorOf(app, await app.login())
+      for (let i = 0; i < 5; i++) {
+        await stores.forward(10 * MINUTE)
+        await visitor.get(path)
+        expect((await visitor.get('/read')).body.user).toBe('ann')
+      }
+      await stores.forward(10 * MINUTE + 1000)
+      expect((await visitor.get('/read')).body.user).toBeNull()
+    }
+  )
+
+  it('counts its absolute limit anew from a login', async () => {
+    const app = appOn(name, { cookie })
+    const visitor = visitorOf(app, await app.login())
+    for (let i = 0; i < 4; i++) {
+      await stores.forward(20 * MINUTE)
+      await visitor.get(i === 1 ? '/login?user=bob' : '/read')
+    }
+    expect((await visitor.get('/read')).body.user).toBe('bob')
+  })
+})

@@ -1,0 +1,86 @@
+import request from 'supertest'
+import { CookieStore, MemoryStore, sessions } from '../lib/index'
+import { appWith, cookieOf, secret } from './helpers/app'
+import { basics, login } from './helpers/basics'
+import { deletions, eager, eagerRoutes } from './helpers/eager'
+
+describe('logout', () => {
+  it('expires the cookie with the attributes it was set with', async () => {
+    const app = appWith(sessions({ secret, cookie: { path: '/', domain: 'example.com', sameSite: 'strict' } }), basics)
+    const cookie = await login(app)
+    const res = await request(app).get('/logout').set('Cookie', cookie)
+    expect(res.headers['set-cookie']).toEqual([
+      'sid=; Max-Age=0; Domain=example.com; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Strict'
+    ])
+  })
+
+  it('fails aloud when the store could not do it, and expires the cookie anyway', async () => {
+    const store = new MemoryStore()
+    const app = appWith(sessions({ secret, store }), basics)
+    const cookie = await login(app)
+    jest
+      .spyOn(store, 'destroy')
+      .mockImplementation(((_id: string, callback: any) => callback(new Error('down'))) as never)
+    const res = await request(app).get('/logout').set('Cookie', cookie)
+    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_STORE'])
+    expect(cookieOf(res)).toBe('sid=')
+  })
+})
+
+describe('a session that was not asked for', () => {
+  it.each(['/logout', '/delete'])('is ended by %s with the domain and path of its own cookie', async (path) => {
+    for (const given of [eager(), { ...eager(), load: 'auto' as const }]) {
+      const app = appWith(sessions(given), eagerRoutes)
+      const cookie = cookieOf(await request(app).get('/login?domain=example.com&path=/app'))!
+      const res = await request(app).get(path).set('Cookie', cookie)
+      expect(deletions(res)).toEqual(['Domain=example.com; Path=/app; HttpOnly; SameSite=Lax'])
+      expect((await request(app).get('/me').set('Cookie', cookie)).body).toEqual({ user: null })
+    }
+  })
+
+  it.each(['auto', 'eager'] as const)('is ended where the cookie is all there is (load: %s)', async (load) => {
+    const app = appWith(sessions({ secret, store: new CookieStore(), load }), eagerRoutes)
+    const cookie = cookieOf(await request(app).get('/login'))!
+    const res = await request(app).get('/logout').set('Cookie', cookie)
+    expect(deletions(res)).toEqual(['Path=/; HttpOnly; SameSite=Lax'])
+    expect((await request(app).get('/me').set('Cookie', cookie)).body).toEqual({ user: null })
+  })
+
+  it('does not come back after its end', async () => {
+    const seen: unknown[] = []
+    const app = appWith(sessions(eager()), {
+      ...eagerRoutes,
+      '/again': async (req, res) => {
+        req.session = null
+        res.write('x')
+        const session = await req.sessions.get('sid')
+        seen.push(session.isNew, session.user)
+        res.end()
+      }
+    })
+    const cookie = cookieOf(await request(app).get('/login'))!
+    await request(app).get('/again').set('Cookie', cookie)
+    expect(seen).toEqual([true, undefined])
+  })
+})
+
+const routes = {
+  '/login': (req: any, res: any) => res.json((req.session.user = 'ann')),
+  '/read': (req: any, res: any) => res.json(req.session.user ?? null),
+  '/logout': async (req: any, res: any) => {
+    await req.session.destroy()
+    res.send('out')
+  }
+}
+
+describe('a partitioned cookie', () => {
+  it('the cookie of a partitioned session is expired as a partitioned one', async () => {
+    const cookie = { partitioned: true, secure: true, sameSite: 'none' } as const
+    const app = appWith(sessions({ secret, proxy: true, cookie }), routes)
+    const ask = (path: string, sent = '') => request(app).get(path).set({ 'X-Forwarded-Proto': 'https', Cookie: sent })
+    const sent = cookieOf(await ask('/login'))!
+    const [expired] = (await ask('/logout', sent)).headers['set-cookie'] as unknown as string[]
+    expect(expired).toMatch(/^sid=; Max-Age=0; Path=\/; Expires=Thu, 01 Jan 1970 00:00:00 GMT/)
+    expect(expired!.split('; ')).toEqual(expect.arrayContaining(['Partitioned', 'Secure', 'SameSite=None']))
+  })
+})

@@ -1,0 +1,344 @@
+import request from 'supertest'
+import session, { MemoryStore, sessions } from '../lib/index'
+import { appWith, cookieOf, secret } from './helpers/app'
+import { basics, login, read } from './helpers/basics'
+import { classicApp, plainStore, ROUTES, visit } from './helpers/classic'
+import { faultApp } from './helpers/fault-app'
+
+// Far beyond what any test takes: a loaded machine must not fail one.
+jest.setTimeout(120_000)
+
+type Verb = 'get' | 'set' | 'destroy' | 'touch'
+
+type Callback = (err?: unknown, value?: unknown) => void
+
+/** The ways in which a store's method can fail: what it does instead of answering. */
+const FAILURES: Record<string, (callback: Callback) => unknown> = {
+  'answers with an error': (callback) => void callback(new Error('down')),
+  'answers with an error later': (callback) => void setTimeout(callback, 20, new Error('down')),
+  throws: () => {
+    throw new Error('down')
+  },
+  rejects: () => Promise.reject(new Error('down')),
+  'rejects later': () => new Promise((_resolve, reject) => setTimeout(reject, 20, new Error('down'))),
+  'throws what is no error': () => {
+    throw 'down'
+  },
+  'throws nothing at all': () => {
+    throw undefined
+  },
+  'rejects with nothing at all': () => Promise.reject()
+}
+
+const NEVER = 'never answers'
+
+/** A store of express-session's kind whose methods can be made to fail, each in its own way. */
+class FaultyStore {
+  readonly records = new Map<string, string>()
+  readonly calls: string[] = []
+  failing: Partial<Record<Verb, (callback: Callback) => unknown>> = {}
+
+  fail(verb: Verb, how: string): void {
+    this.failing[verb] = how === NEVER ? () => undefined : FAILURES[how]!
+  }
+
+  get(id: string, callback: Callback): unknown {
+    return this.#do('get', callback, () => JSON.parse(this.records.get(id) ?? 'null'))
+  }
+
+  set(id: string, session: object, callback: Callback): unknown {
+    return this.#do('set', callback, () => void this.records.set(id, JSON.stringify(session)))
+  }
+
+  destroy(id: string, callback: Callback): unknown {
+    return this.#do('destroy', callback, () => void this.records.delete(id))
+  }
+
+  touch(_id: string, _session: object, callback: Callback): unknown {
+    return this.#do('touch', callback, () => undefined)
+  }
+
+  #do(verb: Verb, callback: Callback, work: () => unknown): unknown {
+    this.calls.push(verb)
+    const fail = this.failing[verb]
+    if (fail !== undefined) return fail(callback)
+    setImmediate(() => callback(null, work()))
+    return undefined
+  }
+}
+
+const SOON = 60
+
+const ways = [...Object.keys(FAILURES), NEVER]
+
+function setUp(options: object = {}) {
+  const store = new FaultyStore()
+  const app = faultApp({ store: store as never, touchAfter: 0, ...options })
+  // A login must not be hurried on a busy machine; a store that never answers is to be waited for no longer than this.
+  const hasty = faultApp({ store: store as never, touchAfter: 0, storeTimeout: SOON, ...options })
+  return { store, app, of: (how: string) => (how === NEVER ? hasty : app) }
+}
+
+function codeOf(how: string): string {
+  return how === NEVER ? 'ERR_SESSION_STORE_TIMEOUT' : 'ERR_SESSION_STORE'
+}
+
+describe.each(ways)('when get() %s:', (how) => {
+  it('answers 503, and the handler does not run', async () => {
+    const { store, app, of } = setUp()
+    const cookie = await app.login()
+    store.fail('get', how)
+    const before = store.records.size
+    for (const path of ['/read', '/write', '/login?user=bob', '/logout', '/rotate', '/unset']) {
+      const res = await of(how).get(path, cookie)
+      expect([res.status, res.body.code]).toEqual([503, codeOf(how)])
+      expect(res.headers['set-cookie']).toBeUndefined()
+    }
+    expect(store.records.size).toBe(before)
+    store.failing = {}
+    expect((await app.get('/read', cookie)).body).toMatchObject({ user: 'ann', n: 0 })
+  })
+
+  it('gives a new session that is not saved with onStoreError anonymous', async () => {
+    const { store, app, of } = setUp({ onStoreError: 'anonymous' })
+    const cookie = await app.login()
+    store.fail('get', how)
+    store.calls.length = 0
+    const read = await of(how).get('/read', cookie).expect(200)
+    expect(read.body).toEqual({ user: null, n: 0, isNew: true, code: codeOf(how) })
+    const written = await of(how).get('/write', cookie).expect(200)
+    expect(written.headers['set-cookie']).toBeUndefined()
+    expect(store.calls).toEqual(['get', 'get'])
+    expect((await of(how).get('/logout', cookie).expect(200)).headers['set-cookie']).toHaveLength(1)
+    expect(store.records.size).toBe(0)
+  })
+})
+
+describe.each(ways)('when set() %s:', (how) => {
+  it('answers 500 without a cookie, and leaves what was stored', async () => {
+    const { store, app, of } = setUp()
+    const cookie = await app.login()
+    store.fail('set', how)
+    for (const [path, sent] of [
+      ['/write', cookie],
+      ['/save', cookie],
+      ['/update', cookie],
+      ['/login?user=bob', ''],
+      ['/write', '']
+    ] as const) {
+      const res = await of(how).get(path, sent)
+      expect([path, res.status, res.body.code]).toEqual([path, 500, codeOf(how)])
+      expect(res.headers['set-cookie']).toBeUndefined()
+    }
+    store.failing = {}
+    expect((await app.get('/read', cookie)).body).toMatchObject({ user: 'ann', n: 0 })
+    expect(store.records.size).toBe(1)
+  })
+})
+
+describe.each(ways)('when destroy() %s:', (how) => {
+  it.each(['/logout', '/unset'])('answers 500 to %s', async (path) => {
+    const { store, app, of } = setUp()
+    const cookie = await app.login()
+    store.fail('destroy', how)
+    const res = await of(how).get(path, cookie)
+    expect([res.status, res.body.code]).toEqual([500, codeOf(how)])
+    if (path === '/logout') expect(cookieOf(res)).toBe('sid=')
+    store.failing = {}
+    expect((await app.get('/read', cookie)).body.user).toBe('ann')
+  })
+
+  it('refuses a regeneration, and leaves all as before', async () => {
+    const { store, app, of } = setUp()
+    const cookie = await app.login()
+    store.fail('destroy', how)
+    for (const path of ['/rotate', '/login?user=bob']) {
+      const res = await of(how).get(path, cookie)
+      expect([res.status, res.body.code]).toEqual([500, codeOf(how)])
+      expect(res.headers['set-cookie']).toBeUndefined()
+    }
+    store.failing = {}
+    expect(store.records.size).toBe(1)
+    expect((await app.get('/read', cookie)).body).toMatchObject({ user: 'ann', n: 0 })
+  })
+
+  it('refuses an expired session all the same', async () => {
+    const { store, app } = setUp({ absolute: 60 * 60_000 })
+    const cookie = await app.login()
+    // As long as the store remembers it, it is an hour too old.
+    for (const [id, text] of store.records) {
+      store.records.set(
+        id,
+        text.replace(/"c":(\d+)/, (_all, at) => `"c":${Number(at) - 60 * 60_000}`)
+      )
+    }
+    store.fail('destroy', how)
+    const strict = faultApp({ store: store as never, absolute: 60 * 60_000, storeTimeout: how === NEVER ? SOON : 5000 })
+    const res = await strict.get('/read', cookie).expect(200)
+    expect(res.body).toMatchObject({ user: null, isNew: true, code: 'ERR_SESSION_EXPIRED' })
+  })
+})
+
+describe.each(ways)('when set() of the session that takes the place of another %s:', (how) => {
+  it.each(['/rotate', '/login?user=bob'])(
+    'answers 500 to %s, and the visitor is anonymous, not half of both',
+    async (path) => {
+      const { store, app, of } = setUp()
+      const cookie = await app.login()
+      store.fail('set', how)
+      const res = await of(how).get(path, cookie)
+      expect([res.status, res.body.code]).toEqual([500, codeOf(how)])
+      expect(res.headers['set-cookie']).toBeUndefined()
+      store.failing = {}
+      expect(store.records.size).toBe(0)
+      const after = await app.get('/read', cookie)
+      expect(after.body).toMatchObject({ user: null, isNew: true, code: 'ERR_SESSION_MISSING' })
+    }
+  )
+})
+
+describe.each(ways)('when touch() %s:', (how) => {
+  it('leaves the response as the handler made it', async () => {
+    const { store, app, of } = setUp()
+    const cookie = await app.login()
+    store.fail('touch', how)
+    store.calls.length = 0
+    const res = await of(how).get('/read', cookie).expect(200)
+    expect(res.body).toMatchObject({ user: 'ann', code: null })
+    expect(store.calls).toEqual(['get', 'touch'])
+  })
+})
+
+it('a call that is never answered holds up no later ones of the session', async () => {
+  const { store } = setUp()
+  const app = faultApp({ store: store as never, storeTimeout: SOON })
+  const cookie = await faultApp({ store: store as never }).login()
+  for (const [verb, path] of [
+    ['set', '/write'],
+    ['destroy', '/logout']
+  ] as const) {
+    store.fail(verb, NEVER)
+    expect((await app.get(path, cookie)).body.code).toBe('ERR_SESSION_STORE_TIMEOUT')
+    store.failing = {}
+    // As patient as a test can be: whoever stood behind the call would be noticed.
+    await faultApp({ store: store as never, storeTimeout: 300_000 })
+      .get('/write', cookie)
+      .expect(200)
+  }
+})
+
+describe('behind the drop-in door a fault of the store', () => {
+  const down = (...args: any[]) => void setImmediate(args.at(-1), new Error('down'))
+  const answers = async (options: object) => {
+    const store = plainStore()
+    const { get, set, destroy } = store
+    const app = classicApp({ store, ...options }, ROUTES)
+    const { cookie } = await visit(app, '/login')
+    const failed: Record<string, unknown> = {}
+    for (const [verb, path] of [
+      ['get', '/who'],
+      ['set', '/login'],
+      ['destroy', '/logout']
+    ] as const) {
+      Object.assign(store, { get, set, destroy, [verb]: down })
+      const { status, body } = await visit(app, path, verb === 'set' ? '' : cookie)
+      failed[verb] = [status, body.code ?? body.message ?? body.user ?? null]
+    }
+    return failed
+  }
+
+  it("is the store's own error without the option onStoreError", async () => {
+    expect(await answers({})).toEqual({ get: [500, 'down'], set: [500, 'down'], destroy: [500, 'down'] })
+  })
+
+  it.each(['fail', () => 'fail' as const])('is one of ours, with its status, with onStoreError %p', async (policy) => {
+    const code = 'ERR_SESSION_STORE'
+    expect(await answers({ onStoreError: policy })).toEqual({
+      get: [503, code],
+      set: [500, code],
+      destroy: [500, code]
+    })
+  })
+
+  it('leads to an anonymous request with onStoreError anonymous', async () => {
+    expect(await answers({ onStoreError: 'anonymous' })).toMatchObject({ get: [200, null] })
+  })
+})
+
+describe('a store that answers more than once is heard once:', () => {
+  const twice: Record<string, [Verb, (callback: Callback) => unknown]> = {
+    'get with two sessions': [
+      'get',
+      (callback) => {
+        const session = (user: string) => ({ cookie: { originalMaxAge: null }, user })
+        setImmediate(() => {
+          callback(null, session('first'))
+          callback(null, session('second'))
+          setImmediate(callback, null, session('third'))
+        })
+      }
+    ],
+    'get with a session and an error': [
+      'get',
+      (callback) => {
+        callback(null, { cookie: { originalMaxAge: null }, user: 'first' })
+        callback(new Error('second'))
+        return Promise.reject(new Error('third'))
+      }
+    ],
+    'set with success and an error': [
+      'set',
+      (callback) => {
+        callback()
+        callback(new Error('second'))
+        return Promise.reject(new Error('third'))
+      }
+    ]
+  }
+
+  it.each(Object.keys(twice))('%s', async (what) => {
+    const unhandled: unknown[] = []
+    const note = (err: unknown) => void unhandled.push(err)
+    process.on('unhandledRejection', note)
+    const { store, app } = setUp()
+    const cookie = await app.login()
+    const [verb, answer] = twice[what]!
+    store.failing[verb] = answer
+    const res = await app.get(verb === 'get' ? '/read' : '/write', cookie).expect(200)
+    expect(verb === 'get' ? res.body.user : res.body).toBe(verb === 'get' ? 'first' : 'written')
+    await new Promise((resolve) => setTimeout(resolve))
+    process.off('unhandledRejection', note)
+    expect(unhandled).toEqual([])
+  })
+})
+
+it('answers 503 for a store that cannot be read, or as an anonymous request', async () => {
+  const store: any = {
+    get: (_id: string, callback: any) => callback(new Error('down')),
+    set: jest.fn(),
+    destroy: (_id: string, callback: any) => callback()
+  }
+  const cookie = await login(appWith(sessions({ secret }), basics))
+  const failing = await read(appWith(sessions({ secret, store }), basics), cookie)
+  expect([failing.status, failing.body.code]).toEqual([503, 'ERR_SESSION_STORE'])
+  const app = appWith(sessions({ secret, store, onStoreError: 'anonymous' }), basics)
+  expect((await read(app, cookie)).body).toMatchObject({ isNew: true, code: 'ERR_SESSION_STORE' })
+  const res = await request(app).get('/write?x=1').set('Cookie', cookie)
+  expect([res.status, res.headers['set-cookie']]).toEqual([200, undefined])
+  expect(store.set).not.toHaveBeenCalled()
+})
+
+it('passes without a session after disconnect (drop-in door), or as onStoreError says', async () => {
+  const store = new MemoryStore()
+  const see = { '/': (req: any, res: any) => res.json(req.session === undefined) }
+  const classic = appWith(session({ secret, store, resave: false, saveUninitialized: false }), see)
+  const failing = appWith(sessions({ secret, store }), see)
+  const anonymous = appWith(sessions({ secret, store, onStoreError: 'anonymous' }), see)
+  ;(store as any).emit('disconnect')
+  expect((await request(classic).get('/')).body).toBe(true)
+  expect((await request(failing).get('/')).status).toBe(503)
+  expect((await request(anonymous).get('/')).body).toBe(false)
+  ;(store as any).emit('connect')
+  expect((await request(classic).get('/')).body).toBe(false)
+  expect((await request(failing).get('/')).status).toBe(200)
+})

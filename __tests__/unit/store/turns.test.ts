@@ -1,0 +1,75 @@
+import { StoreTurns, Turns } from '../../../lib/store/turns'
+import { deferred } from '../../helpers/app'
+
+const FIRST = { name: 'first' }
+const SECOND = { name: 'second' }
+
+describe('turns', () => {
+  it('are taken one after the other, whatever became of the one before', async () => {
+    const turns = new Turns(1000)
+    const first = deferred()
+    const order: string[] = []
+    const failing = turns.take('a', () => first.promise.then(() => Promise.reject(new Error('first'))))
+    const others = ['b', 'c'].map((name) => turns.take('a', async () => order.push(name)))
+    await turns.take('other', async () => order.push('a'))
+    first.resolve()
+    await expect(failing).rejects.toThrow('first')
+    await Promise.all(others)
+    expect(order).toEqual(['a', 'b', 'c'])
+    // Nothing to wait for any more.
+    expect(turns.take('a', () => 'at once')).toBe('at once')
+  })
+
+  it('are waited for without end where order counts', async () => {
+    const turns = new Turns()
+    const first = deferred()
+    let ended = false
+    void turns.take('a', () => first.promise.then(() => (ended = true)))
+    const next = turns.take('a', async () => ended)
+    first.resolve()
+    expect(await next).toBe(true)
+  })
+
+  it('begin behind one that never ends, and those behind them follow in order', async () => {
+    const turns = new Turns(1)
+    void turns.take('a', () => new Promise(() => undefined))
+    const order: string[] = []
+    await Promise.all(['b', 'c', 'd'].map((name) => turns.take('a', async () => order.push(name))))
+    expect(order).toEqual(['b', 'c', 'd'])
+  })
+
+  it('are done at once where nothing is waited for, and leave nothing to wait for', () => {
+    const turns = new Turns()
+    expect(turns.take('a', () => 1)).toBe(1)
+    expect(() =>
+      turns.take('a', () => {
+        throw new Error('no')
+      })
+    ).toThrow('no')
+    expect(turns.take('a', () => 2)).toBe(2)
+  })
+
+  // One turn is under way: whether the next one begins at once, when the first ends, or when patience ends.
+  it.each<[string, { key: string; store: object; patience: number | undefined }, begins: string]>([
+    ['of the same thing', { key: 'a', store: FIRST, patience: undefined }, 'after the first'],
+    ['of the same thing, with patience', { key: 'a', store: FIRST, patience: 1000 }, 'after the patience'],
+    ['of another thing', { key: 'b', store: FIRST, patience: undefined }, 'at once'],
+    ['of the same thing in another store', { key: 'a', store: SECOND, patience: undefined }, 'at once']
+  ])('begin %s as they should', async (_what, { key, store, patience }, begins) => {
+    jest.useFakeTimers()
+    const turns = new StoreTurns(patience)
+    const first = deferred()
+    let began = false
+    void turns.take(FIRST, 'a', () => first.promise)
+    void turns.take(store, key, async () => (began = true))
+    await jest.advanceTimersByTimeAsync(999)
+    expect(began).toBe(begins === 'at once')
+    await jest.advanceTimersByTimeAsync(1)
+    expect(began).toBe(begins !== 'after the first')
+    first.resolve()
+    await jest.advanceTimersByTimeAsync(0)
+    expect(began).toBe(true)
+    expect(turns.take(FIRST, 'a', () => 'at once')).toBe('at once')
+    jest.useRealTimers()
+  })
+})
