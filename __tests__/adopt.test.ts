@@ -1,3 +1,4 @@
+import { infoOf } from '../lib/index'
 import session, { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, login, read, visit } from './helpers/basics'
@@ -7,10 +8,10 @@ const expressSession = require('express-session')
 
 const routes = {
   '/write': (req: any, res: any) => res.json((req.session.user = 'ann')),
-  '/read': (req: any, res: any) => res.json([req.session.user ?? null, req.session.error?.code ?? null]),
+  '/read': (req: any, res: any) => res.json([req.session.user ?? null, infoOf(req.session).error?.code ?? null]),
   '/cart': async (req: any, res: any) => {
     const cart = await req.sessions.get('cart')
-    res.json([cart.user ?? null, cart.error?.code ?? null])
+    res.json([cart.user ?? null, infoOf(cart).error?.code ?? null])
   },
   '/logout': (req: any, res: any) => req.session.destroy().then(() => res.send('out'))
 }

@@ -1,11 +1,11 @@
 import request from 'supertest'
-import { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
+import { infoOf, CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, read } from './helpers/basics'
 
 const routes = {
-  '/read': (req: any, res: any) => res.json({ user: req.session.user, code: req.session.error?.code }),
+  '/read': (req: any, res: any) => res.json({ user: req.session.user, code: infoOf(req.session).error?.code }),
   '/write': (req: any, res: any) => {
     req.session.user ??= 'bob'
     req.session.visits = (req.session.visits ?? 0) + 1

@@ -3,7 +3,6 @@ import { createClient } from 'redis'
 import request from 'supertest'
 import { KeyRing } from '../lib/cookie/keys'
 import { CookieStore, MemoryStore, sessions } from '../lib/index'
-import { PATIENCE } from '../lib/store/turns'
 import { RedisStore } from '../lib/stores/redis/redis'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
@@ -135,7 +134,7 @@ describe('session.update()', () => {
       outer.a = 1
       await outer.update((inner: any) => (inner.n += 1))
     })
-    await jest.advanceTimersByTimeAsync(PATIENCE)
+    await jest.advanceTimersByTimeAsync(5000)
     await updated
     expect((await auth.get(session.id))!.data).toEqual({ n: 2, a: 1 })
   })
@@ -150,7 +149,7 @@ describe('session.update()', () => {
     await inFn.promise
     const other = await auth.open({ headers: { cookie: `sid=${new KeyRing(secret).signBound('sid', session.id)}` } })
     const updated = other.update((data: any) => (data.n += 1))
-    await jest.advanceTimersByTimeAsync(PATIENCE)
+    await jest.advanceTimersByTimeAsync(5000)
     expect(await updated).toBe(2)
     expect((await auth.get(session.id))!.data).toEqual({ n: 2 })
   })

@@ -1,3 +1,4 @@
+import { infoOf } from '../lib/index'
 import crypto = require('node:crypto')
 import diagnostics from 'node:diagnostics_channel'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
@@ -277,7 +278,7 @@ it.each(['\u00a0', '\u2000', '\u3000', '\ufeff', '\v', '\f'])(
     const auth = sessions({ secret })
     const cookie = await login(appWith(auth, basics))
     const { req } = await enter(auth, `${blank}${cookie}`).done
-    expect([req.session.user, req.session.error]).toEqual([undefined, undefined])
+    expect([req.session.user, infoOf(req.session).error]).toEqual([undefined, undefined])
     expect((await enter(auth, ` \t${cookie}`).done).req.session.user).toBe('u')
   }
 )
@@ -397,7 +398,10 @@ it('answers whatever comes as a cookie, without an error or a session that nobod
   await fc.assert(
     fc.asyncProperty(noise, fc.constantFrom(0, 1, 2), async (header, at) => {
       const authentic = cookieValues(cookies[at]!, 'sid')[0]
-      const intact = cookieValues(header, 'sid').includes(authentic!)
+      const values = cookieValues(header, 'sid')
+      // The drop-in door takes what sessions() has bound to its name as well.
+      const bound = cookieValues(cookies[0]!, 'sid')[0]
+      const intact = values.includes(authentic!) || (at === 2 && values.includes(bound!))
       const { req, err } = await pass(doors[at], header, (_req, res) => res.end('ok'))
       return err === undefined && (req.session.user === 'u') === intact
     }),

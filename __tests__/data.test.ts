@@ -62,12 +62,12 @@ it('data under the reserved property never becomes metadata', async () => {
   const app = appWith(session({ secret, store, resave: false, saveUninitialized: false }), {
     ...basics,
     '/assign': (req: any, res: any) => {
-      Object.assign(req.session, { user: 'me', __silverback: { u: 1, c: 1, n: 'other', g: 9e15 } })
+      Object.assign(req.session, { user: 'me', silverback_meta: { u: 1, c: 1, n: 'other', g: 9e15 } })
       res.send('assigned')
     }
   })
   const cookie = cookieOf(await request(app).get('/assign'), 'connect.sid')
-  expect(Object.values(store.sessions)[0]).not.toContain('__silverback')
+  expect(Object.values(store.sessions)[0]).not.toContain('silverback_meta')
   expect((await read(app, cookie)).body.data).toEqual({ user: 'me' })
 })
 
@@ -140,7 +140,7 @@ it('stores after any changes in any requests what JSON.stringify makes of the da
         expect(res.status).toBe(200)
         cookie = cookieOf(res) ?? cookie
         const [record] = Object.values(store.all())
-        const { cookie: _cookie, __silverback: _meta, ...stored } = record as Data
+        const { cookie: _cookie, silverback_meta: _meta, ...stored } = record as Data
         expect(JSON.stringify(stored)).toBe(JSON.stringify(expected))
       }
     }),

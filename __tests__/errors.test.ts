@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import express from 'express'
 import request from 'supertest'
-import { CookieStore, FileStore, MemoryStore, SessionError, sessions } from '../lib/index'
+import { infoOf, CookieStore, FileStore, MemoryStore, SessionError, sessions } from '../lib/index'
 import type { ErrorKind, SessionErrorCode } from '../lib/index'
 import type { Write } from '../lib/store/contract'
 import { cookieOf, deferred } from './helpers/app'
@@ -67,7 +67,7 @@ function expectReason(err: any, code: SessionErrorCode, kind: ErrorKind, says: R
 async function refusalOf(auth: any, cookieFrom: (cookie: string) => string | Promise<string>): Promise<[any, Site]> {
   let error: any
   const site = new Site(auth, (req, res) => {
-    error = req.session.error
+    error = infoOf(req.session).error
     res.json([req.session.isNew, req.session.data ?? null])
   })
   const res = await site.visit(await cookieFrom(await site.logIn()))

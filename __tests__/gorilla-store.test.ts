@@ -1,6 +1,6 @@
 import request from 'supertest'
 import { GorillaStore } from '../lib/gorilla'
-import { sessions } from '../lib/index'
+import { infoOf, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { goKeys, GoPeer, type Tagged } from './helpers/go'
 
@@ -23,7 +23,7 @@ function appFor(store = new GorillaStore({ keyPairs: [[hash, block]] }), options
   return appWith(sessions({ secret, name: NAME, store, ...options }), {
     '/read': (req, res) => {
       const { cookie: _cookie, ...data } = req.session
-      res.json({ data, id: req.sessionID, isNew: req.session.isNew, code: req.session.error?.code })
+      res.json({ data, id: req.sessionID, isNew: req.session.isNew, code: infoOf(req.session).error?.code })
     },
     '/set': (req, res) => {
       Object.assign(req.session, JSON.parse(req.query.data))

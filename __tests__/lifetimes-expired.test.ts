@@ -1,3 +1,4 @@
+import { infoOf } from '../lib/index'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import request from 'supertest'
 import session, { sessions } from '../lib/index'
@@ -12,7 +13,7 @@ import { HOUR } from './helpers/times'
 
 const routes = {
   '/login': (req: any, res: any) => res.json((req.session.user = 'ann')),
-  '/read': (req: any, res: any) => res.json([req.session.user ?? null, req.session.error?.code ?? null])
+  '/read': (req: any, res: any) => res.json([req.session.user ?? null, infoOf(req.session).error?.code ?? null])
 }
 
 describe.each(['MemoryStore', 'FileStore'])('an expired session, on %s,', (name) => {

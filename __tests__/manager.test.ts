@@ -1,5 +1,5 @@
 import request from 'supertest'
-import { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
+import { infoOf, CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, login } from './helpers/basics'
@@ -21,7 +21,7 @@ describe('without a request', () => {
   // Sessions that begin without a request, by auth.create() or sessionCookie(), and options that ask the request.
 
   const routes = {
-    '/read': (req: any, res: any) => res.json({ user: req.session.user, code: req.session.error?.code }),
+    '/read': (req: any, res: any) => res.json({ user: req.session.user, code: infoOf(req.session).error?.code }),
     '/write': (req: any, res: any) => {
       req.session.user ??= 'bob'
       req.session.visits = (req.session.visits ?? 0) + 1

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { createClient } from 'redis'
-import { FileStore, MemoryStore, sessions } from '../lib/index'
+import { infoOf, FileStore, MemoryStore, sessions } from '../lib/index'
 import { RedisStore } from '../lib/redis'
 import { sessionCookie } from '../lib/testing'
 import { secret } from './helpers/app'
@@ -31,7 +31,7 @@ describe('auth.open()', () => {
 
   it('gives a new session with the reason to whoever has none', async () => {
     const session = await sessions({ secret }).open(upgrade('sid=forged'))
-    expect([session.isNew, session.error!.code]).toEqual([true, 'ERR_SESSION_SIGNATURE'])
+    expect([session.isNew, infoOf(session).error!.code]).toEqual([true, 'ERR_SESSION_SIGNATURE'])
   })
 
   it('watches only when somebody asks, and not beyond the end of the connection', async () => {
@@ -43,8 +43,8 @@ describe('auth.open()', () => {
     const req = upgrade(cookie)
     const session = await auth.open(req)
     expect(polls()).toEqual([])
-    const { signal } = session
-    expect(session.signal).toBe(signal)
+    const signal = infoOf(session).signal!
+    expect(infoOf(session).signal).toBe(signal)
     expect(polls()).toHaveLength(1)
     req.socket.emit('close')
     expect(ended).toHaveBeenCalledWith(polls()[0])
@@ -62,7 +62,7 @@ describe('auth.open()', () => {
       auth.open({ headers: { cookie }, url: '/' }),
       auth.open({ headers: { cookie }, url: '/' }, { until: over.signal })
     ])
-    const signals = [kept!.signal!, left!.signal!]
+    const signals = [infoOf(kept!).signal!, infoOf(left!).signal!]
     ended.mockClear()
     over.abort()
     expect(ended).toHaveBeenCalledTimes(1)
@@ -73,13 +73,13 @@ describe('auth.open()', () => {
   })
 })
 
-describe('session.signal fires when another process ends the session', () => {
+describe('infoOf(session).signal fires when another process ends the session', () => {
   async function expectSignal(auth: any, place: { folder?: string; redis?: string }): Promise<void> {
     const child = await Child.start('app-child')
     const port = await child.call<number>('start', place, secret)
     const cookie = await sessionCookie(auth, { user: 'ann' })
     const session = await auth.open(upgrade(cookie))
-    const { signal } = session
+    const signal = infoOf(session).signal!
     const gone = aborted(signal)
     const seen = await fetch(`http://127.0.0.1:${port}/read`, { headers: { cookie } }).then((res) => res.json())
     expect(seen).toMatchObject({ data: { user: 'ann' } })
@@ -116,8 +116,8 @@ it('auth.open() watches a session from a request without a response', async () =
   const cookie = await sessionCookie(auth, { user: 'u' })
   const opened = await auth.open({ headers: { cookie }, url: '/' })
   expect((opened as any).user).toBe('u')
-  const ended = new Promise((resolve) => opened.signal!.addEventListener('abort', resolve))
+  const ended = new Promise((resolve) => infoOf(opened).signal!.addEventListener('abort', resolve))
   await auth.destroy(opened.id)
   await ended
-  expect(opened.signal!.aborted).toBe(true)
+  expect(infoOf(opened).signal!.aborted).toBe(true)
 })

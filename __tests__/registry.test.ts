@@ -1,3 +1,4 @@
+import { infoOf } from '../lib/index'
 import request from 'supertest'
 import session, { CookieStore, MemoryStore, SessionError, sessions } from '../lib/index'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
@@ -263,7 +264,7 @@ describe('named sessions', () => {
       },
       '/see': async (req: any, res: any) => {
         const cart = await req.sessions.get('cart')
-        res.json({ items: cart.items, flashes: cart.flashes(), name: cart.name, isNew: cart.isNew })
+        res.json({ items: cart.items, flashes: cart.flashes(), name: infoOf(cart).name, isNew: cart.isNew })
       }
     })
     const res = await request(app).get('/add')

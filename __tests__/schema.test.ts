@@ -1,5 +1,5 @@
 import request from 'supertest'
-import { MemoryStore, sessions } from '../lib/index'
+import { infoOf, MemoryStore, sessions } from '../lib/index'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, login, read } from './helpers/basics'
@@ -31,7 +31,7 @@ const careless = ({ name, ...rest }: any) =>
 const routes = {
   '/login': (req: any, res: any) => res.json((req.session.name = 'Ann Lee')),
   '/read': ({ session: { cookie: _cookie, ...data }, session }: any, res: any) =>
-    res.json({ data, error: session.error?.code ?? null }),
+    res.json({ data, error: infoOf(session).error?.code ?? null }),
   '/rename': (req: any, res: any) => res.json((req.session.name = { full: 'Bea Lee' })),
   '/visit': (req: any, res: any) => res.json((req.session.visits = (req.session.visits ?? 0) + 1))
 }

@@ -1,3 +1,4 @@
+import { infoOf } from '../lib/index'
 import request from 'supertest'
 import session, { CookieStore, sessions } from '../lib/index'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
@@ -5,6 +6,7 @@ import { basics, read } from './helpers/basics'
 
 // A store of the contract whose sessions travel in their cookies: `set` answers what the cookie must carry from now on.
 class CarryingStore {
+  readonly tokens = {}
   readonly seen: string[] = []
   readonly #filler: string
   #count = 0
@@ -35,7 +37,7 @@ class CarryingStore {
 const routes: Parameters<typeof appWith>[1] = {
   '/count': (req, res) => {
     req.session.n = (req.session.n ?? 0) + 1
-    res.json({ n: req.session.n, error: req.session.error?.code })
+    res.json({ n: req.session.n, error: infoOf(req.session).error?.code })
   },
   '/twice': async (req, res) => {
     req.session.n++

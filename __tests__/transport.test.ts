@@ -1,5 +1,5 @@
 import request from 'supertest'
-import { MemoryStore, sessions } from '../lib/index'
+import { infoOf, MemoryStore, sessions } from '../lib/index'
 import { appWith, secret } from './helpers/app'
 import { basics, read } from './helpers/basics'
 
@@ -25,7 +25,12 @@ describe('the option transport', () => {
             const cart = await req.sessions.get('cart')
             cart.n = (cart.n ?? 0) + 1
             const other = await req.sessions.get('Other')
-            res.json([cart.n, req.session.user ?? null, cart.error?.code ?? null, other.error?.code ?? null])
+            res.json([
+              cart.n,
+              req.session.user ?? null,
+              infoOf(cart).error?.code ?? null,
+              infoOf(other).error?.code ?? null
+            ])
           }
         })
         const main = await request(app).get('/write?user=u').set(prefix, '')

@@ -1,7 +1,7 @@
 // The session of a Socket.IO connection: opened at the handshake, and the connection ends with it.
 const { createServer } = require('node:http')
 const express = require('express')
-const { sessions } = require('silverback')
+const { infoOf, sessions } = require('silverback')
 const { Server } = require('socket.io')
 
 const auth = sessions({ secret: process.env.SESSION_SECRET })
@@ -29,7 +29,7 @@ io.use(async (socket, next) => {
   if (!session?.user) return next(new Error('not signed in'))
   socket.data.session = session
   socket.on('disconnect', () => over.abort())
-  session.signal.addEventListener('abort', () => socket.disconnect(true))
+  infoOf(session).signal.addEventListener('abort', () => socket.disconnect(true))
   next()
 })
 

@@ -1,7 +1,7 @@
 // The session of a WebSocket: opened at the upgrade, read anew for every message, and the socket closes when it ends.
 const { createServer } = require('node:http')
 const express = require('express')
-const { sessions } = require('silverback')
+const { infoOf, sessions } = require('silverback')
 const { WebSocketServer } = require('ws')
 
 const auth = sessions({ secret: process.env.SESSION_SECRET })
@@ -27,7 +27,7 @@ server.on('upgrade', async (req, socket, head) => {
   const session = await auth.open(req).catch(() => undefined)
   if (!session?.user) return socket.end('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n')
   sockets.handleUpgrade(req, socket, head, (ws) => {
-    session.signal.addEventListener('abort', () => ws.close(4401, 'signed out'))
+    infoOf(session).signal.addEventListener('abort', () => ws.close(4401, 'signed out'))
     ws.on('message', async (text) => {
       const messages = await session.update((s) => (s.messages = (s.messages ?? 0) + 1)).catch(() => undefined)
       if (messages !== undefined) ws.send(JSON.stringify({ user: session.user, text: String(text), messages }))

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createClient } from 'redis'
 import request from 'supertest'
-import { CookieStore, FileStore, generateKey, MemoryStore, SessionError, sessions } from '../../lib/index'
+import { infoOf, CookieStore, FileStore, generateKey, MemoryStore, SessionError, sessions } from '../../lib/index'
 import { RedisStore } from '../../lib/redis'
 import { sessionCookie } from '../../lib/testing'
 import { cookieOf, secret } from '../helpers/app'
@@ -48,7 +48,12 @@ describe('gorilla/sessions and securecookie, line by line', () => {
         const cart = await registry.get('cart')
         const both = await Promise.all([registry.get('cart'), registry.get('cart')])
         const main = await registry.get('sid')
-        res.json([both.every((one: unknown) => one === cart), main === req.session, cart.isNew, cart.error.code])
+        res.json([
+          both.every((one: unknown) => one === cart),
+          main === req.session,
+          cart.isNew,
+          infoOf(cart).error!.code
+        ])
       },
       'cart=forged'
     )
@@ -142,8 +147,8 @@ describe('gorilla/sessions and securecookie, line by line', () => {
       const { session } = req
       const cart = await req.sessions.get('cart')
       session.x = 1
-      facts.push([session.isNew, session.id === req.sessionID, session.name, session.store === store])
-      facts.push([cart.isNew, cart.id !== session.id, cart.name, cart.store === own])
+      facts.push([session.isNew, session.id === req.sessionID, infoOf(session).name, session.store === store])
+      facts.push([cart.isNew, cart.id !== session.id, infoOf(cart).name, cart.store === own])
       res.send('ok')
     }
     const cookie = cookieOf(await visitWith(auth, see))!
@@ -173,7 +178,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     expect((await visitWith(auth, see, cookie)).body).toEqual([[], [], [], false])
   })
 
-  it('a decode error and a new session together: session.error and isNew', async () => {
+  it('a decode error and a new session together: infoOf(session).error and isNew', async () => {
     const see: Handler = (req, res) => {
       const { error, isNew } = req.session
       res.json([isNew, error instanceof SessionError, error.kind, error.code, typeof error.message])
@@ -201,7 +206,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
         const kinds = err.errors.map((one: SessionError) => [one instanceof SessionError, one.kind])
         delete (await req.sessions.get('remote')).x
         delete (await req.sessions.get('odd')).x
-        res.json([err instanceof AggregateError, kinds, req.session.error.kind])
+        res.json([err instanceof AggregateError, kinds, infoOf(req.session).error!.kind])
       },
       'sid=forged'
     )
@@ -239,7 +244,7 @@ describe('gorilla/sessions and securecookie, line by line', () => {
     for (const store of [new MemoryStore(), new CookieStore(), new CookieStore({ encrypt: false })]) {
       const auth = sessions({ secret, store, idle: 60_000 })
       const write: Handler = (req, res) => res.json((req.session.user = 'ann'))
-      const see: Handler = (req, res) => res.json([req.session.user ?? null, req.session.error?.code ?? null])
+      const see: Handler = (req, res) => res.json([req.session.user ?? null, infoOf(req.session).error?.code ?? null])
       const cookie = cookieOf(await visitWith(auth, write))!
       expect((await visitWith(auth, see, cookie)).body).toEqual(['ann', null])
       const elsewhere = sessions({ secret, store, name: 'other' })

@@ -68,7 +68,7 @@ async function play(store: any, door: (options: object) => any): Promise<void> {
     return cookie
   })
   await until(async () => !(await ask(store, 'get', left)), 'the session that nobody used is over')
-  const { __silverback: meta } = await ask(store, 'get', await idOf(extended))
+  const { silverback_meta: meta } = await ask(store, 'get', await idOf(extended))
   expect(meta).toMatchObject({ c: expect.any(Number), u: expect.any(Number) })
   for (const cookie of [kept, extended]) {
     const res = await visit(long, '/read', cookie)

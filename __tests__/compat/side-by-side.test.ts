@@ -141,7 +141,7 @@ it('express-session carries along unharmed what silverback keeps beside the data
   const earlier = appOf(GENERATIONS[EXPRESS_SESSION]!(client))
   const welcome = await visit(later, '/login')
   const cookie = cookieOf(welcome)
-  const metaOf = async () => JSON.parse(await client.get(`sess:${welcome.body.id}`)).__silverback
+  const metaOf = async () => JSON.parse(await client.get(`sess:${welcome.body.id}`)).silverback_meta
   const made = await metaOf()
   expect(made.c).toEqual(expect.any(Number))
   await visit(earlier, '/add?item=three', cookie)

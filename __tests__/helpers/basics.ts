@@ -1,3 +1,4 @@
+import { infoOf } from '../../lib/index'
 import request, { type Response } from 'supertest'
 import { appWith, cookieOf } from './app'
 
@@ -8,7 +9,7 @@ export const basics: Record<string, Handler> = {
   '/read': (req, res) => {
     const { session } = req
     const { cookie: _cookie, ...data } = session
-    res.json({ data, isNew: session.isNew, code: session.error?.code })
+    res.json({ data, isNew: infoOf(session).isNew, code: infoOf(session).error?.code })
   },
   '/write': (req, res) => {
     Object.assign(req.session, req.query)

@@ -1,3 +1,4 @@
+import { infoOf, update } from '../../lib/index'
 import request, { type Response } from 'supertest'
 import { sessions, type SessionsOptions } from '../../lib/index'
 import { RedisStore } from '../../lib/stores/redis/redis'
@@ -20,7 +21,8 @@ export interface FaultApp {
 
 const VERBS: Record<string, (req: any, res: any) => unknown> = {
   read: (req, res) => {
-    const { user, n, error, isNew } = req.session
+    const { user, n } = req.session
+    const { error, isNew } = infoOf(req.session)
     res.json({ user: user ?? null, n: n ?? 0, isNew, code: error?.code ?? null })
   },
   login: async (req, res) => {
@@ -37,7 +39,7 @@ const VERBS: Record<string, (req: any, res: any) => unknown> = {
     await req.session.save()
     res.json('saved')
   },
-  update: async (req, res) => res.json(await req.session.update((session: any) => (session.n = 1))),
+  update: async (req, res) => res.json(await update(req.session, (session: any) => (session.n = 1))),
   unset: (req, res) => {
     req.session = null
     res.json('unset')

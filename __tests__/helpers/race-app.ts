@@ -1,3 +1,4 @@
+import { infoOf, update, lock } from '../../lib/index'
 import diagnostics from 'node:diagnostics_channel'
 import { EventEmitter, once } from 'node:events'
 import http from 'node:http'
@@ -32,7 +33,7 @@ export function raceApp(store: any, secret: string, { classic, indexless, given 
   const routes: Record<string, (req: any, res: any) => unknown> = {
     '/set': (req) => Object.assign(req.session, req.query),
     '/nested/:key': (req) => (((req.session.a ??= {}).b ??= {})[req.params.key] = true),
-    '/count': (req) => req.session.update((data: any) => void (data.n = (data.n ?? 0) + 1)),
+    '/count': (req) => update(req.session, (data: any) => void (data.n = (data.n ?? 0) + 1)),
     '/save': (req) => Object.assign(req.session, req.query).save(),
     '/login': async (req) => {
       await req.session.regenerate()
@@ -53,23 +54,28 @@ export function raceApp(store: any, secret: string, { classic, indexless, given 
         await rotate(req)
       }
       if (req.params.how === 'write') req.session.late = true
-      if (req.params.how === 'update') await req.session.update((data: any) => void (data.late = true))
+      if (req.params.how === 'update') await update(req.session, (data: any) => void (data.late = true))
     },
     '/locked': async (req, res) => {
       const limits = Object.fromEntries(Object.entries(req.query).map(([key, value]) => [key, Number(value)]))
-      const lost = await req.session.lock(async (signal: AbortSignal) => {
-        await new Promise<void>((resolve) => {
-          held.push(resolve)
-          arrivals.emit('one')
-        })
-        return signal.aborted
-      }, limits)
+      const lost = await lock(
+        req.session,
+        async (signal: AbortSignal) => {
+          await new Promise<void>((resolve) => {
+            held.push(resolve)
+            arrivals.emit('one')
+          })
+          return signal.aborted
+        },
+        limits
+      )
       // Whoever has this answer finds the lock free.
       res.json({ lost })
     },
     // Loses nothing only if nobody else is between reading and writing.
     '/careful': (req) =>
-      req.session.lock(
+      lock(
+        req.session,
         async () => {
           await req.session.reload()
           const n = req.session.n ?? 0
@@ -87,7 +93,12 @@ export function raceApp(store: any, secret: string, { classic, indexless, given 
     '/listed': async (req, res) => res.json(await auth.list(req.query.user)),
     '/read': (req, res) => {
       const { cookie: _cookie, __lastAccess: _theirs, ...data } = req.session
-      res.json({ id: req.sessionID, data, isNew: req.session.isNew, code: req.session.error?.code ?? null })
+      res.json({
+        id: req.sessionID,
+        data,
+        isNew: infoOf(req.session).isNew,
+        code: infoOf(req.session).error?.code ?? null
+      })
     }
   }
   for (const [path, handler] of Object.entries(routes)) {

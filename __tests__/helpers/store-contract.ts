@@ -1,7 +1,7 @@
-import { Backend } from '../../lib/store/backend'
-import { POWERS, type Found, type Life, type Powers } from '../../lib/store/contract'
+import { StorePort } from '../../lib/store/port'
+import { POWERS, type Found, type Life, type Powers, type Write } from '../../lib/store/contract'
 import { Cookie } from '../../lib/cookie/cookie'
-import { callStore } from '../../lib/store/foreign'
+import { callStore } from '../../lib/store/call'
 import { decodeFound, keptText } from '../../lib/store/found'
 import { encodeRecord } from '../../lib/record/record'
 import type { OpenStore } from './npm-stores'
@@ -109,7 +109,15 @@ export function fulfilsTheContract(opened: () => OpenStore, ending: () => Ending
   })
 
   describe('behind the adapter', () => {
-    const backend = () => new Backend(opened().store, { storeTimeout: 10_000, hashIds: false })
+    const backend = () => {
+      const port = new StorePort(opened().store, { storeTimeout: 10_000, hashIds: false })
+      return {
+        read: (id: string) => port.read(id),
+        write: ({ id, ...write }: Write) => port.write({ key: port.keyOf(id), ...write }),
+        extend: (id: string, life: Life, live?: () => object) => port.extend(port.keyOf(id), life, live),
+        remove: (id: string) => port.remove(port.keyOf(id))
+      }
+    }
     const dataOf = (found: unknown) => decodeFound(found as Found)!.data
     const read = async (id: string) => (await backend().read(id))!
     /** What a later write compares against. */

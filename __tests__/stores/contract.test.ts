@@ -1,3 +1,4 @@
+import { infoOf } from '../../lib/index'
 import express, { type Express } from 'express'
 import request from 'supertest'
 import session, { CookieStore, sessions } from '../../lib/index'
@@ -55,7 +56,7 @@ function appBehind(middleware: any): Express {
   )
   app.get('/count', (req: any, res) => void res.send(String((req.session.n = (req.session.n ?? 0) + 1))))
   app.get('/who', (req: any, res) => {
-    res.json({ id: req.sessionID, user: req.session.user, n: req.session.n, error: req.session.error?.code })
+    res.json({ id: req.sessionID, user: req.session.user, n: req.session.n, error: infoOf(req.session).error?.code })
   })
   app.get('/reload', (req: any, res, next) => {
     req.session.user = 'nobody'

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import request from 'supertest'
 import { CARRIER, POWERS, type Callback } from '../../lib/store/contract'
 import { OptionError, SessionError } from '../../lib/base/errors'
-import { CookieStore, MemoryStore, sessions } from '../../lib/index'
+import { infoOf, CookieStore, MemoryStore, sessions } from '../../lib/index'
 import { KeyRing } from '../../lib/cookie/keys'
 import { encodeRecord } from '../../lib/record/record'
 import { Store } from '../../lib/store/store'
@@ -353,7 +353,7 @@ describe('sessions in cookies', () => {
     '/get': (req: any, res: any) => {
       const data = { ...req.session }
       delete data.cookie
-      res.json({ data, error: req.session.error?.code })
+      res.json({ data, error: infoOf(req.session).error?.code })
     },
     '/grow': (req: any, res: any) => {
       req.session.filler = 'x'.repeat(5000)
@@ -541,7 +541,7 @@ describe('sessions in cookies', () => {
   it('never take their metadata from data', async () => {
     const app = appOf(new CookieStore(), {
       '/plant': (req: any, res: any) => {
-        Object.assign(req.session, { a: 1, __silverback: { u: 9e15, c: 9e15, d: 'victim' } })
+        Object.assign(req.session, { a: 1, silverback_meta: { u: 9e15, c: 9e15, d: 'victim' } })
         res.end()
       },
       '/who': (req: any, res: any) => res.json({ id: req.sessionID, createdAt: req.session.createdAt })

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import request from 'supertest'
-import { sessions } from '../../lib/index'
+import { infoOf, sessions } from '../../lib/index'
 import { POWERS } from '../../lib/store/contract'
 import { FileStore } from '../../lib/stores/file/file'
 import { hashOf } from '../../lib/stores/file/folder'
@@ -44,7 +44,7 @@ function app(on = store) {
       await req.session.destroy()
       res.send('out')
     },
-    '/': (req, res) => res.json({ user: req.session.user, error: req.session.error?.code })
+    '/': (req, res) => res.json({ user: req.session.user, error: infoOf(req.session).error?.code })
   })
 }
 

@@ -2,7 +2,7 @@ import { createCluster, createClient } from 'redis'
 import { createCluster as createCluster5 } from 'redis5'
 import { Cluster } from 'ioredis'
 import request from 'supertest'
-import { sessions } from '../../lib/index'
+import { infoOf, sessions } from '../../lib/index'
 import { POWERS } from '../../lib/store/contract'
 import { RedisStore } from '../../lib/stores/redis/redis'
 import type { RedisClient } from '../../lib/stores/redis/client'
@@ -61,7 +61,7 @@ function appOn(client: RedisClient, wait?: { replicas: number; timeout?: number 
       req.session.user = 'ann'
       res.send('in')
     },
-    '/read': (req, res) => res.json({ user: req.session.user ?? null, code: req.session.error?.code }),
+    '/read': (req, res) => res.json({ user: req.session.user ?? null, code: infoOf(req.session).error?.code }),
     '/logout': async (req, res) => {
       await req.session.destroy()
       res.send('out')

@@ -55,7 +55,10 @@ export class Engine {
   constructor(settings: Settings) {
     this.settings = settings
     for (const { store } of this.ports()) {
-      store.on?.('disconnect', () => (this.#connected = false))
+      store.on?.('disconnect', () => {
+        this.#connected = false
+        this.#askedAt = Date.now()
+      })
       store.on?.('connect', () => (this.#connected = true))
     }
   }

@@ -9,7 +9,6 @@ import type { RegenerateOptions } from '../session/verbs'
 import type { Found } from '../store/contract'
 import { decodeFound, keptText } from '../store/found'
 import { endRecord, noteEnd } from './end'
-import { recordOf } from './load'
 import { saveSession, type Saving } from './save'
 import { storedSession, type Began, type Maker, type Snapshot } from './snapshot'
 import { assignedUser } from './user'
@@ -82,19 +81,25 @@ async function moveOn(
   let old = given
   let next = first
   const discard = async () => {
+    if (next.snapshot.version === null) return
     await endRecord(settings, { id, version: next.snapshot.version, user: next.snapshot.meta?.i })
     noteEnd(engine, settings, id, 'regenerate')
   }
+  // A store of the contract keeps no record that no request may follow: its adapter remembers where the ID leads, and the
+  // end of the response stores what it leads to.
+  const isRemembered = !settings.port.native && grace <= 0
   for (;;) {
     // Before the record that leads on, so that the old ID never leads nowhere.
-    const saving = { ...rotation, id, user: next.user, exact: false, inTurn: true }
-    const snapshot = await saveSession(saving, next.session, serializeSession(next.session), next.snapshot)
-    if (snapshot === 'gone') return { ...(await rotation.begin()), renewed: true, user: undefined }
-    next = { ...next, snapshot, renewed: false }
-    if (snapshot.storeId !== id) {
-      // A store that assigns tokens finds the session by that alone, which no old record could tell.
-      await settings.port.remove(settings.port.keyOf(old.storeId), old.meta?.i)
-      return next
+    if (!isRemembered) {
+      const saving = { ...rotation, id, user: next.user, exact: false, inTurn: true }
+      const snapshot = await saveSession(saving, next.session, serializeSession(next.session), next.snapshot)
+      if (snapshot === 'gone') return { ...(await rotation.begin()), renewed: true, user: undefined }
+      next = { ...next, snapshot, renewed: false }
+      if (snapshot.storeId !== id) {
+        // A store that assigns tokens finds the session by that alone, which no old record could tell.
+        await settings.port.remove(settings.port.keyOf(old.storeId), old.meta?.i)
+        return next
+      }
     }
     let found: Found | true | null
     try {
@@ -199,18 +204,4 @@ function partOf(data: Data, keep: Keep): Data {
 
 function parse(text: string): Data {
   return JSON.parse(text) as Data
-}
-
-/** The ID that a session was moved on to, for those who follow it; `undefined` where it was not, or has ended. */
-export async function movedTo({ settings }: Maker, found: Found): Promise<string | undefined> {
-  const { port } = settings
-  for (let next = decodeFound(found)?.meta; next?.n !== undefined;) {
-    if ((next.g ?? 0) <= Date.now()) return undefined
-    const id = next.n
-    const moved = await port.read(id)
-    if (moved === null) return undefined
-    if (recordOf(moved) !== undefined) return id
-    next = decodeFound(moved)?.meta
-  }
-  return undefined
 }

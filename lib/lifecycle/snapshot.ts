@@ -119,7 +119,21 @@ function hasAttributes({ cookie }: Decoded): boolean {
 
 /** JSON of a session's data now; serialized only if it is not what was loaded. @throws {SessionError} as `serializeSession` */
 export function dataOf(session: Session, { record, data }: Snapshot): string {
-  if (record === undefined) return isEmpty(session) ? '{}' : serializeSession(session)
+  if (record === undefined) return isEmpty(session) ? '{}' : writableAgain(session)
   if (record.isJson && record.dataText === data && isUnchanged(session, record.raw)) return data
   return serializeSession(session)
+}
+
+// How deeply JSON.stringify can go depends on the stack that is left: what is stored must not be refused later, for a
+// few calls more, when something else of the session has changed.
+function writableAgain(session: Session): string {
+  const text = serializeSession(session)
+  return NESTED.test(text) ? withLessStack(STACK_SPARED, () => serializeSession(session)) : text
+}
+
+const NESTED = /[\]}]{64}/
+const STACK_SPARED = 200
+
+function withLessStack<T>(frames: number, work: () => T): T {
+  return frames === 0 ? work() : withLessStack(frames - 1, work)
 }

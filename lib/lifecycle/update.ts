@@ -4,9 +4,9 @@ import { mergeData } from '../record/merge'
 import { serializeSession } from '../session/serialize'
 import { replaceData, stateOf, type Session } from '../session/session'
 import type { Found } from '../store/contract'
-import { decodeFound, keptText } from '../store/found'
+import { keptText } from '../store/found'
 import { writers } from '../store/turns'
-import { movedTo } from './regenerate'
+import { recordOf } from './load'
 import type { Snapshot, Maker } from './snapshot'
 
 const UPDATES_MAX = 1000
@@ -65,23 +65,16 @@ export function updateSession<T>(
   }) as Promise<T>
 }
 
-// Brings a session up to date: what others wrote, with our unsaved changes laid over it. A rotation is followed.
+// Brings a session up to date: what others wrote, with our unsaved changes laid over it.
 async function refresh(updating: Updating, session: Session): Promise<void> {
   const known = updating.known(session)
   if (known.version === null) return
-  const { tokens } = updating.settings
-  let storeId = known.storeId
-  let found = await updating.read(storeId)
+  const found = await updating.read(known.storeId)
   // What a cookie carries, and what a store shows late, is not gone because it cannot be read.
-  if (found === null && (tokens.selfContained || known.own)) return
-  let record = found === null ? undefined : decodeFound(found)
-  if (record?.meta?.n !== undefined) {
-    const next = await movedTo(updating, found!)
-    found = next === undefined ? null : await updating.read(next)
-    record = found === null ? undefined : decodeFound(found)
-    storeId = next ?? storeId
-  }
-  if (found === null || record === undefined || record.meta?.n !== undefined) {
+  if (found === null && (updating.settings.tokens.selfContained || known.own)) return
+  const record = recordOf(found)
+  // A rotated ID is read-only, and an ended one nothing.
+  if (found === null || record === undefined) {
     updating.lose()
     throw destroyedError()
   }
@@ -95,7 +88,6 @@ async function refresh(updating: Updating, session: Session): Promise<void> {
   }
   updating.learn(session, {
     ...known,
-    storeId,
     version: keptText(found, record),
     data: record.dataText,
     storedData: record.dataText,

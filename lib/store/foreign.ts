@@ -22,6 +22,8 @@ class Memory {
   readonly removed = new Map<string, Milliseconds>()
   /** Forwarding records of rotated IDs that no request may follow: a logout does. */
   readonly forwards = new BoundedMap<string, string>(FORWARDS_MAX)
+  /** IDs that were ended before their sessions were stored: a logout has followed a rotation to them. */
+  readonly endedAhead = new BoundedMap<string, true>(FORWARDS_MAX)
   /** A touch of this process, to see whether the store writes down what it is given with one. */
   touched: { id: string; usedAt: Milliseconds } | undefined
   /** Whether touching writes the time of last use into the record; `undefined`: not known yet. */
@@ -81,8 +83,11 @@ export class ForeignPowers implements Powers {
   }
 
   write({ id, text, expected, life, live, known }: Write): MaybePromise<Written> {
-    const { removed } = this.#memory
-    if (expected === null) removed.delete(id)
+    const { removed, endedAhead } = this.#memory
+    if (expected === null) {
+      if (endedAhead.get(id)) return null
+      removed.delete(id)
+    }
     return this.#inTurn('set', id, () => {
       const set = () => this.#set(id, withDeadline(live?.() ?? revive(text), life))
       if (expected === null) return set()
@@ -125,9 +130,13 @@ export class ForeignPowers implements Powers {
   }
 
   remove(id: string, _user?: string, expected?: string): MaybePromise<boolean | Found> {
-    const forward = this.#memory.forwards.get(id)
-    if (forward !== undefined && expected !== undefined) return { text: forward }
-    this.#memory.forwards.delete(id)
+    const { forwards, endedAhead } = this.#memory
+    const forward = forwards.get(id)
+    if (forward !== undefined) {
+      if (expected !== undefined) return { text: forward }
+      endedAhead.set(decodeRecord(forward)!.meta!.n!, true)
+      forwards.delete(id)
+    }
     return this.#inTurn('destroy', id, () =>
       chain(callStore(this.#store, this.#store.destroy, [id]), () => {
         this.#remember(id)

@@ -57,11 +57,11 @@ describe('turns', () => {
     ['of the same thing in another store', { key: 'a', store: SECOND, patience: undefined }, 'at once']
   ])('begin %s as they should', async (_what, { key, store, patience }, begins) => {
     jest.useFakeTimers()
-    const turns = new StoreTurns(patience)
+    const turns = new StoreTurns()
     const first = deferred()
     let began = false
-    void turns.take(FIRST, 'a', () => first.promise)
-    void turns.take(store, key, async () => (began = true))
+    void turns.take(FIRST, 'a', () => first.promise, patience)
+    void turns.take(store, key, async () => (began = true), patience)
     await jest.advanceTimersByTimeAsync(999)
     expect(began).toBe(begins === 'at once')
     await jest.advanceTimersByTimeAsync(1)
