@@ -127,6 +127,13 @@ export class Engine {
   }
 }
 
+/** What is looked at for one session of one request. */
+export interface Visit {
+  readonly engine: Engine
+  readonly settings: Settings
+  readonly req: HttpRequest
+}
+
 const ASK_AGAIN: Milliseconds = 1000
 const TOUCHES_MAX = 5
 const TOUCH_FAILS =

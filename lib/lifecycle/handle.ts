@@ -1,20 +1,18 @@
+import type { SessionErrorCode } from '../base/errors'
 import type { HttpRequest } from '../base/http'
 import { randomId } from '../base/ids'
-import type { SessionErrorCode } from '../base/errors'
-import { chain, isPromise, SECOND, type MaybePromise } from '../base/time'
-import type { Plan } from '../doors/door'
+import { chain, isPromise, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { storeFault, tooLateError } from '../engine/faults'
-import { presentedValues, type Choice, type Presented } from '../engine/identify'
+import { RequestTokens } from '../engine/request-tokens'
 import type { Settings } from '../options/options'
-import { keptAttributesOf, lifeOfCookie } from '../session/cookie-state'
+import { keptAttributesOf } from '../session/cookie-state'
 import { stateOf, type Session } from '../session/session'
-import type { VerifiedToken } from '../tokens/tokens'
-import { endRecord, evictSurplus, noteEnd } from './end'
-import { sessionToGive } from './given-session'
-import { isDeleting, lifeOf } from './lifetime'
-import { identify, loadRecord, recordOf, type Loaded, type LoadedSession } from './load'
-import { noteExtended, planFor } from './plan'
+import { commitSession } from './commit'
+import { endRecord, evictSurplus, noteEnd, type Ending } from './end'
+import { isDeleting } from './lifetime'
+import { loadRecord, type Loaded, type LoadedSession } from './load'
+import { noteExtended } from './plan'
 import { saveSession } from './save'
 import { dataOf, newSession, storedSession, type Began, type Snapshot } from './snapshot'
 import { HandleVerbs } from './verbs'
@@ -65,9 +63,9 @@ export class SessionHandle {
   #snapshot: Snapshot | undefined
   /** Whose it is, where its data does not say (`auth.create`). */
   user: string | undefined
-  #presented: Presented | undefined
-  /** The authentic token of the request, or why there is none. */
-  #choice: Choice
+  #tokens: RequestTokens | undefined
+  /** Why the visitor's session was not accepted. */
+  refusal: SessionErrorCode | undefined
   #found: LoadedSession | undefined
   #loading: Promise<unknown> | undefined
   #underWay: Set<Promise<unknown>> | undefined
@@ -121,43 +119,13 @@ export class SessionHandle {
     return this.#snapshot!
   }
 
-  get presented(): Presented {
-    return (this.#presented ??= presentedValues(this.req, this.settings))
+  /** What the request brought; read when it is asked for. */
+  get tokens(): RequestTokens {
+    return (this.#tokens ??= new RequestTokens(this))
   }
 
-  /** The authentic token of the request, where no store has to be asked for it. */
-  identify(): VerifiedToken | undefined {
-    if (this.#presented === undefined) {
-      const { presented } = this
-      if (presented.values.length > 0 || this.settings.door.readsCookieParser) this.#identifyNow(presented)
-    }
-    return typeof this.#choice === 'object' ? this.#choice : undefined
-  }
-
-  #identifyNow(presented: Presented): void {
-    if (!this.settings.tokens.selfContained) this.#choose(identify(this, presented) as Choice)
-  }
-
-  #choose(choice: Choice): void {
-    this.#choice = choice
-    if (typeof choice === 'object' && hasOthers(this.presented.values)) {
-      this.engine.monitor.note('rejected', this.settings.name, choice.id, { reason: 'DUPLICATE' })
-    }
-  }
-
-  /** Whether the request brought anything that may be a session. */
-  get bringsSession(): boolean {
-    return this.settings.tokens.selfContained ? this.presented.values.length > 0 : this.identify() !== undefined
-  }
-
-  /** The ID that the request has proved to have. */
-  get presentedId(): string | undefined {
-    return typeof this.#choice === 'object' ? this.#choice.id : undefined
-  }
-
-  /** Why the visitor's session was not accepted. */
-  get refusal(): SessionErrorCode | undefined {
-    return typeof this.#choice === 'string' ? this.#choice : undefined
+  get hasDuplicates(): boolean {
+    return this.#tokens?.hasDuplicates === true
   }
 
   /** The record that the request began with. */
@@ -165,24 +133,9 @@ export class SessionHandle {
     return this.#found?.record
   }
 
-  get isStale(): boolean {
-    return typeof this.#choice === 'object' && this.#choice.stale
-  }
-
+  /** Whether the client has this very ID already. */
   get isPresented(): boolean {
-    return this.presentedId === this.id && (!this.settings.tokens.assigned || this.snapshot.storeId === this.id)
-  }
-
-  get isRenewed(): boolean {
-    return this.status === 'renewed'
-  }
-
-  /** Cookies of our name came along that are not ours, or cannot be told apart: they are expired. */
-  get hasDuplicates(): boolean {
-    if (this.#presented === undefined || this.settings.door.believesFirst) return false
-    const { values } = this.#presented
-    if (values.length < 2) return false
-    return this.#choice === 'ERR_SESSION_AMBIGUOUS' || (typeof this.#choice === 'object' && hasOthers(values))
+    return this.tokens.id === this.id && (!this.settings.tokens.assigned || this.snapshot.storeId === this.id)
   }
 
   /** Finds the session of the request, or begins a new one; rejects only for a fault of the store. */
@@ -208,7 +161,8 @@ export class SessionHandle {
   }
 
   #find(prepares: boolean): MaybePromise<Session | undefined> {
-    if (!this.bringsSession) return this.#beginFirst(this.refusal)
+    const { tokens } = this
+    if (!tokens.bringsSession) return this.#beginFirst(tokens.refusal)
     const adopt = (loaded: Loaded): MaybePromise<Session | undefined> => {
       if ('id' in loaded) {
         this.#found = loaded
@@ -227,17 +181,15 @@ export class SessionHandle {
   }
 
   #read(): MaybePromise<Loaded> {
-    if (typeof this.#choice === 'object') return loadRecord(this, this.#choice)
-    return chain(identify(this, this.presented), (choice): MaybePromise<Loaded> => {
-      this.#choose(choice)
-      return typeof choice === 'object' ? loadRecord(this, choice) : { error: choice }
-    })
+    return chain(this.tokens.resolve(), (token): MaybePromise<Loaded> =>
+      typeof token === 'object' ? loadRecord(this, token) : { error: token }
+    )
   }
 
   #adopt(loaded: Loaded): MaybePromise<Session> {
     if (!('id' in loaded)) return this.#beginFirst(loaded.error)
     const { id, readOnly } = loaded
-    const session = this.#start(id, storedSession({ ...this.maker }, id, loaded), readOnly ? 'readonly' : 'stored')
+    const session = this.#start(id, storedSession(this.maker, id, loaded), readOnly ? 'readonly' : 'stored')
     this.owner?.began(loaded.record.raw)
     return this.#first(this.#session ?? session)
   }
@@ -246,7 +198,7 @@ export class SessionHandle {
   get isAtRest(): boolean {
     const { settings, req } = this
     const { record, usedAt, readOnly } = this.#found!
-    if (usedAt === undefined || readOnly || this.isStale || this.hasDuplicates) return false
+    if (usedAt === undefined || readOnly || this.tokens.isStale || this.hasDuplicates) return false
     if (settings.door.touchesCookie || settings.rolling || settings.resave || settings.schema !== undefined)
       return false
     if (settings.userId !== undefined && record.meta?.i === undefined) return false
@@ -256,7 +208,7 @@ export class SessionHandle {
 
   #failLoad(err: unknown): MaybePromise<Session> {
     const { engine, settings, req } = this
-    engine.monitor.note('error', settings.name, this.presentedId, { error: err })
+    engine.monitor.note('error', settings.name, this.tokens.id, { error: err })
     const fault = storeFault(err, 'read the session', 503)
     if (settings.onStoreError(err, req) !== 'anonymous') throw settings.rawFaults ? err : fault
     const session = this.standIn()
@@ -272,8 +224,8 @@ export class SessionHandle {
 
   #beginFirst(error: SessionErrorCode | undefined): MaybePromise<Session> {
     const { engine, settings, req } = this
-    const reason = error === undefined ? undefined : engine.reject(settings, error, this.presentedId)
-    if (error !== undefined && typeof this.#choice !== 'object') this.#choice = error
+    const reason = error === undefined ? undefined : engine.reject(settings, error, this.tokens.id)
+    this.refusal = error
     return chain(engine.newId(settings, req), (id) => {
       const session = this.#start(id, newSession(this.maker, id), 'new')
       if (reason !== undefined) stateOf(session)!.error = reason
@@ -348,12 +300,13 @@ export class SessionHandle {
   /** Takes the session off the request: destroyed, or unset. */
   end(): void {
     this.status = 'ended'
-    this.outgoing = this.presented.values.length > 0 || this.outgoing === 'send' ? 'expire' : 'none'
+    this.outgoing = this.tokens.values.length > 0 || this.outgoing === 'send' ? 'expire' : 'none'
   }
 
   /** What has to be removed from the store with this session; `undefined`: no store knows it. */
-  get ending(): Parameters<typeof endRecord>[1] | undefined {
-    const { status, presentedId, id, settings } = this
+  get ending(): Ending | undefined {
+    const { status, id, settings } = this
+    const presentedId = this.tokens.id
     if (status === 'standin') return presentedId === undefined ? undefined : { id: presentedId }
     const { version, meta, storeId } = this.snapshot
     if (this.writeAttempted || presentedId === id) return { id, storeId, version, user: meta?.i }
@@ -372,25 +325,18 @@ export class SessionHandle {
 
   /** Decides and does what the store needs before the response may go; leaves in `outgoing` what the client needs. */
   commit(): MaybePromise<unknown> {
-    const { settings, status } = this
-    const session = this.#session
     if (this.#underWay !== undefined && this.#underWay.size > 0) {
       return Promise.allSettled(this.#underWay).then(() => this.commit())
     }
-    if (session === undefined || status === 'ended') return undefined
-    if (status === 'standin' || status === 'gone' || status === 'readonly') return this.#dropChanges(session)
-    if (settings.door.deletesByMaxAge && isDeleting(lifeOfCookie(stateOf(session)!))) return this.verbs.destroy(session)
-    if (settings.door.needsPublicId && this.owner !== undefined && typeof this.owner.publicId() !== 'string') return
-    const data = dataOf(session, this.snapshot)
-    const plan = planFor(this, session, data)
-    if (plan.sendCookie) this.outgoing = 'send'
-    else if (this.#choice === 'ERR_SESSION_AMBIGUOUS') this.outgoing = 'expire'
-    if (this.isLate && this.#isUnannounced(plan)) return this.#tooLate(session)
-    if (plan.store === 'touch' && this.#needsNoTouch) return undefined
-    if (plan.store === 'none') return plan.sendCookie && !this.isLate ? this.#confirm() : undefined
-    this.#prolong(session)
-    if (plan.store === 'touch' && !settings.tokens.selfContained) return this.#touch(session)
-    return this.#save(session, plan.store === 'save' ? data : this.snapshot.data)
+    return commitSession(this)
+  }
+
+  /** The cookie's lifetime starts anew once a request, and again at the end of a stream. */
+  prolong(): void {
+    const { session, settings, req } = this
+    if (session === undefined || (this.#prolonged && !this.isLate)) return
+    this.#prolonged = true
+    settings.door.prolong(session, settings.extend(req))
   }
 
   /** The response waits for a verb under way, whether or not the application does. */
@@ -400,53 +346,6 @@ export class SessionHandle {
     underWay.add(verb)
     verb.then(done, done)
     return verb
-  }
-
-  #dropChanges(session: Session): void {
-    this.outgoing = 'none'
-    if (this.status === 'gone' || dataOf(session, this.snapshot) === this.snapshot.data) return
-    this.engine.drop(this.settings, this.id, this.status === 'standin' ? 'ERR_SESSION_STORE' : undefined)
-  }
-
-  // The first byte of a streaming response has stored it; the last byte extends it only if that was a while ago. A
-  // cookie that is the record cannot follow the first byte at all.
-  get #needsNoTouch(): boolean {
-    return this.isLate && (this.settings.tokens.selfContained || Date.now() - this.snapshot.usedAt < SECOND)
-  }
-
-  // What the client would have to be told, and cannot be any more.
-  #isUnannounced({ store, sendCookie }: Plan): boolean {
-    if (this.settings.tokens.selfContained) return store === 'save'
-    return sendCookie && !this.isPresented && this.announced !== this.id
-  }
-
-  // The client would never learn this ID, so no record is made either.
-  #tooLate(session: Session): void {
-    const { engine, settings, snapshot } = this
-    this.outgoing = 'none'
-    if (snapshot.version === null) this.status = 'gone'
-    const reason = tooLateError()
-    engine.withhold(settings, this.id, reason.code, reason.message)
-    stateOf(session)!.error = reason
-  }
-
-  // The cookie's lifetime starts anew once a request, and again at the end of a stream.
-  #prolong(session: Session): void {
-    if (this.#prolonged && !this.isLate) return
-    this.#prolonged = true
-    const { settings, req } = this
-    settings.door.prolong(session, settings.extend(req))
-  }
-
-  /** express-session touches a session whenever its cookie is sent or its response ends. */
-  prolong(): void {
-    if (this.session !== undefined) this.#prolong(this.session)
-  }
-
-  #save(session: Session, data: string): MaybePromise<unknown> {
-    const own = this.settings.door.ownSave(session)
-    if (own === undefined) return this.write(session, data)
-    return new Promise<void>((resolve, reject) => own((err) => (err ? reject(err as Error) : resolve())))
   }
 
   /** Writes the session. `false` when it is gone. */
@@ -480,55 +379,8 @@ export class SessionHandle {
     else this.engine.withhold(this.settings, this.id, 'ERR_SESSION_HEADERS_SENT', tooLateError().message)
   }
 
-  #touch(session: Session): MaybePromise<void> {
-    const { settings, req, snapshot, id, engine } = this
-    const state = stateOf(session)!
-    const usedAt = Date.now()
-    const life = lifeOf(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
-    if (settings.door.touchesCookie) life.cookieText = JSON.stringify(session.cookie)
-    const meta = snapshot.meta && { ...snapshot.meta, u: usedAt }
-    const merged =
-      snapshot.storedData === snapshot.data ? undefined : { text: snapshot.storedData, theirs: snapshot.record }
-    const live = () => sessionToGive(req, session, meta, merged)
-    const extend = () => settings.port.extend(settings.port.keyOf(snapshot.storeId), life, live)
-    return this.#unlessGone(extend, () => {
-      this.#snapshot = { ...snapshot, usedAt, meta }
-      noteExtended(engine, settings, id, usedAt)
-      engine.noteTouch(settings, id)
-    })
-  }
-
-  // Whether a session still lives whose cookie is to be sent again, where nothing else asks the store: a slow response
-  // must not put the ID of a session that ended meanwhile in the place of the next one.
-  #confirm(): MaybePromise<void> {
-    const { settings, snapshot } = this
-    if (!settings.door.watchesCookie || !this.isPresented || snapshot.own) return undefined
-    const ask = () => chain(settings.port.read(snapshot.storeId), (found) => recordOf(found) !== undefined)
-    return this.#unlessGone(ask, () => undefined)
-  }
-
-  // Nothing is written here that could get lost: a fault of the store is noted, and spoils no response.
-  #unlessGone(ask: () => MaybePromise<boolean>, alive: () => void): MaybePromise<void> {
-    const done = (lives: boolean) => (lives ? alive() : this.lose())
-    const failed = (error: unknown) => {
-      this.engine.noteTouch(this.settings, this.id, { error })
-      this.touchError = error
-    }
-    try {
-      const result = ask()
-      return isPromise(result) ? result.then(done, failed) : done(result)
-    } catch (err) {
-      failed(err)
-    }
-  }
-
   /** Replaces what is known of the session, and the session object where another one stands for it. */
   learn(snapshot: Snapshot): void {
     this.#snapshot = snapshot
   }
-}
-
-function hasOthers(values: readonly string[]): boolean {
-  for (let i = 1; i < values.length; i++) if (values[i] !== values[0]) return true
-  return false
 }

@@ -1,9 +1,7 @@
 import type { SessionErrorCode } from '../base/errors'
-import type { HttpRequest } from '../base/http'
 import { chain, isPromise, type MaybePromise } from '../base/time'
 import { bindingOf } from '../engine/binding'
-import { markOfId, type Engine } from '../engine/engine'
-import { chooseToken, fromCookieParser, keysFor, type Choice, type Presented } from '../engine/identify'
+import { markOfId, type Visit } from '../engine/engine'
 import { shaped } from '../engine/schema'
 import type { Settings } from '../options/options'
 import { isRecord, type Decoded } from '../record/record'
@@ -23,22 +21,6 @@ export interface LoadedSession extends LoadedRecord {
   readonly id: string
   /** Reached through an ID that was rotated away: nothing is written or sent. */
   readonly readOnly: boolean
-}
-
-/** What a request has to be looked at for one session. */
-export interface Visit {
-  readonly engine: Engine
-  readonly settings: Settings
-  readonly req: HttpRequest
-}
-
-/** The authentic token of a request, where that can be told without asking a store. */
-export function identify({ settings, req }: Visit, presented: Presented): MaybePromise<Choice> {
-  const keys = keysFor(settings, req)
-  if (keys === undefined) return undefined
-  const chosen = chooseToken(presented, settings, keys)
-  if (!settings.door.readsCookieParser || isPromise(chosen) || typeof chosen === 'object') return chosen
-  return fromCookieParser(req, settings, keys) ?? chosen
 }
 
 /** Reads and checks the record of a session; decides nothing by exception but faults of the store. */

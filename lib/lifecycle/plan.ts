@@ -18,14 +18,15 @@ export interface Planned {
   readonly original: { readonly id: string; readonly data: string }
   /** The request proved to have this ID. */
   readonly isPresented: boolean
-  readonly isStale: boolean
-  /** Its ID is new since the request began: it is stored and sent even if it is empty. */
-  readonly isRenewed: boolean
+  readonly tokens: { readonly isStale: boolean }
+  /** `renewed`: its ID is new since the request began, and it is stored and sent even if it is empty. */
+  readonly status: string
 }
 
 /** Gathers the facts about a session, whose data is now `data`, and lets the door decide. */
 export function planFor(planned: Planned, session: Session, data: string): Plan {
-  const { settings, snapshot, original, isPresented, isRenewed } = planned
+  const { settings, snapshot, original, isPresented } = planned
+  const isRenewed = planned.status === 'renewed'
   const { door, tokens, rolling, resave, saveUninitialized, limits } = settings
   const cookie = lifeOfCookie(stateOf(session)!)
   const cookieChanged = (door.watchesCookie || original.id !== planned.id) && hasChangedCookie(session, snapshot)
@@ -42,7 +43,7 @@ export function planFor(planned: Planned, session: Session, data: string): Plan 
     cookieChanged,
     persistent: door.endsByDate ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
     due: isDue(planned),
-    stale: planned.isStale,
+    stale: planned.tokens.isStale,
     canTouch: tokens.selfContained ? door.resendsToExtend || limits.idle !== null : canTouch(settings),
     selfContained: tokens.selfContained,
     rolling,

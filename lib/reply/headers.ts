@@ -27,7 +27,7 @@ const WITHHELD = {
 /** Adds what the client must be told about one session to the header block. `false`: nothing. */
 export function writeHeaders(handle: SessionHandle, res: HttpResponse): boolean {
   const { session, settings, outgoing } = handle
-  const { viaHeader } = handle.presented
+  const { viaHeader } = handle.tokens
   let sent = false
   handle.announced = outgoing === 'send' ? handle.id : undefined
   if (outgoing === 'send' && session !== undefined) {

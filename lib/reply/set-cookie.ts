@@ -71,10 +71,10 @@ export function expireText(handle: SessionHandle): string {
  * another `domain` or `path`, which browsers would go on sending along with the new one.
  */
 export function hasDuplicates(handle: SessionHandle): boolean {
-  const { presented, session, outgoing, settings, foundRecord } = handle
-  if (presented.viaHeader || settings.door.believesFirst) return false
+  const { tokens, session, outgoing, settings, foundRecord } = handle
+  if (tokens.viaHeader || settings.door.believesFirst) return false
   if (handle.hasDuplicates) return true
-  if (presented.values.length === 0 || outgoing !== 'send' || session === undefined || handle.isPresented) return false
+  if (tokens.values.length === 0 || outgoing !== 'send' || session === undefined || handle.isPresented) return false
   const { cookie, keptCookie } = stateOf(session)!
   return foundRecord === undefined || scopeOf(foundRecord.cookie) !== scopeOf(cookie ?? keptCookie!.cookie)
 }

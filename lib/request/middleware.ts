@@ -70,5 +70,5 @@ function needsLoading({ settings }: Engine, { main }: RequestSessions): boolean 
   // A schema may answer by promise, which reading `req.session` could not wait for.
   const lazy = load === 'lazy' || (load === 'auto' && port.sync && schema === undefined)
   if (lazy && !settings.rolling && !settings.resave && (load === 'lazy' || !door.loadsEagerly)) return false
-  return main.bringsSession
+  return main.tokens.bringsSession
 }

@@ -208,7 +208,7 @@ export class RequestSessions implements Gatekeeper, SessionsOfRequest, HandleOwn
         session !== undefined &&
         outgoing === 'send' &&
         !settings.door.reportsThroughNext &&
-        !handle.presented.viaHeader
+        !handle.tokens.viaHeader
       ) {
         handle.cookieText = renderedText(handle, session)
       }
@@ -218,7 +218,7 @@ export class RequestSessions implements Gatekeeper, SessionsOfRequest, HandleOwn
   // `req.session = null` or `delete req.session`.
   #commitUnset(): MaybePromise<unknown> {
     const { main } = this
-    if (!main.settings.unsetDestroys || (main.latest === undefined && !main.bringsSession)) {
+    if (!main.settings.unsetDestroys || (main.latest === undefined && !main.tokens.bringsSession)) {
       main.end()
       main.outgoing = 'none'
       return undefined

@@ -1,0 +1,108 @@
+import { chain, isPromise, SECOND, type MaybePromise } from '../base/time'
+import type { Plan } from '../doors/door'
+import { tooLateError } from '../engine/faults'
+import { lifeOfCookie } from '../session/cookie-state'
+import { stateOf, type Session } from '../session/session'
+import { sessionToGive } from './given-session'
+import type { SessionHandle } from './handle'
+import { isDeleting, lifeOf } from './lifetime'
+import { recordOf } from './load'
+import { noteExtended, planFor } from './plan'
+import { dataOf } from './snapshot'
+
+/** Decides and does what the store needs for one session before the response may go. */
+export function commitSession(handle: SessionHandle): MaybePromise<unknown> {
+  const { settings, status, owner, latest: session } = handle
+  const { door, tokens } = settings
+  if (session === undefined || status === 'ended') return undefined
+  if (status === 'standin' || status === 'gone' || status === 'readonly') return dropChanges(handle, session)
+  if (door.deletesByMaxAge && isDeleting(lifeOfCookie(stateOf(session)!))) return handle.verbs.destroy(session)
+  if (door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string') return undefined
+  const data = dataOf(session, handle.snapshot)
+  const plan = planFor(handle, session, data)
+  if (plan.sendCookie) handle.outgoing = 'send'
+  else if (handle.refusal === 'ERR_SESSION_AMBIGUOUS') handle.outgoing = 'expire'
+  if (handle.isLate && isUnannounced(handle, plan)) return tooLate(handle, session)
+  if (plan.store === 'touch' && needsNoTouch(handle)) return undefined
+  if (plan.store === 'none') return plan.sendCookie && !handle.isLate ? confirm(handle) : undefined
+  handle.prolong()
+  if (plan.store === 'touch' && !tokens.selfContained) return touch(handle, session)
+  return save(handle, session, plan.store === 'save' ? data : handle.snapshot.data)
+}
+
+function dropChanges(handle: SessionHandle, session: Session): void {
+  const { status, snapshot, engine, settings, id } = handle
+  handle.outgoing = 'none'
+  if (status === 'gone' || dataOf(session, snapshot) === snapshot.data) return
+  engine.drop(settings, id, status === 'standin' ? 'ERR_SESSION_STORE' : undefined)
+}
+
+// The first byte of a streaming response has stored it; the last byte extends it only if that was a while ago. A
+// cookie that is the record cannot follow the first byte at all.
+function needsNoTouch({ isLate, settings, snapshot }: SessionHandle): boolean {
+  return isLate && (settings.tokens.selfContained || Date.now() - snapshot.usedAt < SECOND)
+}
+
+// What the client would have to be told, and cannot be any more.
+function isUnannounced({ settings, isPresented, announced, id }: SessionHandle, { store, sendCookie }: Plan): boolean {
+  if (settings.tokens.selfContained) return store === 'save'
+  return sendCookie && !isPresented && announced !== id
+}
+
+// The client would never learn this ID, so no record is made either.
+function tooLate(handle: SessionHandle, session: Session): void {
+  const { engine, settings, snapshot, id } = handle
+  handle.outgoing = 'none'
+  if (snapshot.version === null) handle.status = 'gone'
+  const reason = tooLateError()
+  engine.withhold(settings, id, reason.code, reason.message)
+  stateOf(session)!.error = reason
+}
+
+function save(handle: SessionHandle, session: Session, data: string): MaybePromise<unknown> {
+  const own = handle.settings.door.ownSave(session)
+  if (own === undefined) return handle.write(session, data)
+  return new Promise<void>((resolve, reject) => own((err) => (err ? reject(err as Error) : resolve())))
+}
+
+function touch(handle: SessionHandle, session: Session): MaybePromise<void> {
+  const { settings, req, snapshot, id, engine } = handle
+  const state = stateOf(session)!
+  const usedAt = Date.now()
+  const life = lifeOf(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
+  if (settings.door.touchesCookie) life.cookieText = JSON.stringify(session.cookie)
+  const meta = snapshot.meta && { ...snapshot.meta, u: usedAt }
+  const merged =
+    snapshot.storedData === snapshot.data ? undefined : { text: snapshot.storedData, theirs: snapshot.record }
+  const live = () => sessionToGive(req, session, meta, merged)
+  const extend = () => settings.port.extend(settings.port.keyOf(snapshot.storeId), life, live)
+  return unlessGone(handle, extend, () => {
+    handle.learn({ ...snapshot, usedAt, meta })
+    noteExtended(engine, settings, id, usedAt)
+    engine.noteTouch(settings, id)
+  })
+}
+
+// Whether a session still lives whose cookie is to be sent again, where nothing else asks the store: a slow response
+// must not put the ID of a session that ended meanwhile in the place of the next one.
+function confirm(handle: SessionHandle): MaybePromise<void> {
+  const { settings, snapshot } = handle
+  if (!settings.door.watchesCookie || !handle.isPresented || snapshot.own) return undefined
+  const ask = () => chain(settings.port.read(snapshot.storeId), (found) => recordOf(found) !== undefined)
+  return unlessGone(handle, ask, () => undefined)
+}
+
+// Nothing is written here that could get lost: a fault of the store is noted, and spoils no response.
+function unlessGone(handle: SessionHandle, ask: () => MaybePromise<boolean>, alive: () => void): MaybePromise<void> {
+  const done = (lives: boolean) => (lives ? alive() : handle.lose())
+  const failed = (error: unknown) => {
+    handle.engine.noteTouch(handle.settings, handle.id, { error })
+    handle.touchError = error
+  }
+  try {
+    const result = ask()
+    return isPromise(result) ? result.then(done, failed) : done(result)
+  } catch (err) {
+    failed(err)
+  }
+}
