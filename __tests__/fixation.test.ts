@@ -1,6 +1,6 @@
 import request from 'supertest'
 import { KeyRing } from '../lib/cookie/keys'
-import { CookieStore, FileStore, MemoryStore, sessions } from '../lib/index'
+import { infoOf, CookieStore, FileStore, MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, login, read } from './helpers/basics'
 import { plainStore } from './helpers/classic'
@@ -33,7 +33,8 @@ function setUp(store: unknown) {
       res.send(req.sessionID)
     },
     '/read': (req, res) => {
-      const { user, cart, error } = req.session
+      const { user, cart } = req.session
+      const { error } = infoOf(req.session)
       res.json({ id: req.sessionID, user: user ?? null, cart: cart ?? null, code: error?.code ?? null })
     }
   })

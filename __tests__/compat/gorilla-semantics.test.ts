@@ -147,8 +147,8 @@ describe('gorilla/sessions and securecookie, line by line', () => {
       const { session } = req
       const cart = await req.sessions.get('cart')
       session.x = 1
-      facts.push([session.isNew, session.id === req.sessionID, infoOf(session).name, session.store === store])
-      facts.push([cart.isNew, cart.id !== session.id, infoOf(cart).name, cart.store === own])
+      facts.push([session.isNew, session.id === req.sessionID, infoOf(session).name, infoOf(session).store === store])
+      facts.push([cart.isNew, cart.id !== session.id, infoOf(cart).name, infoOf(cart).store === own])
       res.send('ok')
     }
     const cookie = cookieOf(await visitWith(auth, see))!
@@ -180,8 +180,8 @@ describe('gorilla/sessions and securecookie, line by line', () => {
 
   it('a decode error and a new session together: infoOf(session).error and isNew', async () => {
     const see: Handler = (req, res) => {
-      const { error, isNew } = req.session
-      res.json([isNew, error instanceof SessionError, error.kind, error.code, typeof error.message])
+      const { error, isNew } = infoOf(req.session)
+      res.json([isNew, error instanceof SessionError, error!.kind, error!.code, typeof error!.message])
     }
     for (const store of [new MemoryStore(), new CookieStore()]) {
       const res = await visitWith(sessions({ secret, store }), see, 'sid=forged')

@@ -108,7 +108,7 @@ export class KeyRing {
       const signed = value.slice(2)
       for (const [key, secret] of this.secrets.entries()) {
         const id = signature.unsign(signed, secret as string)
-        if (id !== false) return { value: detached(id), key }
+        if (id) return { value: detached(id), key }
       }
       return undefined
     })

@@ -310,8 +310,8 @@ export class SessionHandle {
     if (status === 'standin') return presentedId === undefined ? undefined : { id: presentedId }
     const { version, meta, storeId } = this.snapshot
     if (this.writeAttempted || presentedId === id) return { id, storeId, version, user: meta?.i }
-    // A store may hide an outage as "no session": it is told to destroy what the request has proved to have.
-    if (presentedId !== undefined) return { id: presentedId }
+    // A store from npm may hide an outage as "no session": it is told to destroy what the request has proved to have.
+    if (presentedId !== undefined && !settings.port.native) return { id: presentedId }
     return settings.door.destroysUnsaved ? { id } : undefined
   }
 

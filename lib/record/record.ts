@@ -146,7 +146,7 @@ export function decodeObject(record: unknown): Decoded | undefined {
 function takeApart(record: unknown, json: unknown, text?: string): Decoded | undefined {
   if (!isRecord(record)) return undefined
   const { cookie } = record
-  const meta = record[META] ?? record[OLD_META]
+  const meta = META in record ? record[META] : record[OLD_META]
   if (!isRecord(cookie)) return undefined
   if (meta !== undefined && !isMeta(meta)) return undefined
   const texts = text === undefined ? undefined : cut(text, meta !== undefined)
