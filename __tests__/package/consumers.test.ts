@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Consumer, pack, run, tool } from '../helpers/consumer'
@@ -19,12 +19,27 @@ beforeAll(() => {
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
 describe('the packed package', () => {
-  it('holds the build, its sources and the documents, and nothing else', () => {
+  it('holds the build, the documents and the examples, and nothing else', () => {
     const files = run(work, 'tar', 'tzf', tarball).trim().split('\n')
-    const other = files.filter((file) => !/^package\/(dist|lib)\/.*\.(js|ts|map)$/.test(file))
-    expect(other.sort()).toEqual(
-      ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'].map((file) => `package/${file}`)
+    const kinds = /^package\/(dist\/.*\.(js|d\.ts)|docs\/.*\.(md|svg)|examples\/(package\.json|.*\.(js|md)))$/
+    const expected = ['CHANGELOG', 'CONTRIBUTING', 'LICENSE', 'README', 'SECURITY']
+      .map((name) => `package/${name}${name === 'LICENSE' ? '' : '.md'}`)
+      .concat('package/package.json')
+    expect(files.filter((file) => !kinds.test(file)).sort()).toEqual(expected.sort())
+  })
+
+  it('links to nothing that is not in it', () => {
+    const files = run(work, 'tar', 'tzf', tarball).trim().split('\n')
+    const readme = run(work, 'tar', 'xzOf', tarball, 'package/README.md')
+    const targets = [...readme.matchAll(/\]\((?!https?:|mailto:|#)([^)#]+)/g)].map(([, target]) => `package/${target}`)
+    expect(targets.length).toBeGreaterThan(10)
+    expect(targets.filter((target) => !files.some((file) => file === target || file.startsWith(`${target}/`)))).toEqual(
+      []
     )
+  })
+
+  it('is at most 400 KB to download', () => {
+    expect(statSync(tarball).size).toBeLessThan(400_000)
   })
 
   it('is clean for publint', () => {
