@@ -1,10 +1,11 @@
-// Runs all tests on this Node, and the core of them on the versions of Node that are given, which npm brings.
-// `--core` leaves out the first run.
+// Runs all tests on this Node, what a newcomer does, and the core of the tests on the versions of Node that are given,
+// which npm brings. `--core` leaves out the first two.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { newcomer } from './newcomer.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 // What differs between versions of Node is its HTTP, streams, JSON, crypto and files. Browsers, Redis in each of its
@@ -44,7 +45,9 @@ function jest(node, ...args) {
 }
 
 const runs = []
-if (!process.argv.includes('--core')) runs.push([`Node ${process.versions.node}`, () => jest(process.execPath)])
+if (!process.argv.includes('--core')) {
+  runs.push([`Node ${process.versions.node}`, () => jest(process.execPath)], ['A newcomer', newcomer])
+}
 for (const version of versions) {
   runs.push([`Node ${version}, core`, () => jest(nodeOf(version), '--testPathPatterns', CORE)])
 }
@@ -53,7 +56,7 @@ const total = { passed: 0, failed: 0 }
 const lines = []
 for (const [name, run] of runs) {
   const start = Date.now()
-  const { passed, failed } = run()
+  const { passed, failed } = await run()
   total.passed += passed
   total.failed += failed
   lines.push(`${name}: ${passed} passed, ${failed} failed in ${Math.round((Date.now() - start) / 1000)} s`)

@@ -78,15 +78,19 @@ export class Consumer {
     return run(this.#folder, process.execPath, '--throw-deprecation', file)
   }
 
-  /** Compiles copies of fixtures, `name.mts` from `name.ts`, and gives what the compiler has to say about them. */
-  compile(files: string[], flags: string[]): string[] {
+  /**
+   * Compiles copies of fixtures, `name.mts` from `name.ts`, and gives what the compiler has to say about them.
+   *
+   * @param compiler the package that has it: `typescript`, or `typescript7`
+   */
+  compile(files: string[], flags: string[], compiler = 'typescript'): string[] {
     for (const file of files) {
       const text = readFileSync(path.join(fixtures, file.replace(/\.[cm]?ts$/, '.ts')), 'utf8')
       writeFileSync(path.join(this.#folder, file), text.replaceAll("'silverback", `'${this.#name}`))
     }
     const strict = ['--noEmit', '--strict', '--target', 'es2022', '--pretty', 'false']
     try {
-      tool(this.#folder, 'typescript/bin/tsc', ...strict, ...flags, ...files)
+      tool(this.#folder, `${compiler}/bin/tsc`, ...strict, ...flags, ...files)
       return []
     } catch (err) {
       const said = ((err as Error).cause as { stdout: string }).stdout

@@ -7,6 +7,10 @@ const manifest = JSON.parse(readFileSync(path.resolve(__dirname, '../../package.
 const paths = Object.keys(manifest.exports).map((key) => key.slice(1))
 const VALUES = 'Store MemoryStore CookieStore FileStore Session Cookie SessionError sessions requireSession generateKey'
 const NAMES = VALUES.split(' ').join(', ')
+const COMPILERS = [
+  ['TypeScript 5.9', 'typescript'],
+  ['TypeScript 7', 'typescript7']
+]
 
 let work: string
 let tarball: string
@@ -120,18 +124,27 @@ describe.each(['silverback', 'express-session'])('installed as %s', (name) => {
   const inEsm = everywhere.map((file) => `${file}.mts`)
   const inCommonJs = [...everywhere, 'import-require'].map((file) => `${file}.cts`)
 
-  it('types strict applications in ESM and CommonJS, and refuses a misspelt key', () => {
-    // Without `skipLibCheck`: the package's own declarations are checked as well.
-    const flags = ['--module', 'node16', '--esModuleInterop', '--noImplicitOverride', '--types', 'node,express']
-    const said = consumer.compile([...inEsm, ...inCommonJs, 'misspelt.mts'], flags)
-    expect(said).toEqual([expect.stringMatching(/^misspelt\.mts.* Property 'usrId' does not exist/)])
-  }, 120_000)
+  it.each(COMPILERS)(
+    '%s types strict applications in ESM and CommonJS, and refuses a misspelt key',
+    (_, compiler) => {
+      // Without `skipLibCheck`: the package's own declarations are checked as well.
+      const flags = ['--module', 'node16', '--esModuleInterop', '--noImplicitOverride', '--types', 'node,express']
+      const said = consumer.compile([...inEsm, ...inCommonJs, 'misspelt.mts'], flags, compiler)
+      expect(said).toEqual([expect.stringMatching(/^misspelt\.mts.* Property 'usrId' does not exist/)])
+    },
+    120_000
+  )
 
-  it('types applications for bundlers', () => {
-    const flags = ['--module', 'esnext', '--moduleResolution', 'bundler', '--skipLibCheck', '--types', 'node,express']
-    expect(consumer.compile(inEsm, flags)).toEqual([])
-  }, 120_000)
+  it.each(COMPILERS)(
+    '%s types applications for bundlers',
+    (_, compiler) => {
+      const flags = ['--module', 'esnext', '--moduleResolution', 'bundler', '--skipLibCheck', '--types', 'node,express']
+      expect(consumer.compile(inEsm, flags, compiler)).toEqual([])
+    },
+    120_000
+  )
 
+  // With `node10` resolution, which TypeScript 7 has no longer.
   it('types applications that compile to CommonJS without interop', () => {
     const flags = ['--module', 'commonjs', '--moduleResolution', 'node10', '--skipLibCheck', '--types', 'node,express']
     expect(consumer.compile(['without-interop.ts'], flags)).toEqual([])
