@@ -8,9 +8,10 @@ import { fileURLToPath } from 'node:url'
 import { newcomer } from './newcomer.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-// What differs between versions of Node is its HTTP, streams, JSON, crypto and files. Browsers, Redis in each of its
-// set-ups, documents and packages do not.
-const CORE = '^(?!.*/(examples|package|faults/redis|stores/redis|compat/packages|documents|source|set-up)).*test\\.ts$'
+// What differs between versions of Node is its HTTP, streams, JSON, crypto, files and SQLite. Browsers, other servers,
+// documents and packages do not.
+const OTHERS = 'examples/|package/|stores/(redis|postgres|mysql|mongo|memcached)|compat/(npm-stores|packages|mongo)'
+const CORE = `__tests__/(?!${OTHERS}|documents|source|cookies-browser|gorilla).*test\\.ts$`
 
 const here = process.versions.node.split('.')[0]
 const versions = process.argv.slice(2).filter((word) => /^\d+$/.test(word) && word !== here)
