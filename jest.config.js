@@ -1,8 +1,13 @@
 'use strict'
 
+// The same for the processes that tests start.
+process.env.NODE_PATH = require('node:path').join(__dirname, '__tests__/node_modules')
+
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
+  // Optional peers of the package (better-sqlite3, ...) are among the packages of the tests.
+  modulePaths: ['<rootDir>/__tests__/node_modules'],
   testMatch: ['**/__tests__/**/*.test.ts'],
   moduleNameMapper: {
     // Examples import the package by its name; here they get the sources.

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs what the tests need and runs all of them. The servers are real, so the machine must have them.
+# Installs what the tests need and runs all of them, with nothing on the machine but Node, npm and apt. Arguments are
+# further versions of Node that run the core of the suite: `bash scripts/test.sh 22 24 26`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Packages of Debian and Ubuntu, each with what it puts on the machine. The compilers are for sqlite3, the Go
-# packages for values that gorilla/sessions itself makes and reads.
+# Packages of Debian and Ubuntu, each with what it puts on the machine. The servers are real. The compilers are for
+# the SQLite packages among those of the tests, Go and its packages for values that Go itself makes and reads.
 missing=()
 need() {
   local package=$1
@@ -18,9 +19,13 @@ need() {
 need redis-server redis-server
 need memcached memcached
 need postgresql postgres '/usr/lib/postgresql/*/bin/postgres'
+need mariadb-server-core mariadbd /usr/sbin/mariadbd
+need nginx nginx /usr/sbin/nginx
 need chromium chromium
+need firefox-esr firefox-esr firefox
 need golang-go go
 need golang-github-gorilla-sessions-dev /usr/share/gocode/src/github.com/gorilla/sessions
+need golang-github-boj-redistore-dev /usr/share/gocode/src/github.com/boj/redistore
 need python3 python3
 need make make
 need g++ g++
@@ -37,17 +42,14 @@ if [ "${#missing[@]}" -gt 0 ]; then
   fi
 fi
 
-npm ci --no-audit --no-fund
-npm run check
+# SQLite is compiled for more than a minute, on one core: the build and the linters use the other.
+(cd __tests__ && npm ci --no-audit --no-fund --loglevel=error) &
+compiling=$!
+npm ci --no-audit --no-fund --loglevel=error
+(cd examples && npm ci --no-audit --no-fund --loglevel=error)
+npm run build
+npm run lint
+wait "$compiling"
+npm run typecheck
 
-results=$(mktemp)
-trap 'rm -f "$results"' EXIT
-status=0
-npx jest --ci --json --outputFile="$results" || status=$?
-# A file that could not even run counts as one failure.
-node -e '
-  const fs = require("fs")
-  const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(fs.readFileSync(process.argv[1], "utf8"))
-  console.log(`${numPassedTests} passed, ${numFailedTests + numRuntimeErrorTestSuites} failed`)
-' "$results"
-exit "$status"
+exec node scripts/run-tests.mjs "$@"

@@ -29,6 +29,8 @@ function build(): string {
   const folder = (built = mkdtempSync(path.join(tmpdir(), 'silverback-child-')))
   chmodSync(folder, 0o755)
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'))
+  mkdirSync(path.join(folder, '__tests__'))
+  symlinkSync(path.join(ROOT, '__tests__/node_modules'), path.join(folder, '__tests__/node_modules'))
   for (const part of ['lib', '__tests__/helpers']) {
     for (const file of readdirSync(path.join(ROOT, part), { recursive: true }) as string[]) {
       if (file.endsWith('.ts')) translate(path.join(part, file), folder)

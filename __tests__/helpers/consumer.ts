@@ -1,13 +1,16 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
 const root = path.resolve(__dirname, '../..')
 const modules = path.join(root, 'node_modules')
+const testModules = path.join(root, '__tests__/node_modules')
 const fixtures = path.resolve(__dirname, '../fixtures/consumers')
 
 // What npm tells its scripts about this repository would mislead the npm of another project.
-const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_|^NODE_OPTIONS$/i.test(name)))
+const env = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^npm_|^NODE_(OPTIONS|PATH)$/i.test(name))
+)
 
 /** Runs a program and gives what it printed; a failure carries all of that. */
 export function run(cwd: string, command: string, ...args: string[]): string {
@@ -19,9 +22,10 @@ export function run(cwd: string, command: string, ...args: string[]): string {
   }
 }
 
-/** Runs a development tool of this repository. */
+/** Runs a development tool of this repository, of its root or of its tests. */
 export function tool(cwd: string, script: string, ...args: string[]): string {
-  return run(cwd, process.execPath, path.join(modules, script), ...args)
+  const found = [modules, testModules].map((folder) => path.join(folder, script)).find((file) => existsSync(file))
+  return run(cwd, process.execPath, found!, ...args)
 }
 
 /**
@@ -36,7 +40,9 @@ export function pack(folder: string): string {
   delete manifest.scripts
   writeFileSync(path.join(source, 'package.json'), JSON.stringify(manifest))
   for (const name of readdirSync(root)) {
-    if (/^(lib|[A-Z]+(\.md)?)$/.test(name)) cpSync(path.join(root, name), path.join(source, name), { recursive: true })
+    if (!/^(docs|examples|[A-Z]+(\.md)?)$/.test(name)) continue
+    const filter = (file: string) => path.basename(file) !== 'node_modules'
+    cpSync(path.join(root, name), path.join(source, name), { recursive: true, filter })
   }
   const [packed] = JSON.parse(run(source, 'npm', 'pack', '--json', '--pack-destination', folder))
   return path.join(folder, packed.filename)
@@ -62,7 +68,8 @@ export class Consumer {
   /** Leaves @types/express-session where the migration forgot it. */
   leaveTypes(): void {
     const target = path.join(this.#folder, 'node_modules/@types/express-session')
-    cpSync(path.join(modules, 'express-session-types'), target, { recursive: true })
+    const source = path.join(testModules, 'express-session-types')
+    cpSync(source, target, { recursive: true, filter: (file) => !file.startsWith(path.join(source, 'node_modules')) })
   }
 
   /** Runs a script in which PACKAGE stands for the name. */
@@ -71,15 +78,19 @@ export class Consumer {
     return run(this.#folder, process.execPath, '--throw-deprecation', file)
   }
 
-  /** Compiles copies of fixtures, `name.mts` from `name.ts`, and gives what the compiler has to say about them. */
-  compile(files: string[], flags: string[]): string[] {
+  /**
+   * Compiles copies of fixtures, `name.mts` from `name.ts`, and gives what the compiler has to say about them.
+   *
+   * @param compiler the package that has it: `typescript`, or `typescript7`
+   */
+  compile(files: string[], flags: string[], compiler = 'typescript'): string[] {
     for (const file of files) {
       const text = readFileSync(path.join(fixtures, file.replace(/\.[cm]?ts$/, '.ts')), 'utf8')
       writeFileSync(path.join(this.#folder, file), text.replaceAll("'silverback", `'${this.#name}`))
     }
     const strict = ['--noEmit', '--strict', '--target', 'es2022', '--pretty', 'false']
     try {
-      tool(this.#folder, 'typescript/bin/tsc', ...strict, ...flags, ...files)
+      tool(this.#folder, `${compiler}/bin/tsc`, ...strict, ...flags, ...files)
       return []
     } catch (err) {
       const said = ((err as Error).cause as { stdout: string }).stdout

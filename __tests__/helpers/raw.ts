@@ -38,5 +38,30 @@ export function get(path: string, headers: Record<string, string> = {}, method =
 
 /** The same answer without what differs from run to run or is ours to add. */
 export function withoutSession(answer: Buffer): string {
-  return answer.toString('latin1').replace(/^(date|set-cookie|cache-control|vary): .*\r\n/gim, '')
+  return sameChunks(answer.toString('latin1').replace(/^(date|set-cookie|cache-control|vary): .*\r\n/gim, ''))
+}
+
+const ONE_CHUNK_A_TURN = Number(process.versions.node.split('.')[0]) >= 26
+
+/**
+ * An answer (latin1) with its body in one chunk, on Node 26 and later: what is written in one turn leaves there as one
+ * chunk, so bounds say in which turn bytes were let go, and a store that answers in a later turn moves them. Before
+ * that each write is a chunk, and the bounds must be the same.
+ */
+export function sameChunks(answer: string): string {
+  const [head, ...rest] = answer.split('\r\n\r\n')
+  if (!ONE_CHUNK_A_TURN || !/^transfer-encoding: chunked$/im.test(head!)) return answer
+  const body = rest.join('\r\n\r\n')
+  let text = ''
+  let at = 0
+  for (;;) {
+    const line = /^([0-9a-f]+)\r\n/i.exec(body.slice(at, at + 20))
+    if (line === null) return answer
+    const size = parseInt(line[1]!, 16)
+    at += line[0].length
+    if (size === 0) break
+    text += body.slice(at, at + size)
+    at += size + 2
+  }
+  return `${head}\r\n\r\n${text.length.toString(16)}\r\n${text}\r\n0\r\n${body.slice(at)}`
 }

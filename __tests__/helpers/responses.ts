@@ -2,7 +2,7 @@ import './quiet'
 import session, { MemoryStore, sessions } from '../../lib/index'
 import { deferred, secret } from './app'
 import { plainStore } from './classic'
-import { exchange, get, serving } from './raw'
+import { exchange, get, sameChunks, serving } from './raw'
 
 /** What answers a request; `log` notes what should be the same without sessions. */
 export type Respond = (res: any, log: (...what: unknown[]) => void, req: any) => unknown
@@ -45,7 +45,11 @@ export async function play(guard: any, respond: Respond, method = 'GET'): Promis
     }
   )
   const text = bytes.toString('latin1')
-  return { text: text.replace(OURS, ''), log, cookies: text.match(/^set-cookie: (sid|connect\.sid)=/gim)?.length ?? 0 }
+  return {
+    text: sameChunks(text.replace(OURS, '')),
+    log,
+    cookies: text.match(/^set-cookie: (sid|connect\.sid)=/gim)?.length ?? 0
+  }
 }
 
 const OURS = /^(date: .*|set-cookie: (sid|connect\.sid)=.*|cache-control: private, no-store|vary: cookie)\r\n/gim

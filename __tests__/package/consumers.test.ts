@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Consumer, pack, run, tool } from '../helpers/consumer'
@@ -7,6 +7,10 @@ const manifest = JSON.parse(readFileSync(path.resolve(__dirname, '../../package.
 const paths = Object.keys(manifest.exports).map((key) => key.slice(1))
 const VALUES = 'Store MemoryStore CookieStore FileStore Session Cookie SessionError sessions requireSession generateKey'
 const NAMES = VALUES.split(' ').join(', ')
+const COMPILERS = [
+  ['TypeScript 5.9', 'typescript'],
+  ['TypeScript 7', 'typescript7']
+]
 
 let work: string
 let tarball: string
@@ -19,12 +23,27 @@ beforeAll(() => {
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
 describe('the packed package', () => {
-  it('holds the build, its sources and the documents, and nothing else', () => {
+  it('holds the build, the documents and the examples, and nothing else', () => {
     const files = run(work, 'tar', 'tzf', tarball).trim().split('\n')
-    const other = files.filter((file) => !/^package\/(dist|lib)\/.*\.(js|ts|map)$/.test(file))
-    expect(other.sort()).toEqual(
-      ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'].map((file) => `package/${file}`)
+    const kinds = /^package\/(dist\/.*\.(js|d\.ts)|docs\/.*\.(md|svg)|examples\/(package\.json|.*\.(js|md)))$/
+    const expected = ['CHANGELOG', 'CONTRIBUTING', 'LICENSE', 'README', 'SECURITY']
+      .map((name) => `package/${name}${name === 'LICENSE' ? '' : '.md'}`)
+      .concat('package/package.json')
+    expect(files.filter((file) => !kinds.test(file)).sort()).toEqual(expected.sort())
+  })
+
+  it('links to nothing that is not in it', () => {
+    const files = run(work, 'tar', 'tzf', tarball).trim().split('\n')
+    const readme = run(work, 'tar', 'xzOf', tarball, 'package/README.md')
+    const targets = [...readme.matchAll(/\]\((?!https?:|mailto:|#)([^)#]+)/g)].map(([, target]) => `package/${target}`)
+    expect(targets.length).toBeGreaterThan(10)
+    expect(targets.filter((target) => !files.some((file) => file === target || file.startsWith(`${target}/`)))).toEqual(
+      []
     )
+  })
+
+  it('is at most 400 KB to download', () => {
+    expect(statSync(tarball).size).toBeLessThan(400_000)
   })
 
   it('is clean for publint', () => {
@@ -105,18 +124,27 @@ describe.each(['silverback', 'express-session'])('installed as %s', (name) => {
   const inEsm = everywhere.map((file) => `${file}.mts`)
   const inCommonJs = [...everywhere, 'import-require'].map((file) => `${file}.cts`)
 
-  it('types strict applications in ESM and CommonJS, and refuses a misspelt key', () => {
-    // Without `skipLibCheck`: the package's own declarations are checked as well.
-    const flags = ['--module', 'node16', '--esModuleInterop', '--noImplicitOverride', '--types', 'node,express']
-    const said = consumer.compile([...inEsm, ...inCommonJs, 'misspelt.mts'], flags)
-    expect(said).toEqual([expect.stringMatching(/^misspelt\.mts.* Property 'usrId' does not exist/)])
-  }, 120_000)
+  it.each(COMPILERS)(
+    '%s types strict applications in ESM and CommonJS, and refuses a misspelt key',
+    (_, compiler) => {
+      // Without `skipLibCheck`: the package's own declarations are checked as well.
+      const flags = ['--module', 'node16', '--esModuleInterop', '--noImplicitOverride', '--types', 'node,express']
+      const said = consumer.compile([...inEsm, ...inCommonJs, 'misspelt.mts'], flags, compiler)
+      expect(said).toEqual([expect.stringMatching(/^misspelt\.mts.* Property 'usrId' does not exist/)])
+    },
+    120_000
+  )
 
-  it('types applications for bundlers', () => {
-    const flags = ['--module', 'esnext', '--moduleResolution', 'bundler', '--skipLibCheck', '--types', 'node,express']
-    expect(consumer.compile(inEsm, flags)).toEqual([])
-  }, 120_000)
+  it.each(COMPILERS)(
+    '%s types applications for bundlers',
+    (_, compiler) => {
+      const flags = ['--module', 'esnext', '--moduleResolution', 'bundler', '--skipLibCheck', '--types', 'node,express']
+      expect(consumer.compile(inEsm, flags, compiler)).toEqual([])
+    },
+    120_000
+  )
 
+  // With `node10` resolution, which TypeScript 7 has no longer.
   it('types applications that compile to CommonJS without interop', () => {
     const flags = ['--module', 'commonjs', '--moduleResolution', 'node10', '--skipLibCheck', '--types', 'node,express']
     expect(consumer.compile(['without-interop.ts'], flags)).toEqual([])

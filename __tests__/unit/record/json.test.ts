@@ -1,16 +1,16 @@
 import fc from 'fast-check'
 import { copyExact, copyExactly, copyJson, isSameJson } from '../../../lib/record/json'
+import { hasSafeKeys } from '../../helpers/json-keys'
 
 // As records come: whoever takes one apart drops `__proto__` first.
-const json = fc.jsonValue({ maxDepth: 4 }).filter((value) => !JSON.stringify(value).includes('__proto__'))
-
-const anything = fc.anything({
-  withDate: true,
-  withMap: true,
-  withSparseArray: true,
-  withNullPrototype: true,
-  maxDepth: 3
+const json = fc.jsonValue({ maxDepth: 4 }).filter((value) => {
+  const text = JSON.stringify(value)
+  return hasSafeKeys(text) && !text.includes('__proto__')
 })
+
+const anything = fc
+  .anything({ withDate: true, withMap: true, withSparseArray: true, withNullPrototype: true, maxDepth: 3 })
+  .filter((value) => hasSafeKeys(stringified(value)))
 
 function stringified(value: unknown): string | undefined {
   try {

@@ -1,0 +1,66 @@
+// Runs all tests on this Node, what a newcomer does, and the core of the tests on the versions of Node that are given,
+// which npm brings. `--core` leaves out the first two.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { newcomer } from './newcomer.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+// What differs between versions of Node is its HTTP, streams, JSON, crypto, files and SQLite. Browsers, other servers,
+// documents and packages do not.
+const OTHERS = 'examples/|package/|stores/(redis|postgres|mysql|mongo|memcached)|compat/(npm-stores|packages|mongo)'
+const CORE = `__tests__/(?!${OTHERS}|documents|source|cookies-browser|gorilla).*test\\.ts$`
+
+const here = process.versions.node.split('.')[0]
+const versions = process.argv.slice(2).filter((word) => /^\d+$/.test(word) && word !== here)
+const work = mkdtempSync(path.join(tmpdir(), 'silverback-tests-'))
+process.on('exit', () => rmSync(work, { recursive: true, force: true }))
+
+/** A Node of that version, kept for later runs. */
+function nodeOf(version) {
+  const folder = path.join(root, 'node_modules/.cache/nodes', version)
+  const binary = path.join(folder, 'node_modules/node/bin/node')
+  if (existsSync(binary)) return binary
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ private: true, allowScripts: { node: true } }))
+  const flags = ['--no-save', '--no-audit', '--no-fund', '--loglevel=error']
+  const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^npm_/i.test(key)))
+  const { status } = spawnSync('npm', ['install', ...flags, `node@${version}`], { cwd: folder, env, stdio: 'inherit' })
+  if (status !== 0) throw new Error(`npm could not install Node ${version}`)
+  return binary
+}
+
+/** Runs jest; a file that could not even run counts as one failure. */
+function jest(node, ...args) {
+  const output = path.join(work, 'results.json')
+  rmSync(output, { force: true })
+  // `node` and `npm` in processes that tests start are of this version too.
+  const env = { ...process.env, PATH: `${path.dirname(node)}${path.delimiter}${process.env.PATH}` }
+  const flags = [path.join(root, 'node_modules/jest/bin/jest.js'), '--ci', '--json', `--outputFile=${output}`]
+  const { status } = spawnSync(node, [...flags, ...args], { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] })
+  const found = existsSync(output) ? JSON.parse(readFileSync(output, 'utf8')) : {}
+  const { numPassedTests: passed = 0, numFailedTests = 0, numRuntimeErrorTestSuites: broken = 0 } = found
+  return { passed, failed: numFailedTests + broken || (status === 0 ? 0 : 1) }
+}
+
+const runs = []
+if (!process.argv.includes('--core')) {
+  runs.push([`Node ${process.versions.node}`, () => jest(process.execPath)], ['A newcomer', newcomer])
+}
+for (const version of versions) {
+  runs.push([`Node ${version}, core`, () => jest(nodeOf(version), '--testPathPatterns', CORE)])
+}
+
+const total = { passed: 0, failed: 0 }
+const lines = []
+for (const [name, run] of runs) {
+  const start = Date.now()
+  const { passed, failed } = await run()
+  total.passed += passed
+  total.failed += failed
+  lines.push(`${name}: ${passed} passed, ${failed} failed in ${Math.round((Date.now() - start) / 1000)} s`)
+}
+console.log([...lines, `${total.passed} passed, ${total.failed} failed`].join('\n'))
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1
