@@ -56,35 +56,27 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
   }
 
   /** Keeps a session, whatever was kept before. One that is over already is removed instead. */
-  set(id: string, session: SessionRecord): Answer<void, Sync>
-  set(id: string, session: SessionRecord, callback?: Callback): void
-  set(id: string, session: SessionRecord, callback?: Callback<any>): unknown {
+  set(id: string, session: SessionRecord, callback?: Callback<any>): Answer<void, Sync> {
     const powers = this[POWERS]
     const keep = () => {
       const text = JSON.stringify(session) as string | undefined
       // JSON.stringify(undefined): nothing to keep.
       if (text === undefined) return powers.remove(id)
-      const { cookie, meta } = decodeRecord(text) ?? {}
-      const usedAt = Date.now()
-      const expiresAt = expiryOf(cookie) ?? (powers.ttl === null ? null : usedAt + powers.ttl)
-      if (expiresAt !== null && expiresAt <= usedAt) return powers.remove(id)
-      return powers.put(id, text, { usedAt, expiresAt }, meta?.i, session)
+      const { life, user } = lifeOf(text, powers.ttl)
+      if (life.expiresAt !== null && life.expiresAt <= life.usedAt) return powers.remove(id)
+      return powers.put(id, text, life, user, session)
     }
     return respond(powers, () => chain(keep(), nothing), callback)
   }
 
   /** Removes a session; does nothing when there is no such session. */
-  destroy(id: string): Answer<void, Sync>
-  destroy(id: string, callback?: Callback): void
-  destroy(id: string, callback?: Callback<any>): unknown {
+  destroy(id: string, callback?: Callback<any>): Answer<void, Sync> {
     const powers = this[POWERS]
     return respond(powers, () => chain(powers.remove(id), nothing), callback)
   }
 
   /** Replaces the cookie of a session, and with it the expiry; does nothing when there is no such session. */
-  override touch(id: string, session: SessionRecord): Answer<void, Sync>
-  override touch(id: string, session: SessionRecord, callback?: Callback): void
-  override touch(id: string, session: SessionRecord, callback?: Callback<any>): unknown {
+  override touch(id: string, session: SessionRecord, callback?: Callback<any>): Answer<void, Sync> {
     const powers = this[POWERS]
     const extend = () => {
       const cookie: unknown = session?.cookie
@@ -97,7 +89,7 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
       return chain(powers.read(id), (found) => {
         // Ours expire also where the cookie does not: idle time is counted, whatever the browser keeps.
         if (found?.text.includes(`"${META}":`)) return extendTo(found.expiresAt ?? null)
-        return extendTo(powers.ttl === null ? null : usedAt + powers.ttl)
+        return extendTo(endOf(usedAt, powers.ttl))
       })
     }
     return respond(powers, () => chain(extend(), nothing), callback)
@@ -140,16 +132,26 @@ export abstract class RecordStore<Sync extends boolean = false> extends KeyedSto
   }
 
   /** Removes every session. */
-  override clear(): Answer<void, Sync>
-  override clear(callback?: Callback): void
-  override clear(callback?: Callback<any>): unknown {
+  override clear(callback?: Callback<any>): Answer<void, Sync> {
     return respond(this[POWERS], () => chain(this[POWERS].clear(), nothing), callback)
   }
 }
 
 declareNative(KeyedStore)
 
-function respond<T>(powers: Powers, work: () => MaybePromise<T>, callback: Callback<T> | undefined): unknown {
+/** How long a record given to `set` is to live, and whose it is, by what its text says. */
+export function lifeOf(text: string, ttl: Milliseconds | null): { life: Life; user: string | undefined } {
+  const { cookie, meta } = decodeRecord(text) ?? {}
+  const usedAt = Date.now()
+  return { life: { usedAt, expiresAt: expiryOf(cookie) ?? endOf(usedAt, ttl) }, user: meta?.i }
+}
+
+function endOf(usedAt: Milliseconds, ttl: Milliseconds | null): Milliseconds | null {
+  return ttl === null ? null : usedAt + ttl
+}
+
+// Callers without a callback get what is declared; those with one get nothing.
+function respond<T>(powers: Powers, work: () => MaybePromise<T>, callback: Callback<T> | undefined): any {
   return powers.sync && typeof callback !== 'function' ? work() : answer(work, callback)
 }
 
