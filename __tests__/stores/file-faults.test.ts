@@ -279,6 +279,15 @@ describe('what is no session', () => {
     expect(await store.get('a')).toBeNull()
   })
 
+  it.each(PLANTS.filter(([what]) => !/another session|no object/.test(what)))('%s is no lock', async (_, plant) => {
+    const { lock } = store[POWERS]
+    await lock!.acquire('a', 'x', 60_000)
+    plant(folder.at('s', 'leases', hashOf('a')))
+    expect(await lock!.acquire('a', 'y', 60_000)).toBe(true)
+    expect([await lock!.acquire('a', 'z', 60_000), await lock!.renew('a', 'y', 60_000)]).toEqual([false, true])
+    expect(readFileSync(folder.at('outside'), 'utf8')).toBe('untouched')
+  })
+
   const life = () => ({ usedAt: Date.now(), expiresAt: null })
 })
 

@@ -1,3 +1,4 @@
+import fs from 'node:fs/promises'
 import type { LockPower } from '../../store/contract'
 import type { Milliseconds } from '../../base/time'
 import { hashOf, type Folder, type OpenFile } from './folder'
@@ -37,6 +38,11 @@ export class Leases implements LockPower {
   async #take(id: string, body: string, span: number, isFree: (holder?: string) => boolean): Promise<boolean> {
     let taken = false
     await this.versions.change(hashOf(id), async (file): Promise<Change> => {
+      // A link, say: it holds nobody up.
+      if (file !== undefined && file.bytes === undefined) {
+        await fs.rm(this.#folder.path(...placeOf(hashOf(id))), { recursive: true, force: true })
+        return 'again'
+      }
       taken = isFree(holderOf(file))
       return taken ? { id, span, until: null, user: undefined, body, usedAt: Date.now() } : 'leave'
     })

@@ -55,9 +55,8 @@ export class FilePowers implements ListedPowers {
       const kept = await this.#records.find(hashOf(id))
       if (!isOver(kept)) return found(kept)
       // Whoever removes it may tell of it. Where nothing can be removed everybody does, until it can be swept.
-      let isOurs = false
-      await this.#erase(hashOf(id), (now) => (isOurs = !now.isLive)).catch(() => (isOurs = true))
-      return isOurs && !leadsOn(kept) ? EXPIRED : null
+      const erased = await this.#erase(hashOf(id), (now) => !now.isLive).catch(() => kept)
+      return erased !== undefined && !leadsOn(kept) ? EXPIRED : null
     })
   }
 
@@ -102,7 +101,7 @@ export class FilePowers implements ListedPowers {
   }
 
   remove(id: string): Promise<boolean> {
-    return this.#guarded(() => this.#erase(hashOf(id), () => true))
+    return this.#guarded(async () => (await this.#erase(hashOf(id), () => true))?.isLive ?? false)
   }
 
   list(user: string): Promise<Listed[]> {
@@ -178,15 +177,15 @@ export class FilePowers implements ListedPowers {
     })
   }
 
-  // Removes a session and its entry, if it still is what it is to be removed for. `false` when no live one was.
-  async #erase(hash: string, isMeant: (kept: Kept) => boolean): Promise<boolean> {
+  // Removes a session and its entry, if it still is what it is to be removed for; `undefined` when it is not.
+  async #erase(hash: string, isMeant: (kept: Kept) => boolean): Promise<Kept | undefined> {
     let erased: Kept | undefined
     await this.#records.change(hash, (kept) => {
       erased = kept !== undefined && isMeant(kept) ? kept : undefined
       return erased === undefined ? 'leave' : 'remove'
     })
     if (erased?.user !== undefined) await this.#users.leave(erased.user, hash)
-    return erased?.isLive ?? false
+    return erased
   }
 
   #guarded<T>(work: () => Promise<T>): Promise<T> {

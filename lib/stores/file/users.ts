@@ -40,9 +40,9 @@ export class Users {
     }
   }
 
-  /** Drops an entry from a user's folder unless its session is the user's. */
-  async leave(user: string, session: string): Promise<void> {
-    return this.drop(hashOf(user), session)
+  /** Drops an entry unless the session is, after all, the user's. */
+  leave(user: string, session: string): Promise<void> {
+    return this.#drop(hashOf(user), session)
   }
 
   /** Drops the entries of sessions that are no more. */
@@ -51,14 +51,13 @@ export class Users {
       if (!HASH.test(folder)) continue
       for (const session of await this.#folder.names('users', folder)) {
         if (!isOn()) return
-        if (HASH.test(session) && !(await this.#records.has(session))) await this.drop(folder, session)
+        if (HASH.test(session) && !(await this.#records.has(session))) await this.#drop(folder, session)
       }
       await this.#tidy(folder)
     }
   }
 
-  /** The same by the name of the user's folder. */
-  async drop(folder: string, session: string): Promise<void> {
+  async #drop(folder: string, session: string): Promise<void> {
     await ifThere(fs.unlink(this.#folder.path('users', folder, session)))
     const user = (await this.#records.findLive(session))?.user
     if (user !== undefined && hashOf(user) === folder) await this.enter(user, session)
