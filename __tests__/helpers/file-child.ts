@@ -1,4 +1,5 @@
 /** What other processes on a FileStore's folder do (see child.ts). */
+import { existsSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import { POWERS, type Found } from '../../lib/store/contract'
 import { FileStore } from '../../lib/stores/file/file'
@@ -61,15 +62,29 @@ export async function stopBeforeRename(path: string, id: string): Promise<never>
   throw new Error('unreachable')
 }
 
-/** Begins to free the locks of a dead process, and stops for good in the middle. */
-export async function stopInBurial(path: string, id: string): Promise<never> {
-  const { rename } = fs
-  fs.rename = async (from, to) => {
-    await rename(from, to)
-    if (String(to).includes('~')) await stop()
-  }
-  await storeAt(path).set(id, { cookie, n: 'undertaker' })
+/** Begins a removal, and stops for good when nothing but the file itself is left to remove. */
+export async function stopInRemoval(path: string, id: string): Promise<never> {
+  jam('unlink')
+  await storeAt(path).destroy(id)
   throw new Error('unreachable')
+}
+
+/** Writes over `expected`, and waits for the file `go` right before the new file takes its place. */
+export async function writeLate(
+  path: string,
+  id: string,
+  text: string,
+  expected: string,
+  go: string
+): Promise<unknown> {
+  const { rename } = fs
+  fs.rename = async (...names) => {
+    fs.rename = rename
+    process.send!('stopped')
+    while (!existsSync(go)) await new Promise((resolve) => setTimeout(resolve, 5))
+    return rename(...names)
+  }
+  return storeAt(path)[POWERS].write({ id, text, expected, life: life() })
 }
 
 export async function set(path: string, id: string, data: object): Promise<void> {
@@ -88,7 +103,7 @@ export async function sweep(path: string): Promise<void> {
   await storeAt(path).sweep()
 }
 
-function jam(name: 'rename'): void {
+function jam(name: 'rename' | 'unlink'): void {
   fs[name] = () => stop()
 }
 

@@ -177,19 +177,15 @@ describe('a folder that cannot be used', () => {
     expect(require('node:util').inspect(err, { depth: 9, showHidden: true })).not.toMatch(/secret-(id|data)/)
   })
 
-  it('still reads when the disk takes no changes, and then extends nothing', async () => {
+  it('still reads when the disk takes no changes, and then says that it extends nothing', async () => {
     const text = '{"cookie":{},"n":1}'
     const usedAt = Date.now() - 1000
     const life = { usedAt, expiresAt: usedAt + 60_000 }
     await store[POWERS].write({ id: 'a', text, expected: null, life })
     const readOnly = Object.assign(new Error('EROFS'), { code: 'EROFS', syscall: 'utime' })
     jest.spyOn(fs, 'lutimes').mockRejectedValue(readOnly)
-    const extend = { now: Date.now(), after: 0, idle: 60_000, absolute: null }
-    expect(await store[POWERS].read('a', extend)).toEqual({ text, ...life })
-    const broken = Object.assign(new Error('EIO'), { code: 'EIO', syscall: 'utime' })
-    jest.spyOn(fs, 'lutimes').mockRejectedValue(broken)
-    await expect(store[POWERS].read('a', extend)).rejects.toMatchObject({ code: 'ERR_SESSION_STORE', cause: broken })
-    await expect(store[POWERS].extend('a', { ...life, usedAt })).rejects.toMatchObject({ cause: broken })
+    expect(await store[POWERS].read('a')).toEqual({ text, ...life })
+    await expect(store[POWERS].extend('a', life)).rejects.toMatchObject({ code: 'ERR_SESSION_STORE', cause: readOnly })
   })
 })
 
@@ -281,6 +277,15 @@ describe('what is no session', () => {
     writeFileSync(placeOf('a'), '')
     jest.spyOn(fs, 'rename').mockRejectedValue(Object.assign(new Error('EROFS'), { code: 'EROFS', syscall: 'rename' }))
     expect(await store.get('a')).toBeNull()
+  })
+
+  it.each(PLANTS.filter(([what]) => !/another session|no object/.test(what)))('%s is no lock', async (_, plant) => {
+    const { lock } = store[POWERS]
+    await lock!.acquire('a', 'x', 60_000)
+    plant(folder.at('s', 'leases', hashOf('a')))
+    expect(await lock!.acquire('a', 'y', 60_000)).toBe(true)
+    expect([await lock!.acquire('a', 'z', 60_000), await lock!.renew('a', 'y', 60_000)]).toEqual([false, true])
+    expect(readFileSync(folder.at('outside'), 'utf8')).toBe('untouched')
   })
 
   const life = () => ({ usedAt: Date.now(), expiresAt: null })

@@ -19,6 +19,7 @@ beforeEach(() => {
 })
 
 afterEach(async () => {
+  jest.restoreAllMocks()
   for (const child of children) await child.kill()
   await store.close()
   folder.remove()
@@ -37,7 +38,7 @@ async function stopped(child: Child, call: string, ...args: unknown[]): Promise<
   for (;;) if ((await once(child.process, 'message'))[0] === 'stopped') return
 }
 
-const leftovers = () => ['locks', 'temp'].flatMap((kind) => folder.files('s', kind))
+const leftovers = () => ['claims', 'lease-claims', 'temp'].flatMap((kind) => folder.files('s', kind))
 
 describe('several processes on one folder', () => {
   it('count to exactly 1,000 together by conditional writes', async () => {
@@ -70,7 +71,7 @@ describe('processes that are killed', () => {
     const child = await start()
     await stopped(child, 'stopBeforeRename', 'a')
     expect(folder.files('s', 'temp')).toHaveLength(1)
-    expect(folder.files('s', 'locks')).toEqual([hashOf('a')])
+    expect(folder.files('s', 'claims')).toEqual([expect.stringMatching(`^${hashOf('a')}\\.`)])
     await store.sweep()
     // It lives: what it holds and writes is its own.
     expect(folder.files('s', 'temp')).toHaveLength(1)
@@ -80,7 +81,6 @@ describe('processes that are killed', () => {
     expect(await store.get('a')).toMatchObject({ n: 'next' })
     await store.sweep()
     expect(leftovers()).toEqual([])
-    expect(folder.files('s', 'holders')).toHaveLength(1)
   })
 
   it('G3 at any moment, in 1,000 writers: each session is whole, nothing stays locked, everything is swept', async () => {
@@ -102,9 +102,10 @@ describe('processes that are killed', () => {
     }
     expect((await fs.readdir(folder.at('s'))).includes('quarantine')).toBe(false)
     for (const id of ids) await store.set(id, { cookie, done: true })
+    // What was written and never claimed goes when nobody can be at it any more.
+    later(600_001)
     await store.sweep()
     expect(leftovers()).toEqual([])
-    expect(folder.files('s', 'holders')).toHaveLength(1)
     expect(await store.length()).toBe(20)
   }, 60_000)
 
@@ -128,67 +129,103 @@ describe('processes that are killed', () => {
     expect(killed).toBeGreaterThan(1)
   }, 60_000)
 
-  it('leave no lock behind, even if the one who frees it is killed at that', async () => {
+  it('leave a claim that the next one passes, also where that one was killed as well', async () => {
     await store.set('a', { cookie, n: 'old' })
-    const first = await start()
-    await stopped(first, 'stopBeforeRename', 'a')
-    await first.kill()
-    const second = await start()
-    await stopped(second, 'stopInBurial', 'a')
-    await second.kill()
+    for (let round = 0; round < 2; round++) {
+      const child = await start()
+      await stopped(child, 'stopBeforeRename', 'a')
+      await child.kill()
+    }
+    expect(folder.files('s', 'claims')).toHaveLength(2)
+    await store.sweep()
+    expect(folder.files('s', 'claims')).toHaveLength(2)
+    expect(await store.get('a')).toMatchObject({ n: 'old' })
     await store.set('a', { cookie, n: 'next' })
     expect(await store.get('a')).toMatchObject({ n: 'next' })
+    expect(leftovers()).toEqual([])
   })
 
-  it('leave no lock behind, even if its holder was deleted', async () => {
+  it.each([
+    ['what it wrote was deleted', () => fs.rm(folder.at('s', 'temp'), { recursive: true })],
+    [
+      'a power cut emptied it',
+      async () => {
+        for (const file of folder.files('s', 'claims')) await fs.writeFile(folder.at('s', 'claims', file), '')
+      }
+    ]
+  ])('leave a claim that the next one passes, also where %s', async (_, spoil) => {
+    await store.set('a', { cookie, n: 'old' })
     const child = await start()
     await stopped(child, 'stopBeforeRename', 'a')
     await child.kill()
-    await fs.rm(folder.at('s', 'holders'), { recursive: true })
-    await store.set('a', { cookie, n: 'next' })
-    expect(await store.get('a')).toMatchObject({ n: 'next' })
-  })
-
-  it('leave no lock behind, even if a power cut emptied it', async () => {
-    await store.set('a', { cookie, n: 'old' })
-    await fs.writeFile(folder.at('s', 'locks', hashOf('a')), '')
+    await spoil()
     const both = [store, new FileStore({ path: folder.at('s') })]
     await Promise.all(both.map((each) => each.set('a', { cookie, n: 'next' })))
     expect(await store.get('a')).toMatchObject({ n: 'next' })
-    expect(leftovers()).toEqual([])
+    expect(folder.files('s', 'claims')).toEqual([])
     await both[1]!.close()
   })
 
-  it('free the lock of a session at once', async () => {
+  it('leave a removal that is finished by whoever writes next, and nothing is written over', async () => {
+    await store.set('a', { cookie, n: 'old' })
+    const { text } = (await store[POWERS].read('a'))!
+    const child = await start()
+    await stopped(child, 'stopInRemoval', 'a')
+    await child.kill()
+    const life = { usedAt: Date.now(), expiresAt: null }
+    expect(await store[POWERS].write({ id: 'a', text: '{"cookie":{}}', expected: text, life })).toBeNull()
+    expect(await store.get('a')).toBeNull()
+    expect(folder.files('s', 'records')).toEqual([])
+    expect(leftovers()).toEqual([])
+  })
+
+  it('keep the lock of a session until its time is over', async () => {
     const child = await start()
     const lock = store[POWERS].lock!
     expect(await child.call('acquire', folder.at('s'), 'a', 'theirs', 3_600_000)).toBe(true)
-    expect(await lock.acquire('a', 'ours', 1000)).toBe(false)
     await child.kill()
+    expect(await lock.acquire('a', 'ours', 1000)).toBe(false)
+    later(3_600_000)
     expect(await lock.acquire('a', 'ours', 1000)).toBe(true)
   })
 
-  it('free the lock of a session that nobody asks for in the next sweep', async () => {
+  it('leave a lock that nobody asks for to the sweep', async () => {
     const child = await start()
     await child.call('acquire', folder.at('s'), 'a', 'theirs', 3_600_000)
+    await child.kill()
     await store.sweep()
     expect(folder.files('s', 'leases')).toHaveLength(1)
-    await child.kill()
+    later(3_600_000)
     await store.sweep()
     expect(folder.files('s', 'leases')).toEqual([])
   })
+})
 
-  it('leave locks to whoever cannot be asked until it has been silent for long', async () => {
-    const elsewhere = `${'0'.repeat(8)}.1.1.${'0'.repeat(16)}`
-    await store.set('a', { cookie })
-    await fs.writeFile(folder.at('s', 'holders', elsewhere), elsewhere)
-    await fs.link(folder.at('s', 'holders', elsewhere), folder.at('s', 'locks', hashOf('a')))
-    await store.sweep()
-    expect(folder.files('s', 'locks')).toEqual([hashOf('a')])
-    const long = Date.now() / 1000 - 21
-    await fs.utimes(folder.at('s', 'holders', elsewhere), long, long)
-    await store.set('a', { cookie, n: 1 })
-    expect(await store.get('a')).toMatchObject({ n: 1 })
+describe('a process that is too slow', () => {
+  it.each<[string, (text: string) => unknown, unknown, unknown]>([
+    [
+      'writes nothing over what was written meanwhile',
+      () => store.set('a', { cookie, n: 'theirs' }),
+      { text: JSON.stringify({ cookie, n: 'theirs' }) },
+      { n: 'theirs' }
+    ],
+    ['brings nothing back that was removed meanwhile', () => store.destroy('a'), null, null]
+  ])('%s', async (_, meanwhile, answer, kept) => {
+    await store.set('a', { cookie, n: 'old' })
+    const { text } = (await store[POWERS].read('a'))!
+    const child = await start()
+    const go = folder.at('go')
+    const written = child.call('writeLate', folder.at('s'), 'a', JSON.stringify({ cookie, n: 'late' }), text, go)
+    while ((await once(child.process, 'message'))[0] !== 'stopped');
+    await meanwhile(text)
+    await fs.writeFile(go, '')
+    expect(await written).toEqual(answer && expect.objectContaining(answer as object))
+    expect(await store.get('a')).toEqual(kept && expect.objectContaining(kept as object))
     expect(leftovers()).toEqual([])
   })
 })
+
+function later(span: number): void {
+  const { now } = Date
+  jest.spyOn(Date, 'now').mockImplementation(() => now() + span)
+}

@@ -245,36 +245,6 @@ describe('FileStore', () => {
       expect(await store.get('a')).toMatchObject({ cookie: { path: '/new' }, n: 1 })
     })
 
-    it('happens while reading, no sooner than `after`', async () => {
-      const powers = powersOf(open())
-      await powers.write({ id: 'a', text: text({}), expected: null, life: life(HOUR) })
-      const start = life(HOUR)
-      const read = () => powers.read('a', { now: clock.now, after: MINUTE, idle: HOUR, absolute: null })
-      clock.forward(MINUTE - 1)
-      expect(await read()).toMatchObject(start)
-      clock.forward(1)
-      expect(await read()).toMatchObject(life(HOUR))
-      expect(await powers.read('a')).toMatchObject(life(HOUR))
-    })
-
-    it('never passes the absolute deadline, and never shortens', async () => {
-      const powers = powersOf(open())
-      const createdAt = clock.now
-      await powers.write({ id: 'a', text: text({}), expected: null, life: life(HOUR) })
-      const read = (idle: number | null) => powers.read('a', { now: clock.now, after: 0, idle, absolute: 2 * HOUR })
-      clock.forward(MINUTE)
-      expect(await read(2 * MINUTE)).toMatchObject({ usedAt: clock.now, expiresAt: createdAt + HOUR })
-      expect(await read(3 * HOUR)).toMatchObject({ usedAt: clock.now, expiresAt: createdAt + 2 * HOUR })
-      clock.forward(MINUTE)
-      await read(3 * HOUR)
-      const before = statSync(placeOf('a')).ino
-      clock.forward(MINUTE)
-      expect(await read(3 * HOUR)).toMatchObject({ usedAt: clock.now, expiresAt: createdAt + 2 * HOUR })
-      expect(statSync(placeOf('a')).ino).toBe(before)
-      clock.forward(2 * HOUR)
-      expect(await read(3 * HOUR)).toBeNull()
-    })
-
     it('shows in what get answers', async () => {
       const store = open()
       await powersOf(store).write({ id: 'a', text: text({}), expected: null, life: life() })
@@ -425,7 +395,7 @@ describe('FileStore', () => {
       clock.forward(MINUTE)
       await Promise.all(both.map((store) => store.sweep()))
       expect(folder.files('s', 'records')).toHaveLength(25)
-      expect(folder.files('s', 'locks')).toEqual([])
+      expect(folder.files('s', 'claims')).toEqual([])
       expect(folder.files('s', 'temp')).toEqual([])
     })
 
@@ -457,7 +427,6 @@ describe('FileStore', () => {
       const cleared = jest.spyOn(globalThis, 'clearTimeout')
       await store.close()
       expect(cleared).toHaveBeenCalledWith(timers[0])
-      expect(folder.files('s', 'holders')).toEqual([])
       expect(await store.get('a')).not.toBeNull()
     })
   })
@@ -497,6 +466,40 @@ describe('FileStore', () => {
     expect(sync).not.toHaveBeenCalled()
     await open({ durable: true }).set('a', record({}))
     expect(sync).toHaveBeenCalledTimes(2)
+  })
+
+  it('goes on with what 1.20.0 has left: sessions, users, locks', async () => {
+    const one = text({ n: 1 }, 'ann')
+    const plant = async (content: string, ...names: string[]) => {
+      await fs.mkdir(folder.at('s', ...names.slice(0, -1)), { recursive: true })
+      await fs.writeFile(folder.at('s', ...names), content)
+      utimesSync(folder.at('s', ...names), clock.now / 1000, clock.now / 1000)
+    }
+    for (const id of ['a', 'b']) {
+      const header = { v: 1, id, span: HOUR, until: null, bytes: one.length, user: 'ann' }
+      await plant(`${JSON.stringify(header)}\n${one}`, 'records', hashOf(id).slice(0, 2), hashOf(id).slice(2))
+      await plant('', 'users', hashOf('ann'), hashOf(id))
+    }
+    const holder = `00000000.1.1.${'0'.repeat(16)}`
+    await plant(holder, 'holders', holder)
+    await plant(holder, 'locks', hashOf('a'))
+    await plant(JSON.stringify({ token: 'x', holder }), 'leases', hashOf('a'))
+
+    const powers = powersOf(open())
+    const ids = async () => (await powers.list('ann')).map(({ id }) => id).sort()
+    expect(await powers.read('a')).toEqual({ text: one, ...life() })
+    expect(await ids()).toEqual(['a', 'b'])
+    const two = text({ n: 2 }, 'ann')
+    expect(await powers.write({ id: 'a', text: two, expected: text({ n: 0 }), life: life() })).toMatchObject({
+      text: one
+    })
+    expect(await powers.write({ id: 'a', text: two, expected: one, life: life() })).toBe(true)
+    expect(await powers.read('a')).toEqual({ text: two, ...life() })
+    expect(await powers.extend('b', life(DAY))).toBe(true)
+    expect(await powers.remove('b')).toBe(true)
+    expect(await ids()).toEqual(['a'])
+    expect(await powers.lock.acquire('a', 'y', MINUTE)).toBe(true)
+    expect(await powers.lock.acquire('a', 'z', MINUTE)).toBe(false)
   })
 
   it('counts only its own files as sessions', async () => {

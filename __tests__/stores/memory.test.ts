@@ -1,4 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { EventEmitter } from 'node:events'
+import { inherits, inspect } from 'node:util'
+import v8 from 'node:v8'
 import { POWERS, type Callback, type Powers } from '../../lib/store/contract'
 import { OptionError, SessionError } from '../../lib/base/errors'
 import { encodeRecord, META } from '../../lib/record/record'
@@ -39,6 +42,45 @@ function called<T>(call: (callback: Callback<T>) => unknown): Promise<T> {
 }
 
 describe('MemoryStore', () => {
+  describe('as a base class', () => {
+    class Extended extends MemoryStore {
+      constructor() {
+        super({ max: 1 })
+      }
+    }
+    function Legacy(this: MemoryStore) {
+      MemoryStore.call(this, { max: 1 })
+    }
+    inherits(Legacy, MemoryStore)
+
+    it.each<[string, () => MemoryStore]>([
+      ['extended as a class', () => new Extended()],
+      ['inherited from with util.inherits, called without new', () => new (Legacy as any)()]
+    ])('works when %s', (_, make) => {
+      const [store, other] = [make(), make()]
+      expect(store).toBeInstanceOf(MemoryStore)
+      expect(store).toBeInstanceOf(EventEmitter)
+      store.set('a', record({ n: 1 }))
+      store.set('b', record({ n: 2 }))
+      expect([store.ids(), other.ids()]).toEqual([['b'], []])
+      const heard = jest.fn()
+      store.on('connect', heard)
+      store.emit('connect')
+      other.emit('connect')
+      expect(heard).toHaveBeenCalledTimes(1)
+    })
+
+    it('keeps its name, and is the constructor of its instances', () => {
+      expect([MemoryStore.name, new MemoryStore().constructor]).toEqual(['MemoryStore', MemoryStore])
+    })
+  })
+
+  it('says nothing of sessions when it is logged', () => {
+    const store = new MemoryStore()
+    store.set('an-id', record({ secret: 'of hers' }))
+    expect(inspect(store, { depth: 9 })).not.toMatch(/an-id|of hers/)
+  })
+
   describe('verbs without a callback', () => {
     it('answers directly', () => {
       const store = new MemoryStore()
@@ -187,45 +229,6 @@ describe('MemoryStore', () => {
       expect(powers.write({ id: 'b', text: text({ n: 1 }), expected: text({}), life: life() })).toBeNull()
       expect(powers.extend('b', life())).toBe(false)
       expect(powers.read('b')).toBeNull()
-    })
-
-    it('extends while reading, only after the span given', () => {
-      const powers = powersOf(new MemoryStore())
-      const extension = () => ({ now, after: 10, idle: 100, absolute: null })
-      powers.write({ id: 'a', text: text({}), expected: null, life: life(now + 100) })
-      now += 9
-      expect(powers.read('a', extension())).toMatchObject({ usedAt: START, expiresAt: START + 100 })
-      now += 1
-      expect(powers.read('a', extension())).toEqual({
-        text: text({}),
-        usedAt: now,
-        expiresAt: now + 100,
-        extended: true
-      })
-      expect(powers.read('a')).toEqual({ text: text({}), usedAt: now, expiresAt: now + 100 })
-    })
-
-    it('H13 never extends past the absolute deadline', () => {
-      const powers = powersOf(new MemoryStore())
-      const extension = () => ({ now, after: 0, idle: 100, absolute: 250 })
-      powers.write({ id: 'a', text: text({}), expected: null, life: life(now + 100) })
-      for (let step = 0; step < 4; step++) {
-        now += 60
-        expect(powers.read('a', extension())).toMatchObject({ expiresAt: Math.min(now + 100, START + 250) })
-      }
-      now = START + 250
-      expect(powers.read('a', extension())).toBeNull()
-    })
-
-    it.each([
-      ['neither', null, null, null],
-      ['idle only', 100, null, START + 110],
-      ['absolute only', null, 50, START + 50]
-    ])('extends with %s', (_, idle, absolute, expiresAt) => {
-      const powers = powersOf(new MemoryStore())
-      powers.write({ id: 'a', text: text({}), expected: null, life: life(now + 20) })
-      now += 10
-      expect(powers.read('a', { now, after: 0, idle, absolute })).toMatchObject({ usedAt: now, expiresAt })
     })
 
     it('extends without rewriting the text, except for the cookie it is given', () => {
@@ -444,6 +447,15 @@ describe('MemoryStore', () => {
       expect(() => new MemoryStore(options)).toThrow(OptionError)
     })
 
+    it('has a bound of its own where the platform tells no limit of the heap', () => {
+      jest.spyOn(v8, 'getHeapStatistics').mockReturnValue({ heap_size_limit: 0 } as never)
+      const powers = powersOf(new MemoryStore())
+      const write = (id: string, length: number) =>
+        powers.write({ id, text: 'x'.repeat(length), expected: null, life: life() })
+      expect(write('a', 32 * 1024 * 1024)).toBe(true)
+      expect(() => write('b', 32 * 1024 * 1024 + 1)).toThrow('maxBytes (33554432)')
+    })
+
     it('takes undefined as left out, and Infinity as no bound', () => {
       const store = new MemoryStore({ max: undefined, maxBytes: Infinity, sweepEvery: undefined })
       store.set('a', record({}))
@@ -519,16 +531,17 @@ describe('MemoryStore', () => {
     it('J1 frees 200,000 sessions that expire together in bounded slices', () => {
       const entries = new Entries({ max: Infinity, maxBytes: Infinity, onMortal: () => undefined })
       for (let n = 0; n < 200_000; n++) {
-        const slot = entries.put(`id${n}`, -1, '{"cookie":{}}')
-        entries.live(slot, now, n % 1000 === 0 ? null : now + MINUTE)
-        if (n % 4 === 0) entries.assign(slot, `user${n % 100}`)
+        const expiresAt = n % 1000 === 0 ? null : now + MINUTE
+        const entry = entries.put(`id${n}`, undefined, '{"cookie":{}}', now, expiresAt)
+        if (n % 4 === 0) entries.assign(entry, `user${n % 100}`)
       }
       now += MINUTE
       let slices = 0
       let largest = 0
-      for (let from: number | undefined = 0; from !== undefined; slices++) {
+      const sweep = entries.sweep()
+      for (let done: boolean | undefined = false; !done; slices++) {
         const before = entries.size
-        from = entries.sweep(from)
+        done = sweep.next().done
         largest = Math.max(largest, before - entries.size)
       }
       expect(largest).toBe(FREED_PER_SLICE)

@@ -1,5 +1,7 @@
+import { BoundedMap } from './bounded-map'
+
 /** Names of sessions are few, but an application may make them of what a visitor sends (`req.sessions.get(tenant)`). */
-const NAMES_MAX = 32
+const NAMES_MAX = 16
 
 /**
  * What came of values that were found authentic lately, by name. Only authentic ones enter, so a flood of forgeries
@@ -7,9 +9,9 @@ const NAMES_MAX = 32
  */
 export class RecentValues<T> {
   readonly #max: number
-  readonly #names = new Map<string, Map<string, T>>()
+  readonly #names = new BoundedMap<string, BoundedMap<string, T>>(NAMES_MAX)
 
-  /** @param max values to hold for one name. What is too much is not picked from: all of it is given up. */
+  /** @param max Values to hold of one name, at least; twice as many at most. */
   constructor(max: number) {
     this.#max = max
   }
@@ -21,11 +23,7 @@ export class RecentValues<T> {
   /** `value` must not be cut out of a longer text: see `detached`. */
   set(name: string, value: string, found: T): void {
     let values = this.#names.get(name)
-    if (values === undefined) {
-      if (this.#names.size >= NAMES_MAX) this.#names.clear()
-      this.#names.set(name, (values = new Map<string, T>()))
-    }
-    if (values.size >= this.#max) values.clear()
+    if (values === undefined) this.#names.set(name, (values = new BoundedMap(this.#max)))
     values.set(value, found)
   }
 

@@ -25,9 +25,9 @@ export interface Opening {
 /** What `sessions()` asks of every secret, and both doors of those that seal. */
 export const SECRET_BYTES_MIN = 32
 
-const VERIFIED_MAX = 4096
+const VERIFIED_MAX = 2048
 // They are up to 4 KB each, and their texts as much again.
-const OPENED_MAX = 256
+const OPENED_MAX = 128
 const MAC_LENGTH = 43
 
 /**

@@ -3,7 +3,7 @@ import { answer, CARRIER, declareNative, POWERS } from '../store/contract'
 import type { Callback, Carrier, Opened, StoreContract } from '../store/contract'
 import { OptionError, SessionError, type SessionErrorCode } from '../base/errors'
 import { randomId } from '../base/ids'
-import { Latest } from '../base/latest'
+import { BoundedMap } from '../base/bounded-map'
 import { decodeRecord, encodeRecord, META, type Meta } from '../record/record'
 import { Store } from '../store/store'
 import { RecentWrites } from '../stores/cookie/recent'
@@ -62,7 +62,7 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
   readonly #pairs: readonly Pair[]
   readonly #types: ReadonlyMap<string, GoType>
   readonly #recent = new RecentWrites()
-  readonly #notes = new Latest<string, Note>(NOTES_MAX)
+  readonly #notes = new BoundedMap<string, Note>(NOTES_MAX)
 
   /** @throws {TypeError} for keys or types that cannot work */
   constructor({ keyPairs, maxAge, types = {} }: GorillaStoreOptions) {

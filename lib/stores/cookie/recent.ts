@@ -1,6 +1,6 @@
 import type { Found, Powers, Write } from '../../store/contract'
 import { decodeFound, leadsOn } from '../../store/found'
-import { Latest } from '../../base/latest'
+import { BoundedMap } from '../../base/bounded-map'
 import type { Milliseconds } from '../../base/time'
 
 const REMEMBER: Milliseconds = 5 * 60 * 1000
@@ -24,7 +24,7 @@ interface Entry {
 export class RecentWrites implements Powers {
   readonly sync = true
   readonly remote = false
-  readonly #entries = new Latest<string, Entry>(MAX)
+  readonly #entries = new BoundedMap<string, Entry>(MAX)
 
   read(id: string): Found | null {
     const text = this.#lookUp(id)?.text

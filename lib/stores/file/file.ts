@@ -1,25 +1,15 @@
+import fs from 'node:fs/promises'
 import { resolve } from 'node:path'
-import {
-  answer,
-  declareNative,
-  POWERS,
-  type Callback,
-  type Life,
-  type Powers,
-  type SessionRecord
-} from '../../store/contract'
+import { POWERS } from '../../store/contract'
+import { RecordStore } from '../../store/record-store'
+import { Sweeper } from '../../store/sweeper'
 import { OptionError, quote } from '../../base/errors'
-import { META, withUsedAt } from '../../record/record'
-import { Store } from '../../store/store'
 import { DAY, MINUTE, type Milliseconds } from '../../base/time'
-import { guarded } from './errors'
-import { Folder, hashOf } from './folder'
-import { Holders } from './holders'
+import { guarded, ifThere } from './errors'
+import { Folder } from './folder'
 import { Leases } from './leases'
-import { Mutex } from './mutex'
-import { FilePowers } from './powers'
-import { Records, type FileSerializer, type Kept } from './records'
-import { FileSweeper } from './sweeper'
+import { FilePowers, type Files } from './powers'
+import { Records, type FileSerializer } from './records'
 import { Users } from './users'
 
 export interface FileStoreOptions {
@@ -56,6 +46,9 @@ export interface FileStoreOptions {
 }
 
 const MAX_TIMER = 2 ** 31 - 1
+const STAMP = 'swept'
+/** Processes on one folder take turns: not all of them at the same moment, and none soon after another. */
+const JITTER = 0.2
 
 /**
  * Keeps each session in a file of its own, for one machine: survives restarts, and is shared by any number of processes.
@@ -66,157 +59,74 @@ const MAX_TIMER = 2 ** 31 - 1
  * @example
  * app.use(sessions({ secret, store: new FileStore({ path: '/var/lib/app/sessions' }) }))
  */
-export class FileStore extends Store {
-  declare readonly [POWERS]: Powers
-  readonly #folder: Folder
-  readonly #holders: Holders
-  readonly #mutex: Mutex
-  readonly #records: Records
-  readonly #powers: FilePowers
-  readonly #sweeper: FileSweeper
-  readonly #ttl: Milliseconds
+export class FileStore extends RecordStore {
+  declare readonly [POWERS]: FilePowers
+  readonly #files: Files
+  readonly #sweeper: Sweeper
+  #sweptAt: Milliseconds | undefined
+  #sweeping: Promise<void> | undefined
 
   /** @throws {OptionError} for an option out of its limits. */
   constructor(options: FileStoreOptions) {
     super()
     const { path, ttl, sweepEvery, serializer, durable } = checked(options)
-    this.#ttl = ttl
-    const folder = (this.#folder = new Folder(resolve(path), durable))
-    const holders = (this.#holders = new Holders(folder))
-    const mutex = (this.#mutex = new Mutex(folder, holders))
-    const records = (this.#records = new Records(folder, mutex, holders, serializer))
-    const users = new Users(folder)
-    const leases = new Leases(folder, mutex, holders, records)
-    const powers = (this.#powers = new FilePowers(folder, mutex, records, users, leases))
-    this.#sweeper = new FileSweeper({ folder, holders, records, users, leases, powers }, sweepEvery)
+    const folder = new Folder(resolve(path), durable)
+    const records = new Records(folder, serializer)
+    this.#files = { folder, records, users: new Users(folder, records), leases: new Leases(folder) }
     // Not enumerable, as the methods: a store may be logged.
-    Object.defineProperty(this, POWERS, { value: powers })
+    Object.defineProperty(this, POWERS, { value: new FilePowers(this.#files, ttl) })
+    const every = () => sweepEvery * (1 - JITTER / 2 + JITTER * Math.random())
+    this.#sweeper = new Sweeper('FileStore', every, () => this.#turn(sweepEvery * (1 - JITTER)))
+    this.#sweeper.arm()
   }
 
   /** When the folder was last swept, by whichever process. */
   get lastCleanup(): Milliseconds | undefined {
-    return this.#sweeper.finishedAt
-  }
-
-  get(id: string, callback?: Callback<any>): Promise<SessionRecord | null> | undefined {
-    return answer(
-      () =>
-        this.#guarded(async () => {
-          const kept = await this.#powers.find(hashOf(id))
-          return kept === undefined ? null : this.#parse(kept)
-        }),
-      callback
-    )
-  }
-
-  /** Keeps a session, whatever was kept before. One that is over already is removed instead. */
-  set(id: string, session: any, callback?: Callback<any>): Promise<null> | undefined {
-    return answer(async () => {
-      const text = JSON.stringify(session) as string | undefined
-      const life = this.#lifeOf(session)
-      // JSON.stringify(undefined): nothing to keep.
-      if (text === undefined || (life.expiresAt ?? Infinity) <= life.usedAt) await this.#powers.remove(id)
-      else await this.#powers.put(id, text, life, session?.[META]?.i)
-      return null
-    }, callback)
-  }
-
-  destroy(id: string, callback?: Callback<any>): Promise<null> | undefined {
-    return answer(async () => {
-      await this.#powers.remove(id)
-      return null
-    }, callback)
-  }
-
-  /** Replaces the cookie of a session, and with it the expiry; does nothing when there is no such session. */
-  override touch(id: string, session: any, callback?: Callback<any>): Promise<null> | undefined {
-    return answer(async () => {
-      const cookieText = JSON.stringify(session?.cookie) as string | undefined
-      const life = this.#lifeOf(session)
-      if (!session?.cookie?.expires) {
-        // Ours expire also where the cookie does not: idle time is counted, whatever the browser keeps.
-        const found = await this.#powers.read(id)
-        if (found?.text.includes(`"${META}":`)) life.expiresAt = found.expiresAt ?? null
-      }
-      await this.#powers.extend(id, cookieText === undefined ? life : { ...life, cookieText })
-      return null
-    }, callback)
-  }
-
-  /** Every live session by ID, in an object without prototype. */
-  override all(callback?: Callback<any>): Promise<Record<string, SessionRecord>> | undefined {
-    return answer(async () => {
-      const records: Record<string, SessionRecord> = Object.create(null)
-      const found: Kept[] = []
-      await this.#powers.each((kept) => found.push(kept))
-      for (const kept of found) {
-        const record = await this.#parse(kept)
-        if (record !== null) records[kept.id] = record
-      }
-      return records
-    }, callback)
-  }
-
-  /** The IDs of all live sessions. */
-  ids(callback?: Callback<any>): Promise<string[]> | undefined {
-    return answer(() => this.#ids(), callback)
-  }
-
-  /** How many sessions are live. */
-  override length(callback?: Callback<any>): Promise<number> | undefined {
-    return answer(async () => (await this.#ids()).length, callback)
-  }
-
-  override clear(callback?: Callback<any>): Promise<null> | undefined {
-    return answer(async () => {
-      await this.#powers.clear()
-      return null
-    }, callback)
+    return this.#sweptAt
   }
 
   /** Removes what is over right now, instead of at the next turn of the timer: for a job of your own. */
   sweep(): Promise<void> {
-    return this.#sweeper.sweep()
+    this.#sweeping ??= guarded(() => this.#sweep()).finally(() => (this.#sweeping = undefined))
+    return this.#sweeping
   }
 
   /** Stops sweeping, for good, and waits for what is under way. What is kept stays. */
   async close(): Promise<void> {
     await this.#sweeper.close()
-    await this.#mutex.idle()
-    await guarded(() => this.#holders.leave())
+    // Its fault is that of whoever asked for it.
+    await this.#sweeping?.catch(isTheirs)
+    await this.#files.records.versions.idle()
+    await this.#files.leases.versions.idle()
   }
 
-  async #ids(): Promise<string[]> {
-    const ids: string[] = []
-    await this.#powers.each(({ id }) => ids.push(id))
-    return ids
-  }
-
-  async #parse({ id, text, body, usedAt }: Kept): Promise<SessionRecord | null> {
+  async #turn(pause: Milliseconds): Promise<void> {
+    this.#sweeper.arm()
     try {
-      return JSON.parse(withUsedAt(text, usedAt))
+      const sweptAt = (await ifThere(fs.lstat(this.#files.folder.path(STAMP))))?.mtimeMs
+      if (sweptAt !== undefined && Math.abs(Date.now() - sweptAt) < pause) this.#sweptAt = sweptAt
+      else await this.sweep()
     } catch {
-      if (text !== '') await this.#records.quarantine(hashOf(id), body)
-      return null
+      // A fault of the folder reaches every request that needs it. The next turn tries again.
     }
   }
 
-  #lifeOf(session: any): Life {
-    const usedAt = Date.now()
-    const { expires } = session?.cookie ?? {}
-    const time = expires ? new Date(expires).getTime() : NaN
-    return { usedAt, expiresAt: Number.isNaN(time) ? usedAt + this.#ttl : time }
-  }
-
-  #guarded<T>(work: () => Promise<T>): Promise<T> {
-    return guarded(async () => {
-      await this.#folder.open()
-      return work()
-    })
+  async #sweep(): Promise<void> {
+    const { folder, records, users, leases } = this.#files
+    const isOn = () => !this.#sweeper.closed
+    await folder.open()
+    await this[POWERS].sweep(isOn)
+    await users.sweep(isOn)
+    await leases.sweep(isOn)
+    for (const { versions } of [records, leases]) if (isOn()) await versions.sweep()
+    await records.trimQuarantine()
+    if (!isOn()) return
+    this.#sweptAt = Date.now()
+    if (await folder.touch([STAMP], this.#sweptAt)) return
+    await fs.writeFile(folder.path(STAMP), '', { mode: 0o600, flag: 'wx' }).catch(isTheirs)
+    await folder.touch([STAMP], this.#sweptAt)
   }
 }
-
-declareNative(FileStore)
 
 function checked(options: FileStoreOptions): Required<FileStoreOptions> {
   const { path, ttl = DAY, sweepEvery = 10 * MINUTE, serializer = JSON, durable = false } = options ?? {}
@@ -236,3 +146,5 @@ function checked(options: FileStoreOptions): Required<FileStoreOptions> {
   }
   return { path, ttl, sweepEvery, serializer, durable: Boolean(durable) }
 }
+
+function isTheirs(): void {}

@@ -1,30 +1,36 @@
-import { createHash } from 'node:crypto'
-import { constants, type Stats } from 'node:fs'
+import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Milliseconds } from '../../base/time'
-import { SECOND } from '../../base/time'
+import { hashOf as digest } from '../../base/hash'
+import { SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { codeOf, ifThere } from './errors'
 
 // Windows has neither; it also cannot open a link without following it.
 const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
+/** What the system says of a link, a folder and a pipe. */
+const FOREIGN = new Set(['ELOOP', 'EISDIR', 'ENXIO'])
 
-/** A file's content and times; `foreign` when it is no regular file (a link, a folder, a pipe). */
-export type Content = { bytes: Buffer; stats: Stats } | 'foreign'
+/** A file that was opened to be read. */
+export interface OpenFile {
+  /** `undefined` for what is no regular file. */
+  bytes: Buffer | undefined
+  mtime: Milliseconds
+  /** Whether its name still leads to it. While it is open no other file can be taken for it. */
+  isStill(): Promise<boolean>
+}
 
 /** What `hashOf` gives. */
 export const HASH = /^[0-9a-f]{64}$/
 
 /** SHA-256 as hex: the name of a file, alike on disks that ignore case. */
 export function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+  return digest('sha256', text, 'hex')
 }
 
 /**
- * The folder of one store. Nobody else than its owner may read it; no link in it is followed; what is in it is
- * replaced as a whole or not at all.
+ * The folder of one store. Nobody else than its owner may read it, and no link in it is followed.
  *
  * The folder itself is made once. If it disappears later, everything fails until somebody brings it back: sessions
  * that silently vanish are worse. What is inside is made again as needed.
@@ -54,107 +60,120 @@ export class Folder {
     }
   }
 
-  /** `undefined` when there is no such file. @throws when the folder itself is gone */
-  async read(...names: string[]): Promise<Content | undefined> {
-    let file: fs.FileHandle
+  /** Reads a file, and keeps it open while it is used. `undefined` when there is none. */
+  async read<T>(names: string[], use: (file: OpenFile | undefined) => MaybePromise<T>): Promise<T> {
+    let handle: fs.FileHandle
     try {
       // Without O_NONBLOCK a pipe would be waited for.
-      file = await fs.open(this.path(...names), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+      handle = await fs.open(this.path(...names), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
     } catch (err) {
       const code = codeOf(err)
-      if (code === 'ELOOP' || code === 'EISDIR' || code === 'ENXIO') return 'foreign'
+      if (FOREIGN.has(code!)) return use({ bytes: undefined, mtime: 0, isStill: async () => false })
       if (code !== 'ENOENT') throw err
-      await fs.stat(this.#root)
-      return undefined
+      await this.#check()
+      return use(undefined)
     }
     try {
-      const stats = await file.stat()
-      return stats.isFile() ? { bytes: await readAll(file, stats.size), stats } : 'foreign'
+      const stats = await handle.stat({ bigint: true })
+      const bytes = stats.isFile() ? await readAll(handle, Number(stats.size)) : undefined
+      const isStill = async () => {
+        const now = await ifThere(fs.lstat(this.path(...names), { bigint: true }))
+        return now?.ino === stats.ino && now.dev === stats.dev
+      }
+      // Times travel as fractions of a second.
+      return await use({ bytes, mtime: Number((stats.mtimeNs + 500_000n) / 1_000_000n), isStill })
+    } finally {
+      // Nobody need wait for that, and nothing that was read depends on it.
+      handle.close().catch(isRead)
+    }
+  }
+
+  /** Names in a folder; none when it is not there. */
+  async names(...names: string[]): Promise<string[]> {
+    return (await this.#orCheck(fs.readdir(this.path(...names)))) ?? []
+  }
+
+  /** `false` when it was not there. */
+  async remove(...names: string[]): Promise<boolean> {
+    return (await this.#orCheck(fs.unlink(this.path(...names)).then(isDone))) ?? false
+  }
+
+  async has(names: string[]): Promise<boolean> {
+    return (await ifThere(fs.lstat(this.path(...names)))) !== undefined
+  }
+
+  /** Sets the mtime. `false` when the file is not there. */
+  async touch(names: string[], time: Milliseconds): Promise<boolean> {
+    return (await ifThere(fs.lutimes(this.path(...names), time / SECOND, time / SECOND).then(isDone))) ?? false
+  }
+
+  /** Writes a file that is not there yet; none is left if that fails. */
+  async write(names: string[], content: string, mtime: Milliseconds): Promise<void> {
+    const path = this.path(...names)
+    const file = await this.within(names, () => fs.open(path, 'wx', FILE_MODE))
+    try {
+      await file.writeFile(content)
+      await file.utimes(mtime / SECOND, mtime / SECOND)
+      if (this.#durable) await file.sync()
+    } catch (err) {
+      await fs.unlink(path)
+      throw err
     } finally {
       await file.close()
     }
   }
 
-  /** Names in a folder; none when it is not there. @throws when the folder itself is gone */
-  async names(...names: string[]): Promise<string[]> {
-    const found = await ifThere(fs.readdir(this.path(...names)))
-    if (found === undefined) await fs.stat(this.#root)
-    return found ?? []
-  }
-
-  /** `false` when it was not there. @throws when the folder itself is gone */
-  async remove(...names: string[]): Promise<boolean> {
+  /** Gives a file a second name. `false` when that is taken, `undefined` when the file is not there. */
+  async link(from: string[], to: string[]): Promise<boolean | undefined> {
     try {
-      await fs.unlink(this.path(...names))
-      return true
+      return await this.#orCheck(this.within(to, () => fs.link(this.path(...from), this.path(...to)).then(isDone)))
     } catch (err) {
-      if (codeOf(err) !== 'ENOENT') throw err
-      await fs.stat(this.#root)
-      return false
-    }
-  }
-
-  /** Sets the mtime. `false` when the file is not there. */
-  async touch(names: string[], time: Milliseconds): Promise<boolean> {
-    const done = await ifThere(fs.lutimes(this.path(...names), time / SECOND, time / SECOND).then(() => true))
-    return done ?? false
-  }
-
-  /**
-   * Replaces a file by way of a temporary one, which is gone whatever happens.
-   *
-   * @param ready Runs last before the new content takes effect; nothing does if it throws.
-   */
-  async replace(names: string[], temp: string, content: string, mtime: Milliseconds, ready: () => void): Promise<void> {
-    const temporary = this.path('temp', temp)
-    try {
-      const file = await this.within('temp', () => fs.open(temporary, 'wx', FILE_MODE))
-      try {
-        await file.writeFile(content)
-        await file.utimes(mtime / SECOND, mtime / SECOND)
-        if (this.#durable) await file.sync()
-      } finally {
-        await file.close()
-      }
-      ready()
-      const [folder, path] = [join(...names.slice(0, -1)), this.path(...names)]
-      await this.within(folder, () => fs.rename(temporary, path))
-      if (this.#durable) await this.#syncFolder(folder)
-    } catch (err) {
-      await fs.unlink(temporary).catch(isGone)
+      if (codeOf(err) === 'EEXIST') return false
       throw err
     }
   }
 
-  /** Runs what needs a folder inside, and makes that folder if it is missing. */
-  async within<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  /** Gives a file another name, whatever had that. `false` when the file is not there. */
+  async move(from: string[], to: string[]): Promise<boolean> {
+    const move = () => fs.rename(this.path(...from), this.path(...to)).then(isDone)
+    return (await this.#orCheck(this.within(to, move))) ?? false
+  }
+
+  /** Runs what needs the folder of a file, and makes that folder if it is missing. */
+  async within<T>(names: string[], work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (err) {
       if (codeOf(err) !== 'ENOENT') throw err
     }
-    const parts = folder.split(/[\\/]/)
-    for (let depth = 1; depth <= parts.length; depth++) {
-      await makeFolder(this.path(...parts.slice(0, depth)))
+    for (let depth = 1; depth < names.length; depth++) {
+      await fs.mkdir(this.path(...names.slice(0, depth)), FOLDER_MODE).catch((err) => {
+        if (codeOf(err) !== 'EEXIST') throw err
+      })
     }
     return work()
   }
 
-  async #syncFolder(folder: string): Promise<void> {
-    const handle = await fs.open(this.path(folder), O_RDONLY)
+  /** Waits until the disk has a new name, if what is written is to be durable: names are kept by their folder. */
+  async keep(names: string[]): Promise<void> {
+    if (!this.#durable) return
+    const handle = await fs.open(this.path(...names.slice(0, -1)), O_RDONLY)
     try {
       await handle.sync()
     } finally {
       await handle.close()
     }
   }
-}
 
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await fs.mkdir(path, FOLDER_MODE)
-  } catch (err) {
-    if (codeOf(err) !== 'EEXIST') throw err
+  // What is not there is an answer only as long as the folder itself is.
+  async #orCheck<T>(work: Promise<T>): Promise<T | undefined> {
+    const done = await ifThere(work)
+    if (done === undefined) await this.#check()
+    return done
+  }
+
+  async #check(): Promise<void> {
+    await fs.stat(this.#root)
   }
 }
 
@@ -168,5 +187,8 @@ async function readAll(file: fs.FileHandle, size: number): Promise<Buffer> {
   return bytes
 }
 
-// It was never made, or it has its place already.
-function isGone(): void {}
+function isRead(): void {}
+
+function isDone(): true {
+  return true
+}

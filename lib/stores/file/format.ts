@@ -1,11 +1,12 @@
 /**
  * The file of one session: a line of JSON about it, then the session's text.
  *
- *     {"v":1,"id":"Xy..","span":86400000,"until":null,"bytes":57}
+ *     {"v":1,"id":"Xy..","span":86400000,"until":null,"bytes":57,"tag":"1f0c..-7"}
  *     {"cookie":{...},"a":1}
  *
  * The time of last use is the file's mtime, so that extending a session is one `utimes`.
  */
+import { hashOf as digest } from '../../base/hash'
 import type { Life } from '../../store/contract'
 import type { Milliseconds } from '../../base/time'
 
@@ -20,15 +21,25 @@ export interface Header {
   user?: string
   /** Length of the text: a file cut short is not a session. */
   bytes: number
+  /** Of this very content of the file: no other ever has it. Files of 1.20.0 have none. */
+  tag?: string
 }
 
 /** What limits a session's life, as the header keeps it. */
 export type Limits = Pick<Header, 'span' | 'until'>
 
 const NEWLINE = 0x0a
+/** What may be part of a file's name. */
+const TAG = /^[0-9a-z-]{1,64}$/
 
-export function encodeFile(id: string, { span, until }: Limits, user: string | undefined, body: string): string {
-  const header: Header = { v: 1, id, span, until, bytes: Buffer.byteLength(body) }
+/** What is to be written, but for its tag. */
+export interface Draft extends Limits, Pick<Header, 'id' | 'user'> {
+  body: string
+  usedAt: Milliseconds
+}
+
+export function encodeFile({ id, span, until, user, body }: Draft, tag: string): string {
+  const header: Header = { v: 1, id, span, until, bytes: Buffer.byteLength(body), tag }
   if (user !== undefined) header.user = user
   return `${JSON.stringify(header)}\n${body}`
 }
@@ -45,6 +56,12 @@ export function decodeFile(bytes: Buffer): { header: Header; body: string } | un
   }
   if (!isHeader(header) || header.bytes !== bytes.length - end - 1) return undefined
   return { header, body: bytes.toString('utf8', end + 1) }
+}
+
+/** What tells a content of a file from all others. */
+export function tagOf(bytes: Buffer): string {
+  const tag = decodeFile(bytes)?.header.tag
+  return tag !== undefined && TAG.test(tag) ? tag : digest('sha256', bytes.toString('latin1'), 'hex')
 }
 
 /** Limits of a life that has just been given. */
@@ -73,14 +90,15 @@ export function refit(limits: Limits, life: Life): Limits {
 
 function isHeader(value: unknown): value is Header {
   if (typeof value !== 'object' || value === null) return false
-  const { v, id, span, until, user, bytes } = value as Partial<Header>
+  const { v, id, span, until, user, bytes, tag } = value as Partial<Header>
   return (
     v === 1 &&
     typeof id === 'string' &&
     isLimit(span) &&
     isLimit(until) &&
     (user === undefined || typeof user === 'string') &&
-    typeof bytes === 'number'
+    typeof bytes === 'number' &&
+    (tag === undefined || typeof tag === 'string')
   )
 }
 

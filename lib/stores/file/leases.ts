@@ -1,108 +1,61 @@
+import fs from 'node:fs/promises'
 import type { LockPower } from '../../store/contract'
 import type { Milliseconds } from '../../base/time'
-import { guarded, ifThere } from './errors'
-import { hashOf, type Folder } from './folder'
-import type { Holders } from './holders'
-import type { Check, Mutex } from './mutex'
-import type { Records } from './records'
-import fs from 'node:fs/promises'
+import { hashOf, type Folder, type OpenFile } from './folder'
+import { decodeFile, expiryOf } from './format'
+import { Versions, type Change } from './versions'
 
-interface Lease {
-  token: string
-  holder: string
-  until: Milliseconds
-}
-
-/**
- * Locks held for as long as applications work on a session: a file each, its mtime the end of the lock.
- *
- * A lock ends when its time is up, or at once when the process that took it is found dead.
- */
+/** Locks held while an application works on a session: a file each, that says who holds it and for how long. */
 export class Leases implements LockPower {
+  readonly versions: Versions
   readonly #folder: Folder
-  readonly #mutex: Mutex
-  readonly #holders: Holders
-  readonly #records: Records
 
-  constructor(folder: Folder, mutex: Mutex, holders: Holders, records: Records) {
+  constructor(folder: Folder) {
     this.#folder = folder
-    this.#mutex = mutex
-    this.#holders = holders
-    this.#records = records
+    this.versions = new Versions(folder, 'lease-claims', placeOf)
   }
 
   acquire(id: string, token: string, ttl: Milliseconds): Promise<boolean> {
-    const name = hashOf(id)
-    return this.#guarded(async () => {
-      // Who waits asks again and again: the mutex is only for those with a chance.
-      if (await this.#isOthers(name, token)) return false
-      return this.#alone(name, async (check) => {
-        if (await this.#isOthers(name, token)) return false
-        const content = JSON.stringify({ token, holder: await this.#holders.self() })
-        const temp = await this.#records.tempName()
-        await this.#folder.replace(['leases', name], temp, content, Date.now() + ttl, check)
-        return true
-      })
-    })
+    return this.#take(id, token, ttl, (holder) => holder === undefined || holder === token)
   }
 
   renew(id: string, token: string, ttl: Milliseconds): Promise<boolean> {
-    const name = hashOf(id)
-    return this.#guarded(() =>
-      this.#alone(name, async () => {
-        const lease = await this.#read(name)
-        if (lease?.token !== token || lease.until <= Date.now()) return false
-        return this.#folder.touch(['leases', name], Date.now() + ttl)
-      })
-    )
+    return this.#take(id, token, ttl, (holder) => holder === token)
   }
 
   release(id: string, token: string): Promise<void> {
-    const name = hashOf(id)
-    return this.#guarded(() =>
-      this.#alone(name, async () => {
-        if ((await this.#read(name))?.token === token) await this.#folder.remove('leases', name)
-      })
-    )
+    return this.versions.change(hashOf(id), async (file) => (holderOf(file) === token ? 'remove' : 'leave'))
   }
 
-  /** Removes what nobody holds any more. */
+  /** Removes those whose time is over. */
   async sweep(isOn: () => boolean): Promise<void> {
     for (const name of await this.#folder.names('leases')) {
       if (!isOn()) return
-      if (await this.#isOthers(name)) continue
-      await this.#alone(name, async () => {
-        if (!(await this.#isOthers(name))) await ifThere(fs.unlink(this.#folder.path('leases', name)))
-      })
+      await this.versions.change(name, async (file) => (holderOf(file) === undefined ? 'remove' : 'leave'))
     }
   }
 
-  async #isOthers(name: string, token?: string): Promise<boolean> {
-    const lease = await this.#read(name)
-    if (lease === undefined || lease.token === token || lease.until <= Date.now()) return false
-    return (await this.#holders.lives(lease.holder)) !== false
-  }
-
-  // What is no lease holds nobody up.
-  async #read(name: string): Promise<Lease | undefined> {
-    const content = await this.#folder.read('leases', name)
-    if (content === undefined || content === 'foreign') return undefined
-    try {
-      const { token, holder } = JSON.parse(content.bytes.toString())
-      return { token, holder: String(holder), until: Math.round(content.stats.mtimeMs) }
-    } catch {
-      return undefined
-    }
-  }
-
-  #alone<T>(name: string, work: (check: Check) => Promise<T>): Promise<T> {
-    return this.#mutex.run(`lease-${name}`, work)
-  }
-
-  #guarded<T>(work: () => Promise<T>): Promise<T> {
-    return guarded(async () => {
-      await this.#folder.open()
-      return work()
+  async #take(id: string, body: string, span: number, isFree: (holder?: string) => boolean): Promise<boolean> {
+    let taken = false
+    await this.versions.change(hashOf(id), async (file): Promise<Change> => {
+      // A link, say: it holds nobody up.
+      if (file !== undefined && file.bytes === undefined) {
+        await fs.rm(this.#folder.path(...placeOf(hashOf(id))), { recursive: true, force: true })
+        return 'again'
+      }
+      taken = isFree(holderOf(file))
+      return taken ? { id, span, until: null, user: undefined, body, usedAt: Date.now() } : 'leave'
     })
+    return taken
   }
+}
+
+function placeOf(hash: string): string[] {
+  return ['leases', hash]
+}
+
+// What is no lease, or over, holds nobody up.
+function holderOf(file: OpenFile | undefined): string | undefined {
+  const lease = file?.bytes && decodeFile(file.bytes)
+  return lease !== undefined && expiryOf(lease.header, file!.mtime)! > Date.now() ? lease.body : undefined
 }

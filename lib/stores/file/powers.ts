@@ -1,38 +1,45 @@
-import {
-  EXPIRED,
-  type Found,
-  type Life,
-  type Listed,
-  type LockPower,
-  type Powers,
-  type Write
-} from '../../store/contract'
+import { EXPIRED, type Found, type Life, type Listed, type LockPower, type Write } from '../../store/contract'
 import { leadsOn } from '../../store/found'
+import type { ListedPowers } from '../../store/record-store'
 import { withCookie } from '../../record/record'
+import type { Milliseconds } from '../../base/time'
 import { guarded } from './errors'
 import { hashOf, type Folder } from './folder'
-import type { Mutex } from './mutex'
-import { CORRUPT, isLive, type Kept, type Records } from './records'
+import { limitsOf, refit } from './format'
+import type { Leases } from './leases'
+import { CORRUPT, type Kept, type Records } from './records'
 import type { Users } from './users'
 
 const BATCH = 16
 
-/** A FileStore's powers. Reading and extending take no lock; everything that makes or removes a file does. */
-export class FilePowers implements Powers {
+/** The files of one store. */
+export interface Files {
+  folder: Folder
+  records: Records
+  users: Users
+  leases: Leases
+}
+
+/** A FileStore's powers. */
+export class FilePowers implements ListedPowers {
   readonly sync = false
   readonly remote = false
+  readonly ttl: Milliseconds
   readonly lock: LockPower
   readonly #folder: Folder
-  readonly #mutex: Mutex
   readonly #records: Records
   readonly #users: Users
 
-  constructor(folder: Folder, mutex: Mutex, records: Records, users: Users, lock: LockPower) {
+  constructor({ folder, records, users, leases }: Files, ttl: Milliseconds) {
     this.#folder = folder
-    this.#mutex = mutex
     this.#records = records
     this.#users = users
-    this.lock = lock
+    this.ttl = ttl
+    this.lock = {
+      acquire: (...args) => this.#guarded(() => leases.acquire(...args)),
+      renew: (...args) => this.#guarded(() => leases.renew(...args)),
+      release: (...args) => this.#guarded(() => leases.release(...args))
+    }
   }
 
   /** What is no session is found once, as an empty text, so that its reason can be told. */
@@ -47,147 +54,138 @@ export class FilePowers implements Powers {
     return this.#guarded(async () => {
       const kept = await this.#records.find(hashOf(id))
       if (!isOver(kept)) return found(kept)
-      return (await this.#letGo(hashOf(id))) && !leadsOn(kept) ? EXPIRED : null
+      // Whoever removes it may tell of it. Where nothing can be removed everybody does, until it can be swept.
+      const erased = await this.#erase(hashOf(id), (now) => !now.isLive).catch(() => kept)
+      return erased !== undefined && !leadsOn(kept) ? EXPIRED : null
     })
   }
 
-  write({ id, text, expected, life, user }: Write): Promise<true | Found | null> {
-    const hash = hashOf(id)
-    return this.#alone(hash, async (check) => {
-      const kept = await this.#live(hash)
-      if (kept === undefined && expected !== null) return null
-      if (kept !== undefined && kept.text !== expected) return foundOf(kept)
-      await this.#save(id, hash, text, life, kept?.user, user === undefined ? kept?.user : user.to, check)
-      return true
+  async write({ id, text, expected, life, user }: Write): Promise<true | Found | null> {
+    let answer: true | Found | null = true
+    await this.#put(id, text, life, (live) => {
+      answer = true
+      if (live === undefined && expected !== null) answer = null
+      if (live !== undefined && live.text !== expected) answer = foundOf(live)
+      return answer === true ? { user: user === undefined ? live?.user : user.to } : undefined
     })
+    return answer
   }
 
-  /** Writes whatever is kept. */
-  async put(id: string, text: string, life: Life, user: string | undefined): Promise<void> {
-    const hash = hashOf(id)
-    await this.#alone(hash, async (check) => {
-      const kept = await this.#live(hash)
-      await this.#save(id, hash, text, life, kept?.user, user, check)
-    })
+  put(id: string, text: string, life: Life, user: string | undefined): Promise<void> {
+    return this.#put(id, text, life, () => ({ user }))
   }
 
   extend(id: string, life: Life): Promise<boolean> {
     const hash = hashOf(id)
-    const { cookieText } = life
-    if (cookieText === undefined) {
-      return this.#guarded(async () => {
-        const kept = await this.find(hash)
-        return kept !== undefined && !leadsOn(kept) && this.#records.extend(kept, life)
+    const { cookieText, usedAt } = life
+    return this.#guarded(async () => {
+      if (cookieText === undefined) {
+        const kept = await this.#records.findLive(hash)
+        if (kept === undefined || leadsOn(kept)) return false
+        // Only the time of last use changes, which is the file's.
+        if (refit(kept, life) === kept) return this.#records.touch(hash, usedAt)
+      }
+      let isDone = false
+      await this.#records.change(hash, async (kept) => {
+        isDone = false
+        if (!kept?.isLive || leadsOn(kept)) return 'leave'
+        if (cookieText !== undefined && kept.text === '') return 'leave'
+        isDone = true
+        const body =
+          cookieText === undefined ? kept.body : await this.#records.encode(withCookie(kept.text, cookieText))
+        const { span, until } = refit(kept, life)
+        return { id, span, until, user: kept.user, body, usedAt }
       })
-    }
-    return this.#alone(hash, async (check) => {
-      const kept = await this.#live(hash)
-      if (kept === undefined || kept.text === '' || leadsOn(kept)) return false
-      await this.#records.save(id, withCookie(kept.text, cookieText), life, kept.user, check)
-      return true
+      return isDone
     })
   }
 
   remove(id: string): Promise<boolean> {
-    return this.erase(hashOf(id), () => true)
+    return this.#guarded(async () => (await this.#erase(hashOf(id), () => true))?.isLive ?? false)
   }
 
   list(user: string): Promise<Listed[]> {
     return this.#guarded(async () => {
       const listed: Listed[] = []
       for (const hash of await this.#users.sessionsOf(user)) {
-        const kept = await this.find(hash)
+        const kept = await this.#records.findLive(hash)
         if (kept?.user === user) listed.push({ id: kept.id, ...foundOf(kept) })
-        else await this.dropEntry(hashOf(user), hash)
+        else await this.#users.leave(user, hash)
       }
       return listed
     })
   }
 
-  /** A live session by the hash of its ID. */
-  async find(hash: string): Promise<Kept | undefined> {
-    const kept = await this.#records.find(hash)
-    return kept === undefined || kept === CORRUPT || !isLive(kept) ? undefined : kept
-  }
-
-  /** Every live session. */
-  each(visit: (kept: Kept) => void): Promise<void> {
+  each(visit: (found: Listed) => void): Promise<void> {
     return this.#guarded(async () => {
       let batch: Promise<Kept | undefined>[] = []
       const flush = async () => {
-        for (const kept of await Promise.all(batch)) if (kept !== undefined) visit(kept)
+        for (const kept of await Promise.all(batch)) if (kept !== undefined) visit({ id: kept.id, ...foundOf(kept) })
         batch = []
       }
       for await (const hash of this.#records.hashes()) {
-        if (batch.push(this.find(hash)) === BATCH) await flush()
+        if (batch.push(this.#records.findLive(hash)) === BATCH) await flush()
       }
       await flush()
     })
   }
 
-  /** Removes every session. */
   clear(): Promise<void> {
     return this.#guarded(async () => {
-      for await (const hash of this.#records.hashes()) await this.erase(hash, () => true)
+      for await (const hash of this.#records.hashes()) await this.#erase(hash, () => true)
     })
   }
 
-  /** Removes a session and its entry, if it still is what it is to be removed for. `false` when no live one was. */
-  erase(hash: string, condition: (kept: Kept) => boolean): Promise<boolean> {
-    return this.#alone(hash, async () => {
-      const kept = await this.#kept(hash)
-      if (kept === undefined || !condition(kept)) return false
-      const live = isLive(kept)
-      const removed = await this.#records.remove(hash)
-      if (kept.user !== undefined) await this.#users.leave(kept.user, hash)
-      return removed && live
-    })
+  /** Moves a text that is no JSON out of the way, but not what the serializer could not read. */
+  async reject(id: string, text: string): Promise<void> {
+    if (text === '') return
+    const isBad = (kept: Kept | typeof CORRUPT | undefined) => kept === CORRUPT || kept?.text === text
+    await this.#records.setAside(hashOf(id), isBad).catch(isTold)
   }
 
-  /** Removes an entry from a user's folder unless its session is, after all, the user's. */
-  dropEntry(folder: string, hash: string): Promise<void> {
-    return this.#alone(hash, async () => {
-      const kept = await this.#live(hash)
-      if (kept?.user === undefined || hashOf(kept.user) !== folder) await this.#users.drop(folder, hash)
-    })
+  /** Removes expired sessions, and what is no session. */
+  async sweep(isOn: () => boolean): Promise<void> {
+    for await (const hash of this.#records.hashes()) {
+      if (!isOn()) return
+      if (isOver(await this.#records.find(hash))) await this.#erase(hash, (now) => !now.isLive)
+    }
   }
 
-  async #save(
+  // `choose` tells whose the session is to be, or nothing when it is not to be written.
+  #put(
     id: string,
-    hash: string,
     text: string,
     life: Life,
-    from: string | undefined,
-    to: string | undefined,
-    check: () => void
+    choose: (live: Kept | undefined) => { user: string | undefined } | undefined
   ): Promise<void> {
-    if (to !== undefined && to !== from) await this.#users.enter(to, hash)
-    await this.#records.save(id, text, life, to, check)
-    if (from !== undefined && from !== to) await this.#users.leave(from, hash)
+    return this.#guarded(async () => {
+      const hash = hashOf(id)
+      const body = await this.#records.encode(text)
+      let from: string | undefined
+      let to: string | undefined
+      await this.#records.change(hash, async (kept) => {
+        const chosen = choose(kept?.isLive ? kept : undefined)
+        from = to = kept?.user
+        if (chosen === undefined) return 'leave'
+        to = chosen.user
+        if (to !== undefined && to !== from) await this.#users.enter(to, hash)
+        return { id, ...limitsOf(life), user: to, body, usedAt: life.usedAt }
+      })
+      if (to === from) return
+      if (to !== undefined) await this.#users.enter(to, hash)
+      if (from !== undefined) await this.#users.leave(from, hash)
+    })
   }
 
-  // Whoever removes an expired session may tell of it. Where nothing can be removed everybody does, until it can be swept.
-  async #letGo(hash: string): Promise<boolean> {
-    let mine = false
-    await this.erase(hash, (now) => (mine = !isLive(now))).catch(() => (mine = true))
-    return mine
-  }
-
-  // Inside the mutex.
-  async #live(hash: string): Promise<Kept | undefined> {
-    const kept = await this.#kept(hash)
-    return kept !== undefined && isLive(kept) ? kept : undefined
-  }
-
-  async #kept(hash: string): Promise<Kept | undefined> {
-    const kept = await this.#records.look(hash)
-    if (kept !== CORRUPT) return kept
-    await this.#records.setAside(hash)
-    return undefined
-  }
-
-  #alone<T>(hash: string, work: (check: () => void) => Promise<T>): Promise<T> {
-    return this.#guarded(() => this.#mutex.run(hash, work))
+  // Removes a session and its entry, if it still is what it is to be removed for; `undefined` when it is not.
+  async #erase(hash: string, isMeant: (kept: Kept) => boolean): Promise<Kept | undefined> {
+    let erased: Kept | undefined
+    await this.#records.change(hash, (kept) => {
+      erased = kept !== undefined && isMeant(kept) ? kept : undefined
+      return erased === undefined ? 'leave' : 'remove'
+    })
+    if (erased?.user !== undefined) await this.#users.leave(erased.user, hash)
+    return erased
   }
 
   #guarded<T>(work: () => Promise<T>): Promise<T> {
@@ -199,7 +197,7 @@ export class FilePowers implements Powers {
 }
 
 function isOver(kept: Kept | typeof CORRUPT | undefined): kept is Kept {
-  return kept !== undefined && kept !== CORRUPT && !isLive(kept)
+  return kept !== undefined && kept !== CORRUPT && !kept.isLive
 }
 
 function foundOf({ text, usedAt, expiresAt }: Kept): Found {
@@ -210,3 +208,6 @@ function found(kept: Kept | typeof CORRUPT | undefined): Found | null {
   if (kept === undefined) return null
   return kept === CORRUPT ? { text: '' } : foundOf(kept)
 }
+
+// It stays where it is, and is no session there either.
+function isTold(): void {}

@@ -1,11 +1,8 @@
 import fs from 'node:fs/promises'
-import type { Life } from '../../store/contract'
 import type { Milliseconds } from '../../base/time'
-import { decodeFile, encodeFile, expiryOf, limitsOf, refit, type Header, type Limits } from './format'
-import { ifThere } from './errors'
-import { HASH, hashOf, type Folder } from './folder'
-import type { Holders } from './holders'
-import type { Check, Mutex } from './mutex'
+import { HASH, hashOf, type Folder, type OpenFile } from './folder'
+import { decodeFile, expiryOf, type Header, type Limits } from './format'
+import { Versions, type Change } from './versions'
 
 const QUARANTINE_MAX = 100
 const SHELF = /^[0-9a-f]{2}$/
@@ -23,89 +20,65 @@ export interface Kept extends Pick<Header, 'id' | 'user'>, Limits {
   body: string
   usedAt: Milliseconds
   expiresAt: Milliseconds | null
+  isLive: boolean
 }
 
 /** What lies in a session's place and is none. */
 export const CORRUPT = 'corrupt'
 
-/** The files of the sessions, by hash of the session ID. Only the mutex of a hash allows to change its file. */
+/** The files of the sessions, by hash of the session ID. */
 export class Records {
+  readonly versions: Versions
   readonly #folder: Folder
-  readonly #mutex: Mutex
-  readonly #holders: Holders
   readonly #serializer: FileSerializer
-  #temps = 0
 
-  constructor(folder: Folder, mutex: Mutex, holders: Holders, serializer: FileSerializer) {
+  constructor(folder: Folder, serializer: FileSerializer) {
     this.#folder = folder
-    this.#mutex = mutex
-    this.#holders = holders
     this.#serializer = serializer
+    this.versions = new Versions(folder, 'claims', placeOf)
   }
 
   /** What is kept, expired or not. What is no session is told once, and then out of the way. */
   async find(hash: string): Promise<Kept | typeof CORRUPT | undefined> {
-    const found = await this.look(hash)
-    if (found === CORRUPT) await this.quarantine(hash)
-    return found
+    const kept = await this.#look(hash, placeOf(hash))
+    // Where it cannot be moved it stays, and is no session there either.
+    if (kept === CORRUPT) await this.setAside(hash, isCorrupt).catch(isTold)
+    return kept
   }
 
-  /** The same, and leaves everything as it is. */
-  async look(hash: string): Promise<Kept | typeof CORRUPT | undefined> {
-    const content = await this.#folder.read(...placeOf(hash))
-    if (content === undefined) return undefined
-    const file = content === 'foreign' ? undefined : decodeFile(content.bytes)
-    if (content === 'foreign' || file === undefined || hashOf(file.header.id) !== hash) return CORRUPT
-    const { id, user, span, until } = file.header
-    const text = await this.#decode(file.body)
-    if (text === undefined) return CORRUPT
-    // Times travel as fractions of a second.
-    const usedAt = Math.round(content.stats.mtimeMs)
-    return { id, user, span, until, text, body: file.body, usedAt, expiresAt: expiryOf({ span, until }, usedAt) }
+  async findLive(hash: string): Promise<Kept | undefined> {
+    const kept = await this.find(hash)
+    return kept !== undefined && kept !== CORRUPT && kept.isLive ? kept : undefined
   }
 
-  async save(id: string, text: string, life: Life, user: string | undefined, check: Check): Promise<void> {
-    await this.#put(id, await this.#encode(text), limitsOf(life), life.usedAt, user, check)
-  }
-
-  /** Gives a session that has just been read a new life. `false` when it is gone. */
-  async extend(kept: Kept, life: Life): Promise<boolean> {
-    const hash = hashOf(kept.id)
-    if (refit(kept, life) === kept) return this.#folder.touch(placeOf(hash), life.usedAt)
-    return this.#mutex.run(hash, async (check) => {
-      const now = await this.look(hash)
-      if (now === undefined || now === CORRUPT) return false
-      await this.#put(now.id, now.body, refit(now, life), life.usedAt, now.user, check)
-      return true
+  /** Changes what is kept (see `Versions`); what is no session makes way first. */
+  change(hash: string, decide: (kept: Kept | undefined) => Promise<Change> | Change): Promise<void> {
+    return this.versions.change(hash, async (file) => {
+      const kept = file && (await this.#decode(hash, file))
+      if (kept !== CORRUPT) return decide(kept)
+      await this.setAside(hash, isCorrupt)
+      return 'again'
     })
   }
 
-  async exists(hash: string): Promise<boolean> {
-    return (await ifThere(fs.lstat(this.#folder.path(...placeOf(hash))))) !== undefined
+  /** Sets the time of last use alone. `false` when the session is gone. */
+  touch(hash: string, usedAt: Milliseconds): Promise<boolean> {
+    return this.#folder.touch(placeOf(hash), usedAt)
   }
 
-  /** Only inside the mutex. `false` when it was gone. */
-  async remove(hash: string): Promise<boolean> {
-    return this.#folder.remove(...placeOf(hash))
+  has(hash: string): Promise<boolean> {
+    return this.#folder.has(placeOf(hash))
   }
 
-  /** Moves what is no session out of the way. `body`: of a whole file that nevertheless makes none. */
-  async quarantine(hash: string, body?: string): Promise<void> {
-    try {
-      await this.#mutex.run(hash, async () => {
-        const now = await this.look(hash)
-        if (now === CORRUPT || (now !== undefined && now.body === body)) await this.setAside(hash)
-      })
-    } catch {
-      // It stays where it is, and is no session there either.
+  /** Moves what is no session to the folder `quarantine`, where the oldest go first. */
+  async setAside(hash: string, isBad: (kept: Kept | typeof CORRUPT | undefined) => boolean): Promise<void> {
+    const place = ['quarantine', `${String(Date.now()).padStart(16, '0')}-${hash}`]
+    if (!(await this.#folder.move(placeOf(hash), place))) return
+    // Another process has just put a session there.
+    if (!isBad(await this.#look(hash, place))) {
+      await this.#folder.link(place, placeOf(hash))
+      await this.#folder.remove(...place)
     }
-  }
-
-  /** The same inside the mutex. It is kept for somebody to look at; the oldest of these go first. */
-  async setAside(hash: string): Promise<void> {
-    const name = `${String(Date.now()).padStart(16, '0')}-${hash}`
-    const move = () => fs.rename(this.#folder.path(...placeOf(hash)), this.#folder.path('quarantine', name))
-    await this.#folder.within('quarantine', move)
     await this.trimQuarantine()
   }
 
@@ -126,32 +99,28 @@ export class Records {
     }
   }
 
-  /** Removes what killed processes were writing. */
-  async sweepTemps(): Promise<void> {
-    for (const name of await this.#folder.names('temp')) {
-      if (await this.#holders.isDead(name.split('-')[0]!)) await ifThere(fs.unlink(this.#folder.path('temp', name)))
-    }
+  async encode(text: string): Promise<string> {
+    return (this.#serializer as unknown) === JSON ? text : this.#serializer.stringify(JSON.parse(text))
   }
 
-  /** A name for a temporary file that tells whose it is. */
-  async tempName(): Promise<string> {
-    return `${await this.#holders.self()}-${++this.#temps}`
+  #look(hash: string, place: string[]): Promise<Kept | typeof CORRUPT | undefined> {
+    return this.#folder.read(place, (file) => file && this.#decode(hash, file))
   }
 
-  async #put(
-    id: string,
-    body: string,
-    limits: Limits,
-    usedAt: Milliseconds,
-    user: string | undefined,
-    check: Check
-  ): Promise<void> {
-    const content = encodeFile(id, limits, user, body)
-    await this.#folder.replace(placeOf(hashOf(id)), await this.tempName(), content, usedAt, check)
+  async #decode(hash: string, { bytes, mtime }: OpenFile): Promise<Kept | typeof CORRUPT> {
+    const file = bytes && decodeFile(bytes)
+    if (file === undefined || hashOf(file.header.id) !== hash) return CORRUPT
+    const { header, body } = file
+    const { id, user, span, until } = header
+    const text = await this.#textOf(body)
+    if (text === undefined) return CORRUPT
+    const expiresAt = expiryOf(header, mtime)
+    const isLive = expiresAt === null || expiresAt > Date.now()
+    return { id, user, span, until, text, body, usedAt: mtime, expiresAt, isLive }
   }
 
   // The ends of an object are looked at, no more: the length is right, and taking it apart is the caller's work.
-  async #decode(body: string): Promise<string | undefined> {
+  async #textOf(body: string): Promise<string | undefined> {
     if ((this.#serializer as unknown) === JSON) return body.startsWith('{') && body.endsWith('}') ? body : undefined
     try {
       return JSON.stringify(await this.#serializer.parse(body)) ?? ''
@@ -160,18 +129,16 @@ export class Records {
       return ''
     }
   }
-
-  async #encode(text: string): Promise<string> {
-    return (this.#serializer as unknown) === JSON ? text : this.#serializer.stringify(JSON.parse(text))
-  }
-}
-
-/** Whether a session may still be used. */
-export function isLive({ expiresAt }: Kept): boolean {
-  return expiresAt === null || expiresAt > Date.now()
 }
 
 // 256 folders: 10^5 sessions are some 400 files in each.
 function placeOf(hash: string): string[] {
   return ['records', hash.slice(0, 2), hash.slice(2)]
 }
+
+function isCorrupt(kept: unknown): boolean {
+  return kept === CORRUPT
+}
+
+// As absent.
+function isTold(): void {}

@@ -1,20 +1,23 @@
 import fs from 'node:fs/promises'
 import { codeOf, ifThere } from './errors'
 import { HASH, hashOf, type Folder } from './folder'
+import type { Records } from './records'
 
 const ATTEMPTS_MAX = 10
 
 /**
  * Which sessions a user has: a folder per user, in it an empty file per session, both named by hashes.
  *
- * It may name too many sessions, never too few: an entry is made before its record and goes after it. Both under the
- * mutex of the session, so what the record says then is what counts.
+ * It may name too many sessions, never too few: an entry is made before its record and once more after it, and whoever
+ * drops one looks at the record afterwards. What the record says is what counts.
  */
 export class Users {
   readonly #folder: Folder
+  readonly #records: Records
 
-  constructor(folder: Folder) {
+  constructor(folder: Folder, records: Records) {
     this.#folder = folder
+    this.#records = records
   }
 
   /** The hashes of the sessions that may be a user's. */
@@ -24,12 +27,11 @@ export class Users {
   }
 
   async enter(user: string, session: string): Promise<void> {
-    const folder = hashOf(user)
-    const path = this.#folder.path('users', folder, session)
+    const names = ['users', hashOf(user), session]
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#folder.within(`users/${folder}`, () => fs.writeFile(path, '', { mode: 0o600, flag: 'wx' }))
-        return
+        const make = () => fs.writeFile(this.#folder.path(...names), '', { mode: 0o600, flag: 'wx' })
+        return await this.#folder.within(names, make)
       } catch (err) {
         if (codeOf(err) === 'EEXIST') return
         // The last entry left just then, and took the folder along.
@@ -38,31 +40,34 @@ export class Users {
     }
   }
 
+  /** Drops an entry unless the session is, after all, the user's. */
   leave(user: string, session: string): Promise<void> {
-    return this.drop(hashOf(user), session)
+    return this.#drop(hashOf(user), session)
   }
 
-  /** The same by the name of the user's folder. */
-  async drop(folder: string, session: string): Promise<void> {
-    await ifThere(fs.unlink(this.#folder.path('users', folder, session)))
-    await this.tidy(folder)
-  }
-
-  /** Removes a user's folder if nothing is in it. */
-  async tidy(folder: string): Promise<void> {
-    // Not empty, or gone already.
-    await fs.rmdir(this.#folder.path('users', folder)).catch(isInUse)
-  }
-
-  /** Every entry, and the folder it lies in. */
-  async *entries(): AsyncGenerator<{ folder: string; session: string }> {
+  /** Drops the entries of sessions that are no more. */
+  async sweep(isOn: () => boolean): Promise<void> {
     for (const folder of await this.#folder.names('users')) {
       if (!HASH.test(folder)) continue
-      const sessions = await this.#folder.names('users', folder)
-      if (sessions.length === 0) await this.tidy(folder)
-      for (const session of sessions) if (HASH.test(session)) yield { folder, session }
+      for (const session of await this.#folder.names('users', folder)) {
+        if (!isOn()) return
+        if (HASH.test(session) && !(await this.#records.has(session))) await this.#drop(folder, session)
+      }
+      await this.#tidy(folder)
     }
+  }
+
+  async #drop(folder: string, session: string): Promise<void> {
+    await ifThere(fs.unlink(this.#folder.path('users', folder, session)))
+    const user = (await this.#records.findLive(session))?.user
+    if (user !== undefined && hashOf(user) === folder) await this.enter(user, session)
+    else await this.#tidy(folder)
+  }
+
+  async #tidy(folder: string): Promise<void> {
+    await fs.rmdir(this.#folder.path('users', folder)).catch(isInUse)
   }
 }
 
+// Not empty, or gone already.
 function isInUse(): void {}

@@ -1,19 +1,14 @@
-import type { Found } from '../../store/contract'
+import { sessionTooLarge } from '../../store/too-large'
 import type { Milliseconds } from '../../base/time'
-import { SlotIndex } from './index'
-import { Recency } from './recency'
-import { NONE, PAGE_MASK, PAGE_SIZE, Slots } from './slots'
+import { Entry } from './entry'
+import { ShardedMap } from './sharded-map'
 import { isWide } from './text'
 import { Users } from './users'
-import { sessionTooLarge } from '../../store/too-large'
 
-/**
- * A slice of a sweep ends, for others to run, after freeing so many sessions. They take a third of a millisecond, or
- * a few when the index shrinks, whose parts all do so at about the same time ...
- */
+/** A slice of a sweep ends, for others to run, after freeing so many sessions, a third of a millisecond's worth ... */
 export const FREED_PER_SLICE = 256
 /** ... or after looking at so many, a millisecond's worth. */
-const SEEN_PER_SLICE = 256 * PAGE_SIZE
+const SEEN_PER_SLICE = 16_384
 
 interface Bounds {
   max: number
@@ -25,12 +20,12 @@ interface Bounds {
 /** The sessions of a MemoryStore: found by ID, freed when expired, the least recently used given up for new ones. */
 export class Entries {
   readonly #bounds: Bounds
-  #slots!: Slots
-  #index!: SlotIndex
-  #recency!: Recency
+  #byId!: ShardedMap<Entry>
   #users!: Users
   #size!: number
   #bytes!: number
+  #oldest: Entry | undefined
+  #newest: Entry | undefined
 
   constructor(bounds: Bounds) {
     this.#bounds = bounds
@@ -48,164 +43,131 @@ export class Entries {
   }
 
   clear(): void {
-    this.#slots = new Slots()
-    this.#index = new SlotIndex()
-    this.#recency = new Recency(this.#slots)
-    this.#users = new Users(this.#slots)
+    this.#byId = new ShardedMap()
+    this.#users = new Users()
     this.#size = 0
     this.#bytes = 0
+    this.#oldest = this.#newest = undefined
   }
 
-  /** The slot of a live session, `NONE` if there is none. Finding counts as using; an expired one is freed. */
-  find(id: string): number {
-    const slot = this.#index.get(id)
-    if (slot === undefined || this.#freeExpired(slot, Date.now())) return NONE
-    this.#recency.use(slot)
-    return slot
+  /** A live session. Finding counts as using; an expired one is freed. */
+  find(id: string): Entry | undefined {
+    const entry = this.#byId.get(id)
+    if (entry === undefined || this.#freeExpired(entry, Date.now())) return undefined
+    this.use(entry)
+    return entry
   }
 
-  /** The slot of a session, expired or not, `NONE` if there is none; nothing changes. */
-  seek(id: string): number {
-    return this.#index.get(id) ?? NONE
+  /** A session, expired or not; nothing changes. */
+  seek(id: string): Entry | undefined {
+    return this.#byId.get(id)
   }
 
-  isExpired(slot: number): boolean {
-    return this.#slots.page(slot).expiresAt[slot & PAGE_MASK]! <= Date.now()
-  }
-
-  use(slot: number): void {
-    this.#recency.use(slot)
+  /** Makes a session the most recently used. */
+  use(entry: Entry): void {
+    if (entry === this.#newest) return
+    this.#unlink(entry)
+    this.#link(entry)
   }
 
   /** Live sessions of a user, newest first. */
-  findUser(user: string): number[] {
+  findUser(user: string): Entry[] {
     const now = Date.now()
-    return this.#users.slots(user).filter((slot) => !this.#freeExpired(slot, now))
+    return this.#users.entries(user).filter((entry) => !this.#freeExpired(entry, now))
   }
 
   /** Calls back for every live session, least recently used first. */
-  each(visit: (id: string, text: string, usedAt: Milliseconds) => void): void {
+  each(visit: (entry: Entry) => void): void {
     const now = Date.now()
-    for (let slot = this.#recency.oldest, next; slot !== NONE; slot = next) {
-      next = this.#recency.after(slot)
-      const page = this.#slots.page(slot)
-      const at = slot & PAGE_MASK
-      if (page.expiresAt[at]! > now) visit(page.ids[at]!, page.texts[at]!, page.usedAt[at]!)
+    for (let entry = this.#oldest, next; entry !== undefined; entry = next) {
+      next = entry.newer
+      if (!entry.isExpired(now)) visit(entry)
     }
-  }
-
-  countLive(): number {
-    const now = Date.now()
-    let expired = 0
-    for (const page of this.#slots.pages) {
-      if (page === undefined) continue
-      for (let at = 0; at < PAGE_SIZE; at++) if (page.expiresAt[at]! <= now) expired++
-    }
-    return this.#size - expired
-  }
-
-  id(slot: number): string {
-    return this.#slots.page(slot).ids[slot & PAGE_MASK]!
-  }
-
-  text(slot: number): string {
-    return this.#slots.page(slot).texts[slot & PAGE_MASK]!
-  }
-
-  user(slot: number): string | undefined {
-    return this.#users.of(slot)
-  }
-
-  found(slot: number): Found {
-    const page = this.#slots.page(slot)
-    const at = slot & PAGE_MASK
-    const expiresAt = page.expiresAt[at]!
-    return { text: page.texts[at]!, usedAt: page.usedAt[at]!, expiresAt: expiresAt === Infinity ? null : expiresAt }
   }
 
   /**
-   * Keeps a text in the slot that `find` answered for the ID, or in a new one. Neither may be cut out of a longer text.
+   * Keeps a text in the entry that `find` answered for the ID, or in a new one. Neither may be cut out of a longer text.
    *
-   * @returns the slot. A new one never expires and belongs to nobody until told otherwise.
+   * @param expiresAt `null`: never
    * @throws {SessionError} `ERR_SESSION_TOO_LARGE` when the text alone exceeds the bound; nothing has changed then.
    */
-  put(id: string, found: number, text: string): number {
-    const wide = isWide(text) ? 1 : 0
-    const bytes = text.length << wide
-    if (bytes > this.#bounds.maxBytes) {
-      throw sessionTooLarge(bytes, `maxBytes (${this.#bounds.maxBytes})`, text)
-    }
-    const slot = found === NONE ? this.#add(id) : found
-    const page = this.#slots.page(slot)
-    const at = slot & PAGE_MASK
-    this.#bytes += bytes - (page.texts[at]!.length << page.wide[at]!)
-    page.texts[at] = text
-    page.wide[at] = wide
-    // The slot itself is the most recently used one, and fits alone: it is never the one to go.
-    while (this.#size > this.#bounds.max || this.#bytes > this.#bounds.maxBytes) this.free(this.#recency.oldest)
-    return slot
+  put(id: string, found: Entry | undefined, text: string, usedAt: Milliseconds, expiresAt: Milliseconds | null): Entry {
+    const bytes = bytesOf(text)
+    if (bytes > this.#bounds.maxBytes) throw sessionTooLarge(bytes, `maxBytes (${this.#bounds.maxBytes})`, text)
+    const entry = found ?? this.#add(new Entry(id, text, usedAt))
+    this.#bytes += found === undefined ? bytes : bytes - bytesOf(found.text)
+    entry.text = text
+    this.live(entry, usedAt, expiresAt)
+    // The entry itself is the most recently used one, and fits alone: it is never the one to go.
+    while (this.#size > this.#bounds.max || this.#bytes > this.#bounds.maxBytes) this.free(this.#oldest!)
+    return entry
   }
 
   /** Sets last use and expiry; `null`: never. */
-  live(slot: number, usedAt: Milliseconds, expiresAt: Milliseconds | null): void {
-    const page = this.#slots.page(slot)
-    page.usedAt[slot & PAGE_MASK] = usedAt
-    page.expiresAt[slot & PAGE_MASK] = expiresAt ?? Infinity
+  live(entry: Entry, usedAt: Milliseconds, expiresAt: Milliseconds | null): void {
+    entry.usedAt = usedAt
+    entry.span = expiresAt === null ? null : expiresAt - usedAt
     if (expiresAt !== null) this.#bounds.onMortal()
   }
 
-  assign(slot: number, user: string | undefined): void {
-    this.#users.assign(slot, user)
+  assign(entry: Entry, user: string | undefined): void {
+    this.#users.assign(entry, user)
   }
 
-  free(slot: number): void {
-    const page = this.#slots.page(slot)
-    const at = slot & PAGE_MASK
-    this.#users.assign(slot, undefined)
-    this.#recency.remove(slot)
-    this.#index.delete(page.ids[at]!)
-    this.#bytes -= page.texts[at]!.length << page.wide[at]!
+  free(entry: Entry): void {
+    this.#users.assign(entry, undefined)
+    this.#unlink(entry)
+    this.#byId.delete(entry.id)
+    this.#bytes -= bytesOf(entry.text)
     this.#size--
-    this.#slots.free(slot)
   }
 
-  /**
-   * Frees expired sessions from slot `from` on, boundedly many.
-   *
-   * @returns the slot to go on with, `undefined` after the last.
-   */
-  sweep(from: number): number | undefined {
-    const now = Date.now()
-    const enough = this.#size - FREED_PER_SLICE
-    const end = Math.min(this.#slots.end, from + SEEN_PER_SLICE)
-    let slot = from
-    while (slot < end && this.#size > enough) {
-      const page = this.#slots.pageAt(slot)
-      if (page === undefined) {
-        slot = (slot | PAGE_MASK) + 1
-        continue
+  /** Frees expired sessions, boundedly many at each step. */
+  *sweep(): Generator<void> {
+    let now = Date.now()
+    let seen = 0
+    let freed = 0
+    for (const entry of this.#byId.values()) {
+      if (seen === SEEN_PER_SLICE || freed === FREED_PER_SLICE) {
+        yield
+        now = Date.now()
+        seen = freed = 0
       }
-      const expiresAt = page.expiresAt[slot & PAGE_MASK]!
-      if (expiresAt <= now) this.free(slot)
-      else if (expiresAt !== Infinity) this.#bounds.onMortal()
-      slot++
+      seen++
+      if (this.#freeExpired(entry, now)) freed++
+      else if (entry.span !== null) this.#bounds.onMortal()
     }
-    return slot < this.#slots.end ? slot : undefined
   }
 
-  #add(id: string): number {
-    const slot = this.#slots.take()
-    const page = this.#slots.page(slot)
-    page.ids[slot & PAGE_MASK] = id
-    this.#index.set(id, slot)
-    this.#recency.add(slot)
+  #add(entry: Entry): Entry {
+    this.#byId.set(entry.id, entry)
+    this.#link(entry)
     this.#size++
-    return slot
+    return entry
   }
 
-  #freeExpired(slot: number, now: Milliseconds): boolean {
-    if (this.#slots.page(slot).expiresAt[slot & PAGE_MASK]! > now) return false
-    this.free(slot)
+  #link(entry: Entry): void {
+    entry.older = this.#newest
+    entry.newer = undefined
+    if (this.#newest === undefined) this.#oldest = entry
+    else this.#newest.newer = entry
+    this.#newest = entry
+  }
+
+  #unlink({ older, newer }: Entry): void {
+    if (older === undefined) this.#oldest = newer
+    else older.newer = newer
+    if (newer === undefined) this.#newest = older
+    else newer.older = older
+  }
+
+  #freeExpired(entry: Entry, now: Milliseconds): boolean {
+    if (!entry.isExpired(now)) return false
+    this.free(entry)
     return true
   }
+}
+
+function bytesOf(text: string): number {
+  return text.length << (isWide(text) ? 1 : 0)
 }

@@ -1,15 +1,10 @@
 import { getHeapStatistics } from 'node:v8'
-import { declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../../store/contract'
+import { callable } from '../../base/callable'
 import { OptionError, quote } from '../../base/errors'
-import { Store } from '../../store/store'
 import { MINUTE, type Milliseconds } from '../../base/time'
-import { Entries } from './entries'
-import { MemoryPowers } from './powers'
-import { factsOf, metaOf, parse } from './record'
-import { NONE } from './slots'
-import { Sweeper } from './sweeper'
-import { compact } from './text'
-import { viewOf } from './view'
+import { POWERS } from '../../store/contract'
+import { RecordStore } from '../../store/record-store'
+import { MemoryPowers, type MemorySettings } from './powers'
 
 export interface MemoryStoreOptions {
   /**
@@ -20,11 +15,11 @@ export interface MemoryStoreOptions {
    */
   max?: number
   /**
-   * Most bytes of session JSON to hold: beyond it the least recently used goes. Each session takes some 160 bytes
-   * more, 250 if it has a user.
+   * Most bytes of session JSON to hold: beyond it the least recently used goes. Each session takes some 200 bytes
+   * more, 350 if it has a user.
    *
    * A positive integer, or `Infinity`. A session that exceeds it alone is refused with `ERR_SESSION_TOO_LARGE`.
-   * @default a quarter of the heap that the process may use
+   * @default a quarter of the heap that the process may use; 32 MiB where the platform does not tell it
    */
   maxBytes?: number
   /**
@@ -37,6 +32,9 @@ export interface MemoryStoreOptions {
 }
 
 const MAX_TIMER = 2 ** 31 - 1
+const DEFAULT_MAX = 1_000_000
+/** A quarter of what workerd gives an isolate, whose heap limit reads as 0. */
+const DEFAULT_MAX_BYTES = 32 * 1024 * 1024
 
 /**
  * Keeps sessions in this process: synchronous, bounded, swept. They end with the process and are not shared.
@@ -46,146 +44,55 @@ const MAX_TIMER = 2 ** 31 - 1
  * @example
  * app.use(sessions({ secret, store: new MemoryStore({ max: 100_000 }) }))
  */
-export class MemoryStore extends Store {
-  readonly [POWERS]: Powers
-  readonly #entries: Entries
-  readonly #sweeper: Sweeper
-  #view: Record<string, string> | undefined
+class BoundedMemoryStore extends RecordStore<true> {
+  static override readonly name = 'MemoryStore'
+  declare readonly [POWERS]: MemoryPowers
 
   /** @throws {OptionError} for an option out of its limits. */
-  constructor(options: MemoryStoreOptions = {}) {
+  constructor(options?: MemoryStoreOptions) {
     super()
-    const { max = 1_000_000, maxBytes = Math.floor(getHeapStatistics().heap_size_limit / 4) } = options
-    const { sweepEvery = MINUTE } = options
-    checkBound('max', max)
-    checkBound('maxBytes', maxBytes)
-    if (!(typeof sweepEvery === 'number' && sweepEvery >= 1 && sweepEvery <= MAX_TIMER)) {
-      throw new OptionError(`sweepEvery must be milliseconds from 1 to ${MAX_TIMER}, got ${quote(sweepEvery)}`)
-    }
-    this.#sweeper = new Sweeper(sweepEvery, (from) => this.#entries.sweep(from))
-    this.#entries = new Entries({ max, maxBytes, onMortal: () => this.#sweeper.arm() })
-    this[POWERS] = new MemoryPowers(this.#entries)
+    // Not enumerable, as the methods: a store may be logged.
+    Object.defineProperty(this, POWERS, { configurable: true, value: new MemoryPowers(checked(options)) })
   }
 
   /** When the last sweep ended. */
   get lastCleanup(): Milliseconds | undefined {
-    return this.#sweeper.finishedAt
+    return this[POWERS].sweptAt
   }
 
   /** The JSON of each live session by ID, to read and to write: express-session's undocumented property. */
   get sessions(): Record<string, string> {
-    return (this.#view ??= viewOf({
-      read: (id) => this.#textOf(id),
-      write: (id, text) => this.#keep(id, text === undefined ? text : compact(text)),
-      ids: () => this.ids()
-    }))
+    return this[POWERS].texts
   }
 
   set sessions(texts: Record<string, string>) {
-    const entries = Object.entries(texts)
+    const copy = { ...texts }
     this.clear()
-    for (const [id, text] of entries) this.sessions[id] = text
-  }
-
-  get(id: string): SessionRecord | null
-  get(id: string, callback: Callback<SessionRecord | null>): void
-  get(id: string, callback?: Callback<SessionRecord | null>): SessionRecord | null | void {
-    return respond(callback, () => {
-      const slot = this.#entries.find(id)
-      return slot === NONE ? null : parse(this.#entries.text(slot), this.#entries.found(slot).usedAt!)
-    })
-  }
-
-  set(id: string, session: SessionRecord, callback?: Callback): void {
-    respond(callback, () => this.#keep(id, JSON.stringify(session)))
-  }
-
-  destroy(id: string, callback?: Callback): void {
-    respond(callback, () => void this[POWERS].remove(id))
-  }
-
-  /** Replaces the cookie of a session, and with it the expiry; does nothing when there is no such session. */
-  override touch(id: string, session: SessionRecord, callback?: Callback): void {
-    respond(callback, () => {
-      const slot = this.#entries.find(id)
-      if (slot === NONE) return
-      const { text, expiresAt } = this.#entries.found(slot)
-      const record = parse(text, Date.now())
-      if (record === null) return
-      record.cookie = session.cookie
-      // Ours expire also where the cookie does not: idle time is counted, whatever the browser keeps.
-      this.#keep(id, JSON.stringify(record), metaOf(record) && expiresAt)
-    })
-  }
-
-  /** Every live session by ID, in an object without prototype. */
-  override all(): Record<string, SessionRecord>
-  override all(callback: Callback<Record<string, SessionRecord>>): void
-  override all(callback?: Callback<Record<string, SessionRecord>>): Record<string, SessionRecord> | void {
-    return respond(callback, () => {
-      const records: Record<string, SessionRecord> = Object.create(null)
-      this.#entries.each((id, text, usedAt) => {
-        const record = parse(text, usedAt)
-        if (record !== null) records[id] = record
-      })
-      return records
-    })
-  }
-
-  /** The IDs of all live sessions. */
-  ids(): string[]
-  ids(callback: Callback<string[]>): void
-  ids(callback?: Callback<string[]>): string[] | void {
-    return respond(callback, () => {
-      const ids: string[] = []
-      this.#entries.each((id) => ids.push(id))
-      return ids
-    })
-  }
-
-  /** How many sessions are live. */
-  override length(): number
-  override length(callback: Callback<number>): void
-  override length(callback?: Callback<number>): number | void {
-    return respond(callback, () => this.#entries.countLive())
-  }
-
-  override clear(callback?: Callback): void {
-    respond(callback, () => this.#entries.clear())
+    Object.assign(this.sessions, copy)
   }
 
   /** Stops sweeping, for good. What is kept stays, and expired sessions are still never answered. */
   close(): void {
-    this.#sweeper.close()
-  }
-
-  #keep(id: string, text: string | undefined, otherwise: Milliseconds | null = null): void {
-    // JSON.stringify(undefined): nothing to keep.
-    if (text === undefined) return this.destroy(id)
-    const { usedAt, expiresAt = otherwise, user } = factsOf(text)
-    const slot = this.#entries.put(compact(id), this.#entries.find(id), text)
-    this.#entries.live(slot, usedAt, expiresAt)
-    this.#entries.assign(slot, user)
-  }
-
-  #textOf(id: string): string | undefined {
-    const slot = this.#entries.find(id)
-    return slot === NONE ? undefined : this.#entries.text(slot)
+    this[POWERS].close()
   }
 }
 
-declareNative(MemoryStore)
+// express-session's can be called without `new`, and stores from npm that inherit from it do.
+export const MemoryStore = callable(BoundedMemoryStore)
+export type MemoryStore = BoundedMemoryStore
 
-function respond<T>(callback: Callback<T> | undefined, work: () => T): T | void {
-  if (typeof callback !== 'function') return work()
-  let value: T
-  try {
-    value = work()
-  } catch (err) {
-    setImmediate(callback, err)
-    return
+function checked(options: MemoryStoreOptions = {}): MemorySettings {
+  const { max = DEFAULT_MAX, maxBytes = defaultBytes(), sweepEvery = MINUTE } = options
+  checkBound('max', max)
+  checkBound('maxBytes', maxBytes)
+  if (!(typeof sweepEvery === 'number' && sweepEvery >= 1 && sweepEvery <= MAX_TIMER)) {
+    throw new OptionError(`sweepEvery must be milliseconds from 1 to ${MAX_TIMER}, got ${quote(sweepEvery)}`)
   }
-  setImmediate(callback, null, value)
+  return { max, maxBytes, sweepEvery }
+}
+
+function defaultBytes(): number {
+  return Math.floor(getHeapStatistics().heap_size_limit / 4) || DEFAULT_MAX_BYTES
 }
 
 function checkBound(name: string, value: unknown): void {

@@ -1,69 +1,38 @@
-import { SlotIndex } from './index'
-import { NONE, PAGE_MASK, PAGE_SIZE, type Page, type Slots } from './slots'
+import { Ownership, type Entry } from './entry'
+import { ShardedMap } from './sharded-map'
 import { compact } from './text'
 
-/** Which sessions are a user's: for each user a list through the slots, newest first. */
+/** Which sessions are a user's: for each user a list, newest first. */
 export class Users {
-  readonly #slots: Slots
-  readonly #first = new SlotIndex()
+  readonly #newest = new ShardedMap<Entry>()
 
-  constructor(slots: Slots) {
-    this.#slots = slots
-  }
-
-  of(slot: number): string | undefined {
-    return this.#slots.page(slot).users?.[slot & PAGE_MASK]
-  }
-
-  /** The slots of a user, as they are now. */
-  slots(user: string): number[] {
-    const found: number[] = []
-    for (let slot = this.#first.get(user) ?? NONE; slot !== NONE;) {
-      found.push(slot)
-      slot = this.#slots.page(slot).after![slot & PAGE_MASK]!
-    }
+  /** The sessions of a user, as they are now. */
+  entries(user: string): Entry[] {
+    const found: Entry[] = []
+    for (let entry = this.#newest.get(user); entry !== undefined; entry = entry.ownership!.older) found.push(entry)
     return found
   }
 
-  assign(slot: number, user: string | undefined): void {
-    const current = this.of(slot)
-    if (current === user) return
-    if (current !== undefined) this.#remove(slot, current)
-    if (user !== undefined) this.#add(slot, user)
+  assign(entry: Entry, user: string | undefined): void {
+    const { ownership } = entry
+    if (ownership?.user === user) return
+    if (ownership !== undefined) this.#remove(entry, ownership)
+    if (user !== undefined) this.#add(entry, user)
   }
 
-  #add(slot: number, user: string): void {
-    const page = withUsers(this.#slots.page(slot))
-    const at = slot & PAGE_MASK
-    const first = this.#first.get(user) ?? NONE
-    page.before![at] = NONE
-    page.after![at] = first
-    if (first === NONE) {
-      page.users![at] = compact(user)
-    } else {
-      // All sessions of a user share one copy of the name.
-      page.users![at] = this.of(first)
-      this.#slots.page(first).before![first & PAGE_MASK] = slot
-    }
-    this.#first.set(page.users![at]!, slot)
+  #add(entry: Entry, user: string): void {
+    const newest = this.#newest.get(user)
+    // All sessions of a user share one copy of the name.
+    entry.ownership = new Ownership(newest?.ownership!.user ?? compact(user), newest)
+    if (newest !== undefined) newest.ownership!.newer = entry
+    this.#newest.set(entry.ownership.user, entry)
   }
 
-  #remove(slot: number, user: string): void {
-    const page = this.#slots.page(slot)
-    const at = slot & PAGE_MASK
-    const before = page.before![at]!
-    const after = page.after![at]!
-    if (after !== NONE) this.#slots.page(after).before![after & PAGE_MASK] = before
-    if (before !== NONE) this.#slots.page(before).after![before & PAGE_MASK] = after
-    else if (after !== NONE) this.#first.set(user, after)
-    else this.#first.delete(user)
-    page.users![at] = undefined
+  #remove(entry: Entry, { user, newer, older }: Ownership): void {
+    if (older !== undefined) older.ownership!.newer = newer
+    if (newer !== undefined) newer.ownership!.older = older
+    else if (older !== undefined) this.#newest.set(user, older)
+    else this.#newest.delete(user)
+    entry.ownership = undefined
   }
-}
-
-function withUsers(page: Page): Page {
-  page.users ??= new Array<string | undefined>(PAGE_SIZE).fill(undefined)
-  page.before ??= new Int32Array(PAGE_SIZE)
-  page.after ??= new Int32Array(PAGE_SIZE)
-  return page
 }

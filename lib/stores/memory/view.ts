@@ -1,27 +1,37 @@
-/** What the view shows: texts by ID. */
-export interface Texts {
-  read(id: string): string | undefined
-  write(id: string, text: string | undefined): void
+import type { Found, Life } from '../../store/contract'
+import { lifeOf } from '../../store/record-store'
+import { compact } from './text'
+
+/** What the view shows, and changes. */
+interface Texts {
+  read(id: string): Found | null
+  put(id: string, text: string, life: Life, user: string | undefined): void
+  remove(id: string): boolean
   ids(): string[]
 }
 
 /** A plain-looking object, ID -> JSON, over texts that lie elsewhere: what apps know as `MemoryStore.sessions`. */
-export function viewOf(texts: Texts): Record<string, string> {
+export function viewOf(kept: Texts): Record<string, string> {
+  const read = (id: string | symbol) => (typeof id === 'string' ? kept.read(id)?.text : undefined)
+  const write = (id: string | symbol, text: unknown): true => {
+    if (typeof id !== 'string') return true
+    if (typeof text === 'string') {
+      const { life, user } = lifeOf(text, null)
+      kept.put(id, compact(text), life, user)
+    } else {
+      kept.remove(id)
+    }
+    return true
+  }
   const target: Record<string, string> = Object.create(null)
   return new Proxy(target, {
-    get: (_, key) => (typeof key === 'string' ? texts.read(key) : undefined),
-    has: (_, key) => typeof key === 'string' && texts.read(key) !== undefined,
-    ownKeys: () => texts.ids(),
-    set(_, key, value) {
-      if (typeof key === 'string') texts.write(key, typeof value === 'string' ? value : undefined)
-      return true
-    },
-    deleteProperty(_, key) {
-      if (typeof key === 'string') texts.write(key, undefined)
-      return true
-    },
-    getOwnPropertyDescriptor(_, key) {
-      const value = typeof key === 'string' ? texts.read(key) : undefined
+    get: (_, id) => read(id),
+    has: (_, id) => read(id) !== undefined,
+    ownKeys: () => kept.ids(),
+    set: (_, id, text) => write(id, text),
+    deleteProperty: (_, id) => write(id, undefined),
+    getOwnPropertyDescriptor(_, id) {
+      const value = read(id)
       return value === undefined ? undefined : { value, writable: true, enumerable: true, configurable: true }
     }
   })

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { Latest } from '../../../lib/base/latest'
+import { BoundedMap } from '../../../lib/base/bounded-map'
 
 const MAX = 4
 const key = fc.integer({ min: 0, max: 9 })
@@ -12,7 +12,7 @@ describe('a map of what was set lately', () => {
   it('holds the latest entries, never an outdated one, and no more than twice as many', () => {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
-        const map = new Latest<number, number>(MAX)
+        const map = new BoundedMap<number, number>(MAX)
         const all = new Map<number, number>()
         actions.forEach(({ verb, key }, time) => {
           if (verb === 'set') map.set(key, time)

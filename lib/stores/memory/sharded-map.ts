@@ -1,20 +1,20 @@
 const SHARD_BITS = 8
 
 /**
- * Finds a slot by name: a map in many small parts.
+ * A map by name, in many small parts.
  *
  * One big Map stops the process for a tenth of a second and more when it doubles or halves at a million entries.
  */
-export class SlotIndex {
-  readonly #shards: (Map<string, number> | undefined)[] = new Array(1 << SHARD_BITS).fill(undefined)
+export class ShardedMap<V> {
+  readonly #shards: (Map<string, V> | undefined)[] = new Array(1 << SHARD_BITS).fill(undefined)
 
-  get(name: string): number | undefined {
+  get(name: string): V | undefined {
     return this.#shards[shardOf(name)]?.get(name)
   }
 
-  set(name: string, slot: number): void {
-    const shard = (this.#shards[shardOf(name)] ??= new Map<string, number>())
-    shard.set(name, slot)
+  set(name: string, value: V): void {
+    const shard = (this.#shards[shardOf(name)] ??= new Map<string, V>())
+    shard.set(name, value)
   }
 
   delete(name: string): void {
@@ -24,10 +24,15 @@ export class SlotIndex {
     shard.delete(name)
     if (shard.size === 0) this.#shards[number] = undefined
   }
+
+  /** Every value, in no order. The map may change meanwhile. */
+  *values(): Generator<V> {
+    for (const shard of this.#shards) if (shard !== undefined) yield* shard.values()
+  }
 }
 
-// Only spreads the load: inside a part, Map's own seeded hash decides. The ends of random IDs and of counted
-// users are what differs.
+// Only spreads the load: inside a part, Map's own seeded hash decides. The ends of random IDs and of counted users are
+// what differs.
 function shardOf(name: string): number {
   const end = name.length
   const hash = (name.charCodeAt(end - 1) | 0) * 31 + (name.charCodeAt(end - 2) | 0)
