@@ -150,6 +150,15 @@ export class RedisServer {
     return countsIn(await this.cli('info', 'commandstats'))
   }
 
+  /** Whether its SET compares (IFEQ), whatever version it says it has. */
+  async compares(): Promise<boolean> {
+    const key = 'does SET compare'
+    await this.cli('set', key, 'a')
+    const said = await this.cli('set', key, 'b', 'IFEQ', 'a')
+    await this.cli('del', key)
+    return said === 'OK'
+  }
+
   async resetCounts(): Promise<void> {
     await this.cli('config', 'resetstat')
   }

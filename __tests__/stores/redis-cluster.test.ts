@@ -1,10 +1,12 @@
 import { Cluster, Redis } from 'ioredis'
+import { Cluster as ValkeyCluster } from 'iovalkey'
 import { createClient, createCluster } from 'redis'
 import { createCluster as createCluster5 } from 'redis5'
 import { POWERS, type Found, type Life } from '../../lib/store/contract'
 import { decodeRecord, encodeRecord } from '../../lib/record/record'
 import { RedisStore } from '../../lib/stores/redis/redis'
 import type { RedisClient } from '../../lib/stores/redis/client'
+import { addressesOf, glide, ofGlide } from '../helpers/redis-clients'
 import { type RedisServer, startCluster } from '../helpers/redis-server'
 
 const MINUTE = 60_000
@@ -42,7 +44,16 @@ const CLUSTERS: Record<string, () => Promise<Connected>> = {
     const client = new Cluster(nodes.map(({ url }) => url))
     await new Promise((resolve) => client.once('ready', resolve))
     return { client, close: () => client.disconnect() }
-  }
+  },
+  iovalkey: async () => {
+    const client = new ValkeyCluster(nodes.map(({ url }) => url))
+    await new Promise((resolve) => client.once('ready', resolve))
+    return { client, close: () => client.disconnect() }
+  },
+  ...(process.env['GLIDE'] !== undefined && {
+    'valkey-glide': async () =>
+      ofGlide(await glide().GlideClusterClient.createClient(addressesOf(nodes.map(({ url }) => url))))
+  })
 }
 
 function textOf(data: object, user?: string, usedAt = Date.now()): string {
@@ -121,6 +132,23 @@ describe.each(Object.entries(CLUSTERS))('A cluster through %s', (_name, connect)
       await lock!.release(`id${i}`, 'one')
     }
     expect(await sizes()).toEqual([0, 0, 0])
+  })
+
+  it('logs out with `wait` while the slot of the session is being moved', async () => {
+    if (_name === 'valkey-glide') return
+    const powers = new RedisStore({ client: connected.client, wait: { replicas: 1, timeout: 5 } })[POWERS]
+    await powers.write({ id: 'a', text: textOf({}), expected: null, life: life() })
+    const slot = await nodes[0]!.cli('cluster', 'keyslot', 'sess:a')
+    const from = nodes[[5461, 10_923, 16_384].findIndex((end) => Number(slot) < end)]!
+    const to = nodes.find((node) => node !== from)!
+    const [fromId, toId] = [await from.cli('cluster', 'myid'), await to.cli('cluster', 'myid')]
+    await to.cli('cluster', 'setslot', slot, 'importing', fromId)
+    await from.cli('cluster', 'setslot', slot, 'migrating', toId)
+    await from.cli('migrate', '127.0.0.1', String(to.port), 'sess:a', '0', '5000')
+    // There are no replicas here to confirm it.
+    await expect(powers.remove('a')).rejects.toThrow('Redis removed the session, but 0 of 1 replicas confirmed it')
+    expect(await sizes()).toEqual([0, 0, 0])
+    for (const node of [from, to]) await node.cli('cluster', 'setslot', slot, 'stable')
   })
 
   it('counts 300 increments of two clients exactly', async () => {
