@@ -151,6 +151,23 @@ describe.each(Object.entries(CLUSTERS))('A cluster through %s', (_name, connect)
     for (const node of [from, to]) await node.cli('cluster', 'setslot', slot, 'stable')
   })
 
+  it('finds out of each node, once, whether its SET compares', async () => {
+    const compares = await nodes[0]!.compares()
+    const powers = new RedisStore({ client: connected.client })[POWERS]
+    const ids = Array.from({ length: 30 }, (_, i) => `id${i}`)
+    const [one, two, three] = [textOf({ n: 1 }), textOf({ n: 2 }), textOf({ n: 3 })]
+    for (const id of ids) await powers.write({ id, text: one, expected: null, life: life() })
+    await Promise.all(nodes.map((node) => node.resetCounts()))
+    for (const id of ids) expect(await powers.write({ id, text: two, expected: one, life: life() })).toBe(true)
+    for (const id of ids) expect(await powers.write({ id, text: three, expected: two, life: life() })).toBe(true)
+    const counts = await Promise.all(nodes.map((node) => node.counts()))
+    const [scripts, sets] = ['evalsha', 'set'].map((name) => counts.reduce((sum, each) => sum + (each[name] ?? 0), 0))
+    // Glide does not tell its nodes apart.
+    const servers = _name === 'valkey-glide' ? 1 : nodes.length
+    if (compares) expect([scripts, sets]).toEqual([servers, 2 * ids.length])
+    else expect([scripts, sets]).toEqual([2 * ids.length, 2 * ids.length + servers])
+  })
+
   it('counts 300 increments of two clients exactly', async () => {
     const other = await connect()
     const both = [store[POWERS], new RedisStore({ client: other.client })[POWERS]]

@@ -6,21 +6,26 @@ const TOGETHER_MAX = 64
 
 interface Waiting<T, R> {
   readonly item: T
-  resolve(result: R): void
+  resolve(result: R | Promise<R>): void
   reject(err: unknown): void
 }
 
 /**
  * Asks for many things at once that are asked for in one turn of the event loop.
  *
- * The first of a turn goes by itself and at once, so a lone request waits for nothing. The others leave at the end of
- * the turn, before which no reply could be read anyway.
+ * What is asked for first leaves as soon as those that run with it have asked, too: a lone request waits for nothing.
+ * What is asked for later in the turn leaves at its end, before which no reply could be read anyway.
  */
 export class Gathering<T, R> {
   readonly #alone: (item: T) => Promise<R>
   readonly #together: (items: T[]) => Promise<(R | Promise<R>)[]>
-  readonly #flush = () => this.#leave()
-  #waiting: Waiting<T, R>[] | undefined
+  readonly #leave = () => this.#send()
+  readonly #end = () => {
+    this.#turning = false
+    this.#send()
+  }
+  #turning = false
+  #waiting: Waiting<T, R>[] = []
 
   constructor(alone: (item: T) => Promise<R>, together: (items: T[]) => Promise<(R | Promise<R>)[]>) {
     this.#alone = alone
@@ -28,27 +33,30 @@ export class Gathering<T, R> {
   }
 
   ask(item: T): Promise<R> {
+    if (!this.#turning) {
+      this.#turning = true
+      // Planned before the client plans to write, so that all of the turn leaves in one piece.
+      setImmediate(this.#end)
+      void Promise.resolve().then(this.#leave)
+    }
+    return new Promise((resolve, reject) => this.#waiting.push({ item, resolve, reject }))
+  }
+
+  #send(): void {
     const waiting = this.#waiting
-    if (waiting !== undefined) return new Promise((resolve, reject) => waiting.push({ item, resolve, reject }))
+    if (waiting.length === 0) return
     this.#waiting = []
-    // Before the client plans to write, so that both leave in one piece.
-    setImmediate(this.#flush)
-    return this.#alone(item)
+    for (let i = 0; i < waiting.length; i += TOGETHER_MAX) this.#sendBatch(waiting.slice(i, i + TOGETHER_MAX))
   }
 
-  #leave(): void {
-    const waiting = this.#waiting!
-    this.#waiting = undefined
-    for (let i = 0; i < waiting.length; i += TOGETHER_MAX) this.#send(waiting.slice(i, i + TOGETHER_MAX))
-  }
-
-  #send(batch: Waiting<T, R>[]): void {
+  #sendBatch(batch: Waiting<T, R>[]): void {
     if (batch.length === 1) {
-      this.#alone(batch[0]!.item).then(batch[0]!.resolve, batch[0]!.reject)
+      const [{ item, resolve, reject }] = batch as [Waiting<T, R>]
+      this.#alone(item).then(resolve, reject)
       return
     }
     this.#together(batch.map(({ item }) => item)).then(
-      (results) => batch.forEach(({ resolve }, i) => resolve(results[i] as R)),
+      (results) => batch.forEach(({ resolve }, i) => resolve(results[i]!)),
       (err) => batch.forEach(({ reject }) => reject(err))
     )
   }
