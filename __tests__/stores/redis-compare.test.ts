@@ -94,7 +94,8 @@ describe.each(Object.entries(CLIENTS))('Where SET compares, conditional writes w
       })
     )
     expect(decodeRecord(((await powers.read('a')) as Found).text)!.data).toEqual({ n: 200 })
-    expect(comparing.sets).toBeGreaterThanOrEqual(200)
+    // Those of one turn go in a script.
+    expect(comparing.sets).toBeGreaterThan(0)
   })
 
   it('name a long record by its hash, and keep sessions for ever where told to', async () => {
