@@ -164,6 +164,18 @@ export class RedisServer {
   }
 }
 
+/** The ACL rules that docs/stores.md gives, each with what it is for. */
+export const ACL = {
+  keys: ['~sess:*', '~silverback:user:*', '~silverback:lock:*'],
+  sessions: ['+get', '+mget', '+set', '+del', '+expire', '+pexpire', '+evalsha', '+eval'],
+  users: ['+zadd', '+zrange', '+zrangebyscore', '+zrem', '+zremrangebyscore', '+zscore', '+persist'],
+  listing: ['+scan'],
+  wait: ['+wait'],
+  cache: ['+client|tracking'],
+  connecting: ['+hello', '+auth', '+info'],
+  cluster: ['+cluster|slots', '+cluster|info', '+asking']
+}
+
 /** Three masters that share the slots. */
 export async function startCluster(): Promise<RedisServer[]> {
   const nodes = await Promise.all([0, 1, 2].map(startNode))

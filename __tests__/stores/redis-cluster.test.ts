@@ -7,7 +7,7 @@ import { decodeRecord, encodeRecord } from '../../lib/record/record'
 import { RedisStore } from '../../lib/stores/redis/redis'
 import type { RedisClient } from '../../lib/stores/redis/client'
 import { addressesOf, glide, ofGlide } from '../helpers/redis-clients'
-import { type RedisServer, startCluster } from '../helpers/redis-server'
+import { ACL, type RedisServer, startCluster } from '../helpers/redis-server'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -191,7 +191,34 @@ describe.each(Object.entries(CLUSTERS))('A cluster through %s', (_name, connect)
   })
 })
 
-describe('a client that knows no clusters', () => {
+describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('With the rights that the documents ask for, %s', (name) => {
+  it('serves a cluster', async () => {
+    const rules = [...ACL.keys, ...ACL.sessions, ...ACL.listing, ...ACL.connecting, ...ACL.cluster]
+    const user = ['acl', 'setuser', 'app', 'on', '>secret', 'resetkeys', '-@all', ...rules]
+    await Promise.all(nodes.map((node) => node.cli(...user)))
+    const access = { username: 'app', password: 'secret' }
+    const rootNodes = nodes.map(({ url }) => ({ url }))
+    const urls = nodes.map(({ url }) => url)
+    const client: any = {
+      'node-redis 6': () => createCluster({ rootNodes, defaults: access }),
+      'node-redis 5': () => createCluster5({ rootNodes, defaults: access }),
+      ioredis: () => new Cluster(urls, { redisOptions: access, lazyConnect: true })
+    }[name]!()
+    client.on('error', () => undefined)
+    await client.connect()
+    const store = new RedisStore({ client })
+    for (let i = 0; i < 20; i++) await store.set(`id${i}`, { cookie: {} })
+    expect(await store.length()).toBe(20)
+    const one = textOf({ n: 1 })
+    expect(await store[POWERS].write({ id: 'a', text: one, expected: null, life: life() })).toBe(true)
+    expect(await store[POWERS].write({ id: 'a', text: textOf({}), expected: one, life: life() })).toBe(true)
+    await store.clear()
+    expect(await sizes()).toEqual([0, 0, 0])
+    client.disconnect()
+  })
+})
+
+describe('A client that knows no clusters', () => {
   it.each([
     ['node-redis', (url: string) => createClient({ url })],
     ['ioredis', (url: string) => new Redis(url, { lazyConnect: true })]
