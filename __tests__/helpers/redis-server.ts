@@ -150,9 +150,30 @@ export class RedisServer {
     return countsIn(await this.cli('info', 'commandstats'))
   }
 
+  /** Whether its SET compares (IFEQ), whatever version it says it has. */
+  async compares(): Promise<boolean> {
+    const key = 'does SET compare'
+    await this.cli('set', key, 'a')
+    const said = await this.cli('set', key, 'b', 'IFEQ', 'a')
+    await this.cli('del', key)
+    return said === 'OK'
+  }
+
   async resetCounts(): Promise<void> {
     await this.cli('config', 'resetstat')
   }
+}
+
+/** The ACL rules that docs/stores.md gives, each with what it is for. */
+export const ACL = {
+  keys: ['~sess:*', '~silverback:user:*', '~silverback:lock:*'],
+  sessions: ['+get', '+mget', '+set', '+del', '+expire', '+pexpire', '+evalsha', '+eval'],
+  users: ['+zadd', '+zrange', '+zrangebyscore', '+zrem', '+zremrangebyscore', '+zscore', '+persist'],
+  listing: ['+scan'],
+  wait: ['+wait'],
+  cache: ['+client|tracking'],
+  connecting: ['+hello', '+auth', '+info'],
+  cluster: ['+cluster|slots', '+cluster|info', '+asking']
 }
 
 /** Three masters that share the slots. */

@@ -1,11 +1,13 @@
 import { Cluster, Redis } from 'ioredis'
+import { Cluster as ValkeyCluster } from 'iovalkey'
 import { createClient, createCluster } from 'redis'
 import { createCluster as createCluster5 } from 'redis5'
 import { POWERS, type Found, type Life } from '../../lib/store/contract'
 import { decodeRecord, encodeRecord } from '../../lib/record/record'
 import { RedisStore } from '../../lib/stores/redis/redis'
 import type { RedisClient } from '../../lib/stores/redis/client'
-import { type RedisServer, startCluster } from '../helpers/redis-server'
+import { addressesOf, glide, ofGlide } from '../helpers/redis-clients'
+import { ACL, type RedisServer, startCluster } from '../helpers/redis-server'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -42,7 +44,16 @@ const CLUSTERS: Record<string, () => Promise<Connected>> = {
     const client = new Cluster(nodes.map(({ url }) => url))
     await new Promise((resolve) => client.once('ready', resolve))
     return { client, close: () => client.disconnect() }
-  }
+  },
+  iovalkey: async () => {
+    const client = new ValkeyCluster(nodes.map(({ url }) => url))
+    await new Promise((resolve) => client.once('ready', resolve))
+    return { client, close: () => client.disconnect() }
+  },
+  ...(process.env['GLIDE'] !== undefined && {
+    'valkey-glide': async () =>
+      ofGlide(await glide().GlideClusterClient.createClient(addressesOf(nodes.map(({ url }) => url))))
+  })
 }
 
 function textOf(data: object, user?: string, usedAt = Date.now()): string {
@@ -123,6 +134,40 @@ describe.each(Object.entries(CLUSTERS))('A cluster through %s', (_name, connect)
     expect(await sizes()).toEqual([0, 0, 0])
   })
 
+  it('logs out with `wait` while the slot of the session is being moved', async () => {
+    if (_name === 'valkey-glide') return
+    const powers = new RedisStore({ client: connected.client, wait: { replicas: 1, timeout: 5 } })[POWERS]
+    await powers.write({ id: 'a', text: textOf({}), expected: null, life: life() })
+    const slot = await nodes[0]!.cli('cluster', 'keyslot', 'sess:a')
+    const from = nodes[[5461, 10_923, 16_384].findIndex((end) => Number(slot) < end)]!
+    const to = nodes.find((node) => node !== from)!
+    const [fromId, toId] = [await from.cli('cluster', 'myid'), await to.cli('cluster', 'myid')]
+    await to.cli('cluster', 'setslot', slot, 'importing', fromId)
+    await from.cli('cluster', 'setslot', slot, 'migrating', toId)
+    await from.cli('migrate', '127.0.0.1', String(to.port), 'sess:a', '0', '5000')
+    // There are no replicas here to confirm it.
+    await expect(powers.remove('a')).rejects.toThrow('Redis removed the session, but 0 of 1 replicas confirmed it')
+    expect(await sizes()).toEqual([0, 0, 0])
+    for (const node of [from, to]) await node.cli('cluster', 'setslot', slot, 'stable')
+  })
+
+  it('finds out of each node, once, whether its SET compares', async () => {
+    const compares = await nodes[0]!.compares()
+    const powers = new RedisStore({ client: connected.client })[POWERS]
+    const ids = Array.from({ length: 30 }, (_, i) => `id${i}`)
+    const [one, two, three] = [textOf({ n: 1 }), textOf({ n: 2 }), textOf({ n: 3 })]
+    for (const id of ids) await powers.write({ id, text: one, expected: null, life: life() })
+    await Promise.all(nodes.map((node) => node.resetCounts()))
+    for (const id of ids) expect(await powers.write({ id, text: two, expected: one, life: life() })).toBe(true)
+    for (const id of ids) expect(await powers.write({ id, text: three, expected: two, life: life() })).toBe(true)
+    const counts = await Promise.all(nodes.map((node) => node.counts()))
+    const [scripts, sets] = ['evalsha', 'set'].map((name) => counts.reduce((sum, each) => sum + (each[name] ?? 0), 0))
+    // Glide does not tell its nodes apart.
+    const servers = _name === 'valkey-glide' ? 1 : nodes.length
+    if (compares) expect([scripts, sets]).toEqual([servers, 2 * ids.length])
+    else expect([scripts, sets]).toEqual([2 * ids.length, 2 * ids.length + servers])
+  })
+
   it('counts 300 increments of two clients exactly', async () => {
     const other = await connect()
     const both = [store[POWERS], new RedisStore({ client: other.client })[POWERS]]
@@ -146,7 +191,34 @@ describe.each(Object.entries(CLUSTERS))('A cluster through %s', (_name, connect)
   })
 })
 
-describe('a client that knows no clusters', () => {
+describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('With the rights that the documents ask for, %s', (name) => {
+  it('serves a cluster', async () => {
+    const rules = [...ACL.keys, ...ACL.sessions, ...ACL.listing, ...ACL.connecting, ...ACL.cluster]
+    const user = ['acl', 'setuser', 'app', 'on', '>secret', 'resetkeys', '-@all', ...rules]
+    await Promise.all(nodes.map((node) => node.cli(...user)))
+    const access = { username: 'app', password: 'secret' }
+    const rootNodes = nodes.map(({ url }) => ({ url }))
+    const urls = nodes.map(({ url }) => url)
+    const client: any = {
+      'node-redis 6': () => createCluster({ rootNodes, defaults: access }),
+      'node-redis 5': () => createCluster5({ rootNodes, defaults: access }),
+      ioredis: () => new Cluster(urls, { redisOptions: access, lazyConnect: true })
+    }[name]!()
+    client.on('error', () => undefined)
+    await client.connect()
+    const store = new RedisStore({ client })
+    for (let i = 0; i < 20; i++) await store.set(`id${i}`, { cookie: {} })
+    expect(await store.length()).toBe(20)
+    const one = textOf({ n: 1 })
+    expect(await store[POWERS].write({ id: 'a', text: one, expected: null, life: life() })).toBe(true)
+    expect(await store[POWERS].write({ id: 'a', text: textOf({}), expected: one, life: life() })).toBe(true)
+    await store.clear()
+    expect(await sizes()).toEqual([0, 0, 0])
+    client.disconnect()
+  })
+})
+
+describe('A client that knows no clusters', () => {
   it.each([
     ['node-redis', (url: string) => createClient({ url })],
     ['ioredis', (url: string) => new Redis(url, { lazyConnect: true })]

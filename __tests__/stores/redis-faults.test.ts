@@ -5,7 +5,7 @@ import { POWERS, type Found, type Life, type Powers } from '../../lib/store/cont
 import { encodeRecord } from '../../lib/record/record'
 import { RedisStore } from '../../lib/stores/redis/redis'
 import { CLIENTS, type Connected } from '../helpers/redis-clients'
-import { RedisServer, until } from '../helpers/redis-server'
+import { ACL, RedisServer, until } from '../helpers/redis-server'
 
 const HOUR = 3_600_000
 const ID = 'very-secret-id'
@@ -160,6 +160,34 @@ describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('With %s', (name) => 
     expect((await failureOf(asked[what]())).message).toMatch(message)
   })
 
+  it('does everything with the rights that the documents ask for', async () => {
+    const server = await start()
+    const rules = [...ACL.keys, ...ACL.sessions, ...ACL.users, ...ACL.listing, ...ACL.wait, ...ACL.connecting]
+    await server.cli('acl', 'setuser', 'app', 'on', '>secret', 'resetkeys', '-@all', ...rules)
+    const connected = await CLIENTS[name]!(server.url.replace('//', '//app:secret@'))
+    open.push(connected)
+    const store = new RedisStore({ client: connected.client })
+    const powers = store[POWERS]
+    const ids = Array.from({ length: 5 }, (_, i) => `id${i}`)
+    const user = { from: undefined, to: 'ann' }
+    const text = textOf(1)
+    await Promise.all(ids.map((id) => powers.write({ id, text, expected: null, life: life(), user })))
+    expect(await Promise.all(ids.map((id) => powers.read(id)))).toEqual(ids.map(() => ({ text })))
+    const changed = ids.map((id) => powers.write({ id, text: textOf(2), expected: text, life: life(), user }))
+    expect(await Promise.all(changed)).toEqual(ids.map(() => true))
+    expect(await powers.extend('id0', life())).toBe(true)
+    expect(await powers.list!('ann')).toEqual([])
+    expect(await powers.lock!.acquire('id0', 'token', HOUR)).toBe(true)
+    expect(await powers.lock!.renew('id0', 'token', HOUR)).toBe(true)
+    await powers.lock!.release('id0', 'token')
+    await store.touch('id0', { cookie: {} })
+    expect(await powers.remove('id0', 'ann')).toBe(true)
+    const waiting = new RedisStore({ client: connected.client, wait: { replicas: 1, timeout: 1 } })
+    expect((await failureOf(waiting.destroy('id1'))).message).toContain('0 of 1 replicas')
+    await store.clear()
+    expect(await store.length()).toBe(0)
+  })
+
   it('names a command that the server has disabled', async () => {
     const powers = await connect(name, await start('--rename-command', 'EVALSHA', ''))
     const text = textOf(1)
@@ -235,9 +263,7 @@ it.each(['JSON', 'another serializer'])('bytes that are no text are never writte
   await client.set(`sess:${ID}`, stored)
   const read = (await store[POWERS].read(ID))!
   await server.resetCounts()
-  expect(await store[POWERS].write({ id: ID, text: textOf(2), expected: read.text, life: life() })).toEqual({
-    text: read.text
-  })
+  expect(await store[POWERS].write({ id: ID, text: textOf(2), expected: read.text, life: life() })).toEqual(read)
   await store[POWERS].extend(ID, life())
   expect(await client.getBuffer(`sess:${ID}`)).not.toEqual(Buffer.from(textOf(2)))
   const { evalsha = 0, get = 0 } = await server.counts()

@@ -165,8 +165,12 @@ describe("The index of a user's sessions", () => {
     await powers.write({ id: 'a', text, expected: null, life })
     await powers.write({ id: 'a', text: textOf(undefined, 5), expected: text, life })
     await powers.remove('a')
-    expect(await server.counts()).toMatchObject({ set: 2, evalsha: 1, get: 1, del: 1 })
-    expect(Object.keys(await server.counts()).filter((name) => name.startsWith('z'))).toEqual([])
+    const counted = await server.counts()
+    // The server that compares in SET has told so before.
+    const script = (await server.compares()) ? {} : { evalsha: 1, get: 1 }
+    const { set, evalsha, get, del } = counted
+    expect({ set, evalsha, get, del }).toEqual({ set: 2, evalsha: undefined, get: undefined, del: 1, ...script })
+    expect(Object.keys(counted).filter((name) => name.startsWith('z'))).toEqual([])
   })
 
   it('stays out of the way of stores with a short prefix', async () => {

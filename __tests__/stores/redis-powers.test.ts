@@ -1,8 +1,10 @@
+import { deserialize, serialize } from 'node:v8'
 import { createClient } from 'redis'
 import { POWERS, type Found, type Life, type Powers } from '../../lib/store/contract'
 import { decodeRecord, encodeRecord, type Meta } from '../../lib/record/record'
 import { RedisStore, type RedisStoreOptions } from '../../lib/stores/redis/redis'
-import { CLIENTS, type Connected } from '../helpers/redis-clients'
+import type { RedisSerializer } from '../../lib/stores/redis/records'
+import { ALL_CLIENTS, CLIENTS, MAPPING_CLIENTS, type Connected } from '../helpers/redis-clients'
 import { RedisServer, until } from '../helpers/redis-server'
 
 const MINUTE = 60_000
@@ -51,77 +53,105 @@ function expectAbout(actual: number, expected: number) {
   expect(Math.abs(actual - expected)).toBeLessThan(2000)
 }
 
-describe.each(Object.entries(CLIENTS))('Conditional writes with %s', (_name, connect) => {
-  let own: Connected
-  let powers: Powers
+describe.each(Object.entries({ ...ALL_CLIENTS, ...MAPPING_CLIENTS }))(
+  'Conditional writes with %s',
+  (_name, connect) => {
+    let own: Connected
+    let powers: Powers
 
-  beforeAll(async () => {
-    own = await connect(server.url)
-    powers = new RedisStore({ client: own.client })[POWERS]
-  })
-
-  afterAll(() => own.close())
-
-  it('create only what is not there', async () => {
-    expect(await powers.write({ id: 'a', text: textOf({ n: 1 }), expected: null, life: lifeOf() })).toBe(true)
-    const kept = textOf({ n: 1 })
-    await server.cli('set', 'sess:a', kept)
-    expect(await powers.write({ id: 'a', text: textOf({ n: 2 }), expected: null, life: lifeOf() })).toEqual({
-      text: kept
+    beforeAll(async () => {
+      own = await connect(server.url)
+      powers = new RedisStore({ client: own.client })[POWERS]
     })
-    expect(await server.cli('get', 'sess:a')).toBe(kept)
-  })
 
-  it('replace exactly what was read, and tell what is there instead', async () => {
-    const [one, two, three] = [1, 2, 3].map((n) => textOf({ n, text: 'h\u00e9 \u{1f600}' })) as [string, string, string]
-    await powers.write({ id: 'a', text: one, expected: null, life: lifeOf() })
-    expect(await powers.write({ id: 'a', text: two, expected: one, life: lifeOf(5 * MINUTE) })).toBe(true)
-    expectAbout(await pttl('a'), 5 * MINUTE)
-    expect(await powers.write({ id: 'a', text: three, expected: one, life: lifeOf() })).toEqual({ text: two })
-    expect(await powers.read('a')).toEqual({ text: two })
-  })
+    afterAll(() => own.close())
 
-  it('never bring back what is gone', async () => {
-    const one = textOf({ n: 1 })
-    await powers.write({ id: 'a', text: one, expected: null, life: lifeOf() })
-    expect(await powers.remove('a')).toBe(true)
-    expect(await powers.remove('a')).toBe(false)
-    expect(await powers.write({ id: 'a', text: textOf({ n: 2 }), expected: one, life: lifeOf() })).toBeNull()
-    expect(await powers.extend('a', lifeOf())).toBe(false)
-    expect(await powers.read('a')).toBeNull()
-    expect(await server.cli('dbsize')).toBe('0')
-  })
+    it('create only what is not there', async () => {
+      expect(await powers.write({ id: 'a', text: textOf({ n: 1 }), expected: null, life: lifeOf() })).toBe(true)
+      const kept = textOf({ n: 1 })
+      await server.cli('set', 'sess:a', kept)
+      expect(await powers.write({ id: 'a', text: textOf({ n: 2 }), expected: null, life: lifeOf() })).toEqual({
+        text: kept
+      })
+      expect(await server.cli('get', 'sess:a')).toBe(kept)
+    })
 
-  it('count 1,000 increments over two connections exactly', async () => {
-    const second = await connect(server.url)
-    const both = [powers, new RedisStore({ client: second.client })[POWERS]]
-    await powers.write({ id: 'a', text: textOf({ n: 0 }), expected: null, life: lifeOf() })
-    const increment = async (with_: Powers) => {
-      let found = (await with_.read('a')) as Found
-      for (;;) {
-        const n = decodeRecord(found.text)!.data['n'] as number
-        const result = await with_.write({ id: 'a', text: textOf({ n: n + 1 }), expected: found.text, life: lifeOf() })
-        if (result === true) return
-        found = result as Found
+    it('replace exactly what was read, and tell what is there instead', async () => {
+      const [one, two, three] = [1, 2, 3].map((n) => textOf({ n, text: 'h\u00e9 \u{1f600}' })) as [
+        string,
+        string,
+        string
+      ]
+      await powers.write({ id: 'a', text: one, expected: null, life: lifeOf() })
+      expect(await powers.write({ id: 'a', text: two, expected: one, life: lifeOf(5 * MINUTE) })).toBe(true)
+      expectAbout(await pttl('a'), 5 * MINUTE)
+      expect(await powers.write({ id: 'a', text: three, expected: one, life: lifeOf() })).toEqual({ text: two })
+      expect(await powers.read('a')).toEqual({ text: two })
+    })
+
+    it('never bring back what is gone', async () => {
+      const one = textOf({ n: 1 })
+      await powers.write({ id: 'a', text: one, expected: null, life: lifeOf() })
+      expect(await powers.remove('a')).toBe(true)
+      expect(await powers.remove('a')).toBe(false)
+      expect(await powers.write({ id: 'a', text: textOf({ n: 2 }), expected: one, life: lifeOf() })).toBeNull()
+      expect(await powers.extend('a', lifeOf())).toBe(false)
+      expect(await powers.read('a')).toBeNull()
+      expect(await server.cli('dbsize')).toBe('0')
+    })
+
+    it('keep a user, extend, lock and tell apart, whatever the client makes of replies', async () => {
+      const text = textOf({ n: 1 }, { i: 'ann', u: 5 })
+      await powers.write({ id: 'a', text, expected: null, life: lifeOf(), user: { from: undefined, to: 'ann' } })
+      expect(await powers.list!('ann')).toEqual([{ id: 'a', text }])
+      expect(await powers.extend('a', lifeOf())).toBe(true)
+      expect(await usedAt('a')).toBeGreaterThan(5)
+      expect(await powers.extend('b', lifeOf())).toBe(false)
+      const lock = powers.lock!
+      expect([await lock.acquire('a', 'one', MINUTE), await lock.acquire('a', 'two', MINUTE)]).toEqual([true, false])
+      expect([await lock.renew('a', 'one', MINUTE), await lock.renew('a', 'two', MINUTE)]).toEqual([true, false])
+      await lock.release('a', 'one')
+      expect(await lock.renew('a', 'one', MINUTE)).toBe(false)
+      expect([await powers.remove('a', 'ann'), await powers.remove('a', 'ann')]).toEqual([true, false])
+      expect(await server.cli('dbsize')).toBe('0')
+    })
+
+    it('count 1,000 increments over two connections exactly', async () => {
+      const second = await connect(server.url)
+      const both = [powers, new RedisStore({ client: second.client })[POWERS]]
+      await powers.write({ id: 'a', text: textOf({ n: 0 }), expected: null, life: lifeOf() })
+      const increment = async (with_: Powers) => {
+        let found = (await with_.read('a')) as Found
+        for (;;) {
+          const n = decodeRecord(found.text)!.data['n'] as number
+          const result = await with_.write({
+            id: 'a',
+            text: textOf({ n: n + 1 }),
+            expected: found.text,
+            life: lifeOf()
+          })
+          if (result === true) return
+          found = result as Found
+        }
       }
-    }
-    const workers = Array.from({ length: 8 }, async (_, w) => {
-      for (let i = 0; i < 125; i++) await increment(both[w % 2]!)
+      const workers = Array.from({ length: 8 }, async (_, w) => {
+        for (let i = 0; i < 125; i++) await increment(both[w % 2]!)
+      })
+      await Promise.all(workers)
+      expect(decodeRecord(((await powers.read('a')) as Found).text)!.data).toEqual({ n: 1000 })
+      second.close()
     })
-    await Promise.all(workers)
-    expect(decodeRecord(((await powers.read('a')) as Found).text)!.data).toEqual({ n: 1000 })
-    second.close()
-  })
 
-  it('survive a server that forgot the scripts', async () => {
-    const one = textOf({ n: 1 }, {})
-    await powers.write({ id: 'a', text: one, expected: null, life: lifeOf() })
-    await server.cli('script', 'flush')
-    expect(await powers.write({ id: 'a', text: textOf({ n: 2 }, {}), expected: one, life: lifeOf() })).toBe(true)
-    await server.cli('script', 'flush')
-    expect(await powers.extend('a', lifeOf())).toBe(true)
-  })
-})
+    it('survive a server that forgot the scripts', async () => {
+      const one = textOf({ n: 1 }, {})
+      await powers.write({ id: 'a', text: one, expected: null, life: lifeOf() })
+      await server.cli('script', 'flush')
+      expect(await powers.write({ id: 'a', text: textOf({ n: 2 }, {}), expected: one, life: lifeOf() })).toBe(true)
+      await server.cli('script', 'flush')
+      expect(await powers.extend('a', lifeOf())).toBe(true)
+    })
+  }
+)
 
 describe('A read', () => {
   it('is one command, and changes nothing', async () => {
@@ -239,23 +269,43 @@ describe('A serializer of the application', () => {
       await powers.write({ id: 'a', text: one, expected: null, life: lifeOf(), user: { from: undefined, to: 'ann' } })
     ).toBe(true)
     expect(await server.cli('get', 'sess:a')).toMatch(/^[\d.e-]+:[\w+/=]+$/)
-    expect(await powers.read('a')).toEqual({ text: one })
-    expect(await powers.write({ id: 'a', text: two, expected: textOf({ n: 9 }), life: lifeOf() })).toEqual({
-      text: one
-    })
-    expect(await powers.write({ id: 'a', text: two, expected: one, life: lifeOf(MINUTE) })).toBe(true)
-    expect(await powers.list!('ann')).toEqual([{ id: 'a', text: two }])
+    const found = (await powers.read('a'))!
+    expect(found).toEqual({ text: await server.cli('get', 'sess:a'), record: JSON.parse(one) })
+    expect(await powers.write({ id: 'a', text: two, expected: textOf({ n: 9 }), life: lifeOf() })).toEqual(found)
+    expect(await powers.write({ id: 'a', text: two, expected: found.text, life: lifeOf() })).toBe(true)
+    // Known by the text that was written, too.
+    const three = textOf({ n: 3 }, { u: old, c: old, i: 'ann' })
+    expect(await powers.write({ id: 'a', text: three, expected: two, life: lifeOf(MINUTE) })).toBe(true)
+    expect(await powers.list!('ann')).toEqual([
+      { id: 'a', text: await server.cli('get', 'sess:a'), record: JSON.parse(three) }
+    ])
     expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + 5 * MINUTE })).toBe(true)
     expectAbout(await pttl('a'), 5 * MINUTE)
-    expect(await powers.read('a')).toEqual({ text: textOf({ n: 2 }, { u: 7, c: old, i: 'ann' }) })
+    expect((await powers.read('a'))!.record).toEqual(JSON.parse(textOf({ n: 3 }, { u: 7, c: old, i: 'ann' })))
     await powers.remove('a')
     expect(await powers.write({ id: 'a', text: one, expected: two, life: lifeOf() })).toBeNull()
     expect(await powers.extend('a', lifeOf())).toBe(false)
   })
 
+  it('gets the session itself, and what it makes of it comes back', async () => {
+    const typed: RedisSerializer = {
+      stringify: (value) => serialize(value).toString('base64'),
+      parse: (text) => deserialize(Buffer.from(text, 'base64'))
+    }
+    const powers = powersOf({ serializer: typed })
+    const since = new Date(5)
+    const live = () => ({ cookie: { path: '/' }, since })
+    await powers.write({ id: 'a', text: textOf({ since }), expected: null, life: lifeOf(), live })
+    const found = (await powers.read('a'))!
+    expect(found.record).toEqual({ cookie: { path: '/' }, since })
+    const write = { id: 'a', text: textOf({ since, n: 1 }), expected: found.text, life: lifeOf() }
+    expect(await powers.write({ ...write, live: () => ({ ...live(), n: 1 }) })).toBe(true)
+    expect((await powers.read('a'))!.record).toEqual({ cookie: { path: '/' }, since, n: 1 })
+  })
+
   it('makes nothing of what it cannot read', async () => {
     const powers = powersOf({ serializer })
     await server.cli('set', 'sess:a', 'no')
-    expect(await powers.read('a')).toEqual({ text: '' })
+    expect(await powers.read('a')).toEqual({ text: 'no', record: null })
   })
 })

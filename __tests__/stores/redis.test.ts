@@ -2,7 +2,7 @@ import { RedisStore as ConnectRedis } from 'connect-redis'
 import Redis from 'ioredis'
 import { createClient } from 'redis'
 import { RedisStore, type RedisStoreOptions } from '../../lib/stores/redis/redis'
-import { CLIENTS, type Connected } from '../helpers/redis-clients'
+import { ALL_CLIENTS, CLIENTS, MAPPING_CLIENTS, type Connected } from '../helpers/redis-clients'
 import { RedisServer } from '../helpers/redis-server'
 
 const HOUR = 3_600_000
@@ -22,7 +22,7 @@ function record(data: object = {}, maxAge = HOUR) {
   return { cookie: { originalMaxAge: maxAge, expires, httpOnly: true, path: '/' }, ...data }
 }
 
-describe.each(Object.entries(CLIENTS))('RedisStore with %s', (_name, connect) => {
+describe.each(Object.entries({ ...ALL_CLIENTS, ...MAPPING_CLIENTS }))('RedisStore with %s', (_name, connect) => {
   let connected: Connected
   let store: RedisStore
 
@@ -143,10 +143,26 @@ describe('RedisStore and connect-redis 9 on one server', () => {
 })
 
 describe('RedisStore options', () => {
+  function having(...names: string[]): object {
+    const methods = ['get', 'set', 'del', 'expire', ...names].map((name) => [name, () => Promise.resolve(null)])
+    return Object.fromEntries(methods)
+  }
+
   it.each([
     ['no client', {}, /`client` must be a client of redis .*got undefined/],
     ['no options', undefined, /`client` must be/],
     ['something else as client', { client: { get() {}, set() {} } }, /got an object/],
+    [
+      'a client of redis 4',
+      { client: having('evalSha', 'eval', 'multi', 'mGet') },
+      /redis 4 or older.*redis@5 or later/
+    ],
+    [
+      'a client of redis 3',
+      { client: having('evalsha', 'eval', 'multi', 'batch') },
+      /redis 4 or older.*redis@5 or later/
+    ],
+    ['to wait with a client that cannot', { client: having('customCommand'), wait: { replicas: 1 } }, /`wait` needs/],
     ['a number as prefix', { client: {}, prefix: 5 }, /`prefix` must be a string, got 5/],
     ['a negative ttl', { client: {}, ttl: -1 }, /`ttl` must be seconds above 0/],
     ['a fraction as scanCount', { client: {}, scanCount: 0.5 }, /`scanCount` must be/],

@@ -63,7 +63,7 @@ export interface TokenCodec {
 export interface Found {
   /** The record exactly as it is kept: what a later conditional write compares against. */
   text: string
-  /** The record as an object, from a store that hands out objects; `text` is then empty. */
+  /** The record as an object, from a store that hands out objects; `text` is empty unless it is compared all the same. */
   record?: unknown
   /** What a foreign store's parser threw: something is kept, and it is no record. */
   unreadable?: unknown

@@ -39,9 +39,10 @@ export function unconfirmed(confirmed: number, { replicas, timeout }: RedisWait)
   )
 }
 
-/** Whether a cluster has moved a key elsewhere: the command has not been carried out. */
-export function isRedirection(err: unknown): boolean {
-  return err instanceof Error && /^(?:MOVED|ASK) /.test(err.message)
+/** Where a cluster has moved a key, so that the command has not been carried out; `asked` while it is being moved. */
+export function redirectionOf(err: unknown): { asked: string | undefined } | undefined {
+  const [, code, node] = /^(MOVED|ASK) \d+ (\S+)/.exec(err instanceof Error ? err.message : '') ?? []
+  return code === undefined ? undefined : { asked: code === 'ASK' ? node : undefined }
 }
 
 /** Whether a key holds something that is no string, so no session of ours: absent, and left alone. */
@@ -50,20 +51,23 @@ export function isWrongType(err: unknown): boolean {
   return err instanceof Error && err.message.includes('WRONGTYPE')
 }
 
-/** Whether a server knows a command, but not one of its options. */
+/** Whether a server knows a command, but not one of its options; or a proxy lets it not through. */
 export function isUnknownOption(err: unknown): boolean {
-  const { cause } = (err ?? {}) as { cause?: unknown }
-  return cause instanceof Error && cause.message.includes('syntax error')
+  return messageOfCause(err).startsWith('ERR')
+}
+
+/** Whether a server refused a command because it has several keys, or knows none that takes so many. */
+export function isRefusedTogether(err: unknown): boolean {
+  return /^(?:ERR|NOPERM|CROSSSLOT)\b/.test(messageOfCause(err))
 }
 
 export function isUnknownScript(err: unknown): boolean {
   return err instanceof Error && err.message.startsWith('NOSCRIPT')
 }
 
-/** Whether a server refused a write that it may take later, or that its master takes: reads go on meanwhile. */
-export function isWriteRefusal(err: unknown): boolean {
+function messageOfCause(err: unknown): string {
   const { cause } = (err ?? {}) as { cause?: unknown }
-  return cause instanceof Error && /\b(?:READONLY|OOM|MISCONF|NOREPLICAS)\b/.test(cause.message)
+  return cause instanceof Error ? cause.message : ''
 }
 
 // Only the reply's code enters the message: the rest of it may quote keys.

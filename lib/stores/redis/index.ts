@@ -1,6 +1,6 @@
-import type { Listed } from '../../store/contract'
+import type { Found, Listed } from '../../store/contract'
 import { hashOf } from '../../base/hash'
-import { decodeRecord } from '../../record/record'
+import { decodeFound } from '../../store/found'
 import { MINUTE, type Milliseconds } from '../../base/time'
 import { textOf, type RedisLink } from './link'
 import { INDEX_ADD, INDEX_DROP, INDEX_LIST } from './scripts'
@@ -12,8 +12,7 @@ const MARGIN: Milliseconds = 5 * MINUTE
 // A time no session lives to see, and still a number that Lua and JavaScript count exactly.
 const NEVER: Milliseconds = 9e15
 
-/** Reads the record of a session as JSON text; `null` when it is gone. */
-type Reader = (id: string) => Promise<string | null>
+type Reader = (id: string) => Promise<Found | null>
 
 /**
  * Which sessions a user has: one sorted set per user, the IDs by the time they may be forgotten.
@@ -40,26 +39,28 @@ export class RedisIndex {
     const now = Date.now()
     // Already over: the entry has to be there no longer than the record it stands for.
     const last = expiresAt === null ? NEVER : Math.max(now, Math.ceil(expiresAt)) + MARGIN
-    await this.#link.run(INDEX_ADD, this.#keyOf(user), String(now), String(confirmed ? last + 1 : last), id)
+    const score = String(confirmed ? last + 1 : last)
+    await this.#link.run(INDEX_ADD, [this.#keyOf(user)], [String(now), score, id], done)
   }
 
   async drop(user: string, id: string): Promise<void> {
-    await this.#link.run(INDEX_DROP, this.#keyOf(user), id)
+    await this.#link.run(INDEX_DROP, [this.#keyOf(user)], [id], done)
   }
 
   async list(user: string): Promise<Listed[]> {
-    const reply = (await this.#link.run(INDEX_LIST, this.#keyOf(user), String(Date.now()))) as unknown[]
-    const members = reply.map((each) => textOf(each) ?? String(each))
+    const members = await this.#link.run(INDEX_LIST, [this.#keyOf(user)], [String(Date.now())], (reply: unknown[]) =>
+      reply.map((each) => textOf(each) ?? String(each))
+    )
     const live: Listed[] = []
     const dead: string[] = []
     // IDs and their scores take turns.
     for (let i = 0; i < members.length; i += 2 * BATCH) {
       const batch = members.slice(i, i + 2 * BATCH)
       const ids = batch.filter((_, at) => at % 2 === 0)
-      const texts = await Promise.all(ids.map(this.#read))
+      const records = await Promise.all(ids.map(this.#read))
       ids.forEach((id, at) => {
-        const text = texts[at]
-        if (text != null && decodeRecord(text)?.meta?.i === user) live.push({ id, text })
+        const found = records[at]
+        if (found != null && decodeFound(found)?.meta?.i === user) live.push({ ...found, id })
         else dead.push(id, batch[2 * at + 1]!)
       })
     }
@@ -70,7 +71,8 @@ export class RedisIndex {
   // With its score: what was entered again in the meantime stays.
   async #tidyUp(user: string, dead: string[]): Promise<void> {
     for (let i = 0; i < dead.length; i += 2 * BATCH) {
-      await this.#link.run(INDEX_DROP, this.#keyOf(user), ...dead.slice(i, i + 2 * BATCH)).catch(staysForNextTime)
+      const gone = dead.slice(i, i + 2 * BATCH)
+      await this.#link.run(INDEX_DROP, [this.#keyOf(user)], gone, done).catch(staysForNextTime)
     }
   }
 
@@ -84,3 +86,5 @@ export const INDEX_PREFIX = 'silverback:user:'
 
 // A list is exact without it; a replica, for one, cannot tidy up.
 function staysForNextTime(): void {}
+
+function done(): void {}

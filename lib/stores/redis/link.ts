@@ -1,7 +1,20 @@
 import type { Milliseconds } from '../../base/time'
-import type { Dialect } from './client'
-import { fault, isRedirection, isUnknownScript, isWrongType, unconfirmed, unreachable, type RedisWait } from './errors'
+import type { Dialect } from './dialect'
+import {
+  fault,
+  isRefusedTogether,
+  isUnknownScript,
+  isWrongType,
+  redirectionOf,
+  unconfirmed,
+  unreachable,
+  type RedisWait
+} from './errors'
+import { Gathering } from './gather'
 import type { Script } from './scripts'
+
+// A slot may be on its way to another node, and have arrived meanwhile.
+const REDIRECTIONS_MAX = 3
 
 interface Emitter {
   on?(event: string, listener: () => void): unknown
@@ -9,26 +22,25 @@ interface Emitter {
   listenerCount?(event: string): number
 }
 
-/** What becomes of a reply, and of an error that stands for one. */
-interface Reading<R, T> {
-  read?: (reply: R) => T
-  instead?: (err: unknown) => T | Promise<T>
-  /** The commands that an ACL must allow, lower case. @default the one that is sent */
-  needed?: string
-}
-
 /**
  * The connection to Redis as the store uses it: faults are `SessionError`s, nothing waits for a lost connection.
  *
- * No command is ever retried or cancelled here. While the client reconnects, every command is refused at once instead
- * of queueing up; only the very first connect is waited for.
+ * No command that may have been carried out is ever sent again, and none is cancelled. While the client reconnects,
+ * every command is refused at once instead of queueing up; only the very first connect is waited for.
  */
 export class RedisLink {
   readonly #dialect: Dialect
-  #wasReady = false
+  readonly #reads: Gathering<string, string | null>
+  #gathers: boolean
+  #wasReady: boolean
 
   constructor(client: object, dialect: Dialect) {
     this.#dialect = dialect
+    this.#gathers = dialect.gathers
+    this.#reads = new Gathering(
+      (key) => this.#getOne(key),
+      (keys) => this.#getMany(keys).catch((err) => this.apart(err, keys, (key) => this.#getOne(key)))
+    )
     this.#wasReady = dialect.health() === 'ready'
     const emitter = client as Emitter
     if (!this.#wasReady) emitter.once?.('ready', () => (this.#wasReady = true))
@@ -41,62 +53,108 @@ export class RedisLink {
     return this.#dialect.keyPrefix
   }
 
+  /** Whether what is asked for in one turn of the event loop may go in one command. */
+  get gathers(): boolean {
+    return this.#gathers
+  }
+
+  /** Something that stands for the server that keeps a key. */
+  nodeOf(key: string): unknown {
+    return this.#dialect.nodeOf(key)
+  }
+
   /** `null` when nothing is there, or something that is no string. */
   get(key: string): Promise<string | null> {
-    return this.#ask('GET', () => this.#dialect.get(key), { read: textOf, instead: absentIfOther })
+    return this.#gathers ? this.#reads.ask(key) : this.#getOne(key)
   }
 
-  /** `false` when `expected` was given and something else is there; `null` expects nothing, a text Redis 8.4. */
+  #getOne(key: string): Promise<string | null> {
+    return this.#ask('GET', 'get', () => this.#dialect.get(key), textOf, absentIfOther)
+  }
+
+  #getMany(keys: string[]): Promise<(string | null)[]> {
+    return this.#ask(
+      'MGET',
+      'mget',
+      () => this.#dialect.mget(keys),
+      (replies) => replies.map(textOf)
+    )
+  }
+
+  /**
+   * Asks one by one, from now on, where a server refuses commands with several keys: such a command was not begun.
+   *
+   * @throws any other error
+   */
+  apart<T, R>(err: unknown, items: T[], one: (item: T) => Promise<R>): Promise<R>[] {
+    if (!isRefusedTogether(err)) throw err
+    this.#gathers = false
+    return items.map(one)
+  }
+
+  /** `false` when `expected` was given and something else is there; `null` expects nothing. */
   set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<boolean> {
     const send = () => this.#dialect.set(key, value, life, expected)
-    return this.#ask('SET', send, {
-      read: (reply) => reply !== null,
-      instead: async (err) => absentIfOther(err) !== null
-    })
+    return this.#ask('SET', 'set', send, isWritten, (err) => absentIfOther(err) !== null)
   }
 
-  async del(key: string): Promise<boolean> {
-    return Number(await this.#ask('DEL', () => this.#dialect.del(key))) > 0
+  del(key: string): Promise<boolean> {
+    return this.#ask(
+      'DEL',
+      'del',
+      () => this.#dialect.del(key),
+      (deleted) => Number(deleted) > 0
+    )
   }
 
   /** Deletes, and fails unless replicas have confirmed it. */
-  async delEverywhere(key: string, wait: RedisWait): Promise<boolean> {
-    const send = () => this.#dialect.delAndWait(key, wait.replicas, wait.timeout)
-    const redirected = async (err: unknown) => {
-      if (!isRedirection(err)) throw err
-      // A batch follows no redirection. A command does, and the client learns from it where the key is now.
-      await this.#dialect.get(key)
-      return send()
+  delEverywhere(key: string, wait: RedisWait): Promise<boolean> {
+    return this.#ask(
+      'DEL',
+      'del get wait',
+      () => this.#delAndWait(key, wait),
+      ([deleted, confirmed]) => {
+        if (Number(confirmed) < wait.replicas) throw unconfirmed(Number(confirmed), wait)
+        return Number(deleted) > 0
+      }
+    )
+  }
+
+  // A batch follows no redirection. A command does, and the client learns from it where the key is now; where its slot
+  // is still being moved, the error says where to.
+  async #delAndWait(key: string, { replicas, timeout }: RedisWait): Promise<unknown[]> {
+    let asked: string | undefined
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#dialect.delAndWait!(key, replicas, timeout, asked)
+      } catch (err) {
+        const redirection = redirectionOf(err)
+        if (redirection === undefined || attempt > REDIRECTIONS_MAX) throw err
+        asked = redirection.asked
+        if (asked === undefined) await this.#dialect.get(key)
+      }
     }
-    const [deleted, confirmed] = await this.#ask('DEL', () => send().catch(redirected), {
-      needed: 'del get wait'
-    })
-    if (Number(confirmed) < wait.replicas) throw unconfirmed(Number(confirmed), wait)
-    return Number(deleted) > 0
   }
 
   async expire(key: string, seconds: number): Promise<void> {
-    await this.#ask('EXPIRE', () => this.#dialect.expire(key, seconds))
+    await this.#ask('EXPIRE', 'expire', () => this.#dialect.expire(key, seconds), Boolean)
   }
 
-  /** Runs a script on a session; `null` as well when the key holds no string. */
-  runOnSession(script: Script, key: string, ...args: string[]): Promise<unknown> {
-    return this.#run(script, key, args, absentIfOther)
-  }
-
-  run(script: Script, key: string, ...args: string[]): Promise<unknown> {
-    return this.#run(script, key, args, rethrow)
-  }
-
-  #run(
+  /**
+   * Runs a script, and gives it to a server that does not know it.
+   *
+   * @param instead what stands for the reply where the script failed
+   */
+  run<T>(
     { sha, source, commands }: Script,
-    key: string,
+    keys: string[],
     args: string[],
-    instead: (err: unknown) => null
-  ): Promise<unknown> {
+    read: (reply: any) => T,
+    instead: (err: unknown) => T = rethrow
+  ): Promise<T> {
     const load = (err: unknown) =>
-      isUnknownScript(err) ? Promise.resolve(this.#dialect.eval(source, key, args)).catch(instead) : instead(err)
-    return this.#ask('EVALSHA', () => this.#dialect.evalsha(sha, key, args), { instead: load, needed: commands })
+      isUnknownScript(err) ? this.#dialect.eval(source, keys, args).then(read, instead) : instead(err)
+    return this.#ask('EVALSHA', commands, () => this.#dialect.evalsha(sha, keys, args), read, load)
   }
 
   /** All keys that begin with `prefix`, each once, without the client's own key prefix. */
@@ -104,10 +162,20 @@ export class RedisLink {
     const own = this.keyPrefix
     const found = new Set<string>()
     const pattern = `${escapeGlob(own + prefix)}*`
-    for (const scan of await this.#ask('SCAN', () => this.#dialect.scanners())) {
+    for (const scan of await this.#ask(
+      'SCAN',
+      'scan',
+      () => this.#dialect.scanners(),
+      (all) => all
+    )) {
       let cursor = '0'
       do {
-        const [next, keys] = await this.#ask('SCAN', () => scan(cursor, pattern, count))
+        const [next, keys] = await this.#ask(
+          'SCAN',
+          'scan',
+          () => scan(cursor, pattern, count),
+          (reply) => reply
+        )
         for (const key of keys) found.add(String(key).slice(own.length))
         cursor = String(next)
       } while (cursor !== '0')
@@ -116,17 +184,18 @@ export class RedisLink {
   }
 
   // Every request comes by here: one promise is made, where `async` would make several.
-  #ask<R, T = R>(command: string, send: () => Promise<R>, { read, instead, needed }: Reading<R, T> = {}): Promise<T> {
-    const failed = (err: unknown): never => {
-      throw fault(err, command, needed ?? command.toLowerCase())
-    }
-    const refused = async (err: unknown) => instead!(err)
+  #ask<R, T>(
+    command: string,
+    needed: string,
+    send: () => Promise<R>,
+    read: (reply: R) => T,
+    instead: (err: unknown) => T | Promise<T> = rethrow
+  ): Promise<T> {
     try {
       this.#refuseIfDown()
-      const caught = instead === undefined ? failed : (err: unknown) => refused(err).catch(failed)
-      return Promise.resolve(send()).then(read, caught) as Promise<T>
+      return send().then(read, (err) => settled(err, command, needed, instead))
     } catch (err) {
-      return Promise.reject(fault(err, command, needed ?? command.toLowerCase()))
+      return Promise.reject(fault(err, command, needed))
     }
   }
 
@@ -152,9 +221,27 @@ export function textOf(reply: unknown): string | null {
   return reply instanceof Uint8Array ? Buffer.from(reply).toString() : null
 }
 
-function absentIfOther(err: unknown): null {
+/** What stands for "absent" where a key holds no string. @throws any other error */
+export function absentIfOther(err: unknown): null {
   if (isWrongType(err)) return null
   throw err
+}
+
+async function settled<T>(
+  err: unknown,
+  command: string,
+  needed: string,
+  instead: (err: unknown) => T | Promise<T>
+): Promise<T> {
+  try {
+    return await instead(err)
+  } catch (final) {
+    throw fault(final, command, needed)
+  }
+}
+
+function isWritten(reply: unknown): boolean {
+  return reply !== null
 }
 
 function rethrow(err: unknown): never {

@@ -1,33 +1,29 @@
 import { type Found, type Life, type Listed, type LockPower, type Powers, type Write } from '../../store/contract'
-import { leadsOn } from '../../store/found'
-import { decodeRecord, META, withUsedAt, type Meta } from '../../record/record'
+import { decodeFound, leadsOn } from '../../store/found'
 import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { RedisIndex } from './index'
 import { textOf, type RedisLink } from './link'
-import { redisLock } from './lock'
 import { RedisRecords, type RedisSettings } from './records'
-import { TOUCH } from './scripts'
+import { LOCK_RELEASE, LOCK_RENEW } from './scripts'
 
-// Writers that get in the way of an extension have extended the session themselves.
-const ATTEMPTS_MAX = 8
+/** What every lock's key begins with. */
+export const LOCK_PREFIX = 'silverback:lock:'
 
 /**
  * The powers of the Redis store: each one command, beside those for the index of a user.
  *
- * Two options cost more. With a `serializer` other than JSON the server cannot look into a record, so a write reads
- * first, and an extension that is due reads and then writes; the same goes for extensions with a function as `ttl`.
+ * Extensions cost more with a `serializer` other than JSON, into whose texts the server cannot look (they read and then
+ * write), and with a function as `ttl`.
  */
 export class RedisPowers implements Powers {
   readonly sync = false
   readonly remote = true
   readonly lock: LockPower
-  readonly #link: RedisLink
   readonly #settings: RedisSettings
   readonly #records: RedisRecords
   readonly #index: RedisIndex
 
   constructor(link: RedisLink, settings: RedisSettings) {
-    this.#link = link
     this.#settings = settings
     this.#records = new RedisRecords(link, settings)
     this.#index = new RedisIndex(link, settings.prefix, (id) => this.#records.read(id))
@@ -35,13 +31,13 @@ export class RedisPowers implements Powers {
   }
 
   read(id: string): Promise<Found | null> {
-    return this.#records.read(id).then(found)
+    return this.#records.read(id)
   }
 
   write(write: Write): Promise<true | Found | null> {
-    const px = this.#records.lifeOf(write.life, () => JSON.parse(write.text))
+    const px = this.#records.lifeOf(write.life, () => write.live?.() ?? JSON.parse(write.text))
     if (write.user?.to !== undefined || isPromise(px)) return this.#writeIndexed(write, px)
-    return this.#writeRecord(write, px)
+    return this.#records.write(write, px)
   }
 
   // The index learns of a session before the record says whose it is, lest a crash in between hides it, and once more
@@ -51,27 +47,24 @@ export class RedisPowers implements Powers {
     const px = await span
     const { id } = write
     const { from, to } = write.user ?? {}
-    if (to === undefined) return this.#writeRecord(write, px)
+    if (to === undefined) return this.#records.write(write, px)
     const expiresAt = px === null ? null : Date.now() + px
     const moved = from !== to
     const entered = this.#index.add(to, id, expiresAt, !moved)
     if (moved) await entered
-    const [written] = await Promise.all([this.#writeRecord(write, px), entered])
+    const [written] = await Promise.all([this.#records.write(write, px), entered])
     // Of a session that is gone the index keeps nothing.
     if (written === null) await this.#index.drop(to, id).catch(listTidiesUp)
     if (written === true && moved) await this.#index.add(to, id, expiresAt)
     return written
   }
 
-  #writeRecord({ id, text, expected }: Write, px: Milliseconds | null): Promise<true | Found | null> {
-    return expected === null ? this.#records.create(id, text, px) : this.#records.replace(id, text, expected, px)
-  }
-
   async extend(id: string, life: Life, live?: () => object): Promise<boolean> {
     if (this.#settings.disableTouch) return true
-    const text = this.#records.plain ? await this.#touchThere(id, life, live) : await this.#touchHere(id, life, live)
-    if (text === null || leadsOn({ text })) return false
-    const user = metaOf(text)?.i
+    const session = async () => live?.() ?? sessionIn(await this.#records.read(id))
+    const found = await this.#records.touch(id, life, await this.#records.lifeOf(life, session))
+    if (found === null || leadsOn(found)) return false
+    const user = decodeFound(found)?.meta?.i
     if (user !== undefined) this.#reindex(id, user, life.expiresAt)
     return true
   }
@@ -86,34 +79,6 @@ export class RedisPowers implements Powers {
     return this.#index.list(user)
   }
 
-  /** Extends on the server, in one command. The record, or the empty text where it keeps no time of last use. */
-  async #touchThere(id: string, life: Life, live?: () => object): Promise<string | null> {
-    const px = await this.#records.lifeOf(
-      life,
-      async () => live?.() ?? JSON.parse((await this.#records.read(id)) ?? '{}')
-    )
-    const limit = px === null ? '' : String(px)
-    const reply = await this.#link.runOnSession(TOUCH, this.#records.key(id), String(life.usedAt), limit)
-    return reply === null ? null : (textOf(reply) ?? '')
-  }
-
-  async #touchHere(id: string, life: Life, live?: () => object): Promise<string | null> {
-    let text = await this.#records.read(id)
-    for (let attempt = 0; text !== null && attempt < ATTEMPTS_MAX; attempt++) {
-      const current: string = text
-      const fresh = withUsedAt(current, life.usedAt)
-      const px = await this.#records.lifeOf(life, () => live?.() ?? JSON.parse(current || '{}'))
-      if (fresh === current) {
-        if (px !== null) await this.#link.expire(this.#records.key(id), Math.ceil(px / SECOND))
-        return current
-      }
-      const written = await this.#records.replace(id, fresh, current, px)
-      if (written === true) return fresh
-      text = written === null ? null : written.text
-    }
-    return text
-  }
-
   // Not waited for: the entry that is there lasts longer than until the next extension.
   #reindex(id: string, user: string, deadline: Milliseconds | null): void {
     const { ttl, disableTTL } = this.#settings
@@ -122,13 +87,25 @@ export class RedisPowers implements Powers {
   }
 }
 
-function found(text: string | null): Found | null {
-  return text === null ? null : { text }
-}
-
-function metaOf(text: string): Meta | undefined {
-  return text.includes(META) ? decodeRecord(text)?.meta : undefined
+function sessionIn(found: Found | null): unknown {
+  return found === null ? {} : (found.record ?? JSON.parse(found.text))
 }
 
 // What the index names is checked whenever it is listed, so an entry too many does no harm.
 function listTidiesUp(): void {}
+
+/**
+ * Locks kept in Redis, each a key with the holder's token that expires by itself.
+ *
+ * A lock lives on one master: a failover may lose it before a replica knows of it. It spares work done twice; what
+ * must not be written twice is guarded by the conditional write.
+ */
+function redisLock(link: RedisLink, prefix: string): LockPower {
+  const keyOf = (id: string) => LOCK_PREFIX + prefix + id
+  return {
+    acquire: (id, token, ttl) => link.set(keyOf(id), token, ttl, null),
+    renew: (id, token, ttl) =>
+      link.run(LOCK_RENEW, [keyOf(id)], [token, String(ttl)], (reply) => textOf(reply) === '1'),
+    release: (id, token) => link.run(LOCK_RELEASE, [keyOf(id)], [token], () => undefined)
+  }
+}

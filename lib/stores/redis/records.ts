@@ -1,15 +1,18 @@
-import type { Found, Life } from '../../store/contract'
-import { SessionError } from '../../base/errors'
+import type { Found, Life, Write } from '../../store/contract'
+import { META } from '../../record/record'
 import { hashOf } from '../../base/hash'
+import { Latest } from '../../base/latest'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
-import { isUnknownOption, type RedisWait } from './errors'
-import { textOf, type RedisLink } from './link'
-import { REPLACE } from './scripts'
+import { fault, isUnknownOption, isWrongType, type RedisWait } from './errors'
+import { Gathering } from './gather'
+import { absentIfOther, textOf, type RedisLink } from './link'
+import { TOUCH, WRITE } from './scripts'
 
-/** Redis 8.4, the first whose SET takes IFEQ, as REDIS_VERSION_NUM counts. */
-const SET_COMPARES_SINCE = 0x080400
 // The old text travels along to be compared; a longer one is named by its hash, which only the script can tell.
 const COMPARED_MAX = 4096
+const REMEMBERED_MAX = 256
+// Writers that get in the way of an extension have extended the session themselves.
+const ATTEMPTS_MAX = 8
 
 /** Turns records into what Redis keeps, and back. Either may answer by promise. */
 export interface RedisSerializer {
@@ -27,16 +30,34 @@ export interface RedisSettings {
   wait: RedisWait | undefined
 }
 
-/** Records as JSON text, whatever the serializer makes of them in Redis. */
+/** One text to be put in the place of another (`null`: of nothing). */
+interface Exchange {
+  readonly key: string
+  readonly text: string
+  readonly px: Milliseconds | null
+  readonly expected: string | null
+}
+
+/** What came of it: `true` when written, what is kept instead, `null` when nothing is. */
+type Exchanged = true | string | null
+
+/** Records in Redis, as the serializer writes them. */
 export class RedisRecords {
   readonly #link: RedisLink
   readonly #settings: RedisSettings
-  /** Whether the server has told that its SET compares. */
-  #compares = false
+  readonly #writes: Gathering<Exchange, Exchanged>
+  /** Whether the SET of a server compares, where that has been seen. */
+  readonly #compares = new Map<unknown, boolean>()
+  /** What a serializer made lately of the records that were written. */
+  readonly #written = new Latest<string, { text: string; raw: string }>(REMEMBERED_MAX)
 
   constructor(link: RedisLink, settings: RedisSettings) {
     this.#link = link
     this.#settings = settings
+    this.#writes = new Gathering(
+      (exchange) => this.#exchangeOne(exchange),
+      (all) => this.#exchangeAll(all).catch((err) => link.apart(err, all, (each) => this.#exchangeOne(each)))
+    )
   }
 
   /** Whether the server sees the very text that we see. */
@@ -48,76 +69,66 @@ export class RedisRecords {
     return this.#settings.prefix + id
   }
 
-  /** `null` when absent; the empty text for what the serializer cannot read. */
-  read(id: string): Promise<string | null> {
-    const raw = this.#link.get(this.key(id))
-    return this.plain ? raw : raw.then((text) => (text === null ? null : this.#decode(text)))
+  read(id: string): Promise<Found | null> {
+    return this.#link.get(this.key(id)).then((raw) => (raw === null ? null : this.#decode(raw)))
   }
 
-  /** Writes if nothing is kept. */
-  async create(id: string, text: string, px: Milliseconds | null): Promise<true | Found> {
-    const raw = await this.#encode(text)
-    for (let attempt = 0; attempt < 3; attempt++) {
-      if (await this.#link.set(this.key(id), raw, px, null)) return true
-      const current = await this.read(id)
-      if (current !== null) return { text: current }
-      // It expired just then.
-    }
-    throw new SessionError('ERR_SESSION_STORE', 'A key of the session store in Redis holds something else than text')
-  }
-
-  /** Writes if what is kept still is `expected`. */
-  replace(id: string, text: string, expected: string, px: Milliseconds | null): Promise<true | Found | null> {
-    if (!this.plain) return this.#replaceEncoded(id, text, expected, px)
-    return this.#exchange(this.key(id), expected, text, px).then((other) =>
-      typeof other === 'string' ? { text: other } : other
-    )
-  }
-
-  // A serializer need not make the same of the same twice: only what it stands for decides.
-  async #replaceEncoded(
-    id: string,
-    text: string,
-    expected: string,
-    px: Milliseconds | null
-  ): Promise<true | Found | null> {
+  /** Writes if what is kept still is what was expected. */
+  write({ id, text, expected, live }: Write, px: Milliseconds | null): Promise<true | Found | null> {
     const key = this.key(id)
-    const raw = await this.#encode(text)
-    let current = expected
-    for (let attempt = 0; attempt < 3 && current === expected; attempt++) {
-      const base = await this.#link.get(key)
-      if (base === null) return null
-      current = await this.#decode(base)
-      if (current !== expected) break
-      const other = await this.#exchange(key, base, raw, px)
-      if (typeof other !== 'string') return other
-      current = await this.#decode(other)
-    }
-    return { text: current }
+    if (this.plain) return this.#exchange({ key, text, px, expected }).then((result) => this.#decoded(result))
+    return this.#writeEncoded(id, text, expected, live, px)
   }
 
-  // Redis 8.4 compares and sets by itself, others in a script. The script's answer tells which it is, so that finding
-  // out costs nothing. What is there instead, in the rare case, takes a command more to see.
-  #exchange(key: string, expected: string, raw: string, px: Milliseconds | null): Promise<true | string | null> {
-    const short = expected.length <= COMPARED_MAX
-    if (this.#compares && short) {
-      return this.#link.set(key, raw, px, expected).then(
-        (done): MaybePromise<true | string | null> => done || this.#link.get(key),
-        (err) => {
-          // A failover has led to an older server.
-          if (!isUnknownOption(err)) throw err
-          this.#compares = false
-          return this.#exchange(key, expected, raw, px)
-        }
-      )
+  // What was written here is known by its text; what was read, by what is kept.
+  async #writeEncoded(id: string, text: string, expected: string | null, live: Write['live'], px: Milliseconds | null) {
+    const raw = await this.#settings.serializer.stringify(live?.() ?? JSON.parse(text))
+    const before = this.#written.get(id)
+    const known = before !== undefined && before.text === expected ? before.raw : expected
+    const result = await this.#exchange({ key: this.key(id), text: raw, px, expected: known })
+    if (result === true && raw.length <= COMPARED_MAX) this.#written.set(id, { text, raw })
+    return this.#decoded(result)
+  }
+
+  #decoded(result: Exchanged): MaybePromise<true | Found | null> {
+    return typeof result === 'string' ? this.#decode(result) : result
+  }
+
+  #decode(raw: string): MaybePromise<Found> {
+    return this.plain ? { text: raw } : this.#parse(raw)
+  }
+
+  async #parse(raw: string): Promise<Found> {
+    try {
+      return { text: raw, record: (await this.#settings.serializer.parse(raw)) ?? null }
+    } catch {
+      // Something is kept, and it is no record.
+      return { text: raw, record: null }
     }
-    const limit = px === null ? '' : String(px)
-    const old = short ? ['', expected] : [sha1(expected), '']
-    return this.#link.runOnSession(REPLACE, key, raw, limit, ...old).then((reply) => {
-      if (reply === null) return null
-      if (typeof reply === 'number') this.#compares = reply >= SET_COMPARES_SINCE
-      return textOf(reply) ?? true
-    })
+  }
+
+  /** Extends a session, its data untouched; what is kept then, `null` when nothing is. */
+  touch(id: string, life: Life, px: Milliseconds | null): Promise<Found | null> {
+    const key = this.key(id)
+    if (!this.plain) return this.#touchHere(id, key, life, px)
+    const args = [String(life.usedAt), px === null ? '' : String(px)]
+    return this.#link.run(TOUCH, [key], args, textOf, absentIfOther).then((text) => (text === null ? null : { text }))
+  }
+
+  // The server cannot look into what a serializer made.
+  async #touchHere(id: string, key: string, life: Life, px: Milliseconds | null): Promise<Found | null> {
+    for (let attempt = 1; ; attempt++) {
+      const found = await this.read(id)
+      if (found === null || attempt > ATTEMPTS_MAX) return found
+      const record = found.record as Record<string, any> | null
+      if (typeof record?.[META] !== 'object') {
+        if (px !== null) await this.#link.expire(key, Math.ceil(px / SECOND))
+        return found
+      }
+      record[META].u = life.usedAt
+      const text = await this.#settings.serializer.stringify(record)
+      if ((await this.#exchange({ key, text, px, expected: found.text })) === true) return found
+    }
   }
 
   /** `false` when it was gone. */
@@ -135,18 +146,66 @@ export class RedisRecords {
     return atLeastOne(life.expiresAt === null ? ttl * SECOND : life.expiresAt - Date.now())
   }
 
-  async #decode(raw: string): Promise<string> {
-    if (this.plain) return raw
-    try {
-      return JSON.stringify(await this.#settings.serializer.parse(raw)) ?? ''
-    } catch {
-      return ''
-    }
+  #exchange(exchange: Exchange): Promise<Exchanged> {
+    const { text, expected } = exchange
+    const gathers = this.#link.gathers && text.length <= COMPARED_MAX && isShort(expected)
+    return gathers ? this.#writes.ask(exchange) : this.#exchangeOne(exchange)
   }
 
-  async #encode(text: string): Promise<string> {
-    return this.plain ? text : this.#settings.serializer.stringify(JSON.parse(text))
+  // SET does it by itself where nothing may be kept, and where the server's compares (Valkey since 8.1, Redis since
+  // 8.4; versions do not tell). A script's answer has told whether it does, so that finding out cost nothing. What is
+  // kept instead, in the rare case, and who is right meanwhile, the script tells as well.
+  #exchangeOne(exchange: Exchange): Promise<Exchanged> {
+    const { key, text, px, expected } = exchange
+    const node = this.#link.nodeOf(key)
+    const inScript = () => this.#exchangeAll([exchange]).then(([result]) => result!)
+    if (expected !== null && !(isShort(expected) && this.#compares.get(node))) return inScript()
+    return this.#link.set(key, text, px, expected).then(
+      (done): MaybePromise<Exchanged> => done || inScript(),
+      (err) => {
+        if (expected === null || !isUnknownOption(err)) throw err
+        // A failover has led to an older server, or a proxy is in between.
+        this.#compares.set(node, false)
+        return inScript()
+      }
+    )
   }
+
+  #exchangeAll(all: Exchange[]): Promise<MaybePromise<Exchanged>[]> {
+    const node = this.#link.nodeOf(all[0]!.key)
+    const args = [this.#compares.get(node) === false ? '' : '1']
+    for (const { text, px, expected } of all) args.push(text, px === null ? '' : String(px), ...condition(expected))
+    const keys = all.map(({ key }) => key)
+    return this.#link.run(WRITE, keys, args, (replies: unknown[]) =>
+      replies.map((reply, i) => this.#resultOf(textOf(reply) ?? '', all[i]!.expected, node))
+    )
+  }
+
+  #resultOf(reply: string, expected: string | null, node: unknown): MaybePromise<Exchanged> {
+    switch (reply[0]) {
+      case undefined:
+        return null
+      case '=':
+        return reply.slice(1)
+      case '-': {
+        const err = new Error(reply.slice(1))
+        if (expected !== null && isWrongType(err)) return null
+        return Promise.reject(fault(err, 'EVALSHA', WRITE.commands))
+      }
+      default:
+        if (expected !== null && isShort(expected)) this.#compares.set(node, reply === '*')
+        return true
+    }
+  }
+}
+
+function isShort(expected: string | null): boolean {
+  return expected === null || expected.length <= COMPARED_MAX
+}
+
+function condition(expected: string | null): [hash: string, known: string] {
+  if (expected === null) return ['NX', '']
+  return isShort(expected) ? ['', expected] : [sha1(expected), '']
 }
 
 // SET takes no life of nothing. What is over already is gone a millisecond later.

@@ -6,8 +6,7 @@ import { dialectOf, type RedisClient } from './client'
 import type { RedisWait } from './errors'
 import { INDEX_PREFIX } from './index'
 import { RedisLink } from './link'
-import { LOCK_PREFIX } from './lock'
-import { RedisPowers } from './powers'
+import { LOCK_PREFIX, RedisPowers } from './powers'
 import type { RedisSerializer, RedisSettings } from './records'
 
 const DAY_IN_SECONDS = 86_400
@@ -99,7 +98,13 @@ export class RedisStore extends Store implements RedisSettings {
     this.disableTTL = disableTTL || false
     this.disableTouch = disableTouch || false
     this.wait = wait ? { replicas: wait.replicas, timeout: wait.timeout ?? SECOND } : undefined
-    this.#link = new RedisLink(client, dialectOf(client))
+    const dialect = dialectOf(client)
+    if (this.wait && dialect.delAndWait === undefined) {
+      throw new OptionError(
+        'RedisStore: `wait` needs a client that sends two commands on one connection: one of redis, ioredis or iovalkey'
+      )
+    }
+    this.#link = new RedisLink(client, dialect)
     // Not enumerable, as the methods: a store may be logged.
     Object.defineProperty(this, POWERS, { value: new RedisPowers(this.#link, this) })
   }

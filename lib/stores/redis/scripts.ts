@@ -1,6 +1,7 @@
 /**
- * What has to happen on the Redis server in one step. Each script touches one key, so all of them work in a cluster,
- * and reads no clock: times are arguments.
+ * What has to happen on the Redis server in one step. Each script touches one key (WRITE: each key by itself), so all
+ * work in a cluster, and reads no clock: times are arguments. They answer texts, which no client turns into something
+ * else, whatever its user has it make of numbers.
  */
 import { hashOf } from '../../base/hash'
 import { META } from '../../record/record'
@@ -27,34 +28,57 @@ end
 `
 
 /**
- * Writes a record if what is kept is what the caller knows: new text, ms (empty: for ever), then SHA-1 of the known text
- * or, where that is empty, the known text itself.
+ * Writes records if what is kept is what the caller knows: for each key its text, ms (empty: for ever), then `NX` if
+ * nothing may be kept, or SHA-1 of the known text or, where that is empty, the known text itself. The first argument is
+ * not empty where SET may be able to compare by itself.
  *
- * The server's version when written (1 where it does not say), the other text when it differs, nothing when it is gone.
+ * For each key a text that begins with `+` when written, `*` when written by a SET that compared, `=` and the other text
+ * when it differs, `-` and an error; empty when it is gone. What becomes of one key does not matter to the others.
  */
-export const REPLACE = script(
+export const WRITE = script(
   'get set',
   `
-local text = redis.call('GET', KEYS[1])
-if not text then return false end
-local same
-if ARGV[3] ~= '' then same = redis.sha1hex(text) == ARGV[3] else same = text == ARGV[4] end
-if not same then return text end
-if ARGV[2] == '' then redis.call('SET', KEYS[1], ARGV[1]) else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
-return redis.REDIS_VERSION_NUM or 1
+local compares = ARGV[1] ~= ''
+local function set(key, text, ms, ...)
+  if ms == '' then return redis.pcall('SET', key, text, ...) end
+  return redis.pcall('SET', key, text, 'PX', ms, ...)
+end
+local function write(key, text, ms, hash, known)
+  local reply
+  if hash == 'NX' then
+    reply = set(key, text, ms, 'NX')
+    if reply then return reply.ok and '+' or '-' .. reply.err end
+  elseif compares and hash == '' then
+    reply = set(key, text, ms, 'IFEQ', known)
+    if reply and reply.ok then return '*' end
+    if reply then compares = not string.find(reply.err, 'syntax error') end
+  end
+  local there = redis.pcall('GET', key)
+  if not there then return '' end
+  if type(there) == 'table' then return '-' .. there.err end
+  if hash == '' and there ~= known or hash ~= '' and redis.sha1hex(there) ~= hash then return '=' .. there end
+  reply = set(key, text, ms)
+  return reply.ok and '+' or '-' .. reply.err
+end
+local replies = {}
+for i = 1, #KEYS do
+  local at = 4 * i - 2
+  replies[i] = write(KEYS[i], ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+end
+return replies
 `
 )
 
-/** Extends a life: time of last use, ms (empty: as it was). The record as it is now, or 1 where it keeps no such time. */
+/** Extends a life: time of last use, ms (empty: as it was). The record as it is now; empty where it has no such time. */
 export const TOUCH = script(
-  'get set pexpire pttl',
+  'get set pexpire',
   `${SPLIT}
 local text = redis.call('GET', KEYS[1])
 if not text then return false end
 local head, _, rest = split(text)
 if not head then
   if ARGV[2] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-  return 1
+  return ''
 end
 text = head .. ARGV[1] .. rest
 if ARGV[2] == '' then redis.call('SET', KEYS[1], text, 'KEEPTTL') else redis.call('SET', KEYS[1], text, 'PX', ARGV[2]) end
@@ -69,8 +93,12 @@ export const INDEX_ADD = script(
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1])
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
-if tonumber(last) >= 9e15 then return redis.call('PERSIST', KEYS[1]) end
-return redis.call('PEXPIRE', KEYS[1], string.format('%.0f', tonumber(last) - tonumber(ARGV[1])))
+if tonumber(last) >= 9e15 then
+  redis.call('PERSIST', KEYS[1])
+else
+  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', tonumber(last) - tonumber(ARGV[1])))
+end
+return ''
 `
 )
 
@@ -91,7 +119,7 @@ for i = 1, #ARGV, 2 do
   local score = ARGV[i + 1]
   if not score or redis.call('ZSCORE', KEYS[1], ARGV[i]) == score then redis.call('ZREM', KEYS[1], ARGV[i]) end
 end
-return 1
+return ''
 `
 )
 
@@ -99,8 +127,8 @@ return 1
 export const LOCK_RENEW = script(
   'get pexpire',
   `
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return '0' end
+return tostring(redis.call('PEXPIRE', KEYS[1], ARGV[2]))
 `
 )
 
@@ -108,7 +136,7 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 export const LOCK_RELEASE = script(
   'get del',
   `
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return ''
 `
 )

@@ -1,0 +1,34 @@
+import type { Milliseconds } from '../../base/time'
+
+/** `down`: not connected now; `closed`: nobody is trying to connect. */
+export type Health = 'ready' | 'down' | 'closed'
+
+/** The few commands the store needs, alike for every client. Replies come as the client gives them. */
+export interface Dialect {
+  /** Whether one command may name several keys: not those of a cluster, and not past a cache of the client's own. */
+  readonly gathers: boolean
+  /** What the client itself puts in front of every key. */
+  readonly keyPrefix: string
+  health(): Health
+  /** Something that stands for the server that keeps a key, as far as the client tells servers apart. */
+  nodeOf(key: string): unknown
+  get(key: string): Promise<unknown>
+  mget(keys: string[]): Promise<unknown[]>
+  /** Where `expected` is given, only over that: `null` is nothing; texts only some servers compare. `null` if refused. */
+  set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<unknown>
+  del(key: string): Promise<unknown>
+  /**
+   * Deletes, then waits for replicas, on one connection: what was deleted, and how many replicas have confirmed it.
+   *
+   * @param asked the node of a cluster (`host:port`) that a slot is being moved to
+   */
+  delAndWait?(key: string, replicas: number, timeout: Milliseconds, asked?: string): Promise<unknown[]>
+  expire(key: string, seconds: number): Promise<unknown>
+  evalsha(sha: string, keys: string[], args: string[]): Promise<unknown>
+  eval(source: string, keys: string[], args: string[]): Promise<unknown>
+  /** Everything that answers SCAN: the masters of a cluster, else the client itself. */
+  scanners(): Promise<Scanner[]>
+}
+
+/** One step of SCAN: the next cursor and some keys. */
+export type Scanner = (cursor: string, pattern: string, count: number) => Promise<[cursor: unknown, keys: unknown[]]>

@@ -1,0 +1,234 @@
+import type { Milliseconds } from '../../base/time'
+import type { Dialect, Health, Scanner } from './dialect'
+
+interface NodeRedisShape {
+  isOpen?: boolean
+  /** Pools, and clusters of version 5, do not tell. */
+  isReady?: boolean
+  _keyPrefix?: unknown
+  clientSideCache?: unknown
+  options?: { keyPrefix?: unknown }
+  slots?: { master?: { address?: string } }[]
+  masters?: object[]
+  nodeByAddress?: Map<string, object>
+  nodeClient?(node: object): Promise<NodeRedisShape> | NodeRedisShape
+  get(key: string): Promise<unknown>
+  mGet(keys: string[]): Promise<unknown[]>
+  set(key: string, value: string, options?: object): Promise<unknown>
+  del(key: string): Promise<unknown>
+  expire(key: string, seconds: number): Promise<unknown>
+  evalSha(sha: string, options: object): Promise<unknown>
+  eval(source: string, options: object): Promise<unknown>
+  scan(cursor: string, options: object): Promise<any>
+  multi(): NodeRedisBatch
+}
+
+interface NodeRedisBatch {
+  addCommand(args: string[]): NodeRedisBatch
+  del(key: string): NodeRedisBatch
+  wait(replicas: number, timeout: Milliseconds): NodeRedisBatch
+  execAsPipeline(): Promise<unknown[]>
+}
+
+/** Clients of `redis`. */
+export class NodeRedis implements Dialect {
+  readonly gathers: boolean
+  readonly #client: NodeRedisShape
+
+  constructor(client: NodeRedisShape) {
+    this.#client = client
+    this.gathers = typeof client.nodeClient !== 'function' && client.clientSideCache === undefined
+  }
+
+  health(): Health {
+    const { isReady, isOpen } = this.#client
+    if (isOpen === false) return 'closed'
+    return isReady === false ? 'down' : 'ready'
+  }
+
+  get keyPrefix(): string {
+    return String(this.#client._keyPrefix ?? this.#client.options?.keyPrefix ?? '')
+  }
+
+  nodeOf(key: string): unknown {
+    const { slots } = this.#client
+    return slots && slots[slotOf(this.keyPrefix + key)]?.master?.address
+  }
+
+  get(key: string): Promise<unknown> {
+    return this.#client.get(key)
+  }
+
+  mget(keys: string[]): Promise<unknown[]> {
+    return this.#client.mGet(keys)
+  }
+
+  set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<unknown> {
+    return this.#client.set(key, value, {
+      expiration: life === null ? undefined : { type: 'PX', value: life },
+      condition: expected === undefined ? undefined : expected === null ? 'NX' : 'IFEQ',
+      matchValue: expected ?? undefined
+    })
+  }
+
+  del(key: string): Promise<unknown> {
+    return this.#client.del(key)
+  }
+
+  async delAndWait(key: string, replicas: number, timeout: Milliseconds, asked?: string): Promise<unknown[]> {
+    if (asked === undefined) return this.#client.multi().del(key).wait(replicas, timeout).execAsPipeline()
+    const node = this.#client.nodeByAddress?.get(asked)
+    if (node === undefined) throw unknownNode()
+    const batch = (await this.#client.nodeClient!(node)).multi().addCommand(['ASKING'])
+    const replies = batch
+      .addCommand(['DEL', this.keyPrefix + key])
+      .wait(replicas, timeout)
+      .execAsPipeline()
+    return (await replies).slice(1)
+  }
+
+  expire(key: string, seconds: number): Promise<unknown> {
+    return this.#client.expire(key, seconds)
+  }
+
+  evalsha(sha: string, keys: string[], args: string[]): Promise<unknown> {
+    return this.#client.evalSha(sha, { keys, arguments: args })
+  }
+
+  eval(source: string, keys: string[], args: string[]): Promise<unknown> {
+    return this.#client.eval(source, { keys, arguments: args })
+  }
+
+  async scanners(): Promise<Scanner[]> {
+    const { masters } = this.#client
+    const nodes = masters
+      ? await Promise.all(masters.map((master) => this.#client.nodeClient!(master)))
+      : [this.#client]
+    return nodes.map((node) => async (cursor, pattern, count) => {
+      const reply = await node.scan(cursor, { MATCH: pattern, COUNT: count })
+      return [reply.cursor, reply.keys]
+    })
+  }
+}
+
+interface IoRedisShape {
+  status?: string
+  options?: { keyPrefix?: unknown; host?: string; port?: number }
+  slots?: (string[] | undefined)[]
+  nodes?(role: 'master'): IoRedisShape[]
+  get(key: string): Promise<unknown>
+  mget(keys: string[]): Promise<unknown[]>
+  set(...args: (string | number)[]): Promise<unknown>
+  del(key: string): Promise<unknown>
+  expire(key: string, seconds: number): Promise<unknown>
+  evalsha(sha: string, keys: number, ...args: string[]): Promise<unknown>
+  eval(source: string, keys: number, ...args: string[]): Promise<unknown>
+  scan(cursor: string, ...options: (string | number)[]): Promise<any>
+  pipeline(): IoRedisBatch
+}
+
+interface IoRedisBatch {
+  asking(): IoRedisBatch
+  del(key: string): IoRedisBatch
+  wait(replicas: number, timeout: Milliseconds): IoRedisBatch
+  exec(): Promise<[err: Error | null, reply: unknown][]>
+}
+
+/** Clients of `ioredis` and `iovalkey`. */
+export class IoRedis implements Dialect {
+  readonly gathers: boolean
+  readonly #client: IoRedisShape
+
+  constructor(client: IoRedisShape) {
+    this.#client = client
+    this.gathers = typeof client.nodes !== 'function'
+  }
+
+  health(): Health {
+    const { status } = this.#client
+    if (status === 'end' || status === 'disconnecting') return 'closed'
+    // `wait` (the option lazyConnect): the first command connects.
+    return status === undefined || status === 'ready' || status === 'wait' ? 'ready' : 'down'
+  }
+
+  get keyPrefix(): string {
+    return String(this.#client.options?.keyPrefix ?? '')
+  }
+
+  nodeOf(key: string): unknown {
+    const { slots } = this.#client
+    return slots && slots[slotOf(this.keyPrefix + key)]?.[0]
+  }
+
+  get(key: string): Promise<unknown> {
+    return this.#client.get(key)
+  }
+
+  mget(keys: string[]): Promise<unknown[]> {
+    return this.#client.mget(keys)
+  }
+
+  set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<unknown> {
+    const condition = expected === undefined ? [] : expected === null ? ['NX'] : ['IFEQ', expected]
+    return this.#client.set(key, value, ...(life === null ? [] : ['PX', life]), ...condition)
+  }
+
+  del(key: string): Promise<unknown> {
+    return this.#client.del(key)
+  }
+
+  async delAndWait(key: string, replicas: number, timeout: Milliseconds, asked?: string): Promise<unknown[]> {
+    const node = asked === undefined ? this.#client : this.#nodeAt(asked)
+    const batch = asked === undefined ? node.pipeline() : node.pipeline().asking()
+    // The nodes of a cluster put no prefix in front of keys, unless they were given one of their own.
+    const full = asked === undefined || node.options?.keyPrefix ? key : this.keyPrefix + key
+    const replies = await batch.del(full).wait(replicas, timeout).exec()
+    const failed = replies.find(([err]) => err !== null)
+    if (failed !== undefined) throw failed[0]
+    return replies.slice(-2).map(([, reply]) => reply)
+  }
+
+  #nodeAt(address: string): IoRedisShape {
+    const nodes = this.#client.nodes?.('master') ?? []
+    const found = nodes.find(({ options }) => `${options?.host}:${options?.port}` === address)
+    if (found === undefined) throw unknownNode()
+    return found
+  }
+
+  expire(key: string, seconds: number): Promise<unknown> {
+    return this.#client.expire(key, seconds)
+  }
+
+  evalsha(sha: string, keys: string[], args: string[]): Promise<unknown> {
+    return this.#client.evalsha(sha, keys.length, ...keys, ...args)
+  }
+
+  eval(source: string, keys: string[], args: string[]): Promise<unknown> {
+    return this.#client.eval(source, keys.length, ...keys, ...args)
+  }
+
+  async scanners(): Promise<Scanner[]> {
+    const masters = this.#client.nodes?.('master') ?? [this.#client]
+    return masters.map((node) => (cursor, pattern, count) => node.scan(cursor, 'MATCH', pattern, 'COUNT', count))
+  }
+}
+
+function unknownNode(): Error {
+  return new Error('A cluster is moving the key to a node that the client does not know')
+}
+
+/**
+ * The slot of a Redis Cluster that a key lies in: CRC-16 (XMODEM) of what its first braces hold, else of all of it.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
+ */
+function slotOf(key: string): number {
+  const open = key.indexOf('{')
+  const close = open === -1 ? -1 : key.indexOf('}', open)
+  let crc = 0
+  for (const byte of Buffer.from(close > open + 1 ? key.slice(open + 1, close) : key)) {
+    crc ^= byte << 8
+    for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1
+  }
+  return crc & 0x3fff
+}
