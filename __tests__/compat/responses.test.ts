@@ -42,7 +42,7 @@ describe('a response that has ended', () => {
     )
     const res = await request(app).get('/')
     const code = 'ERR_HTTP_HEADERS_SENT'
-    expect(after).toEqual({ sent: true, ended: true, again: false, thrown: code, removed: code })
+    expect(after).toEqual({ sent: true, ended: false, again: false, thrown: code, removed: code })
     expect(res).toMatchObject({ status: 201, text: 'first' })
     expect(res.headers).not.toHaveProperty('x-late')
   })

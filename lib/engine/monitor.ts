@@ -51,7 +51,7 @@ const channels = Object.fromEntries(EVENTS.map((event) => [event, channel(`silve
   SessionEvent,
   Channel
 >
-const salt = randomBytes(16)
+let salt: Buffer | undefined
 
 /** Counts and publishes the life of one middleware's sessions. */
 export class Monitor {
@@ -74,5 +74,7 @@ export class Monitor {
 }
 
 function pseudonym(id: string): string {
+  // Not while the module is loaded: workerd has no random bytes then.
+  salt ??= randomBytes(16)
   return createHash('sha256').update(salt).update(id).digest('base64url').slice(0, 12)
 }

@@ -1,256 +1,252 @@
-import { clearBody, dropCall } from './clear-body'
-import { end, flushHeaders, GATE, reclaim, write, writeHead } from './gate-members'
-import type { Gatekeeper } from './gatekeeper'
-import { offerTakeOver } from './lenient'
-import { headersSentError, lockFor, refuseWrite, type ResponseLock } from './response-lock'
+import { EventEmitter } from 'node:events'
 import { isPromise, type MaybePromise } from '../base/time'
-import { headersAt, setGivenHeaders, showHead, withoutHeaders } from './write-head'
+import { JoinedHooks, type Gatekeeper, type HeldResponse } from './gatekeeper'
+import { holdSocket, releaseSocket } from './held-socket'
+import { offerTakeOver, reclaimBody } from './lenient'
+import { dropCall, Passage, refuseWrite, type Call } from './passage'
+import { PropertyPatch, pretendSent } from './response-lock'
+import { clearHead, headersSentError, showHead } from './write-head'
 
-type Op = { kind: 'head' | 'write' | 'flush' | 'end'; args: any[] }
+const GATE = Symbol('silverback.gate')
+
+interface GatedResponse extends HeldResponse {
+  [GATE]?: Gate
+}
+
+// Shared functions, found by symbol: no closure is made for a request.
+function writeHead(this: GatedResponse, ...args: unknown[]): unknown {
+  return this[GATE]!.writeHead(args)
+}
+
+function write(this: GatedResponse, ...args: unknown[]): unknown {
+  return this[GATE]!.write(args)
+}
+
+function end(this: GatedResponse, ...args: unknown[]): unknown {
+  return this[GATE]!.end(args)
+}
+
+function flushHeaders(this: GatedResponse): void {
+  this[GATE]!.flushHeaders()
+}
 
 /** Keeps the bytes of one response, never its state, until the session is safe. */
-export class Gate {
-  readonly #res: any
-  readonly #keeper: Gatekeeper
-  readonly #writeHead: any
-  readonly #write: any
-  readonly #end: any
-  readonly #flush: any
-  #lock: ResponseLock | undefined
-  #queue: Op[] = []
-  #committed = false
-  #ended = false
-  #applied = false
+export class Gate extends Passage {
+  #queue: Call[] = []
   #wantsDrain = false
-  #performing = false
-  #touch: (() => void) | undefined
+  /** Listeners for `drain` that a middleware before us may keep to itself. */
+  #drainListeners: ((...args: unknown[]) => void)[] | undefined
+  /** Takes back what makes the response look sent; undefined while nothing does. */
+  #reveal: (() => void) | undefined
+  #heldVerbs: PropertyPatch | undefined
   /** Takes back what a held writeHead() has set. */
   #hideHead: (() => void) | undefined
-  /** What those who stand before our writeHead have made of a head that nobody asked for by name. */
-  #implicit: any[] | undefined
-  #asking = false
+  /** Whether those who wrap the body behind us are cut off: what they pass on belongs to a refused response. */
+  #reclaimed = false
+  /** Tells who offers a response that it is taken over. */
+  #touch: (() => void) | undefined
 
-  constructor(res: any, keeper: Gatekeeper) {
-    this.#res = res
-    this.#keeper = keeper
-    this.#writeHead = res.writeHead
-    this.#write = res.write
-    this.#end = res.end
-    this.#flush = res.flushHeaders
+  /** A response has one gate: where it has one already, that is returned, and `keeper` is asked as well. */
+  constructor(response: object, keeper: Gatekeeper) {
+    const res = response as GatedResponse
+    super(res, keeper)
+    const present = res[GATE]
+    if (present !== undefined) {
+      present.keeper = new JoinedHooks(present.keeper, keeper)
+      return present
+    }
     res[GATE] = this
     // What is not a function stays as it is: `res` may be `{}` (the ws upgrade idiom) or half a response (engine.io).
-    if (typeof this.#writeHead === 'function') res.writeHead = writeHead
-    if (typeof this.#write === 'function') res.write = write
-    if (typeof this.#end === 'function') res.end = end
-    if (typeof this.#flush === 'function') res.flushHeaders = flushHeaders
+    if (typeof res.writeHead === 'function') res.writeHead = writeHead
+    if (typeof res.write === 'function') res.write = write
+    if (typeof res.end === 'function') res.end = end
+    if (typeof res.flushHeaders === 'function') res.flushHeaders = flushHeaders
+    if (res.on !== EventEmitter.prototype.on && typeof res.on === 'function') this.#keepDrainListeners()
   }
 
-  /** Whether the header block has been let through, so that no cookie can follow. */
+  /** Whether the header block is gone, so that no cookie can follow. */
   get headCommitted(): boolean {
-    return this.#committed
+    // What the response itself says: a middleware before us may keep what it was passed.
+    return this.committed && this.#reveal === undefined && this.res.headersSent !== false
   }
 
-  writeHead(args: any[]): any {
+  writeHead(args: unknown[]): unknown {
     this.#touch?.()
-    if (this.#performing) return this.#applyHead(this.#implicit ?? args)
-    if (this.#asking) {
-      this.#implicit = args
-      return this.#res
+    if (this.performing || this.committed) return this.passHead(this.implicit ?? args)
+    if (this.announcing) {
+      this.implicit = args
+      return this.res
     }
     if (this.#queue.length > 0) throw headersSentError('write')
-    if (this.#committed) return this.#applyHead(args)
-    return this.#run({ kind: 'head', args })
+    return this.#run({ verb: 'writeHead', args })
   }
 
-  write(args: any[]): any {
+  write(args: unknown[], direct = !this.#reclaimed): unknown {
     this.#touch?.()
-    if (this.#queue.length === 0 || this.#performing) {
-      return this.#committed ? this.#write.apply(this.#res, args) : this.#run({ kind: 'write', args })
-    }
-    if (this.#ended) return refuseWrite(args)
-    this.#queue.push({ kind: 'write', args })
+    if (!direct) return (dropCall(this.res, args), true)
+    const call: Call = { verb: 'write', args }
+    if (this.performing) return this.pass(call)
+    if (this.#queue.length === 0) return this.committed ? this.pass(call) : this.#run(call)
+    if (this.ended) return refuseWrite(args)
+    this.#queue.push(call)
     this.#wantsDrain = true
     return false
   }
 
-  flush(): void {
-    if (this.#queue.length > 0) this.#queue.push({ kind: 'flush', args: [] })
-    else if (this.#committed) this.#flush.call(this.#res)
-    else this.#run({ kind: 'flush', args: [] })
+  flushHeaders(): void {
+    const call: Call = { verb: 'flushHeaders', args: [] }
+    if (this.#queue.length > 0) this.#enqueue(call)
+    else if (this.committed) this.pass(call)
+    else this.#run(call)
   }
 
-  end(args: any[]): any {
+  end(args: unknown[], direct = !this.#reclaimed): unknown {
     this.#touch?.()
-    if (this.#ended) return false
-    this.#ended = true
-    if (this.#queue.length === 0) return this.#run({ kind: 'end', args })
-    this.#queue.push({ kind: 'end', args })
-    this.#lock?.finish()
-    return this.#res
+    if (!direct) return (dropCall(this.res, args), this.res)
+    if (this.ended) return false
+    this.ended = true
+    if (this.#queue.length === 0) return this.#run({ verb: 'end', args })
+    this.#queue.push({ verb: 'end', args })
+    return this.res
   }
 
-  #run(op: Op): any {
-    if (op.kind !== 'head' && !this.#committed && this.#res.writeHead !== writeHead) this.#ask(op)
+  #enqueue(call: Call): void {
+    if (!this.ended) this.#queue.push(call)
+  }
+
+  #run(call: Call): unknown {
+    if (call.verb !== 'writeHead' && !this.committed && this.res.writeHead !== writeHead) this.announceHead(call)
     let wait: MaybePromise<void>
     try {
-      wait = this.#keeper.commit()
+      wait = this.keeper.commit()
     } catch (err) {
       // On a turn of its own: the handler that called end() has returned by then, as with any store.
       wait = Promise.reject(err as Error)
     }
     if (!isPromise(wait)) {
-      this.#committed = true
-      return this.#perform(op)
+      this.committed = true
+      return this.perform(call, writeHead)
     }
-    this.#queue.unshift(op)
-    const head = op.kind === 'head' ? op.args : this.#implicit
-    if (head !== undefined) this.#hideHead = showHead(this.#res, head)
-    this.#lock ??= lockFor(this.#res)
-    this.#lock.lock(this.#ended)
+    this.#hold(call)
     wait.then(
-      () => this.#release(),
+      () => {
+        this.committed = true
+        this.#release()
+        this.#performAll(this.#queue, true)
+      },
       (err) => this.#fail(err)
     )
-    this.#wantsDrain ||= op.kind === 'write'
-    return op.kind === 'write' ? false : this.#res
+    return call.verb === 'write' ? false : this.res
   }
 
-  // Listeners of on-headers, and others who have put themselves before our writeHead, may still change the session: they
-  // are called before it is saved. When Node asks for the head of its own accord, they have had their turn.
-  #ask(op: Op): void {
-    const res = this.#res
-    if (typeof res.writeHead !== 'function' || res.headersSent === true || this.#asking) return
-    this.#asking = true
-    try {
-      res.writeHead(res.statusCode)
-    } catch (err) {
-      if (op.kind === 'end') this.#ended = false
-      this.#implicit = undefined
-      throw err
-    } finally {
-      this.#asking = false
-    }
-  }
-
-  // What Node calls in turn (end calls write, write calls writeHead) passes straight through.
-  #perform(op: Op): any {
-    const outer = this.#performing
-    const before = this.#implicit && this.#res.writeHead
-    if (before) this.#res.writeHead = writeHead
-    this.#performing = true
-    try {
-      return this.#pass(op)
-    } catch (err) {
-      // Refused by Node (a chunk of a wrong type): an error page may follow.
-      if (op.kind === 'end') this.#ended = false
-      if (this.#res.headersSent !== true) this.#committed = false
-      throw err
-    } finally {
-      this.#performing = outer
-      if (before) {
-        this.#res.writeHead = before
-        this.#implicit = undefined
+  #hold(call: Call): void {
+    const { res } = this
+    const head = call.verb === 'writeHead' ? call.args : this.implicit
+    if (head !== undefined) this.#hideHead = showHead(res, head)
+    this.#queue.unshift(call)
+    this.#wantsDrain ||= call.verb === 'write'
+    this.#reveal = pretendSent(res, !this.committed)
+    if (!this.ended) {
+      this.#heldVerbs = new PropertyPatch(res)
+      for (const verb of ['flush', 'cork', 'uncork'] as const) {
+        this.#heldVerbs.putMethod(verb, (...args) => this.#enqueue({ verb, args }))
       }
     }
-  }
-
-  #pass({ kind, args }: Op): any {
-    const res = this.#res
-    if (kind === 'head') return this.#applyHead(args)
-    if (kind === 'write') return this.#write.apply(res, args)
-    if (kind === 'flush') return this.#flush.apply(res, args)
-    const result = this.#end.apply(res, args)
-    this.#keeper.done()
-    return result
+    holdSocket(res, (action) => {
+      if (res.destroyed === true || res.req?.aborted === true) return false
+      if (this.ended) res.once?.('finish', action)
+      else this.#enqueue({ verb: 'action', args: [action] })
+      return true
+    })
+    // connect-timeout counts until the head is written, and the handler has answered in time.
+    if (typeof res.req?.clearTimeout === 'function') res.req.clearTimeout()
   }
 
   #release(): void {
-    this.#committed = true
-    this.#lock!.unlock()
-    let flowing: unknown = true
+    this.#heldVerbs?.lift()
+    this.#reveal?.()
+    this.#heldVerbs = this.#reveal = undefined
+    releaseSocket(this.res)
+  }
+
+  /** @param commits whether an end() behind other calls saves what changed since, and may wait again */
+  #performAll(queue: Call[], commits: boolean): void {
+    let flowing = true
     try {
-      // The operation that waited is let through; an `end` behind it commits what changed since, and may wait again.
-      let op = this.#queue.shift()
-      if (op) flowing = this.#perform(op)
-      this.#hideHead = undefined
-      while ((op = this.#queue.shift())) {
-        if (op.kind === 'end') return this.#run(op)
-        flowing = this.#perform(op)
+      for (let call = queue.shift(), first = true; call; call = queue.shift(), first = false) {
+        if (call.verb === 'end' && commits && !first) return void this.#run(call)
+        const result = this.perform(call, writeHead)
+        if (call.verb === 'write') flowing = result !== false
+        this.#hideHead = undefined
       }
     } catch (err) {
       return this.#fail(err, true)
     }
-    this.#drain(flowing)
+    if (this.#wantsDrain && flowing) this.#drain()
+    this.#wantsDrain = false
   }
 
-  #drain(flowing: unknown): void {
-    if (this.#wantsDrain && flowing !== false) this.#res.emit?.('drain')
-    this.#wantsDrain = false
+  // Whoever answered a write with false says when to go on.
+  #drain(): void {
+    const listeners = this.#drainListeners
+    this.#drainListeners = undefined
+    if (listeners === undefined) this.res.emit?.('drain')
+    else for (const listener of listeners) listener.call(this.res)
+  }
+
+  // compression keeps listeners for `drain` to itself, for its stream, which knows nothing of the writes that we hold.
+  #keepDrainListeners(): void {
+    const { res } = this
+    const on = res.on!
+    this.#drainListeners = []
+    res.on = (type, listener) => {
+      if (type === 'drain') this.#drainListeners?.push(listener)
+      return on.call(res, type, listener)
+    }
   }
 
   // `refused`: not by the store, but by Node, which was given the handler's arguments only now.
   #fail(err: unknown, refused = false): void {
-    const res = this.#res
+    const { res, keeper, ended } = this
     const queue = this.#queue
     this.#queue = []
-    this.#lock!.unlock()
-    if (this.#lock!.sent) {
-      if (refused) return this.#keeper.refuse(err)
-      this.#keeper.report(err)
-      return this.#performAll(queue)
+    this.#release()
+    if (this.committed) {
+      if (refused) return keeper.refuse(err)
+      keeper.report(err)
+      return this.#performAll(queue, false)
     }
     if (res.statusCode >= 500 && !refused) {
       // The application's error page is on its way already: no reason to replace it by another.
-      this.#keeper.abandon()
-      this.#committed = true
-      return this.#performAll(queue)
+      keeper.abandon()
+      this.committed = true
+      return this.#performAll(queue, false)
     }
-    const ended = this.#ended
-    this.#committed = this.#ended = this.#applied = false
-    const giveBack = reclaim(res, this, (args) => dropCall(res, args))
+    this.ended = false
+    this.#reclaimed = typeof res.write === 'function' && (res.write !== write || res.end !== end)
+    const take = (verb: 'write' | 'end', args: unknown[]) => this[verb](args, true)
+    const giveBack = this.#reclaimed ? reclaimBody(res, take) : undefined
     const takeOver = () => {
+      this.#wantsDrain = false
       this.#hideHead?.()
-      this.#hideHead = this.#implicit = undefined
-      clearBody(res, queue, err)
+      this.#hideHead = this.implicit = undefined
+      clearHead(res, err, this.applied)
+      for (const { args } of queue) dropCall(res, args)
     }
-    if (refused || !this.#keeper.lenient) {
+    if (refused || !keeper.lenient) {
       takeOver()
-      return this.#keeper.refuse(err)
+      return keeper.refuse(err)
     }
     const taken = offerTakeOver(res, takeOver, (touch) => {
       this.#touch = touch
-      this.#keeper.refuse(err)
+      keeper.refuse(err)
       this.#touch = undefined
     })
     if (taken) return
-    giveBack()
-    this.#committed = true
-    this.#ended = ended
-    this.#performAll(queue)
-  }
-
-  #performAll(queue: readonly Op[]): void {
-    let flowing: unknown = true
-    try {
-      for (const op of queue) flowing = this.#perform(op)
-    } catch (err) {
-      return this.#fail(err, true)
-    }
-    this.#drain(flowing)
-  }
-
-  // As on-headers does: headers given to writeHead are set first, so that ours are added to them. Node alone takes a
-  // list for something else as soon as other headers are set.
-  #applyHead(args: any[]): any {
-    const res = this.#res
-    const headers = args[headersAt(args)]
-    const { hasHead } = this.#keeper
-    if (this.#applied || (!hasHead && !Array.isArray(headers))) return this.#writeHead.apply(res, args)
-    if (headers) setGivenHeaders(res, headers)
-    if (hasHead) {
-      this.#applied = true
-      this.#keeper.head(res)
-    }
-    return this.#writeHead.apply(res, headers ? withoutHeaders(args) : args)
+    giveBack?.()
+    this.#reclaimed = false
+    this.committed = true
+    this.ended = ended
+    this.#performAll(queue, false)
   }
 }

@@ -1,11 +1,44 @@
-import type { MaybePromise } from '../base/time'
+import type { Socket } from 'node:net'
+import { chain, isPromise, type MaybePromise } from '../base/time'
+
+/**
+ * What a hold needs of a response: of node:http's, HTTP/2's, a Lambda adapter's, a test double's, or of half a response
+ * such as the `{}` that is passed for the upgrade of a WebSocket.
+ */
+export interface HeldResponse {
+  statusCode: number
+  statusMessage?: string
+  readonly headersSent?: boolean
+  readonly destroyed?: boolean
+  readonly req?: { readonly aborted?: boolean; clearTimeout?: unknown }
+  readonly socket?: Socket | null
+  /** The rendered header block of node:http; null or empty until there is one. */
+  _header?: string | null
+  _implicitHeader?: unknown
+  readonly stream?: unknown
+  writeHead?(...args: unknown[]): unknown
+  write?(...args: unknown[]): unknown
+  end?(...args: unknown[]): unknown
+  flushHeaders?(...args: unknown[]): unknown
+  flush?(...args: unknown[]): unknown
+  cork?(...args: unknown[]): unknown
+  uncork?(...args: unknown[]): unknown
+  on?(type: string | symbol, listener: (...args: unknown[]) => void): unknown
+  once?(type: string, listener: () => void): unknown
+  emit?(type: string): boolean
+  getHeader(name: string): number | string | string[] | undefined
+  hasHeader?(name: string): boolean
+  setHeader(name: string, value: number | string | readonly string[]): unknown
+  appendHeader?(name: string, value: string | readonly string[]): unknown
+  removeHeader(name: string): unknown
+}
 
 /** What the gate asks of the request it guards. */
 export interface Gatekeeper {
   /** Stores what must be stored. A promise keeps every byte back until it settles. */
   commit(): MaybePromise<void>
   /** Adds our headers; called once, as the header block is made. */
-  head(res: any): void
+  head(res: HeldResponse): void
   /** Whether `head` has anything to add. */
   readonly hasHead: boolean
   /** The commit failed and nothing was sent: hands the error to the application. */
@@ -18,4 +51,64 @@ export interface Gatekeeper {
   readonly lenient: boolean
   /** The last byte is on its way. */
   done(): void
+}
+
+/** Two hooks of one response: the middleware was called again, after `destroy()` for example. */
+export class JoinedHooks implements Gatekeeper {
+  readonly #first: Gatekeeper
+  readonly #second: Gatekeeper
+  /** The one whose commit failed, or the one whose `next` the application has passed on last. */
+  #answering: Gatekeeper
+
+  /** @param first adds its headers first, so that the last word on a cookie is that of `second` */
+  constructor(first: Gatekeeper, second: Gatekeeper) {
+    this.#first = first
+    this.#second = this.#answering = second
+  }
+
+  commit(): MaybePromise<void> {
+    return chain(this.#commit(this.#first), () => this.#commit(this.#second))
+  }
+
+  #commit(hook: Gatekeeper): MaybePromise<void> {
+    const fail = (err: unknown): never => {
+      this.#answering = hook
+      throw err
+    }
+    try {
+      const wait = hook.commit()
+      return isPromise(wait) ? wait.catch(fail) : wait
+    } catch (err) {
+      return fail(err)
+    }
+  }
+
+  head(res: HeldResponse): void {
+    for (const hook of [this.#first, this.#second]) if (hook.hasHead) hook.head(res)
+  }
+
+  get hasHead(): boolean {
+    return this.#first.hasHead || this.#second.hasHead
+  }
+
+  refuse(err: unknown): void {
+    this.#answering.refuse(err)
+  }
+
+  abandon(): void {
+    this.#answering.abandon()
+  }
+
+  report(err: unknown): void {
+    this.#answering.report(err)
+  }
+
+  get lenient(): boolean {
+    return this.#answering.lenient
+  }
+
+  done(): void {
+    this.#first.done()
+    this.#second.done()
+  }
 }

@@ -1,32 +1,53 @@
+import type { Socket } from 'node:net'
+import type { HeldResponse } from './gatekeeper'
+import { isHttp1 } from './response-lock'
+
 const DESTROY = Symbol('silverback.destroy')
-const HELD = Symbol('silverback.held')
+const END = Symbol('silverback.end')
+const DEFER = Symbol('silverback.defer')
+
+/** Takes what is to be done once the response has been sent; answers false to have it done at once. */
+type Defer = (action: () => void) => boolean
+
+interface PatchedSocket extends Socket {
+  [DESTROY]?: Socket['destroy']
+  [END]?: Socket['end']
+  [DEFER]?: Defer | undefined
+}
 
 /**
- * Keeps a connection open until the ended response that is held back has been sent.
+ * Keeps the connection of a response of node:http open until what is held back of it has been sent.
  *
  * A second `res.send` is an error, and Express's answer to an error that comes after the response is to destroy the
- * socket. Without a session the response would be on its way by then; so it goes first here, too.
+ * socket; other applications half-close it when they have answered. Without a session the response would be on its way
+ * by then; so it goes first here, too.
  */
-export function holdSocket(res: any): void {
-  const { socket } = res
-  if (typeof socket?.destroy !== 'function') return
+export function holdSocket(res: HeldResponse, defer: Defer): void {
+  const socket = res.socket as PatchedSocket | null | undefined
+  if (!isHttp1(res) || typeof socket?.destroy !== 'function') return
   if (socket[DESTROY] === undefined) {
     socket[DESTROY] = socket.destroy
-    // For the life of the connection: to take it off again would slow every later use of the socket.
+    socket[END] = socket.end
+    // For the life of the connection: to take them off again would slow every later use of the socket.
     Object.defineProperty(socket, 'destroy', { configurable: true, writable: true, value: destroy })
+    Object.defineProperty(socket, 'end', { configurable: true, writable: true, value: end })
   }
-  socket[HELD] = res
+  socket[DEFER] = defer
 }
 
-/** The response goes out: whoever destroys the socket from now on does so at once. */
-export function releaseSocket(res: any): void {
-  if (res.socket?.[HELD] === res) res.socket[HELD] = undefined
+/** The response goes out: what is asked of the socket from now on is done at once. */
+export function releaseSocket(res: HeldResponse): void {
+  const socket = res.socket as PatchedSocket | null | undefined
+  if (socket?.[DEFER] !== undefined) socket[DEFER] = undefined
 }
 
-function destroy(this: any, err?: unknown): any {
-  const res = this[HELD]
+function destroy(this: PatchedSocket, err?: Error): PatchedSocket {
   // For a reason of its own, or because the client has gone: nothing is worth waiting for.
-  if (res === undefined || err || !this.writable || res.destroyed || res.req?.aborted) return this[DESTROY](err)
-  res.once('finish', () => this.destroy())
-  return this
+  if (!err && this.writable && this[DEFER]?.(() => this.destroy()) === true) return this
+  return this[DESTROY]!(err) as PatchedSocket
+}
+
+function end(this: PatchedSocket, ...args: unknown[]): PatchedSocket {
+  if (this.writable && this[DEFER]?.(() => Reflect.apply(this.end, this, args)) === true) return this
+  return Reflect.apply(this[END]!, this, args) as PatchedSocket
 }

@@ -1,4 +1,5 @@
-import { Cover, HEADER_VERBS, HELD, isHttp1 } from './response-lock'
+import type { HeldResponse } from './gatekeeper'
+import { HEADER_VERBS, HELD, isHttp1, PropertyPatch } from './response-lock'
 
 /**
  * Offers a failed commit to a plain node:http application, express-session's way: while `offer` runs, the response
@@ -7,13 +8,13 @@ import { Cover, HEADER_VERBS, HELD, isHttp1 } from './response-lock'
  * Such applications look at `_header` to tell whether they still can answer, so it says "sent" until they try.
  * @returns whether the response was taken over. `takeOver` is called as soon as it is
  */
-export function offerTakeOver(res: any, takeOver: () => void, offer: (touch: () => void) => void): boolean {
-  const { statusCode } = res
-  const cover = new Cover(res)
+export function offerTakeOver(res: HeldResponse, takeOver: () => void, offer: (touch: () => void) => void): boolean {
+  const { statusCode, _header: header } = res
+  const patch = new PropertyPatch(res)
   let taken = false
   const restore = () => {
-    cover.lift()
-    if (res._header === HELD) res._header = null
+    patch.lift()
+    if (res._header === HELD) res._header = header!
   }
   const touch = () => {
     if (taken) return
@@ -22,15 +23,13 @@ export function offerTakeOver(res: any, takeOver: () => void, offer: (touch: () 
     takeOver()
   }
   for (const name of HEADER_VERBS) {
-    if (typeof res[name] !== 'function') continue
-    const value = (...args: unknown[]) => {
+    patch.putMethod(name, (...args) => {
       touch()
-      return res[name](...args)
-    }
-    cover.put(name, { value })
+      return Reflect.apply(res[name as 'setHeader'], res, args)
+    })
   }
-  cover.put('headersSent', { get: () => false })
-  if (isHttp1(res) && res._header === null) res._header = HELD
+  patch.put('headersSent', { get: () => false })
+  if (isHttp1(res) && !header) res._header = HELD
   offer(touch)
   if (taken) return true
   restore()
@@ -40,4 +39,18 @@ export function offerTakeOver(res: any, takeOver: () => void, offer: (touch: () 
   takeOver()
   res.statusCode = chosen
   return true
+}
+
+/**
+ * Takes the body back from whoever wraps it behind us (compression, say): they have had their end(), so an error page
+ * would get lost in them.
+ *
+ * @returns what gives it back to them
+ */
+export function reclaimBody(res: HeldResponse, take: (verb: 'write' | 'end', args: unknown[]) => unknown): () => void {
+  const theirs = { write: res.write, end: res.end }
+  // Never asks to wait: they may keep who listens for a drain to themselves.
+  res.write = (...args) => (take('write', args), true)
+  res.end = (...args) => take('end', args)
+  return () => void Object.assign(res, theirs)
 }

@@ -1,0 +1,107 @@
+import { EventEmitter } from 'node:events'
+import http from 'node:http'
+import net from 'node:net'
+import express from 'express'
+import session, { MemoryStore, sessions } from '../lib/index'
+import { secret } from './helpers/app'
+import { Child } from './helpers/child'
+import { plainStore } from './helpers/classic'
+
+const serverless = require('serverless-http')
+const vendia = require('@vendia/serverless-express')
+const mocks = require('node-mocks-http')
+
+interface Page {
+  status: number
+  body: string
+  cookies: string[]
+}
+
+/** Asks an app once, with a cookie or without. */
+type Host = (app: any, cookie?: string) => Promise<Page>
+
+const page = (status: number, body: string, cookies: unknown): Page => ({
+  status,
+  body,
+  cookies: [cookies ?? []].flat() as string[]
+})
+
+/** The event of an API gateway, as Lambda gets it. */
+const eventOf = (cookie?: string) => ({
+  httpMethod: 'GET',
+  path: '/',
+  resource: '/{proxy+}',
+  headers: cookie === undefined ? {} : { cookie },
+  multiValueHeaders: cookie === undefined ? {} : { cookie: [cookie] },
+  requestContext: { stage: 'x' }
+})
+
+const requestOf = (cookie?: string) => ({ method: 'GET', url: '/', headers: cookie === undefined ? {} : { cookie } })
+
+const HOSTS: Record<string, Host> = {
+  'a response without a socket': (app, cookie) =>
+    new Promise((resolve) => {
+      const req = Object.assign(new http.IncomingMessage(new net.Socket()), requestOf(cookie))
+      const res: any = new http.ServerResponse(req)
+      const look = () => {
+        if (!res.writableEnded) return setImmediate(look)
+        const text = res.outputData.map(({ data }: { data: string }) => data).join('')
+        return resolve(page(res.statusCode, text.split('\r\n\r\n')[1], res.getHeader('set-cookie')))
+      }
+      app(req, res)
+      look()
+    }),
+  'serverless-http': async (app, cookie) => {
+    const answer = await serverless(app)(eventOf(cookie), {})
+    return page(answer.statusCode, answer.body, answer.multiValueHeaders['set-cookie'])
+  },
+  '@vendia/serverless-express': async (app, cookie) => {
+    const answer = await vendia({ app })(eventOf(cookie), {})
+    return page(answer.statusCode, answer.body, answer.multiValueHeaders['set-cookie'])
+  },
+  'node-mocks-http': (app, cookie) =>
+    new Promise((resolve) => {
+      const req = mocks.createRequest(requestOf(cookie))
+      const res = mocks.createResponse({ req, eventEmitter: EventEmitter })
+      res.on('end', () => resolve(page(res.statusCode, res._getData(), res.getHeader('set-cookie'))))
+      app(req, res)
+    })
+}
+
+const STORES: Record<string, () => any> = { 'at once': () => new MemoryStore(), later: () => plainStore() }
+
+const DOORS: Record<string, (store: any) => any> = {
+  'sessions()': (store) => sessions({ secret, store }),
+  'the drop-in door': (store) => session({ secret, store, resave: false, saveUninitialized: false })
+}
+
+const cases = Object.keys(HOSTS).flatMap((host) =>
+  Object.keys(DOORS).flatMap((door) => Object.keys(STORES).map((kind) => ({ host, door, kind })))
+)
+
+it.each(cases)('$host gets the page and the cookie of $door on a store that answers $kind', async (given) => {
+  const ask = HOSTS[given.host]!
+  const app = express()
+  app.use(DOORS[given.door]!(STORES[given.kind]!()))
+  app.get('/', (req: any, res) => {
+    req.session.visits = (req.session.visits ?? 0) + 1
+    res.send(`visit ${req.session.visits}`)
+  })
+  const first = await ask(app)
+  expect(first).toEqual({ status: 200, body: 'visit 1', cookies: [expect.stringMatching(/^(sid|connect\.sid)=/)] })
+  const second = await ask(app, first.cookies[0]!.split(';')[0])
+  expect(second).toMatchObject({ status: 200, body: 'visit 2' })
+})
+
+// In a process of its own: it changes the prototype of every response of Express, and is an ES module in part.
+it.each(Object.keys(STORES))(
+  'light-my-request gets the page and the cookie on a store that answers %s',
+  async (kind) => {
+    const child = await Child.start('inject-child')
+    for (const door of ['sessions', 'session']) {
+      const [first, second] = await child.call<any>('visits', door, kind)
+      expect(first).toEqual([200, 'visit 1', expect.stringMatching(/^(sid|connect\.sid)=/)])
+      expect(second.slice(0, 2)).toEqual([200, 'visit 2'])
+    }
+  }
+)
