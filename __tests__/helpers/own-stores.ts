@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { createCluster } from 'redis'
 import { FileStore, MemoryStore } from '../../lib/index'
 import { RedisStore } from '../../lib/redis'
+import { SqliteStore } from '../../lib/sqlite'
 import { hashOf } from '../../lib/stores/file/folder'
 import { TestFolder } from './folder'
 import { SPOILT, type OpenStore } from './npm-stores'
@@ -24,6 +25,21 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
       spoil: (id) => writeFileSync(placeOf(hashOf(id)), SPOILT),
       close: async () => {
         await store.close()
+        folder.remove()
+      }
+    }
+  },
+
+  SqliteStore: async () => {
+    const folder = new TestFolder()
+    const store = new SqliteStore({ path: folder.at('sessions.db') })
+    const database = new (require('better-sqlite3'))(folder.at('sessions.db'))
+    return {
+      store,
+      spoil: (id) => database.prepare('UPDATE sessions SET sess = ? WHERE sid = ?').run(SPOILT, id),
+      close: async () => {
+        await store.close()
+        database.close()
         folder.remove()
       }
     }

@@ -9,6 +9,7 @@ import { CLIENTS } from './redis-clients'
 import { RedisServer } from './redis-server'
 import { CookieStore } from '../../lib/index'
 import { RedisStore } from '../../lib/redis'
+import { SqliteStore } from '../../lib/sqlite'
 
 /** One running application. */
 export class Site {
@@ -94,6 +95,11 @@ async function files() {
   return { place: { folder: folder.at('s') }, close: () => folder.remove() }
 }
 
+async function sqlite() {
+  const folder = new TestFolder()
+  return { place: { sqlite: folder.at('sessions.db') }, close: () => folder.remove() }
+}
+
 async function redis() {
   const server = await RedisServer.start()
   return { place: { redis: server.url }, close: () => server.stop() }
@@ -112,7 +118,13 @@ export const GROUNDS: Record<string, () => Promise<Ground>> = {
     const { client, close: leave } = await CLIENTS['node-redis 6']!(place.redis)
     return { store: new RedisStore({ client }), close: async () => (leave(), close()) }
   }),
+  'SQLite, one process': alone(async () => {
+    const { place, close } = await sqlite()
+    const store = new SqliteStore({ path: place.sqlite })
+    return { store, close: async () => store.close().then(close) }
+  }),
   'files, two processes': apart(files),
+  'SQLite, two processes': apart(sqlite),
   'Redis, two processes': apart(redis)
 }
 
