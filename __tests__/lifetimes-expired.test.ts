@@ -16,7 +16,7 @@ const routes = {
   '/read': (req: any, res: any) => res.json([req.session.user ?? null, infoOf(req.session).error?.code ?? null])
 }
 
-describe.each(['MemoryStore', 'FileStore', 'SqliteStore'])('an expired session, on %s,', (name) => {
+describe.each(['MemoryStore', 'FileStore', 'SqliteStore', 'PostgresStore'])('an expired session, on %s,', (name) => {
   let clock: Clock
 
   beforeEach(() => (clock = new Clock()))

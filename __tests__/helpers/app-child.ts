@@ -1,6 +1,7 @@
 /** Applications with sessions in a process of their own (see child.ts). */
 import { createClient } from 'redis'
 import { CookieStore, FileStore } from '../../lib/index'
+import { PostgresStore } from '../../lib/postgres'
 import { RedisStore } from '../../lib/redis'
 import { SqliteStore } from '../../lib/sqlite'
 import { raceApp, serve, type RaceOptions } from './race-app'
@@ -10,6 +11,7 @@ export interface Place {
   folder?: string
   redis?: string
   sqlite?: string
+  postgres?: string
   cookies?: boolean
 }
 
@@ -28,8 +30,12 @@ export async function storeAt({ cookies, ...place }: Place): Promise<any> {
   return cookies ? new CookieStore({ revocations: store }) : store
 }
 
-async function plainStoreAt({ folder, redis, sqlite }: Place): Promise<any> {
+async function plainStoreAt({ folder, redis, sqlite, postgres }: Place): Promise<any> {
   if (sqlite !== undefined) return new SqliteStore({ path: sqlite })
+  if (postgres !== undefined) {
+    const pool = new (require('pg').Pool)({ connectionString: postgres, max: 8 })
+    return new PostgresStore({ pool, createTable: true })
+  }
   if (redis !== undefined) return new RedisStore({ client: await createClient({ url: redis }).connect() })
   return new FileStore({ path: folder! })
 }

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { createCluster } from 'redis'
 import { FileStore, MemoryStore } from '../../lib/index'
+import { PostgresStore } from '../../lib/postgres'
 import { RedisStore } from '../../lib/redis'
 import { SqliteStore } from '../../lib/sqlite'
 import { hashOf } from '../../lib/stores/file/folder'
@@ -8,6 +9,7 @@ import { TestFolder } from './folder'
 import { SPOILT, type OpenStore } from './npm-stores'
 import { CLIENTS } from './redis-clients'
 import { RedisServer, startCluster } from './redis-server'
+import { startPostgres } from './servers'
 
 /** Our own stores, each on a server of its own where it needs one. */
 export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
@@ -41,6 +43,22 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
         await store.close()
         database.close()
         folder.remove()
+      }
+    }
+  },
+
+  PostgresStore: async () => {
+    const server = await startPostgres()
+    const pool = new (require('pg').Pool)({ host: '127.0.0.1', port: server.port, user: 'postgres' })
+    const store = new PostgresStore({ pool, createTable: true })
+    return {
+      store,
+      // The column is of the type json.
+      spoil: (id) => pool.query('UPDATE session SET sess = $1 WHERE sid = $2', ['42', id]),
+      close: async () => {
+        await store.close()
+        await pool.end()
+        await server.stop()
       }
     }
   },

@@ -7,6 +7,7 @@ import { TestFolder } from './folder'
 import { raceApp, serve, type RaceOptions } from './race-app'
 import { CLIENTS } from './redis-clients'
 import { RedisServer } from './redis-server'
+import { startPostgres } from './servers'
 import { CookieStore } from '../../lib/index'
 import { RedisStore } from '../../lib/redis'
 import { SqliteStore } from '../../lib/sqlite'
@@ -100,6 +101,11 @@ async function sqlite() {
   return { place: { sqlite: folder.at('sessions.db') }, close: () => folder.remove() }
 }
 
+async function postgres() {
+  const server = await startPostgres()
+  return { place: { postgres: `postgres://postgres@127.0.0.1:${server.port}/postgres` }, close: () => server.stop() }
+}
+
 async function redis() {
   const server = await RedisServer.start()
   return { place: { redis: server.url }, close: () => server.stop() }
@@ -125,6 +131,7 @@ export const GROUNDS: Record<string, () => Promise<Ground>> = {
   }),
   'files, two processes': apart(files),
   'SQLite, two processes': apart(sqlite),
+  'PostgreSQL, two processes': apart(postgres),
   'Redis, two processes': apart(redis)
 }
 

@@ -25,8 +25,18 @@ export async function startMemcached(): Promise<RunningServer> {
   return { port, stop: () => end(child) }
 }
 
+/** A server whose data outlives it. */
+export interface Database extends RunningServer {
+  /** As a machine that loses power. */
+  kill(): Promise<void>
+  restart(): Promise<void>
+  /** Hangs: connections stay open, nothing answers. */
+  pause(): void
+  resume(): void
+}
+
 /** A PostgreSQL with an empty database, which refuses to run as root and so runs as its own user there. */
-export async function startPostgres(): Promise<RunningServer> {
+export async function startPostgres(): Promise<Database> {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'postgres-'))
   const as = isRoot() ? userOf('postgres') : {}
@@ -39,17 +49,73 @@ export async function startPostgres(): Promise<RunningServer> {
     throw (err as NodeJS.ErrnoException).code === 'ENOENT' ? missing('initdb', 'postgresql') : err
   }
   const flags = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-F']
-  const child = launch('postgres', flags, 'postgresql', { ...as, cwd: folder })
-  let said = ''
-  child.stderr!.on('data', (chunk) => (said += String(chunk)))
-  await until(() => said.includes('ready to accept connections'), 'PostgreSQL is ready')
+  const start = async () => {
+    for (;;) {
+      const child = launch('postgres', flags, 'postgresql', { ...as, cwd: folder })
+      let said = ''
+      child.stderr!.on('data', (chunk) => (said += String(chunk)))
+      await until(() => /ready to accept connections|shut down|FATAL/.test(said), 'PostgreSQL is ready')
+      if (said.includes('ready to accept connections')) return child
+      // The last one's processes are about to end, and still have its memory.
+      await end(child)
+    }
+  }
+  return database(port, folder, start)
+}
+
+/** A MariaDB with an empty database `test`, whose user `root` needs no password. */
+export async function startMariadb(): Promise<Database> {
+  const port = await freePort()
+  const folder = mkdtempSync(join(tmpdir(), 'mariadb-'))
+  const data = join(folder, 'data')
+  const as = isRoot() ? ['--user=root'] : []
+  try {
+    const flags = [
+      '--no-defaults',
+      `--datadir=${data}`,
+      '--auth-root-authentication-method=normal',
+      '--skip-name-resolve'
+    ]
+    execFileSync('mariadb-install-db', [...flags, ...as], { cwd: folder, stdio: 'pipe' })
+  } catch (err) {
+    throw (err as NodeJS.ErrnoException).code === 'ENOENT' ? missing('mariadb-install-db', 'mariadb-server-core') : err
+  }
+  const flags = ['--no-defaults', `--datadir=${data}`, `--port=${port}`, '--bind-address=127.0.0.1', ...as]
+  const small = ['--skip-name-resolve', '--innodb-buffer-pool-size=64M', '--innodb-flush-log-at-trx-commit=2']
+  const start = async () => {
+    const child = launch('mariadbd', [...flags, ...small, `--socket=${join(folder, 'socket')}`], 'mariadb-server-core')
+    let said = ''
+    child.stderr!.on('data', (chunk) => (said += String(chunk)))
+    await until(() => said.includes('ready for connections'), 'MariaDB is ready')
+    return child
+  }
+  return database(port, folder, start)
+}
+
+async function database(port: number, folder: string, start: () => Promise<ChildProcess>): Promise<Database> {
+  let child = await start()
+  const signal = (name: NodeJS.Signals) => {
+    for (const pid of [child.pid!, ...childrenOf(child.pid!)]) process.kill(pid, name)
+  }
   return {
     port,
+    kill: () => end(child),
+    async restart() {
+      await end(child)
+      child = await start()
+    },
+    pause: () => signal('SIGSTOP'),
+    resume: () => signal('SIGCONT'),
     async stop() {
       await end(child)
       await rm(folder, { recursive: true, force: true })
     }
   }
+}
+
+// PostgreSQL has a process for each connection, which is no member of its group.
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
 }
 
 function launch(command: string, flags: string[], pack: string, options: SpawnOptions = {}): ChildProcess {

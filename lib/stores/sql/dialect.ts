@@ -1,4 +1,4 @@
-import { OptionError, quote } from '../../base/errors'
+import { OptionError, quote, SessionError } from '../../base/errors'
 import { META } from '../../record/record'
 import type { MaybePromise, Milliseconds } from '../../base/time'
 
@@ -66,8 +66,16 @@ export interface Dialect {
   readonly creation: readonly string[]
   /** Looks at the table; `undefined`: there is none. */
   describe(driver: Driver): MaybePromise<Schema | undefined>
-  /** The short name of a fault, and what it comes from without any value of a statement. */
-  faultOf(err: unknown): { reason: string; cause: unknown }
+  faultOf(err: unknown): Fault
+}
+
+export interface Fault {
+  /** What happened, in words that follow the database's name. */
+  readonly reason: string
+  /** What it comes from, without any value of a statement. */
+  readonly cause: unknown
+  /** The statement was undone, for another's sake: it may well succeed when it is run again. */
+  readonly undone?: boolean
 }
 
 /** What differs from database to database in the statements, `@name` standing for a value. */
@@ -112,8 +120,6 @@ export function statementsOf(parts: Parts) {
   const insert = `INSERT INTO ${table} (${id}, ${text}, ${expires}) VALUES (@id, ${parts.newText}, ${time('@expires')})`
   const columns = `${id} AS id, ${parts.readText} AS text, ${parts.readExpires} AS expires`
   const page = `${id} > @after AND ${live} ORDER BY ${id} LIMIT ${PAGE_SIZE}`
-  // By its first and last possible key: no pattern that a database could read otherwise.
-  const lock = `(${id} >= '${LOCK_PREFIX}' AND ${id} < '${LOCK_PREFIX.slice(0, -1)};')`
   return {
     read: `SELECT ${columns} FROM ${table} WHERE ${row}`,
     create: `${insert} ${parts.orIgnore}`,
@@ -126,7 +132,7 @@ export function statementsOf(parts: Parts) {
     list: `SELECT ${columns} FROM ${table} WHERE ${parts.user} = ${parts.userValue} AND ${page}`,
     page: `SELECT ${columns} FROM ${table} WHERE ${page}`,
     sweep: parts.removeSome(over, expires, PAGE_SIZE),
-    clear: parts.removeSome(`NOT ${lock}`, id, PAGE_SIZE)
+    clear: parts.removeSome(`substr(${id}, 1, ${LOCK_PREFIX.length}) <> '${LOCK_PREFIX}'`, id, PAGE_SIZE)
   }
 }
 
@@ -150,6 +156,29 @@ export function checkName(store: string, option: string, name: unknown): string 
   if (typeof name === 'string' && NAME.test(name)) return name
   throw new OptionError(
     `${store}: \`${option}\` must be 1 to 40 letters, digits, "_", "$", "-", "." or spaces, got ${quote(name)}`
+  )
+}
+
+/**
+ * What a client's error says, in one that is fit for a log: clients and servers add rows, parameters and statements to
+ * theirs.
+ */
+export function withoutValues(err: unknown, message: (text: string) => string = String): unknown {
+  if (!(err instanceof Error)) return err
+  const kept: Record<string, unknown> = {}
+  for (const key of ['name', 'code', 'errno', 'sqlState', 'severity', 'syscall', 'address', 'port']) {
+    const value = (err as unknown as Record<string, unknown>)[key]
+    if (value !== undefined && value !== null) kept[key] = value
+  }
+  // Where none of several addresses answered, the message is empty.
+  return Object.assign(new Error(message(err.message || String(kept.code ?? err.name))), kept)
+}
+
+/** A table without the columns that a store knows. */
+export function unknownTable(table: string, columns: readonly string[], wanted: string): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE',
+    `The table ${table} is none of sessions: it has the columns ${columns.join(', ')}, and must have ${wanted}.`
   )
 }
 

@@ -19,10 +19,10 @@ export class SqlPowers implements ListedPowers {
   readonly lock: LockPower
   readonly #table: SqlTable
 
-  constructor(table: SqlTable, { ttl, remote }: { ttl: Milliseconds; remote: boolean }) {
+  constructor(table: SqlTable, ttl: Milliseconds) {
     this.#table = table
     this.sync = table.driver.sync
-    this.remote = remote
+    this.remote = !this.sync
     this.ttl = ttl
     this.lock = lockIn(this, table)
   }
@@ -40,9 +40,29 @@ export class SqlPowers implements ListedPowers {
   }
 
   write({ id, text, expected, life }: Write): MaybePromise<true | Found | null> {
-    if (expected === null) return this.#create(id, text, life)
+    if (expected === null) {
+      return chain(this.create(id, text, life), (created) => {
+        if (created !== null) return created
+        throw new SessionError('ERR_SESSION_STORE', 'The table of the sessions neither takes a row nor has it.')
+      })
+    }
     const values = { id, text, expected, expires: life.expiresAt, now: Date.now() }
     return chain(this.#table.run('write', values), ({ changes }) => changes > 0 || this.read(id))
+  }
+
+  /**
+   * Makes a row where there is none; what is there otherwise. What is over is removed first, so that INSERT never
+   * replaces anything. `null` when others are making and removing it all the time.
+   */
+  create(id: string, text: string, life: Life, attempt = 1): MaybePromise<true | Found | null> {
+    return chain(this.#table.run('create', { id, text, expires: life.expiresAt }), ({ changes }) => {
+      if (changes > 0) return true
+      return chain(this.read(id), (found) => {
+        if (found !== null || attempt === ATTEMPTS_MAX) return found
+        const over = this.#table.run('bury', { id, now: Date.now() })
+        return chain(over, () => this.create(id, text, life, attempt + 1))
+      })
+    })
   }
 
   /** Keeps a record, whatever was kept before. */
@@ -74,7 +94,8 @@ export class SqlPowers implements ListedPowers {
         // The database may take two users for one, by case or by length.
         if (decodeRecord(found.text)?.meta?.i === user) listed.push(found)
       }
-      return chain(this.#pages('list', { user }, visit), () => listed)
+      const escaped = JSON.stringify(user).slice(1, -1)
+      return chain(this.#pages('list', { user, escaped }, visit), () => listed)
     })
   }
 
@@ -91,20 +112,6 @@ export class SqlPowers implements ListedPowers {
   /** Removes a page of rows that are over; whether there may be more. */
   sweep(): MaybePromise<boolean> {
     return chain(this.#table.run('sweep', { now: Date.now() }), ({ changes }) => changes === PAGE_SIZE)
-  }
-
-  // What is over is removed first, so that the INSERT never replaces anything.
-  #create(id: string, text: string, life: Life, attempt = 1): MaybePromise<true | Found> {
-    return chain(this.#table.run('create', { id, text, expires: life.expiresAt }), ({ changes }) => {
-      if (changes > 0) return true
-      return chain(this.read(id), (found) => {
-        if (found !== null) return found
-        if (attempt === ATTEMPTS_MAX) {
-          throw new SessionError('ERR_SESSION_STORE', 'The table of the sessions neither takes a row nor has it.')
-        }
-        return chain(this.#table.run('bury', { id, now: Date.now() }), () => this.#create(id, text, life, attempt + 1))
-      })
-    })
   }
 
   #find(id: string): MaybePromise<Found | undefined> {
@@ -151,9 +158,9 @@ function lockIn(powers: SqlPowers, table: SqlTable): LockPower {
   const until = (ttl: Milliseconds): Life => ({ usedAt: Date.now(), expiresAt: Date.now() + ttl })
   return {
     acquire(id, token, ttl) {
-      const write = { id: keyOf(id), text: textBy(token), expected: null, life: until(ttl) }
+      const created = powers.create(keyOf(id), textBy(token), until(ttl))
       // It may be the holder who asks again, after a connection that ended before the answer came.
-      return chain(powers.write(write), (done) => done === true || holderOf(done) === token)
+      return chain(created, (done) => done === true || holderOf(done) === token)
     },
     renew(id, token, ttl) {
       const text = textBy(token)

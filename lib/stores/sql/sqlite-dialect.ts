@@ -1,7 +1,15 @@
-import { SessionError } from '../../base/errors'
 import { META } from '../../record/record'
 import { chain, type Milliseconds } from '../../base/time'
-import { literal, statementOf, USED_AT, type Dialect, type Parts, type Schema, type Times } from './dialect'
+import {
+  literal,
+  statementOf,
+  unknownTable,
+  USED_AT,
+  type Dialect,
+  type Parts,
+  type Schema,
+  type Times
+} from './dialect'
 
 /** Later than any date of JavaScript: no session of it ends. */
 const NEVER = 8.64e15
@@ -25,6 +33,8 @@ function endOf(time: Milliseconds, never: Milliseconds): Milliseconds | null {
   return time >= never ? null : time || 0
 }
 
+const COLUMNS =
+  'sid, expired and sess (as of connect-sqlite3), or sid, sess and expire (as of better-sqlite3-session-store)'
 /** The columns by which a table is known. */
 const LAYOUTS: Record<string, Times> = { expired: NUMBERS, expire: ISO }
 
@@ -57,7 +67,7 @@ export function sqliteDialect(table: string): Dialect {
           const found = names('column')
           const expires = Object.keys(LAYOUTS).find((column) => found.includes(column))
           if (expires === undefined || !found.includes('sid') || !found.includes('sess'))
-            throw unknownTable(table, found)
+            throw unknownTable(table, found, COLUMNS)
           const existing = names('index')
           const indexed = existing.includes(`${table}_user`)
           const lacks = existing.includes(`${table}_expiry`) ? [] : [onExpiry(expires)]
@@ -124,12 +134,4 @@ function partsOf(table: string, expires: string): Parts {
 
 function quoteName(name: string): string {
   return `"${name.replace(/"/g, '""')}"`
-}
-
-function unknownTable(table: string, columns: string[]): SessionError {
-  return new SessionError(
-    'ERR_SESSION_STORE',
-    `The table ${table} is none of sessions: it has the columns ${columns.join(', ')}, and must have sid, expired and ` +
-      'sess (as of connect-sqlite3), or sid, sess and expire (as of better-sqlite3-session-store).'
-  )
 }

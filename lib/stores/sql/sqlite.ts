@@ -1,12 +1,9 @@
 import { OptionError, quote, SessionError } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
-import { POWERS } from '../../store/contract'
-import { RecordStore, type ListedPowers } from '../../store/record-store'
-import { checkName } from './dialect'
-import { SqlPowers } from './powers'
+import { checkName, type Dialect } from './dialect'
 import { sqliteDialect } from './sqlite-dialect'
 import { openDatabase, SqliteDriver, type SqliteDatabase } from './sqlite-driver'
-import { checkCommon, SqlSweeper, type SqlStoreOptions } from './sweeper'
+import { checkCommon, SqlStore, type SqlStoreOptions } from './store'
 import { SqlTable } from './table'
 
 export interface SqliteStoreOptions extends SqlStoreOptions {
@@ -53,63 +50,37 @@ export interface SqliteStoreOptions extends SqlStoreOptions {
  * @example
  * app.use(sessions({ secret, store: new SqliteStore({ path: '/var/lib/app/sessions.db' }) }))
  */
-export class SqliteStore extends RecordStore<true> {
-  declare readonly [POWERS]: ListedPowers
-  readonly #table: SqlTable
-  readonly #sweeper: SqlSweeper
-  readonly #own: SqliteDatabase | undefined
+export class SqliteStore extends SqlStore<true> {
+  #own: SqliteDatabase | undefined
 
   /**
    * @throws {OptionError} for an option out of its limits
    * @throws {SessionError} `ERR_SESSION_STORE` when the database cannot be opened
    */
   constructor(options: SqliteStoreOptions) {
-    super()
-    const { path, database, table, createTable, busyTimeout, durable, ttl, sweepEvery } = checked(options)
-    const dialect = sqliteDialect(table)
-    if (database === undefined) {
-      try {
-        this.#own = openDatabase(path!, { busyTimeout, durable })
-      } catch (err) {
-        if (err instanceof SessionError) throw err
-        const { reason, cause } = dialect.faultOf(err)
-        throw new SessionError('ERR_SESSION_STORE', `SqliteStore cannot open its \`path\`: SQLite ${reason}`, { cause })
-      }
-    }
-    this.#table = new SqlTable(new SqliteDriver(database ?? this.#own!), dialect, createTable)
-    const powers = new SqlPowers(this.#table, { ttl, remote: false })
-    this.#sweeper = new SqlSweeper(powers, sweepEvery)
-    // Not enumerable, as the methods: a store may be logged.
-    Object.defineProperty(this, POWERS, { value: powers })
-  }
-
-  /** When this process last swept. */
-  get lastCleanup(): Milliseconds | undefined {
-    return this.#sweeper.finishedAt
-  }
-
-  /**
-   * Adds what the table lacks: an index of expiry, and one of users. The table itself where there is none.
-   *
-   * @returns the statements that were run
-   */
-  migrate(): string[] {
-    return this.#table.migrate() as string[]
-  }
-
-  /** Removes what is over right now, instead of at the next turn of the timer: for a job of your own. */
-  sweep(): Promise<void> {
-    return this.#sweeper.sweep()
+    const given = checked(options)
+    const dialect = sqliteDialect(given.table)
+    const own = given.database === undefined ? opened(given, dialect) : undefined
+    super(new SqlTable(new SqliteDriver(given.database ?? own!), dialect, given.createTable), given)
+    this.#own = own
   }
 
   /** Stops sweeping, for good, and closes the database if the store has opened it. What is kept stays. */
-  async close(): Promise<void> {
-    await this.#sweeper.close()
-    if (!this.#closed) this.#own?.close()
-    this.#closed = true
+  override async close(): Promise<void> {
+    await super.close()
+    this.#own?.close()
+    this.#own = undefined
   }
+}
 
-  #closed = false
+function opened({ path, ...opening }: Checked, dialect: Dialect): SqliteDatabase {
+  try {
+    return openDatabase(path!, opening)
+  } catch (err) {
+    if (err instanceof SessionError) throw err
+    const { reason, cause } = dialect.faultOf(err)
+    throw new SessionError('ERR_SESSION_STORE', `SqliteStore cannot open its \`path\`: SQLite ${reason}`, { cause })
+  }
 }
 
 type Checked = SqliteStoreOptions & Required<Omit<SqliteStoreOptions, 'path' | 'database'>>

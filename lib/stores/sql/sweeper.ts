@@ -1,46 +1,11 @@
 import { AsyncResource } from 'node:async_hooks'
-import { OptionError, quote } from '../../base/errors'
-import { DAY, MINUTE, type Milliseconds } from '../../base/time'
+import type { Milliseconds } from '../../base/time'
 import { LOCK_PREFIX } from './dialect'
 import type { SqlPowers } from './powers'
 
-/** Options of every store in SQL. */
-export interface SqlStoreOptions {
-  /**
-   * How long to keep a session whose cookie has no expiry, for `set` and `touch`. The middleware of `sessions()` sets
-   * the time itself.
-   *
-   * Above 0.
-   * @default 86_400_000
-   */
-  ttl?: Milliseconds
-  /**
-   * Span between two sweeps that remove what is over. Of the processes on one table one sweeps each time.
-   *
-   * 1 to 2^31 - 1; `null`: never, for a job of your own that calls `sweep()`.
-   * @default 600_000
-   */
-  sweepEvery?: Milliseconds | null
-}
-
-const MAX_TIMER = 2 ** 31 - 1
 /** Processes that start together do not sweep together. */
 const JITTER = 0.2
 const TURN = `${LOCK_PREFIX}sweep`
-
-/** @throws {OptionError} for an option out of its limits */
-export function checkCommon(store: string, options: SqlStoreOptions): Required<SqlStoreOptions> {
-  const { ttl = DAY, sweepEvery = 10 * MINUTE } = options
-  if (!(Number.isFinite(ttl) && ttl > 0)) {
-    throw new OptionError(`${store}: \`ttl\` must be milliseconds above 0, got ${quote(ttl)}`)
-  }
-  if (sweepEvery !== null && !(typeof sweepEvery === 'number' && sweepEvery >= 1 && sweepEvery <= MAX_TIMER)) {
-    throw new OptionError(
-      `${store}: \`sweepEvery\` must be milliseconds from 1 to ${MAX_TIMER} or null, got ${quote(sweepEvery)}`
-    )
-  }
-  return { ttl, sweepEvery }
-}
 
 /** Removes rows that are over, a page at a time with a rest in between. */
 export class SqlSweeper {

@@ -1,5 +1,5 @@
 import { SessionError } from '../../base/errors'
-import { chain, isPromise, type MaybePromise } from '../../base/time'
+import { chain, isPromise, type MaybePromise, type Milliseconds } from '../../base/time'
 import {
   statementOf,
   statementsOf,
@@ -12,6 +12,9 @@ import {
 } from './dialect'
 
 const UNAVAILABLE = 503
+/** Who lost a deadlock, or a serializable transaction, tries again so often. */
+const ATTEMPTS_MAX = 5
+const PAUSE: Milliseconds = 10
 
 interface Opened {
   readonly schema: Schema
@@ -113,10 +116,15 @@ export class SqlTable {
     )
   }
 
-  #guard<T>(work: () => MaybePromise<T>): MaybePromise<T> {
+  #guard<T>(work: () => MaybePromise<T>, attempt = 1): MaybePromise<T> {
     try {
       const result = work()
-      return isPromise(result) ? result.catch((err) => this.#fail(err)) : result
+      if (!isPromise(result)) return result
+      return result.catch(async (err) => {
+        if (attempt === ATTEMPTS_MAX || !this.#dialect.faultOf(err).undone) return this.#fail(err)
+        await new Promise((resolve) => setTimeout(resolve, attempt * PAUSE * (1 + Math.random())))
+        return this.#guard(work, attempt + 1)
+      })
     } catch (err) {
       return this.#fail(err)
     }
