@@ -1,6 +1,7 @@
 /** Applications with sessions in a process of their own (see child.ts). */
 import { createClient } from 'redis'
 import { CookieStore, FileStore } from '../../lib/index'
+import { MysqlStore } from '../../lib/mysql'
 import { PostgresStore } from '../../lib/postgres'
 import { RedisStore } from '../../lib/redis'
 import { SqliteStore } from '../../lib/sqlite'
@@ -12,6 +13,7 @@ export interface Place {
   redis?: string
   sqlite?: string
   postgres?: string
+  mysql?: string
   cookies?: boolean
 }
 
@@ -30,11 +32,15 @@ export async function storeAt({ cookies, ...place }: Place): Promise<any> {
   return cookies ? new CookieStore({ revocations: store }) : store
 }
 
-async function plainStoreAt({ folder, redis, sqlite, postgres }: Place): Promise<any> {
+async function plainStoreAt({ folder, redis, sqlite, postgres, mysql }: Place): Promise<any> {
   if (sqlite !== undefined) return new SqliteStore({ path: sqlite })
   if (postgres !== undefined) {
     const pool = new (require('pg').Pool)({ connectionString: postgres, max: 8 })
     return new PostgresStore({ pool, createTable: true })
+  }
+  if (mysql !== undefined) {
+    const pool = require('mysql2/promise').createPool(mysql)
+    return new MysqlStore({ pool, createTable: true })
   }
   if (redis !== undefined) return new RedisStore({ client: await createClient({ url: redis }).connect() })
   return new FileStore({ path: folder! })

@@ -3,7 +3,6 @@ import request from 'supertest'
 import silverback from '../../lib/index'
 import { POWERS } from '../../lib/store/contract'
 import { cookieOf } from './app'
-import { ask } from './store-contract'
 
 const expressSession = jest.requireActual('express-session')
 
@@ -14,6 +13,13 @@ const OPTIONS = {
   resave: false,
   saveUninitialized: false,
   cookie: { maxAge: HOUR, sameSite: 'lax' as const }
+}
+
+/** Calls a verb as express-session does. */
+function ask(store: any, verb: string, ...args: unknown[]): Promise<any> {
+  return new Promise((resolve, reject) => {
+    store[verb](...args, (err: unknown, value: unknown) => (err ? reject(err) : resolve(value)))
+  })
 }
 
 /** An incumbent store and ours, on one table. */

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { createCluster } from 'redis'
 import { FileStore, MemoryStore } from '../../lib/index'
+import { MysqlStore } from '../../lib/mysql'
 import { PostgresStore } from '../../lib/postgres'
 import { RedisStore } from '../../lib/redis'
 import { SqliteStore } from '../../lib/sqlite'
@@ -9,7 +10,7 @@ import { TestFolder } from './folder'
 import { SPOILT, type OpenStore } from './npm-stores'
 import { CLIENTS } from './redis-clients'
 import { RedisServer, startCluster } from './redis-server'
-import { startPostgres } from './servers'
+import { startMariadb, startPostgres } from './servers'
 
 /** Our own stores, each on a server of its own where it needs one. */
 export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
@@ -55,6 +56,22 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
       store,
       // The column is of the type json.
       spoil: (id) => pool.query('UPDATE session SET sess = $1 WHERE sid = $2', ['42', id]),
+      close: async () => {
+        await store.close()
+        await pool.end()
+        await server.stop()
+      }
+    }
+  },
+
+  MysqlStore: async () => {
+    const server = await startMariadb()
+    const options = { host: '127.0.0.1', port: server.port, user: 'root', database: 'test' }
+    const pool = require('mysql2/promise').createPool(options)
+    const store = new MysqlStore({ pool, createTable: true })
+    return {
+      store,
+      spoil: (id) => pool.execute('UPDATE sessions SET data = ? WHERE session_id = ?', [SPOILT, id]),
       close: async () => {
         await store.close()
         await pool.end()

@@ -7,7 +7,7 @@ import { TestFolder } from './folder'
 import { raceApp, serve, type RaceOptions } from './race-app'
 import { CLIENTS } from './redis-clients'
 import { RedisServer } from './redis-server'
-import { startPostgres } from './servers'
+import { startMariadb, startPostgres } from './servers'
 import { CookieStore } from '../../lib/index'
 import { RedisStore } from '../../lib/redis'
 import { SqliteStore } from '../../lib/sqlite'
@@ -106,6 +106,11 @@ async function postgres() {
   return { place: { postgres: `postgres://postgres@127.0.0.1:${server.port}/postgres` }, close: () => server.stop() }
 }
 
+async function mysql() {
+  const server = await startMariadb()
+  return { place: { mysql: `mysql://root@127.0.0.1:${server.port}/test` }, close: () => server.stop() }
+}
+
 async function redis() {
   const server = await RedisServer.start()
   return { place: { redis: server.url }, close: () => server.stop() }
@@ -132,6 +137,7 @@ export const GROUNDS: Record<string, () => Promise<Ground>> = {
   'files, two processes': apart(files),
   'SQLite, two processes': apart(sqlite),
   'PostgreSQL, two processes': apart(postgres),
+  'MariaDB, two processes': apart(mysql),
   'Redis, two processes': apart(redis)
 }
 

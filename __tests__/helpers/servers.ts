@@ -1,6 +1,6 @@
 import { execFileSync, spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, mkdtempSync, readFileSync } from 'node:fs'
+import { chownSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
@@ -63,27 +63,34 @@ export async function startPostgres(): Promise<Database> {
   return database(port, folder, start)
 }
 
-/** A MariaDB with an empty database `test`, whose user `root` needs no password. */
+/** A MariaDB with an empty database `test`, which asks nobody for a password. */
 export async function startMariadb(): Promise<Database> {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'mariadb-'))
-  const data = join(folder, 'data')
-  const as = isRoot() ? ['--user=root'] : []
+  // It makes what it needs in an empty folder, but for the tables of its users.
+  mkdirSync(join(folder, 'data', 'test'), { recursive: true })
+  const place = [`--datadir=${join(folder, 'data')}`, `--socket=${join(folder, 'socket')}`, `--port=${port}`]
+  const open = [
+    '--bind-address=127.0.0.1',
+    '--skip-grant-tables',
+    '--skip-name-resolve',
+    ...(isRoot() ? ['--user=root'] : [])
+  ]
+  const flags = [
+    '--no-defaults',
+    ...place,
+    ...open,
+    '--innodb-buffer-pool-size=64M',
+    '--innodb-flush-log-at-trx-commit=2'
+  ]
   try {
-    const flags = [
-      '--no-defaults',
-      `--datadir=${data}`,
-      '--auth-root-authentication-method=normal',
-      '--skip-name-resolve'
-    ]
-    execFileSync('mariadb-install-db', [...flags, ...as], { cwd: folder, stdio: 'pipe' })
+    // Only what has once been shut down survives a kill.
+    execFileSync('mariadbd', [...flags, '--bootstrap'], { input: '', stdio: ['pipe', 'ignore', 'ignore'] })
   } catch (err) {
-    throw (err as NodeJS.ErrnoException).code === 'ENOENT' ? missing('mariadb-install-db', 'mariadb-server-core') : err
+    throw (err as NodeJS.ErrnoException).code === 'ENOENT' ? missing('mariadbd', 'mariadb-server-core') : err
   }
-  const flags = ['--no-defaults', `--datadir=${data}`, `--port=${port}`, '--bind-address=127.0.0.1', ...as]
-  const small = ['--skip-name-resolve', '--innodb-buffer-pool-size=64M', '--innodb-flush-log-at-trx-commit=2']
   const start = async () => {
-    const child = launch('mariadbd', [...flags, ...small, `--socket=${join(folder, 'socket')}`], 'mariadb-server-core')
+    const child = launch('mariadbd', flags, 'mariadb-server-core')
     let said = ''
     child.stderr!.on('data', (chunk) => (said += String(chunk)))
     await until(() => said.includes('ready for connections'), 'MariaDB is ready')

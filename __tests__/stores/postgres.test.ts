@@ -179,7 +179,10 @@ describe('PostgresStore, when PostgreSQL fails,', () => {
     server: () => server,
     beside: async (sql) => (await pool.query(sql)).rows,
     readOnly: (on) => `ALTER ROLE postgres SET default_transaction_read_only = ${on ? 'on' : 'off'}`,
-    endConnections: `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = 'postgres'`,
+    endConnections: () =>
+      pool.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = 'postgres'`
+      ),
     readOnlyCode: '25006'
   })
 

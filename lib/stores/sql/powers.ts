@@ -76,8 +76,11 @@ export class SqlPowers implements ListedPowers {
     return chain(this.#table.run('extend', values), ({ changes }) => changes > 0)
   }
 
-  remove(id: string): MaybePromise<boolean> {
-    return chain(this.#table.run('remove', { id }), ({ changes }) => changes > 0)
+  remove(id: string, _user?: string, expected?: string): MaybePromise<boolean | Found> {
+    if (expected === undefined) return chain(this.#table.run('remove', { id }), ({ changes }) => changes > 0)
+    return chain(this.#table.run('release', { id, text: expected }), ({ changes }) =>
+      changes > 0 ? true : chain(this.read(id), (found) => found ?? false)
+    )
   }
 
   list(user: string): MaybePromise<Listed[]> {
