@@ -2,7 +2,7 @@ import { describeLateWriters } from './helpers/late'
 import { COOKIE_GROUNDS, GROUNDS } from './helpers/race'
 
 // What holds across two processes holds within one, too.
-const shared = Object.entries(GROUNDS).filter(([name]) => !/^(files|Redis), one/.test(name))
+const shared = Object.entries(GROUNDS).filter(([name]) => !/^(files|SQLite|Redis), one/.test(name))
 
 describe.each(shared)('a session (%s)', (_name, open) => {
   describeLateWriters(open)

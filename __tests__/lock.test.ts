@@ -74,16 +74,18 @@ describe('the lock of a process that was killed', () => {
     return new Site(await child.call('start', place, secret))
   }
 
-  it.each(['files', 'Redis'])('is free again (%s)', async (kind) => {
+  it.each(['files', 'SQLite', 'Redis'])('is free again (%s)', async (kind) => {
     const folder = new TestFolder()
     const server = kind === 'Redis' ? await RedisServer.start() : undefined
     const children = await Promise.all([Child.start('app-child'), Child.start('app-child')])
     try {
-      const place = server === undefined ? { folder: folder.at('s') } : { redis: server.url }
+      const place = { files: { folder: folder.at('s') }, SQLite: { sqlite: folder.at('s.db') } }[kind] ?? {
+        redis: server!.url
+      }
       const [victim, other] = await Promise.all(children.map((child) => site(child, place)))
       const cookie = cookieOf(await other!.get('/set?user=ann'))!
-      // Redis learns of a death by silence alone, the disk at once.
-      const ttl = server === undefined ? HOUR : 300
+      // A database learns of a death by silence alone, the disk at once.
+      const ttl = kind === 'files' ? HOUR : 300
       victim!.get(`/locked?ttl=${ttl}`, cookie).catch(() => undefined)
       await victim!.get('/held/1')
       await children[0]!.kill()

@@ -1,14 +1,14 @@
-// Any express-session store works: here connect-pg-simple, on the PostgreSQL that the application has anyway.
+// Sessions in the PostgreSQL that the application has anyway: one statement for a read, one more for a change.
 const express = require('express')
 const { Pool } = require('pg')
-const session = require('silverback')
-const PgStore = require('connect-pg-simple')(session)
+const { sessions } = require('silverback')
+const { PostgresStore } = require('silverback/postgres')
 
 const pool = new Pool({ connectionString: process.env.DATABASE_URL })
-const store = new PgStore({ pool, createTableIfMissing: true })
+const store = new PostgresStore({ pool, createTable: true })
 
 const app = express()
-app.use(session.sessions({ secret: process.env.SESSION_SECRET, store }))
+app.use(sessions({ secret: process.env.SESSION_SECRET, store }))
 
 app.get('/', (req, res) => {
   req.session.views = (req.session.views ?? 0) + 1

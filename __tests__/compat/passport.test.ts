@@ -15,6 +15,7 @@ const STORES: Record<string, () => Promise<OpenStore>> = {
   CookieStore: async () => ({ store: new CookieStore(), spoil: () => undefined, close: async () => undefined }),
   MemoryStore: OWN_STORES.MemoryStore!,
   FileStore: OWN_STORES.FileStore!,
+  SqliteStore: OWN_STORES.SqliteStore!,
   'RedisStore on node-redis 6': OWN_STORES['RedisStore on node-redis 6']!,
   'RedisStore on ioredis': OWN_STORES['RedisStore on ioredis']!
 }

@@ -11,12 +11,14 @@ beforeAll(() => {
   process.env.SESSION_SECRET = 'a secret for the examples, 32 bytes or more'
   folder = mkdtempSync(path.join(tmpdir(), 'silverback-examples-'))
   process.env.SESSION_DIR = folder
+  process.env.SESSION_FILE = path.join(folder, 'sessions.db')
 })
 
 afterAll(() => {
   if (secret === undefined) delete process.env.SESSION_SECRET
   else process.env.SESSION_SECRET = secret
   delete process.env.SESSION_DIR
+  delete process.env.SESSION_FILE
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -35,8 +37,8 @@ it('cookie-store counts, and logout is final for a copied cookie', async () => {
   expect((await request(app).get('/').set('Cookie', cookie)).body).toEqual({ views: 1 })
 })
 
-it('file-store counts', async () => {
-  const { app, store } = require('../../examples/file-store')
+it.each(['sqlite', 'file-store'])('%s counts', async (name) => {
+  const { app, store } = require(`../../examples/${name}`)
   await counts(app)
   await store.close()
 })

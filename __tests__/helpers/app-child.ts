@@ -1,13 +1,19 @@
 /** Applications with sessions in a process of their own (see child.ts). */
 import { createClient } from 'redis'
 import { CookieStore, FileStore } from '../../lib/index'
+import { MysqlStore } from '../../lib/mysql'
+import { PostgresStore } from '../../lib/postgres'
 import { RedisStore } from '../../lib/redis'
+import { SqliteStore } from '../../lib/sqlite'
 import { raceApp, serve, type RaceOptions } from './race-app'
 
-/** A store as JSON: a folder, the URL of a Redis server, or cookies with their revocations in one of these. */
+/** A store as JSON: a folder, a file, the URL of a server, or cookies with their revocations in one of these. */
 export interface Place {
   folder?: string
   redis?: string
+  sqlite?: string
+  postgres?: string
+  mysql?: string
   cookies?: boolean
 }
 
@@ -20,10 +26,22 @@ export async function start(place: Place, secret: string, options: RaceOptions =
   return (await serve(raceApp(await stores.get(key), secret, options))).port
 }
 
-async function storeAt({ folder, redis, cookies }: Place): Promise<any> {
-  const store =
-    redis === undefined
-      ? new FileStore({ path: folder! })
-      : new RedisStore({ client: await createClient({ url: redis }).connect() })
+/** The store of a place. */
+export async function storeAt({ cookies, ...place }: Place): Promise<any> {
+  const store = await plainStoreAt(place)
   return cookies ? new CookieStore({ revocations: store }) : store
+}
+
+async function plainStoreAt({ folder, redis, sqlite, postgres, mysql }: Place): Promise<any> {
+  if (sqlite !== undefined) return new SqliteStore({ path: sqlite })
+  if (postgres !== undefined) {
+    const pool = new (require('pg').Pool)({ connectionString: postgres, max: 8 })
+    return new PostgresStore({ pool, createTable: true })
+  }
+  if (mysql !== undefined) {
+    const pool = require('mysql2/promise').createPool(mysql)
+    return new MysqlStore({ pool, createTable: true })
+  }
+  if (redis !== undefined) return new RedisStore({ client: await createClient({ url: redis }).connect() })
+  return new FileStore({ path: folder! })
 }

@@ -1,12 +1,16 @@
 import { writeFileSync } from 'node:fs'
 import { createCluster } from 'redis'
 import { FileStore, MemoryStore } from '../../lib/index'
+import { MysqlStore } from '../../lib/mysql'
+import { PostgresStore } from '../../lib/postgres'
 import { RedisStore } from '../../lib/redis'
+import { SqliteStore } from '../../lib/sqlite'
 import { hashOf } from '../../lib/stores/file/folder'
 import { TestFolder } from './folder'
 import { SPOILT, type OpenStore } from './npm-stores'
 import { CLIENTS } from './redis-clients'
 import { RedisServer, startCluster } from './redis-server'
+import { startMariadb, startPostgres } from './servers'
 
 /** Our own stores, each on a server of its own where it needs one. */
 export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
@@ -25,6 +29,53 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
       close: async () => {
         await store.close()
         folder.remove()
+      }
+    }
+  },
+
+  SqliteStore: async () => {
+    const folder = new TestFolder()
+    const store = new SqliteStore({ path: folder.at('sessions.db') })
+    const database = new (require('better-sqlite3'))(folder.at('sessions.db'))
+    return {
+      store,
+      spoil: (id) => database.prepare('UPDATE sessions SET sess = ? WHERE sid = ?').run(SPOILT, id),
+      close: async () => {
+        await store.close()
+        database.close()
+        folder.remove()
+      }
+    }
+  },
+
+  PostgresStore: async () => {
+    const server = await startPostgres()
+    const pool = new (require('pg').Pool)({ host: '127.0.0.1', port: server.port, user: 'postgres' })
+    const store = new PostgresStore({ pool, createTable: true })
+    return {
+      store,
+      // The column is of the type json.
+      spoil: (id) => pool.query('UPDATE session SET sess = $1 WHERE sid = $2', ['42', id]),
+      close: async () => {
+        await store.close()
+        await pool.end()
+        await server.stop()
+      }
+    }
+  },
+
+  MysqlStore: async () => {
+    const server = await startMariadb()
+    const options = { host: '127.0.0.1', port: server.port, user: 'root', database: 'test' }
+    const pool = require('mysql2/promise').createPool(options)
+    const store = new MysqlStore({ pool, createTable: true })
+    return {
+      store,
+      spoil: (id) => pool.execute('UPDATE sessions SET data = ? WHERE session_id = ?', [SPOILT, id]),
+      close: async () => {
+        await store.close()
+        await pool.end()
+        await server.stop()
       }
     }
   },

@@ -7,8 +7,10 @@ import { TestFolder } from './folder'
 import { raceApp, serve, type RaceOptions } from './race-app'
 import { CLIENTS } from './redis-clients'
 import { RedisServer } from './redis-server'
+import { startMariadb, startPostgres } from './servers'
 import { CookieStore } from '../../lib/index'
 import { RedisStore } from '../../lib/redis'
+import { SqliteStore } from '../../lib/sqlite'
 
 /** One running application. */
 export class Site {
@@ -94,6 +96,21 @@ async function files() {
   return { place: { folder: folder.at('s') }, close: () => folder.remove() }
 }
 
+async function sqlite() {
+  const folder = new TestFolder()
+  return { place: { sqlite: folder.at('sessions.db') }, close: () => folder.remove() }
+}
+
+async function postgres() {
+  const server = await startPostgres()
+  return { place: { postgres: `postgres://postgres@127.0.0.1:${server.port}/postgres` }, close: () => server.stop() }
+}
+
+async function mysql() {
+  const server = await startMariadb()
+  return { place: { mysql: `mysql://root@127.0.0.1:${server.port}/test` }, close: () => server.stop() }
+}
+
 async function redis() {
   const server = await RedisServer.start()
   return { place: { redis: server.url }, close: () => server.stop() }
@@ -112,7 +129,15 @@ export const GROUNDS: Record<string, () => Promise<Ground>> = {
     const { client, close: leave } = await CLIENTS['node-redis 6']!(place.redis)
     return { store: new RedisStore({ client }), close: async () => (leave(), close()) }
   }),
+  'SQLite, one process': alone(async () => {
+    const { place, close } = await sqlite()
+    const store = new SqliteStore({ path: place.sqlite })
+    return { store, close: async () => store.close().then(close) }
+  }),
   'files, two processes': apart(files),
+  'SQLite, two processes': apart(sqlite),
+  'PostgreSQL, two processes': apart(postgres),
+  'MariaDB, two processes': apart(mysql),
   'Redis, two processes': apart(redis)
 }
 

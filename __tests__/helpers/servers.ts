@@ -1,6 +1,6 @@
 import { execFileSync, spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, mkdtempSync, readFileSync } from 'node:fs'
+import { chownSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
@@ -25,8 +25,18 @@ export async function startMemcached(): Promise<RunningServer> {
   return { port, stop: () => end(child) }
 }
 
+/** A server whose data outlives it. */
+export interface Database extends RunningServer {
+  /** As a machine that loses power. */
+  kill(): Promise<void>
+  restart(): Promise<void>
+  /** Hangs: connections stay open, nothing answers. */
+  pause(): void
+  resume(): void
+}
+
 /** A PostgreSQL with an empty database, which refuses to run as root and so runs as its own user there. */
-export async function startPostgres(): Promise<RunningServer> {
+export async function startPostgres(): Promise<Database> {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'postgres-'))
   const as = isRoot() ? userOf('postgres') : {}
@@ -39,17 +49,80 @@ export async function startPostgres(): Promise<RunningServer> {
     throw (err as NodeJS.ErrnoException).code === 'ENOENT' ? missing('initdb', 'postgresql') : err
   }
   const flags = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-F']
-  const child = launch('postgres', flags, 'postgresql', { ...as, cwd: folder })
-  let said = ''
-  child.stderr!.on('data', (chunk) => (said += String(chunk)))
-  await until(() => said.includes('ready to accept connections'), 'PostgreSQL is ready')
+  const start = async () => {
+    for (;;) {
+      const child = launch('postgres', flags, 'postgresql', { ...as, cwd: folder })
+      let said = ''
+      child.stderr!.on('data', (chunk) => (said += String(chunk)))
+      await until(() => /ready to accept connections|shut down|FATAL/.test(said), 'PostgreSQL is ready')
+      if (said.includes('ready to accept connections')) return child
+      // The last one's processes are about to end, and still have its memory.
+      await end(child)
+    }
+  }
+  return database(port, folder, start)
+}
+
+/** A MariaDB with an empty database `test`, which asks nobody for a password. */
+export async function startMariadb(): Promise<Database> {
+  const port = await freePort()
+  const folder = mkdtempSync(join(tmpdir(), 'mariadb-'))
+  // It makes what it needs in an empty folder, but for the tables of its users.
+  mkdirSync(join(folder, 'data', 'test'), { recursive: true })
+  const place = [`--datadir=${join(folder, 'data')}`, `--socket=${join(folder, 'socket')}`, `--port=${port}`]
+  const open = [
+    '--bind-address=127.0.0.1',
+    '--skip-grant-tables',
+    '--skip-name-resolve',
+    ...(isRoot() ? ['--user=root'] : [])
+  ]
+  const flags = [
+    '--no-defaults',
+    ...place,
+    ...open,
+    '--innodb-buffer-pool-size=64M',
+    '--innodb-flush-log-at-trx-commit=2'
+  ]
+  try {
+    // Only what has once been shut down survives a kill.
+    execFileSync('mariadbd', [...flags, '--bootstrap'], { input: '', stdio: ['pipe', 'ignore', 'ignore'] })
+  } catch (err) {
+    throw (err as NodeJS.ErrnoException).code === 'ENOENT' ? missing('mariadbd', 'mariadb-server-core') : err
+  }
+  const start = async () => {
+    const child = launch('mariadbd', flags, 'mariadb-server-core')
+    let said = ''
+    child.stderr!.on('data', (chunk) => (said += String(chunk)))
+    await until(() => said.includes('ready for connections'), 'MariaDB is ready')
+    return child
+  }
+  return database(port, folder, start)
+}
+
+async function database(port: number, folder: string, start: () => Promise<ChildProcess>): Promise<Database> {
+  let child = await start()
+  const signal = (name: NodeJS.Signals) => {
+    for (const pid of [child.pid!, ...childrenOf(child.pid!)]) process.kill(pid, name)
+  }
   return {
     port,
+    kill: () => end(child),
+    async restart() {
+      await end(child)
+      child = await start()
+    },
+    pause: () => signal('SIGSTOP'),
+    resume: () => signal('SIGCONT'),
     async stop() {
       await end(child)
       await rm(folder, { recursive: true, force: true })
     }
   }
+}
+
+// PostgreSQL has a process for each connection, which is no member of its group.
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
 }
 
 function launch(command: string, flags: string[], pack: string, options: SpawnOptions = {}): ChildProcess {

@@ -1,0 +1,104 @@
+import { sessions } from '../../lib/index'
+import { secret } from './app'
+import type { Database } from './servers'
+import { until } from './redis-server'
+
+/** What a database's test says of how it can be made to fail. */
+export interface FaultyGround {
+  /** A store on a pool of four connections of its own; `whole`: all of them are free, and work. */
+  open(options?: object): Promise<{ store: any; whole(): Promise<boolean> }>
+  server(): Database
+  beside(sql: string): Promise<any[]>
+  readOnly(on: boolean): string
+  endConnections(): Promise<unknown>
+  /** What the server calls a write that it does not take. */
+  readOnlyCode: string
+}
+
+const STORE_TIMEOUT = 1000
+
+/** Every fault is an error in time, nothing is half written, and the pool is whole afterwards. */
+export function describeSqlFaults(ground: FaultyGround): void {
+  const fault = expect.objectContaining({ code: expect.stringMatching(/^ERR_SESSION_STORE/) })
+  let store: any
+  let whole: () => Promise<boolean>
+
+  beforeEach(async () => {
+    ;({ store, whole } = await ground.open({ timeout: 2 * STORE_TIMEOUT }))
+    await store.set('a', { cookie: {}, n: 1 })
+  })
+
+  afterEach(() => store.close())
+
+  it('says so while the server is gone, and goes on when it is back', async () => {
+    await ground.server().kill()
+    await expect(store.get('a')).rejects.toMatchObject({ code: 'ERR_SESSION_STORE', status: 503 })
+    await expect(store.set('a', { cookie: {}, n: 2 })).rejects.toEqual(fault)
+    await expect(store.destroy('a')).rejects.toEqual(fault)
+    await ground.server().restart()
+    expect(await store.get('a')).toEqual({ cookie: {}, n: 1 })
+    await until(whole, 'the pool is whole')
+  }, 60_000)
+
+  it('says so within storeTimeout while the server hangs, and gives back every connection', async () => {
+    const auth: any = sessions({ secret, store, storeTimeout: STORE_TIMEOUT })
+    await Promise.all([1, 2, 3, 4].map(() => store.get('a')))
+    ground.server().pause()
+    try {
+      const started = performance.now()
+      const asked = Array.from({ length: 12 }, (_, i) => auth.get(`id${i}`).catch((err: any) => err.code))
+      asked.push(auth.create({ user: 'ann' }).catch((err: any) => err.code))
+      expect(await Promise.all(asked)).toEqual(Array(13).fill('ERR_SESSION_STORE_TIMEOUT'))
+      expect(performance.now() - started).toBeLessThan(3 * STORE_TIMEOUT)
+    } finally {
+      ground.server().resume()
+    }
+    await until(async () => (await store.get('a').catch(() => undefined))?.n === 1, 'it answers')
+    await until(whole, 'the pool is whole')
+    // What was sent all the same is there as a whole, or not at all.
+    for (const record of Object.values<any>(await store.all())) expect([1, 'ann']).toContain(record.n ?? record.user)
+  }, 60_000)
+
+  it('gives up a statement that takes longer than timeout, and its connection', async () => {
+    const { store: quick, whole: quickWhole } = await ground.open({ timeout: 200 })
+    await quick.get('a')
+    ground.server().pause()
+    try {
+      await expect(quick.get('a')).rejects.toMatchObject({ code: 'ERR_SESSION_STORE', status: 503 })
+    } finally {
+      ground.server().resume()
+    }
+    await until(async () => (await quick.get('a').catch(() => undefined))?.n === 1, 'it answers')
+    await until(quickWhole, 'the pool is whole')
+    await quick.close()
+  })
+
+  it('says so where the server takes no writes, and reads on', async () => {
+    await ground.beside(ground.readOnly(true))
+    const { store: limited, whole: limitedWhole } = await ground.open({ createTable: false })
+    try {
+      expect(await limited.get('a')).toEqual({ cookie: {}, n: 1 })
+      const refused = { code: 'ERR_SESSION_STORE', status: 503, cause: { code: ground.readOnlyCode } }
+      await expect(limited.set('a', { cookie: {}, n: 2 })).rejects.toMatchObject(refused)
+      await expect(limited.destroy('a')).rejects.toMatchObject(refused)
+    } finally {
+      await ground.beside('SET default_transaction_read_only = off').catch(() => undefined)
+      await ground.beside(ground.readOnly(false))
+    }
+    expect(await store.get('a')).toEqual({ cookie: {}, n: 1 })
+    await until(limitedWhole, 'the pool is whole')
+    await limited.close()
+  })
+
+  it('survives connections that the server ends, idle or at work', async () => {
+    await Promise.all([1, 2, 3, 4].map(() => store.get('a')))
+    await ground.endConnections()
+    await until(async () => (await store.get('a').catch(() => undefined))?.n === 1, 'it answers')
+    const busy = Array.from({ length: 40 }, () => store.get('a').catch((err: any) => err.code))
+    await ground.endConnections()
+    for (const answer of await Promise.all(busy)) {
+      expect([JSON.stringify({ cookie: {}, n: 1 }), '"ERR_SESSION_STORE"']).toContain(JSON.stringify(answer))
+    }
+    await until(whole, 'the pool is whole')
+  })
+}

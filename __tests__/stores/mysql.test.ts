@@ -1,0 +1,224 @@
+import { MysqlStore } from '../../lib/mysql'
+import { describeSideBySide, type Generations } from '../helpers/incumbents'
+import { startMariadb, type Database } from '../helpers/servers'
+import { describeSqlFaults } from '../helpers/sql-faults'
+import { describeSqlStore, lifeFor, powersOf, textOf, type SqlGround } from '../helpers/sql-suite'
+
+const mysql: any = require('mysql2/promise')
+const callbackMysql: any = require('mysql2')
+const expressSession = jest.requireActual('express-session')
+
+let server: Database
+let pool: any
+const pools: any[] = []
+
+const connect = (options: object = {}, from = mysql) => {
+  const made = from.createPool({ host: '127.0.0.1', port: server.port, user: 'root', database: 'test', ...options })
+  pools.push(made)
+  return made
+}
+
+beforeAll(async () => {
+  server = await startMariadb()
+  pool = connect()
+}, 60_000)
+
+afterAll(async () => {
+  await Promise.all(pools.map((each) => each.end()))
+  await server?.stop()
+})
+
+const ground: SqlGround = {
+  open: (options = {}) => new MysqlStore({ pool, ...options }),
+  query: async (sql) => (await pool.query(sql))[0],
+  quote: (name) => `\`${name}\``,
+  columns: { id: 'session_id', text: 'data', expires: 'expires' },
+  recorded(options = {}) {
+    const sent: [string, unknown[]][] = []
+    const recording = {
+      execute: () => undefined,
+      async getConnection() {
+        const connection = await pool.getConnection()
+        return {
+          execute(statement: any) {
+            sent.push([statement.sql, statement.values])
+            return connection.execute(statement)
+          },
+          release: () => connection.release(),
+          destroy: () => connection.destroy()
+        }
+      }
+    }
+    return { store: new MysqlStore({ pool: recording, ...options }), sent }
+  },
+  async explain(sql, values) {
+    if (sql.startsWith('INSERT')) return ''
+    const [rows] = await pool.execute(`EXPLAIN ${sql}`, values)
+    return rows.map((row: any) => `${row.type} ${row.key} ${row.Extra}`).join('\n')
+  },
+  everyRow: /^(ALL|index) |filesort/m
+}
+
+describe('MysqlStore', () => {
+  describeSqlStore(() => ground)
+})
+
+describe('MysqlStore, having migrated the table of express-mysql-session,', () => {
+  let generations: Generations
+
+  beforeAll(async () => {
+    const shared = connect()
+    const theirs = new (require('express-mysql-session')(expressSession))({ clearExpired: false }, shared)
+    await theirs.onReady()
+    const ours = new MysqlStore({ pool: shared })
+    expect(await ours.migrate()).toEqual([
+      expect.stringMatching(/sessions_expiry.*LOCK=NONE$/),
+      expect.stringMatching(/ADD COLUMN .*VIRTUAL, ALGORITHM=INPLACE$/),
+      expect.stringMatching(/sessions_user.*LOCK=NONE$/)
+    ])
+    expect(await ours.migrate()).toEqual([])
+    const row = async (id: string) => {
+      const [rows] = await shared.query('SELECT data AS text, expires FROM sessions WHERE session_id = ?', [id])
+      return { text: rows[0].text, expires: rows[0].expires * 1000 }
+    }
+    generations = { theirs, ours, row, precision: 1000 }
+  })
+
+  afterAll(() => generations.ours.close())
+
+  describeSideBySide('express-mysql-session', () => generations)
+})
+
+describe('MysqlStore options', () => {
+  it.each([
+    ['no pool', {}, /`pool` must be a pool of mysql2, got undefined/],
+    ['something else as pool', { pool: { query() {} } }, /`pool` must be a pool of mysql2, got an object/],
+    [
+      'no time',
+      { pool: { getConnection() {}, execute() {} }, timeout: 0 },
+      /`timeout` must be milliseconds above 0, got 0/
+    ]
+  ])('refuses %s', (_name, options, message) => {
+    expect(() => new MysqlStore(options as never)).toThrow(message)
+  })
+
+  it.each([
+    ['a pool with callbacks', () => connect({}, callbackMysql)],
+    ['a pool that counts changed rows', () => connect({ flags: '-FOUND_ROWS' })],
+    ['a pool that answers lists', () => connect({ rowsAsArray: true, namedPlaceholders: true })],
+    ['a pool of another time zone and character set', () => connect({ timezone: '+05:30', charset: 'latin1' })],
+    [
+      'a server that takes no backslash, and double quotes for names',
+      () => {
+        const made = connect()
+        const modes = `SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES'`
+        made.pool.on('connection', (connection: any) => connection.query(modes))
+        return made
+      }
+    ]
+  ])('take %s', async (_name, make) => {
+    const store = new MysqlStore({ pool: make(), table: 'various', createTable: true })
+    const powers = powersOf(store)
+    const text = textOf({ n: 1, text: 'caf\u00e9 "\\' }, { i: 'ann' })
+    expect(await powers.write({ id: 'a', text, expected: null, life: lifeFor() })).toBe(true)
+    expect(await powers.write({ id: 'a', text, expected: null, life: lifeFor() })).toMatchObject({ text })
+    const life = lifeFor()
+    expect(await powers.write({ id: 'a', text, expected: text, life })).toBe(true)
+    expect(await powers.write({ id: 'a', text, expected: text, life })).toBe(true)
+    const later = { ...life, usedAt: life.usedAt + 1 }
+    expect([await powers.extend('a', later), await powers.extend('a', later)]).toEqual([true, true])
+    expect((await powers.list('ann')).map(({ id }: any) => id)).toEqual(['a'])
+    expect(await powers.lock.acquire('a', 'x', 60_000)).toBe(true)
+    expect([await powers.lock.renew('a', 'x', 60_000), await powers.lock.renew('a', 'x', 60_000)]).toEqual([true, true])
+    await powers.lock.release('a', 'x')
+    expect(await store.get('a')).toMatchObject({ n: 1, text: 'caf\u00e9 "\\' })
+    expect([await powers.remove('a'), await powers.remove('a')]).toEqual([true, false])
+    await store.close()
+  })
+
+  it('take a column of the type JSON, and one whose collation knows no case', async () => {
+    await pool.query(
+      'CREATE TABLE typed (session_id varchar(128) PRIMARY KEY, expires int unsigned NOT NULL, data JSON)'
+    )
+    await pool.query(
+      'CREATE TABLE careless (session_id varchar(128) PRIMARY KEY, expires int unsigned NOT NULL, data mediumtext) COLLATE utf8mb4_general_ci'
+    )
+    for (const table of ['typed', 'careless']) {
+      const store = new MysqlStore({ pool, table })
+      await store.migrate()
+      const powers = powersOf(store)
+      const [text, like] = [textOf({ x: 'Ann' }), textOf({ x: 'ann' })]
+      expect(await powers.write({ id: 'a', text, expected: null, life: lifeFor() })).toBe(true)
+      expect(await powers.write({ id: 'a', text: like, expected: like, life: lifeFor() })).toMatchObject({ text })
+      expect(await powers.write({ id: 'a', text: like, expected: text, life: lifeFor() })).toBe(true)
+      expect(await store.all()).toMatchObject({ a: { x: 'ann' } })
+      await store.close()
+    }
+  })
+})
+
+describe('MysqlStore, when the server fails,', () => {
+  describeSqlFaults({
+    open: async (options = {}) => {
+      const own = connect({ connectionLimit: 4, connectTimeout: 2000 })
+      const store = new MysqlStore({ pool: own, table: 'faults', createTable: true, ...options })
+      const whole = async () => {
+        await Promise.all([1, 2, 3, 4].map(() => own.query('SELECT 1')))
+        const { _allConnections: all, _freeConnections: free, _connectionQueue: queue } = own.pool
+        return queue.length === 0 && free.length === all.length
+      }
+      return { store, whole }
+    },
+    server: () => server,
+    beside: async (sql) => (await pool.query(sql))[0],
+    readOnly: (on) => `SET GLOBAL tx_read_only = ${on ? 1 : 0}`,
+    async endConnections() {
+      const [rows] = await pool.query('SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()')
+      for (const { id } of rows) await pool.query(`KILL CONNECTION ${id}`).catch(() => undefined)
+    },
+    readOnlyCode: 'ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION'
+  })
+
+  it('tries again what a deadlock has undone', async () => {
+    const store = new MysqlStore({ pool, table: 'deadlocks', createTable: true })
+    const powers = powersOf(store)
+    for (const id of ['a', 'b']) await powers.write({ id, text: textOf({ n: 0 }), expected: null, life: lifeFor() })
+    const other = await pool.getConnection()
+    let undone = 0
+    const failing = {
+      execute: () => undefined,
+      async getConnection() {
+        const connection = await pool.getConnection()
+        return {
+          execute: (statement: any) => {
+            if (undone++ < 2)
+              return Promise.reject(
+                Object.assign(new Error('Deadlock found'), { errno: 1213, code: 'ER_LOCK_DEADLOCK' })
+              )
+            return connection.execute(statement)
+          },
+          release: () => connection.release(),
+          destroy: () => connection.destroy()
+        }
+      }
+    }
+    const victim = new MysqlStore({ pool: failing, table: 'deadlocks' })
+    expect(await victim.get('a')).toMatchObject({ n: 0 })
+    expect(undone).toBeGreaterThan(2)
+    other.release()
+    await victim.close()
+    await store.close()
+  })
+
+  it('puts neither an ID nor data into an error', async () => {
+    const store = new MysqlStore({ pool, table: 'quiet', createTable: true })
+    await store.ids()
+    await pool.query('ALTER TABLE quiet MODIFY data varchar(100)')
+    const fails = await Promise.resolve(store.set('the-id', { cookie: {}, secret: 'the-data'.repeat(20) })).catch(
+      (err) => err
+    )
+    expect(fails).toMatchObject({ code: 'ERR_SESSION_STORE', status: 503, cause: { code: 'ER_DATA_TOO_LONG' } })
+    expect(require('node:util').inspect(fails, { depth: 9, showHidden: true })).not.toMatch(/the-id|the-data/)
+    await store.close()
+  })
+})

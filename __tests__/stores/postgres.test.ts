@@ -1,0 +1,217 @@
+import { PostgresStore } from '../../lib/postgres'
+import { describeSideBySide, type Generations } from '../helpers/incumbents'
+import { startPostgres, type Database } from '../helpers/servers'
+import { describeSqlFaults } from '../helpers/sql-faults'
+import { describeSqlStore, lifeFor, powersOf, textOf, type SqlGround } from '../helpers/sql-suite'
+
+const { Pool }: any = require('pg')
+const expressSession = jest.requireActual('express-session')
+
+let server: Database
+let pool: any
+const pools: any[] = []
+
+const connect = (options: object = {}) => {
+  const made = new Pool({ host: '127.0.0.1', port: server.port, user: 'postgres', database: 'postgres', ...options })
+  pools.push(made)
+  return made
+}
+
+beforeAll(async () => {
+  server = await startPostgres()
+  pool = connect()
+}, 60_000)
+
+afterAll(async () => {
+  await Promise.all(pools.map((each) => each.end()))
+  await server?.stop()
+})
+
+const ground: SqlGround = {
+  open: (options = {}) => new PostgresStore({ pool, ...options }),
+  query: async (sql) => (await pool.query(sql)).rows,
+  quote: (name) => `"${name}"`,
+  columns: { id: 'sid', text: 'sess', expires: 'expire' },
+  recorded(options = {}) {
+    const sent: [string, unknown[]][] = []
+    const recording = {
+      connect: () => pool.connect(),
+      query(query: any) {
+        sent.push([query.text, query.values ?? []])
+        return pool.query(query)
+      }
+    }
+    return { store: new PostgresStore({ pool: recording, ...options }), sent }
+  },
+  async explain(sql, values) {
+    await pool.query('ANALYZE')
+    const { rows } = await pool.query(`EXPLAIN ${sql}`, values)
+    return rows.map((row: any) => row['QUERY PLAN']).join('\n')
+  },
+  everyRow: /Seq Scan/
+}
+
+describe('PostgresStore', () => {
+  describeSqlStore(() => ground)
+})
+
+describe('PostgresStore on a column of jsonb', () => {
+  let store: PostgresStore
+
+  beforeAll(async () => {
+    await pool.query(
+      'CREATE TABLE binary_ (sid varchar PRIMARY KEY, sess jsonb NOT NULL, expire timestamp(6) NOT NULL)'
+    )
+    store = new PostgresStore({ pool, table: 'binary_' })
+  })
+
+  afterAll(() => store.close())
+
+  it('adds both indexes without locking anybody out, once', async () => {
+    const done = await store.migrate()
+    expect(done).toEqual([expect.stringMatching(/^CREATE INDEX CONCURRENTLY/), expect.stringMatching(/binary__user/)])
+    expect(await store.migrate()).toEqual([])
+  })
+
+  it('builds anew an index that an attempt has left behind', async () => {
+    await pool.query(`UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'binary__user'::regclass`)
+    expect(await store.migrate()).toEqual([expect.stringMatching(/^REINDEX INDEX CONCURRENTLY/)])
+    expect(await store.migrate()).toEqual([])
+  })
+
+  it('writes over what it has read, and over what it has written', async () => {
+    const powers = powersOf(store)
+    const [one, two, three] = [textOf({ b: 1, aa: { z: 1, y: [1.5] } }), textOf({ n: 2 }), textOf({ n: 3 })]
+    const write = (text: string, expected: string | null) => powers.write({ id: 'a', text, expected, life: lifeFor() })
+    expect(await write(one, null)).toBe(true)
+    const { text } = await powers.read('a')
+    expect(JSON.parse(text)).toEqual(JSON.parse(one))
+    expect(await write(two, text)).toBe(true)
+    expect(await write(three, two)).toBe(true)
+    expect(JSON.parse((await write(one, two)).text)).toEqual(JSON.parse(three))
+  })
+
+  it('extends what does not lead on, and lists users', async () => {
+    const powers = powersOf(store)
+    const create = (id: string, meta: object) =>
+      powers.write({ id, text: textOf({ id }, { u: 1, ...meta }), expected: null, life: lifeFor() })
+    await create('x', { i: 'ann' })
+    await create('y', { n: 'x', g: 1 })
+    const life = lifeFor()
+    expect([await powers.extend('x', life), await powers.extend('y', life)]).toEqual([true, false])
+    expect(JSON.parse((await powers.read('x')).text).__silverback.u).toBe(life.usedAt)
+    expect((await powers.list('ann')).map(({ id }: any) => id)).toEqual(['x'])
+    expect(await powers.lock.acquire('x', 'one', 1000)).toBe(true)
+    expect(await powers.lock.acquire('x', 'one', 1000)).toBe(true)
+    expect(await powers.lock.acquire('x', 'two', 1000)).toBe(false)
+    await powers.lock.release('x', 'one')
+    expect(await powers.lock.acquire('x', 'two', 1000)).toBe(true)
+  })
+})
+
+describe('PostgresStore, having migrated the table of connect-pg-simple,', () => {
+  let generations: Generations
+
+  beforeAll(async () => {
+    // Far from UTC, as all connections of an application are, or none.
+    const abroad = connect({ options: '-c TimeZone=Asia/Kolkata' })
+    const theirs = new (require('connect-pg-simple')(expressSession))({
+      pool: abroad,
+      createTableIfMissing: true,
+      pruneSessionInterval: false
+    })
+    await theirs._ensureSessionStoreTable()
+    const ours = new PostgresStore({ pool: abroad })
+    expect(await ours.migrate()).toEqual([expect.stringMatching(/^CREATE INDEX CONCURRENTLY .*"session_user"/)])
+    expect(await ours.migrate()).toEqual([])
+    const row = async (id: string) => {
+      const sql =
+        'SELECT sess::text AS text, extract(epoch FROM expire::timestamptz)::float8 * 1000 AS expires FROM session WHERE sid = $1'
+      return (await abroad.query(sql, [id])).rows[0]
+    }
+    generations = { theirs, ours, row, precision: 1000 }
+  })
+
+  afterAll(() => generations.ours.close())
+
+  describeSideBySide('connect-pg-simple', () => generations)
+})
+
+describe('PostgresStore options', () => {
+  it.each([
+    ['no pool', {}, /`pool` must be a Pool of pg, got undefined/],
+    ['something else as pool', { pool: { query() {} } }, /`pool` must be a Pool of pg, got an object/],
+    ['a schema that is none', { pool: new Pool(), schema: 'a"b' }, /`schema` must be 1 to 40/],
+    ['no time', { pool: new Pool(), timeout: 0 }, /`timeout` must be milliseconds above 0, got 0/]
+  ])('refuses %s', (_name, options, message) => {
+    expect(() => new PostgresStore(options as never)).toThrow(message)
+  })
+
+  it('work in a schema of their own, and without prepared statements', async () => {
+    await pool.query('CREATE SCHEMA "Own schema"')
+    const prepared = jest.fn((query: any) => pool.query(query))
+    const store = new PostgresStore({
+      pool: { connect: () => pool.connect(), query: prepared } as never,
+      schema: 'Own schema',
+      createTable: true,
+      prepare: false
+    })
+    await store.set('a', { cookie: {}, n: 1 })
+    expect(await store.get('a')).toEqual({ cookie: {}, n: 1 })
+    expect((await pool.query('SELECT sid FROM "Own schema".session')).rows).toEqual([{ sid: 'a' }])
+    expect(prepared.mock.calls.filter(([query]) => 'name' in query)).toEqual([])
+    await store.close()
+  })
+})
+
+describe('PostgresStore, when PostgreSQL fails,', () => {
+  describeSqlFaults({
+    open: async (options = {}) => {
+      const own = connect({ max: 4, connectionTimeoutMillis: 2000 })
+      const store = new PostgresStore({ pool: own, table: 'faults', createTable: true, ...options })
+      const whole = async () => {
+        // Every connection is back, and works.
+        await Promise.all([1, 2, 3, 4].map(() => own.query('SELECT 1')))
+        return own.waitingCount === 0 && own.idleCount === own.totalCount
+      }
+      return { store, whole }
+    },
+    server: () => server,
+    beside: async (sql) => (await pool.query(sql)).rows,
+    readOnly: (on) => `ALTER ROLE postgres SET default_transaction_read_only = ${on ? 'on' : 'off'}`,
+    endConnections: () =>
+      pool.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = 'postgres'`
+      ),
+    readOnlyCode: '25006'
+  })
+
+  it('tries again what a deadlock or a serializable transaction has undone', async () => {
+    const serializable = connect({ options: '-c default_transaction_isolation=serializable' })
+    const store = new PostgresStore({ pool: serializable, table: 'serial', createTable: true })
+    const powers = powersOf(store)
+    await powers.write({ id: 'a', text: textOf({ n: 0 }), expected: null, life: lifeFor() })
+    const increment = async () => {
+      for (;;) {
+        const { text } = await powers.read('a')
+        const next = textOf({ n: JSON.parse(text).n + 1 })
+        if ((await powers.write({ id: 'a', text: next, expected: text, life: lifeFor() })) === true) return
+      }
+    }
+    await Promise.all(Array.from({ length: 30 }, increment))
+    expect(await store.get('a')).toMatchObject({ n: 30 })
+    await store.close()
+  })
+
+  it('puts neither an ID nor data into an error', async () => {
+    const store = new PostgresStore({ pool, table: 'quiet', createTable: true })
+    await store.ids()
+    await pool.query('ALTER TABLE quiet ADD CONSTRAINT short CHECK (length(sess::text) < 100)')
+    const fails = await Promise.resolve(store.set('the-id', { cookie: {}, secret: 'the-data'.repeat(20) })).catch(
+      (err) => err
+    )
+    expect(fails).toMatchObject({ code: 'ERR_SESSION_STORE', status: 503, cause: { code: '23514' } })
+    expect(require('node:util').inspect(fails, { depth: 9, showHidden: true })).not.toMatch(/the-id|the-data/)
+    await store.close()
+  })
+})

@@ -1,0 +1,1 @@
+export { MysqlStore, type MysqlStoreOptions } from './stores/sql/mysql'

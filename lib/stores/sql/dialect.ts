@@ -1,0 +1,188 @@
+import { OptionError, quote, SessionError } from '../../base/errors'
+import { META } from '../../record/record'
+import type { MaybePromise, Milliseconds } from '../../base/time'
+
+/** What the keys of locks begin with: rows beside the sessions, so that no second table is needed. */
+export const LOCK_PREFIX = 'silverback:lock:'
+/** Rows that one statement reads or removes at most. */
+export const PAGE_SIZE = 500
+/** A record right before the digits of its last use. */
+export const USED_AT = `"${META}":{"u":`
+
+/** A row, as the statements name its columns. */
+export interface Row {
+  readonly id: string
+  readonly text: unknown
+  readonly expires: unknown
+}
+
+export interface Answered {
+  readonly rows: readonly any[]
+  /** Rows inserted, removed, or found to be updated, whether or not that changed anything in them. */
+  readonly changes: number
+}
+
+/** Runs statements; all that a store has to know of a database's client. */
+export interface Driver {
+  readonly sync: boolean
+  run(statement: Statement, values: unknown[]): MaybePromise<Answered>
+  /** Runs a statement that defines something. */
+  define(sql: string): MaybePromise<unknown>
+}
+
+/** A statement as the client takes it, and which values it takes in which order. */
+export interface Statement {
+  readonly sql: string
+  readonly parameters: readonly string[]
+  /** Whether it answers rows. */
+  readonly selects: boolean
+}
+
+/** How a table keeps times. */
+export interface Times {
+  /** When a row ends; `null`: never. Never earlier than asked for. */
+  expiry(time: Milliseconds | null): unknown
+  /** What an expiry is compared with: a row lives while its expiry is greater. */
+  now(time: Milliseconds): unknown
+  /** Back to ms; `null`: never. What is no time is over. */
+  read(value: unknown): Milliseconds | null
+}
+
+/** A table as it was found. */
+export interface Schema {
+  readonly parts: Parts
+  readonly times: Times
+  /** Whether the sessions of a user are found by an index. */
+  readonly indexed: boolean
+  /** The definitions that would complete it. */
+  readonly lacks: readonly string[]
+}
+
+/** A database, for one table in it. */
+export interface Dialect {
+  /** The database's name, for messages. */
+  readonly database: string
+  /** Statements that make the table and its indexes where they are missing. */
+  readonly creation: readonly string[]
+  /** Looks at the table; `undefined`: there is none. */
+  describe(driver: Driver): MaybePromise<Schema | undefined>
+  faultOf(err: unknown): Fault
+}
+
+export interface Fault {
+  /** What happened, in words that follow the database's name. */
+  readonly reason: string
+  /** What it comes from, without any value of a statement. */
+  readonly cause: unknown
+  /** The statement was undone, for another's sake: it may well succeed when it is run again. */
+  readonly undone?: boolean
+}
+
+/** What differs from database to database in the statements, `@name` standing for a value. */
+export interface Parts {
+  readonly table: string
+  /** Columns, quoted. */
+  readonly id: string
+  readonly text: string
+  readonly expires: string
+  /** The columns as they are read. */
+  readonly readText: string
+  readonly readExpires: string
+  /** The values as they are written. */
+  readonly newText: string
+  time(parameter: string): string
+  /** Whether a row still has a text. */
+  same(parameter: string): string
+  /** The text with another time of last use. */
+  readonly refreshed: string
+  /** Whether a record leads on to another ID. */
+  readonly leadsOn: string
+  /** Whose the session is, and a user to compare that with. */
+  readonly user: string
+  readonly userValue: string
+  /** What makes INSERT leave a row alone that is there, or replace it. */
+  readonly orIgnore: string
+  readonly orReplace: string
+  /** DELETE of some rows among many. */
+  removeSome(condition: string, order: string, limit: number): string
+  /** Whether the client numbers its parameters (`$1`), or takes each where a `?` stands. */
+  readonly numbered: boolean
+}
+
+export type StatementName = keyof ReturnType<typeof statementsOf>
+
+/** Every statement of a store. Each reads or changes one row by its key, or a page of rows by an index. */
+export function statementsOf(parts: Parts) {
+  const { table, id, text, expires, time } = parts
+  const row = `${id} = @id`
+  const live = `${expires} > ${time('@now')}`
+  const over = `${expires} <= ${time('@now')}`
+  const insert = `INSERT INTO ${table} (${id}, ${text}, ${expires}) VALUES (@id, ${parts.newText}, ${time('@expires')})`
+  const columns = `${id} AS id, ${parts.readText} AS text, ${parts.readExpires} AS expires`
+  const page = `${id} > @after AND ${live} ORDER BY ${id} LIMIT ${PAGE_SIZE}`
+  return {
+    read: `SELECT ${columns} FROM ${table} WHERE ${row}`,
+    create: `${insert} ${parts.orIgnore}`,
+    put: `${insert} ${parts.orReplace}`,
+    write: `UPDATE ${table} SET ${text} = ${parts.newText}, ${expires} = ${time('@expires')} WHERE ${row} AND ${parts.same('@expected')} AND ${live}`,
+    extend: `UPDATE ${table} SET ${text} = ${parts.refreshed}, ${expires} = ${time('@expires')} WHERE ${row} AND ${live} AND NOT ${parts.leadsOn}`,
+    remove: `DELETE FROM ${table} WHERE ${row}`,
+    bury: `DELETE FROM ${table} WHERE ${row} AND ${over}`,
+    release: `DELETE FROM ${table} WHERE ${row} AND ${parts.same('@text')}`,
+    list: `SELECT ${columns} FROM ${table} WHERE ${parts.user} = ${parts.userValue} AND ${page}`,
+    page: `SELECT ${columns} FROM ${table} WHERE ${page}`,
+    sweep: parts.removeSome(over, expires, PAGE_SIZE),
+    clear: parts.removeSome(`substr(${id}, 1, ${LOCK_PREFIX.length}) <> '${LOCK_PREFIX}'`, id, PAGE_SIZE)
+  }
+}
+
+/** Puts a client's parameters in the place of the names. */
+export function statementOf(sql: string, numbered: boolean): Statement {
+  const parameters: string[] = []
+  const placed = sql.replace(/@([a-z]+)/g, (_, name: string) => {
+    const known = numbered ? parameters.indexOf(name) + 1 : 0
+    if (known > 0) return `$${known}`
+    parameters.push(name)
+    return numbered ? `$${parameters.length}` : '?'
+  })
+  return { sql: placed, parameters, selects: /^SELECT/.test(sql) }
+}
+
+// Letters, digits and what needs no more than quotes. 40, so that the names of indexes stay below every database's limit.
+const NAME = /^[\p{L}\p{N}_$ .-]{1,40}$/u
+
+/** @throws {OptionError} for what should name no table or schema */
+export function checkName(store: string, option: string, name: unknown): string {
+  if (typeof name === 'string' && NAME.test(name)) return name
+  throw new OptionError(
+    `${store}: \`${option}\` must be 1 to 40 letters, digits, "_", "$", "-", "." or spaces, got ${quote(name)}`
+  )
+}
+
+/**
+ * What a client's error says, in one that is fit for a log: clients and servers add rows, parameters and statements to
+ * theirs.
+ */
+export function withoutValues(err: unknown, message: (text: string) => string = String): unknown {
+  if (!(err instanceof Error)) return err
+  const kept: Record<string, unknown> = {}
+  for (const key of ['name', 'code', 'errno', 'sqlState', 'severity', 'syscall', 'address', 'port']) {
+    const value = (err as unknown as Record<string, unknown>)[key]
+    if (value !== undefined && value !== null) kept[key] = value
+  }
+  // Where none of several addresses answered, the message is empty.
+  return Object.assign(new Error(message(err.message || String(kept.code ?? err.name))), kept)
+}
+
+/** A table without the columns that a store knows. */
+export function unknownTable(table: string, columns: readonly string[], wanted: string): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE',
+    `The table ${table} is none of sessions: it has the columns ${columns.join(', ')}, and must have ${wanted}.`
+  )
+}
+
+/** A text as a literal of SQL. */
+export function literal(text: string): string {
+  return `'${text.replace(/'/g, "''")}'`
+}

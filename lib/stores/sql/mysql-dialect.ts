@@ -1,0 +1,204 @@
+import { chain, SECOND, type Milliseconds } from '../../base/time'
+import { META } from '../../record/record'
+import {
+  statementOf,
+  unknownTable,
+  USED_AT,
+  withoutValues,
+  type Answered,
+  type Dialect,
+  type Driver,
+  type Fault,
+  type Parts,
+  type Schema,
+  type Statement,
+  type Times
+} from './dialect'
+
+interface Connection {
+  execute(statement: any): Promise<[any, unknown]>
+  release(): unknown
+  destroy(): unknown
+}
+
+/** A pool of `mysql2/promise`, as far as the store uses it. */
+export interface MysqlPromisePool {
+  getConnection(): Promise<Connection>
+}
+
+/** A pool of `mysql2` 3: of `mysql2/promise`, or with callbacks. */
+export type MysqlPool = MysqlPromisePool | { promise(): MysqlPromisePool }
+
+const DUPLICATE_ROW = 1062
+/** Tables, columns and indexes that somebody else has just made. */
+const DUPLICATES = new Set([1050, 1060, 1061])
+
+/** Statements on a pool of `mysql2`, each prepared once on each connection. */
+export class MysqlDriver implements Driver {
+  readonly sync = false
+  readonly #pool: MysqlPromisePool
+  readonly #timeout: Milliseconds
+
+  constructor(pool: MysqlPool, timeout: Milliseconds) {
+    this.#pool = 'promise' in pool ? pool.promise() : pool
+    this.#timeout = timeout
+  }
+
+  async run({ sql, selects }: Statement, values: unknown[]): Promise<Answered> {
+    try {
+      const result = await this.#execute(sql, values)
+      return selects ? { rows: result, changes: 0 } : { rows: [], changes: matchedBy(result) }
+    } catch (err) {
+      // INSERT IGNORE would also ignore that a record was too long.
+      if (numberOf(err) === DUPLICATE_ROW) return { rows: [], changes: 0 }
+      throw err
+    }
+  }
+
+  async define(sql: string): Promise<void> {
+    try {
+      await this.#execute(sql, [])
+    } catch (err) {
+      if (!DUPLICATES.has(numberOf(err)!)) throw err
+    }
+  }
+
+  // mysql2's own timeout leaves a connection that does not answer in the pool, for good.
+  async #execute(sql: string, values: unknown[]): Promise<any> {
+    const connection = await this.#pool.getConnection()
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        connection.destroy()
+        reject(new Error(`No answer within ${this.#timeout} ms`))
+      }, this.#timeout)
+    })
+    try {
+      const [result] = await Promise.race([connection.execute({ sql, values, rowsAsArray: false }), late])
+      return result
+    } finally {
+      clearTimeout(timer)
+      connection.release()
+    }
+  }
+}
+
+// A pool may be told to count only the rows that changed (the flag -FOUND_ROWS).
+function matchedBy({ info, affectedRows }: { info?: string; affectedRows: number }): number {
+  return Number(/^Rows matched: (\d+)/.exec(info ?? '')?.[1] ?? affectedRows)
+}
+
+function numberOf(err: unknown): number | undefined {
+  return (err as { errno?: number } | null)?.errno
+}
+
+/** The last second of an unsigned integer, in 2106: such a row never ends. */
+const NEVER = 2 ** 32 - 1
+
+const TIMES: Times = {
+  expiry: (time) => Math.min(Math.ceil((time ?? Infinity) / SECOND), NEVER),
+  now: (time) => Math.floor(time / SECOND),
+  read: (value) => (Number(value) >= NEVER ? null : Number(value) * SECOND || 0)
+}
+
+const USER_COLUMN = 'silverback_user'
+
+/**
+ * MySQL and MariaDB. The row that was read is told by its text, byte by byte, whatever the collation of the column takes
+ * for equal. There is no version of a row to compare, and a digest would be reckoned from the same text.
+ */
+export function mysqlDialect(table: string): Dialect {
+  const quoted = quoteName(table)
+  const userColumn = `\`${USER_COLUMN}\` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin GENERATED ALWAYS AS (${USER}) VIRTUAL`
+  const index = (kind: string, columns: string) => `INDEX ${quoteName(`${table}_${kind}`)} (${columns})`
+  const onExpiry = index('expiry', '`expires`')
+  const onUser = index('user', `\`${USER_COLUMN}\`, \`session_id\``)
+  // Refused, rather than done with a lock that readers or writers would wait for.
+  const alter = (change: string) => `ALTER TABLE ${quoted} ADD ${change}, ALGORITHM=INPLACE, LOCK=NONE`
+  return {
+    database: 'MySQL',
+    creation: [
+      `CREATE TABLE IF NOT EXISTS ${quoted} (\`session_id\` varchar(128) COLLATE utf8mb4_bin NOT NULL, \`expires\` int(11) unsigned NOT NULL, \`data\` mediumtext COLLATE utf8mb4_bin, ${userColumn}, PRIMARY KEY (\`session_id\`), ${onExpiry}, ${onUser}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`
+    ],
+    describe: (driver) =>
+      chain(driver.run(statementOf(DESCRIBE, false), [table, table]), ({ rows }): Schema | undefined => {
+        const columns = rows.filter(({ kind }) => kind === 'column').map(({ name }) => name as string)
+        if (columns.length === 0) return undefined
+        if (!['session_id', 'expires', 'data'].every((name) => columns.includes(name))) {
+          throw unknownTable(table, columns, 'session_id, expires and data (as of express-mysql-session)')
+        }
+        const leading = rows.filter(({ kind }) => kind === 'index').map(({ name }) => name as string)
+        const hasUsers = columns.includes(USER_COLUMN)
+        const indexed = leading.includes(USER_COLUMN)
+        const lacks: string[] = []
+        if (!leading.includes('expires')) lacks.push(alter(onExpiry))
+        if (!hasUsers) lacks.push(`ALTER TABLE ${quoted} ADD COLUMN ${userColumn}, ALGORITHM=INPLACE`)
+        if (!indexed) lacks.push(alter(onUser))
+        return { parts: partsOf(quoted, hasUsers), times: TIMES, indexed, lacks }
+      }),
+    faultOf
+  }
+}
+
+const DESCRIBE = `SELECT 'column' AS kind, column_name AS name FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = @table
+UNION ALL SELECT 'index', column_name FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = @table AND seq_in_index = 1`
+
+// What is no JSON belongs to nobody, and must not fail the statement that meets it.
+const USER = `CASE WHEN JSON_VALID(\`data\`) THEN LEFT(JSON_UNQUOTE(JSON_EXTRACT(\`data\`, '$.${META}.i')), 255) END`
+const MARK = `LOCATE('${USED_AT}', \`data\`)`
+const DIGITS = `(${MARK} + ${USED_AT.length})`
+// No backslash in any text: a server may take it for itself, or not (NO_BACKSLASH_ESCAPES).
+const LEADS_ON = `${USED_AT.replace('{', '[{]')}[0-9]+,"c":[0-9]+,"n":`
+
+function partsOf(table: string, hasUsers: boolean): Parts {
+  const bytes = (text: string) => `CAST(CONVERT(${text} USING utf8mb4) AS BINARY)`
+  return {
+    table,
+    id: '`session_id`',
+    text: '`data`',
+    expires: '`expires`',
+    // The driver would parse a column of the type JSON.
+    readText: 'CONVERT(`data` USING utf8mb4)',
+    readExpires: '`expires`',
+    newText: '@text',
+    time: (parameter) => parameter,
+    same: (parameter) => `${bytes('`data`')} = ${bytes(parameter)}`,
+    // In place, as `withUsedAt` does it: the rest stays as it was written. A comma follows the digits.
+    refreshed: `CASE WHEN ${MARK} = 0 THEN \`data\` ELSE INSERT(\`data\`, ${DIGITS}, LOCATE(',', \`data\`, ${DIGITS}) - ${DIGITS}, @used) END`,
+    leadsOn: `(\`data\` REGEXP '${LEADS_ON}')`,
+    user: hasUsers ? `\`${USER_COLUMN}\`` : USER,
+    userValue: 'LEFT(@user, 255)',
+    orIgnore: '',
+    orReplace: 'ON DUPLICATE KEY UPDATE `data` = VALUES(`data`), `expires` = VALUES(`expires`)',
+    removeSome: (condition, order, limit) => `DELETE FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit}`,
+    numbered: false
+  }
+}
+
+/** A deadlock, and what MariaDB finds changed since a snapshot. */
+const UNDONE = new Set([1213, 1020])
+
+const HINTS: Record<string, string> = {
+  ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION: 'it takes no writes',
+  ER_CON_COUNT_ERROR: 'it has too many connections',
+  ER_DATA_TOO_LONG: 'a column of the table is too short for the session or its ID',
+  ER_DISK_FULL: 'its disk is full',
+  ER_LOCK_WAIT_TIMEOUT: 'another transaction has held the row for too long',
+  ER_OPTION_PREVENTS_STATEMENT: 'it takes no writes (a replica, or read-only)',
+  ER_RECORD_FILE_FULL: 'the table, or its disk, is full',
+  ER_TABLEACCESS_DENIED_ERROR: 'the user needs SELECT, INSERT, UPDATE and DELETE on the table of the sessions'
+}
+
+function faultOf(err: unknown): Fault {
+  const { code } = (err ?? {}) as { code?: unknown }
+  const name = typeof code === 'string' && /^[A-Z0-9_]+$/.test(code) ? code : undefined
+  const hint = name !== undefined && HINTS[name]
+  const reason = name === undefined ? 'did not answer' : `failed: ${name}${hint ? ` (${hint})` : ''}`
+  // The server quotes values.
+  const cause = withoutValues(err, (text) => text.replace(/'[^']*'/g, "'...'"))
+  return { reason, cause, undone: UNDONE.has(numberOf(err) ?? 0) }
+}
+
+function quoteName(name: string): string {
+  return `\`${name.replace(/`/g, '``')}\``
+}

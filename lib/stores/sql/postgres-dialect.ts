@@ -1,0 +1,192 @@
+import { hashOf } from '../../base/hash'
+import { chain, SECOND, type Milliseconds } from '../../base/time'
+import { META } from '../../record/record'
+import {
+  statementOf,
+  unknownTable,
+  USED_AT,
+  withoutValues,
+  type Answered,
+  type Dialect,
+  type Driver,
+  type Fault,
+  type Parts,
+  type Schema,
+  type Statement,
+  type Times
+} from './dialect'
+
+/** A Pool of `pg` 8, as far as the store uses it. */
+export interface PostgresPool {
+  query(query: any): Promise<{ rows: any[]; rowCount: number | null }>
+  on?(event: 'error', listener: (err: Error) => void): unknown
+}
+
+/** Statements on a pool of `pg`, each on whichever connection is free. */
+export class PostgresDriver implements Driver {
+  readonly sync = false
+  readonly #pool: PostgresPool
+  readonly #prepare: boolean
+  readonly #timeout: Milliseconds
+  readonly #names = new Map<string, string>()
+
+  constructor(pool: PostgresPool, { prepare, timeout }: { prepare: boolean; timeout: Milliseconds }) {
+    this.#pool = pool
+    this.#prepare = prepare
+    this.#timeout = timeout
+    // An idle connection that ends would end the process, too. Whoever needs the next one learns of it.
+    if (!heard.has(pool)) pool.on?.('error', known)
+    heard.add(pool)
+  }
+
+  async run({ sql }: Statement, values: unknown[]): Promise<Answered> {
+    const { rows, rowCount } = await this.#pool.query({
+      ...(this.#prepare && { name: this.#nameOf(sql) }),
+      text: sql,
+      values,
+      // A connection that does not answer is closed: the pool makes another in its place.
+      query_timeout: this.#timeout
+    })
+    return { rows, changes: rowCount ?? 0 }
+  }
+
+  define(sql: string): Promise<unknown> {
+    return this.#pool.query({ text: sql })
+  }
+
+  // Two statements of one name would be taken for one another, and the application names its own.
+  #nameOf(sql: string): string {
+    let name = this.#names.get(sql)
+    if (name === undefined) this.#names.set(sql, (name = `silverback_${hashOf('sha1', sql, 'hex')}`))
+    return name
+  }
+}
+
+const heard = new WeakSet<PostgresPool>()
+
+function known(): void {}
+
+/** Seconds, as connect-pg-simple gives them to to_timestamp(). The column is in the time zone of the connection. */
+const TIMES: Times = {
+  expiry: (time) => (time === null ? Infinity : Math.min(time, 8.64e15) / SECOND),
+  now: (time) => time / SECOND,
+  read: (value) => (value === Infinity ? null : Math.round(Number(value)) || 0)
+}
+
+/**
+ * PostgreSQL. The row that was read is told by what it holds. A column of json keeps the very text it was given, and
+ * that is compared. One of jsonb keeps the meaning alone: what was read is no more the text that was written, so both
+ * are compared as jsonb, by meaning. The row's own version (xmin) would not do, since extending a session changes it.
+ */
+export function postgresDialect(table: string, schema?: string): Dialect {
+  const quoted = (schema === undefined ? '' : `${quoteName(schema)}.`) + quoteName(table)
+  const index = (kind: string) => quoteName(`${table}_${kind}`)
+  const onExpiry = (how = '') => `CREATE INDEX ${how}IF NOT EXISTS ${index('expiry')} ON ${quoted} ("expire")`
+  // For sessions of users alone: those of visitors cost it nothing.
+  const onUser = (user: string, how = '') =>
+    `CREATE INDEX ${how}IF NOT EXISTS ${index('user')} ON ${quoted} ((${user}), "sid") WHERE ${user} IS NOT NULL`
+  // Without a lock that readers or writers would wait for.
+  const CONCURRENTLY = 'CONCURRENTLY '
+  return {
+    database: 'PostgreSQL',
+    creation: [
+      `CREATE TABLE IF NOT EXISTS ${quoted} ("sid" varchar NOT NULL PRIMARY KEY, "sess" json NOT NULL, "expire" timestamp(6) NOT NULL)`,
+      onExpiry(),
+      onUser(USER_IN_JSON)
+    ],
+    describe: (driver) =>
+      chain(driver.run(statementOf(DESCRIBE, true), [quoted]), ({ rows }): Schema | undefined => {
+        const columns = rows.filter(({ valid }) => valid === null)
+        if (columns.length === 0) return undefined
+        const names = columns.map(({ name }) => name as string)
+        if (!['sid', 'sess', 'expire'].every((name) => names.includes(name))) {
+          throw unknownTable(table, names, 'sid, sess and expire (as of connect-pg-simple)')
+        }
+        const isBinary = columns.find(({ name }) => name === 'sess').detail === 'jsonb'
+        const indexes = rows.filter(({ valid }) => valid !== null)
+        const users = indexes.find(({ name }) => name === `${table}_user`)
+        const lacks: string[] = []
+        if (!indexes.some(({ valid, detail }) => valid && detail === 'expire')) lacks.push(onExpiry(CONCURRENTLY))
+        if (users === undefined) lacks.push(onUser(isBinary ? USER_IN_JSONB : USER_IN_JSON, CONCURRENTLY))
+        // Left behind by an attempt that was broken off.
+        else if (!users.valid)
+          lacks.push(`REINDEX INDEX CONCURRENTLY ${quoted.slice(0, -quoteName(table).length)}${index('user')}`)
+        return { parts: partsOf(quoted, isBinary), times: TIMES, indexed: users?.valid === true, lacks }
+      }),
+    faultOf
+  }
+}
+
+const DESCRIBE = `SELECT attname AS name, format_type(atttypid, NULL) AS detail, NULL::boolean AS valid FROM pg_attribute WHERE attrelid = to_regclass(@table) AND attnum > 0 AND NOT attisdropped
+UNION ALL SELECT c.relname, a.attname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] WHERE i.indrelid = to_regclass(@table)`
+
+// As a pattern of the text: json's own functions fail on an escaped NUL character anywhere in a record. The longest key
+// of an index is some 2,700 bytes.
+const USER_IN_JSON = String.raw`left(substring("sess"::text from '"${META}":\{[^{}]*"i":"((?:[^"\\]|\\.)*)"'), 255)`
+const USER_IN_JSONB = `left("sess" #>> '{${META},i}', 255)`
+
+const JSON_TEXT = {
+  newText: '@text',
+  same: (parameter: string) => `"sess"::text = ${parameter}`,
+  // In place, as `withUsedAt` does it: the rest stays as it was written.
+  refreshed: String.raw`regexp_replace("sess"::text, '(${USED_AT.replace('{', String.raw`\{`)})\d+', '\1' || @used)::json`,
+  leadsOn: String.raw`"sess"::text ~ '${USED_AT.replace('{', String.raw`\{`)}\d+,"c":\d+,"n":'`,
+  user: USER_IN_JSON,
+  userValue: 'left(@escaped, 255)'
+}
+
+const JSON_BINARY = {
+  newText: '@text',
+  same: (parameter: string) => `"sess" = ${parameter}::jsonb`,
+  refreshed: `CASE WHEN jsonb_typeof("sess") = 'object' THEN jsonb_set("sess", '{${META},u}', @used::text::jsonb, false) ELSE "sess" END`,
+  leadsOn: `"sess" #> '{${META},n}' IS NOT NULL`,
+  user: USER_IN_JSONB,
+  userValue: 'left(@user, 255)'
+}
+
+function partsOf(table: string, isBinary: boolean): Parts {
+  const parts = isBinary ? JSON_BINARY : JSON_TEXT
+  return {
+    ...parts,
+    leadsOn: `(${parts.leadsOn})`,
+    table,
+    id: '"sid"',
+    text: '"sess"',
+    expires: '"expire"',
+    readText: '"sess"::text',
+    readExpires: '(extract(epoch from "expire"::timestamptz) * 1000)::float8',
+    time: (parameter) => `to_timestamp(${parameter})`,
+    orIgnore: 'ON CONFLICT DO NOTHING',
+    orReplace: 'ON CONFLICT ("sid") DO UPDATE SET "sess" = excluded."sess", "expire" = excluded."expire"',
+    // As an array, which is made once: a plan may run a subquery again and again.
+    removeSome: (condition, order, limit) =>
+      `DELETE FROM ${table} WHERE "sid" = ANY (ARRAY(SELECT "sid" FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit} FOR UPDATE SKIP LOCKED))`,
+    numbered: true
+  }
+}
+
+const UNDONE = new Set(['40001', '40P01'])
+/** Two who make the same table at once; the second time it is there. */
+const MADE_BY_ANOTHER = new Set(['23505', '42P07', '42710'])
+
+const HINTS: Record<string, string> = {
+  '25006': 'it takes no writes (a replica, or read-only)',
+  '3F000': 'there is no such schema',
+  '42501': 'the role needs SELECT, INSERT, UPDATE and DELETE on the table of the sessions',
+  '53100': 'its disk is full',
+  '53300': 'it has too many connections',
+  '57014': 'the statement took too long'
+}
+
+function faultOf(err: unknown): Fault {
+  const { code } = (err ?? {}) as { code?: unknown }
+  const name = typeof code === 'string' && /^[A-Z0-9_]{5,30}$/.test(code) ? code : undefined
+  const hint = name !== undefined && HINTS[name]
+  const reason = name === undefined ? 'did not answer' : `failed: ${name}${hint ? ` (${hint})` : ''}`
+  const undone = name !== undefined && (UNDONE.has(name) || MADE_BY_ANOTHER.has(name))
+  return { reason, cause: withoutValues(err), undone }
+}
+
+function quoteName(name: string): string {
+  return `"${name.replace(/"/g, '""')}"`
+}

@@ -1,0 +1,137 @@
+import { META } from '../../record/record'
+import { chain, type Milliseconds } from '../../base/time'
+import {
+  literal,
+  statementOf,
+  unknownTable,
+  USED_AT,
+  type Dialect,
+  type Parts,
+  type Schema,
+  type Times
+} from './dialect'
+
+/** Later than any date of JavaScript: no session of it ends. */
+const NEVER = 8.64e15
+const LAST_ISO = Date.parse('9999-12-31T23:59:59.999Z')
+
+/** connect-sqlite3: ms in a column of no type. */
+const NUMBERS: Times = {
+  expiry: (time) => Math.min(time ?? NEVER, NEVER),
+  now: (time) => time,
+  read: (value) => endOf(Number(value), NEVER)
+}
+
+/** better-sqlite3-session-store: ISO texts, which sort as their times do. */
+const ISO: Times = {
+  expiry: (time) => new Date(Math.min(Math.ceil(time ?? LAST_ISO), LAST_ISO)).toISOString(),
+  now: (time) => new Date(time).toISOString(),
+  read: (value) => endOf(Date.parse(String(value)), LAST_ISO)
+}
+
+function endOf(time: Milliseconds, never: Milliseconds): Milliseconds | null {
+  return time >= never ? null : time || 0
+}
+
+const COLUMNS =
+  'sid, expired and sess (as of connect-sqlite3), or sid, sess and expire (as of better-sqlite3-session-store)'
+/** The columns by which a table is known. */
+const LAYOUTS: Record<string, Times> = { expired: NUMBERS, expire: ISO }
+
+/**
+ * SQLite. The row that was read is told by its text: it is kept as it was written, compared byte by byte, and as near as
+ * the row itself, so that nothing is gained by a digest.
+ */
+export function sqliteDialect(table: string): Dialect {
+  const quoted = quoteName(table)
+  const index = (kind: string) => quoteName(`${table}_${kind}`)
+  const onExpiry = (column: string) => `CREATE INDEX IF NOT EXISTS ${index('expiry')} ON ${quoted} (${column})`
+  // For sessions of users alone: those of visitors cost it nothing.
+  const onUser = `CREATE INDEX IF NOT EXISTS ${index('user')} ON ${quoted} (${USER}, sid) WHERE ${USER} IS NOT NULL`
+  return {
+    database: 'SQLite',
+    // The order of columns is connect-sqlite3's, which names none.
+    creation: [
+      `CREATE TABLE IF NOT EXISTS ${quoted} (sid TEXT NOT NULL PRIMARY KEY, expired INTEGER NOT NULL, sess TEXT NOT NULL)`,
+      onExpiry('expired'),
+      onUser
+    ],
+    describe(driver) {
+      const columns = `SELECT 'column' AS kind, name FROM pragma_table_xinfo(${literal(table)})`
+      const indexes = `SELECT type, name FROM sqlite_master WHERE type = 'index' AND tbl_name = ${literal(table)}`
+      return chain(
+        driver.run(statementOf(`${columns} UNION ALL ${indexes}`, false), []),
+        ({ rows }): Schema | undefined => {
+          if (rows.length === 0) return undefined
+          const names = (kind: string) => rows.filter((row) => row.kind === kind).map((row) => row.name as string)
+          const found = names('column')
+          const expires = Object.keys(LAYOUTS).find((column) => found.includes(column))
+          if (expires === undefined || !found.includes('sid') || !found.includes('sess'))
+            throw unknownTable(table, found, COLUMNS)
+          const existing = names('index')
+          const indexed = existing.includes(`${table}_user`)
+          const lacks = existing.includes(`${table}_expiry`) ? [] : [onExpiry(expires)]
+          if (!indexed) lacks.push(onUser)
+          return { parts: partsOf(quoted, expires), times: LAYOUTS[expires]!, indexed, lacks }
+        }
+      )
+    },
+    faultOf: (err) => {
+      const { code, errcode } = err as { code?: string; errcode?: number }
+      // node:sqlite gives the number, better-sqlite3 the name.
+      const name = code?.startsWith('SQLITE_') ? code : (CODES[(errcode ?? 0) & 0xff] ?? code)
+      const reason = name === undefined ? 'failed' : `failed: ${name}${HINTS[name] ?? ''}`
+      return { reason, cause: err }
+    }
+  }
+}
+
+const CODES: Record<number, string> = {
+  5: 'SQLITE_BUSY',
+  6: 'SQLITE_LOCKED',
+  8: 'SQLITE_READONLY',
+  10: 'SQLITE_IOERR',
+  11: 'SQLITE_CORRUPT',
+  13: 'SQLITE_FULL',
+  14: 'SQLITE_CANTOPEN',
+  26: 'SQLITE_NOTADB'
+}
+
+const HINTS: Record<string, string> = {
+  SQLITE_BUSY: ' (another process has held the database for longer than busyTimeout)',
+  SQLITE_FULL: ' (the disk is full)',
+  SQLITE_NOTADB: ' (the file is no database, or is encrypted)'
+}
+
+// What is no JSON belongs to nobody, and must not fail the statement that meets it.
+const USER = `(CASE WHEN json_valid(sess) THEN json_extract(sess, '$.${META}.i') END)`
+const MARK = literal(USED_AT)
+const DIGITS = `instr(sess, ${MARK}) + ${USED_AT.length}`
+
+function partsOf(table: string, expires: string): Parts {
+  return {
+    table,
+    id: 'sid',
+    text: 'sess',
+    expires,
+    readText: 'sess',
+    readExpires: expires,
+    newText: '@text',
+    time: (parameter) => parameter,
+    same: (parameter) => `sess = ${parameter}`,
+    // In place, as `withUsedAt` does it: json_set() would write the rest anew, too.
+    refreshed: `CASE WHEN instr(sess, ${MARK}) = 0 THEN sess ELSE substr(sess, 1, ${DIGITS} - 1) || @used || ltrim(substr(sess, ${DIGITS}), '0123456789') END`,
+    leadsOn: `(CASE WHEN json_valid(sess) THEN json_extract(sess, '$.${META}.n') IS NOT NULL ELSE FALSE END)`,
+    user: USER,
+    userValue: '@user',
+    orIgnore: 'ON CONFLICT DO NOTHING',
+    orReplace: `ON CONFLICT (sid) DO UPDATE SET sess = excluded.sess, ${expires} = excluded.${expires}`,
+    removeSome: (condition, order, limit) =>
+      `DELETE FROM ${table} WHERE sid IN (SELECT sid FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit})`,
+    numbered: false
+  }
+}
+
+function quoteName(name: string): string {
+  return `"${name.replace(/"/g, '""')}"`
+}

@@ -1,0 +1,113 @@
+import { OptionError, quote, SessionError } from '../../base/errors'
+import type { Milliseconds } from '../../base/time'
+import { checkName, type Dialect } from './dialect'
+import { sqliteDialect } from './sqlite-dialect'
+import { openDatabase, SqliteDriver, type SqliteDatabase } from './sqlite-driver'
+import { checkCommon, SqlStore, type SqlStoreOptions } from './store'
+import { SqlTable } from './table'
+
+export interface SqliteStoreOptions extends SqlStoreOptions {
+  /** The file of the database, made if missing (mode 0600), on a local disk; `:memory:` for one that nobody shares. */
+  path?: string
+  /**
+   * An open database instead: a `DatabaseSync` of `node:sqlite`, or one of better-sqlite3. It stays yours to close, and
+   * what you write in a transaction of yours, sessions included, is lost when you roll that back.
+   */
+  database?: SqliteDatabase
+  /**
+   * The table of the sessions.
+   *
+   * @default 'sessions'
+   */
+  table?: string
+  /**
+   * Makes the table and its indexes where they are missing.
+   *
+   * @default true for a `path`, false for a `database`
+   */
+  createTable?: boolean
+  /**
+   * How long a statement waits, and this process with it, while another process writes. Only for a `path`.
+   *
+   * 0 or more.
+   * @default 2000
+   */
+  busyTimeout?: Milliseconds
+  /**
+   * Waits until the disk has it before a write is confirmed. Without, a write survives the end of the process, but the
+   * last seconds' writes may be lost in a power cut. Only for a `path`.
+   *
+   * @default false
+   */
+  durable?: boolean
+}
+
+/**
+ * Sessions in a file of SQLite, for one machine: synchronous, and shared by any number of processes.
+ *
+ * It takes over the tables of connect-sqlite3 and of better-sqlite3-session-store, both ways.
+ *
+ * @example
+ * app.use(sessions({ secret, store: new SqliteStore({ path: '/var/lib/app/sessions.db' }) }))
+ */
+export class SqliteStore extends SqlStore<true> {
+  #own: SqliteDatabase | undefined
+
+  /**
+   * @throws {OptionError} for an option out of its limits
+   * @throws {SessionError} `ERR_SESSION_STORE` when the database cannot be opened
+   */
+  constructor(options: SqliteStoreOptions) {
+    const given = checked(options)
+    const dialect = sqliteDialect(given.table)
+    const own = given.database === undefined ? opened(given, dialect) : undefined
+    super(new SqlTable(new SqliteDriver(given.database ?? own!), dialect, given.createTable), given)
+    this.#own = own
+  }
+
+  /** Stops sweeping, for good, and closes the database if the store has opened it. What is kept stays. */
+  override async close(): Promise<void> {
+    await super.close()
+    this.#own?.close()
+    this.#own = undefined
+  }
+}
+
+function opened({ path, ...opening }: Checked, dialect: Dialect): SqliteDatabase {
+  try {
+    return openDatabase(path!, opening)
+  } catch (err) {
+    if (err instanceof SessionError) throw err
+    const { reason, cause } = dialect.faultOf(err)
+    throw new SessionError('ERR_SESSION_STORE', `SqliteStore cannot open its \`path\`: SQLite ${reason}`, { cause })
+  }
+}
+
+type Checked = SqliteStoreOptions & Required<Omit<SqliteStoreOptions, 'path' | 'database'>>
+
+function checked(options: SqliteStoreOptions): Checked {
+  const given = options ?? {}
+  const { path, database, table = 'sessions', busyTimeout = 2000, durable = false } = given
+  if (database !== undefined) {
+    if (typeof database?.prepare !== 'function' || typeof database.exec !== 'function') {
+      throw new OptionError(
+        `SqliteStore: \`database\` must be an open database of node:sqlite or better-sqlite3, got ${quote(database)}`
+      )
+    }
+    if (path !== undefined) throw new OptionError('SqliteStore: give either `path` or `database`')
+  } else if (typeof path !== 'string' || path === '') {
+    throw new OptionError(`SqliteStore: \`path\` must be the path of a file, got ${quote(path)}`)
+  }
+  if (!(Number.isFinite(busyTimeout) && busyTimeout >= 0)) {
+    throw new OptionError(`SqliteStore: \`busyTimeout\` must be milliseconds from 0, got ${quote(busyTimeout)}`)
+  }
+  const createTable = given.createTable ?? database === undefined
+  return {
+    ...given,
+    ...checkCommon('SqliteStore', given),
+    table: checkName('SqliteStore', 'table', table),
+    createTable: Boolean(createTable),
+    busyTimeout,
+    durable: Boolean(durable)
+  }
+}

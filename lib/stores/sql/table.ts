@@ -1,0 +1,140 @@
+import { SessionError } from '../../base/errors'
+import { chain, isPromise, type MaybePromise, type Milliseconds } from '../../base/time'
+import {
+  statementOf,
+  statementsOf,
+  type Answered,
+  type Dialect,
+  type Driver,
+  type Schema,
+  type Statement,
+  type StatementName
+} from './dialect'
+
+const UNAVAILABLE = 503
+/** Who lost a deadlock, or a serializable transaction, tries again so often. */
+const ATTEMPTS_MAX = 5
+const PAUSE: Milliseconds = 10
+
+interface Opened {
+  readonly schema: Schema
+  readonly statements: Record<StatementName, Statement>
+}
+
+/** The table of a store, looked at when it is first needed. */
+export class SqlTable {
+  readonly driver: Driver
+  readonly #dialect: Dialect
+  readonly #createTable: boolean
+  #opened: Opened | undefined
+  #opening: Promise<Opened> | undefined
+
+  constructor(driver: Driver, dialect: Dialect, createTable: boolean) {
+    this.driver = driver
+    this.#dialect = dialect
+    this.#createTable = createTable
+  }
+
+  /** What is known of the table, which is looked at only once. */
+  open(): MaybePromise<Schema> {
+    return chain(this.#open(), ({ schema }) => schema)
+  }
+
+  /** @throws {SessionError} `ERR_SESSION_STORE`, status 503, when the database fails */
+  run(name: StatementName, values: Record<string, unknown>): MaybePromise<Answered> {
+    return this.#opened === undefined
+      ? chain(this.#open(), (opened) => this.#run(opened, name, values))
+      : this.#run(this.#opened, name, values)
+  }
+
+  /** Adds what the table lacks, and answers what it ran. */
+  migrate(): MaybePromise<string[]> {
+    const done: string[] = []
+    const define = (definitions: readonly string[], index = 0): MaybePromise<string[]> => {
+      const sql = definitions[index]
+      if (sql === undefined) {
+        this.#opened = undefined
+        return done
+      }
+      return chain(
+        this.#guard(() => this.driver.define(sql)),
+        () => {
+          done.push(sql)
+          return define(definitions, index + 1)
+        }
+      )
+    }
+    return chain(this.#describe(), (schema) => define(schema === undefined ? this.#dialect.creation : schema.lacks))
+  }
+
+  #run({ schema, statements }: Opened, name: StatementName, values: Record<string, unknown>): MaybePromise<Answered> {
+    const statement = statements[name]
+    const list = statement.parameters.map((parameter) => {
+      const value = values[parameter]
+      if (parameter === 'expires') return schema.times.expiry(value as number | null)
+      return parameter === 'now' ? schema.times.now(value as number) : value
+    })
+    return this.#guard(() => this.driver.run(statement, list))
+  }
+
+  #open(): MaybePromise<Opened> {
+    if (this.#opened !== undefined) return this.#opened
+    if (this.#opening !== undefined) return this.#opening
+    const opening = chain(this.#describe(), (schema) => {
+      if (schema !== undefined) return this.#know(schema)
+      if (!this.#createTable) throw this.#missing()
+      return chain(this.migrate(), () =>
+        chain(this.#describe(), (made) => {
+          if (made === undefined) throw this.#missing()
+          return this.#know(made)
+        })
+      )
+    })
+    if (!isPromise(opening)) return opening
+    // One that fails is tried again by whoever comes next.
+    return (this.#opening = opening.finally(() => (this.#opening = undefined)))
+  }
+
+  #know(schema: Schema): Opened {
+    const texts = Object.entries(statementsOf(schema.parts)) as [StatementName, string][]
+    const statements = Object.fromEntries(
+      texts.map(([name, sql]) => [name, statementOf(sql, schema.parts.numbered)])
+    ) as Record<StatementName, Statement>
+    return (this.#opened = { schema, statements })
+  }
+
+  #describe(): MaybePromise<Schema | undefined> {
+    return this.#guard(() => this.#dialect.describe(this.driver))
+  }
+
+  #missing(): SessionError {
+    const sql = this.#dialect.creation.map((definition) => `${definition};`).join('\n')
+    return new SessionError(
+      'ERR_SESSION_STORE',
+      `There is no table for the sessions. Give the store \`createTable: true\`, call its migrate() once, or run:\n${sql}`,
+      { status: UNAVAILABLE }
+    )
+  }
+
+  #guard<T>(work: () => MaybePromise<T>, attempt = 1): MaybePromise<T> {
+    try {
+      const result = work()
+      if (!isPromise(result)) return result
+      return result.catch(async (err) => {
+        if (attempt === ATTEMPTS_MAX || !this.#dialect.faultOf(err).undone) return this.#fail(err)
+        await new Promise((resolve) => setTimeout(resolve, attempt * PAUSE * (1 + Math.random())))
+        return this.#guard(work, attempt + 1)
+      })
+    } catch (err) {
+      return this.#fail(err)
+    }
+  }
+
+  #fail(err: unknown): never {
+    if (err instanceof SessionError) throw err
+    const { reason, cause } = this.#dialect.faultOf(err)
+    // It may have been dropped, or altered: it is looked at again.
+    this.#opened = undefined
+    throw new SessionError('ERR_SESSION_STORE', `${this.#dialect.database} ${reason}`, { cause, status: UNAVAILABLE })
+  }
+}
