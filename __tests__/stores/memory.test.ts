@@ -189,45 +189,6 @@ describe('MemoryStore', () => {
       expect(powers.read('b')).toBeNull()
     })
 
-    it('extends while reading, only after the span given', () => {
-      const powers = powersOf(new MemoryStore())
-      const extension = () => ({ now, after: 10, idle: 100, absolute: null })
-      powers.write({ id: 'a', text: text({}), expected: null, life: life(now + 100) })
-      now += 9
-      expect(powers.read('a', extension())).toMatchObject({ usedAt: START, expiresAt: START + 100 })
-      now += 1
-      expect(powers.read('a', extension())).toEqual({
-        text: text({}),
-        usedAt: now,
-        expiresAt: now + 100,
-        extended: true
-      })
-      expect(powers.read('a')).toEqual({ text: text({}), usedAt: now, expiresAt: now + 100 })
-    })
-
-    it('H13 never extends past the absolute deadline', () => {
-      const powers = powersOf(new MemoryStore())
-      const extension = () => ({ now, after: 0, idle: 100, absolute: 250 })
-      powers.write({ id: 'a', text: text({}), expected: null, life: life(now + 100) })
-      for (let step = 0; step < 4; step++) {
-        now += 60
-        expect(powers.read('a', extension())).toMatchObject({ expiresAt: Math.min(now + 100, START + 250) })
-      }
-      now = START + 250
-      expect(powers.read('a', extension())).toBeNull()
-    })
-
-    it.each([
-      ['neither', null, null, null],
-      ['idle only', 100, null, START + 110],
-      ['absolute only', null, 50, START + 50]
-    ])('extends with %s', (_, idle, absolute, expiresAt) => {
-      const powers = powersOf(new MemoryStore())
-      powers.write({ id: 'a', text: text({}), expected: null, life: life(now + 20) })
-      now += 10
-      expect(powers.read('a', { now, after: 0, idle, absolute })).toMatchObject({ usedAt: now, expiresAt })
-    })
-
     it('extends without rewriting the text, except for the cookie it is given', () => {
       const powers = powersOf(new MemoryStore())
       powers.write({ id: 'a', text: text({ n: 1 }), expected: null, life: life(now + 100) })

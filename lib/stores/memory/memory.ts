@@ -1,11 +1,11 @@
 import { getHeapStatistics } from 'node:v8'
-import { declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../../store/contract'
+import { POWERS } from '../../store/contract'
 import { OptionError, quote } from '../../base/errors'
-import { Store } from '../../store/store'
+import { RecordStore } from '../../store/record-store'
 import { MINUTE, type Milliseconds } from '../../base/time'
 import { Entries } from './entries'
 import { MemoryPowers } from './powers'
-import { factsOf, metaOf, parse } from './record'
+import { factsOf } from './record'
 import { NONE } from './slots'
 import { Sweeper } from './sweeper'
 import { compact } from './text'
@@ -46,8 +46,8 @@ const MAX_TIMER = 2 ** 31 - 1
  * @example
  * app.use(sessions({ secret, store: new MemoryStore({ max: 100_000 }) }))
  */
-export class MemoryStore extends Store {
-  readonly [POWERS]: Powers
+export class MemoryStore extends RecordStore<true> {
+  readonly [POWERS]: MemoryPowers
   readonly #entries: Entries
   readonly #sweeper: Sweeper
   #view: Record<string, string> | undefined
@@ -76,7 +76,7 @@ export class MemoryStore extends Store {
   get sessions(): Record<string, string> {
     return (this.#view ??= viewOf({
       read: (id) => this.#textOf(id),
-      write: (id, text) => this.#keep(id, text === undefined ? text : compact(text)),
+      write: (id, text) => this.#keep(id, text),
       ids: () => this.ids()
     }))
   }
@@ -87,105 +87,21 @@ export class MemoryStore extends Store {
     for (const [id, text] of entries) this.sessions[id] = text
   }
 
-  get(id: string): SessionRecord | null
-  get(id: string, callback: Callback<SessionRecord | null>): void
-  get(id: string, callback?: Callback<SessionRecord | null>): SessionRecord | null | void {
-    return respond(callback, () => {
-      const slot = this.#entries.find(id)
-      return slot === NONE ? null : parse(this.#entries.text(slot), this.#entries.found(slot).usedAt!)
-    })
-  }
-
-  set(id: string, session: SessionRecord, callback?: Callback): void {
-    respond(callback, () => this.#keep(id, JSON.stringify(session)))
-  }
-
-  destroy(id: string, callback?: Callback): void {
-    respond(callback, () => void this[POWERS].remove(id))
-  }
-
-  /** Replaces the cookie of a session, and with it the expiry; does nothing when there is no such session. */
-  override touch(id: string, session: SessionRecord, callback?: Callback): void {
-    respond(callback, () => {
-      const slot = this.#entries.find(id)
-      if (slot === NONE) return
-      const { text, expiresAt } = this.#entries.found(slot)
-      const record = parse(text, Date.now())
-      if (record === null) return
-      record.cookie = session.cookie
-      // Ours expire also where the cookie does not: idle time is counted, whatever the browser keeps.
-      this.#keep(id, JSON.stringify(record), metaOf(record) && expiresAt)
-    })
-  }
-
-  /** Every live session by ID, in an object without prototype. */
-  override all(): Record<string, SessionRecord>
-  override all(callback: Callback<Record<string, SessionRecord>>): void
-  override all(callback?: Callback<Record<string, SessionRecord>>): Record<string, SessionRecord> | void {
-    return respond(callback, () => {
-      const records: Record<string, SessionRecord> = Object.create(null)
-      this.#entries.each((id, text, usedAt) => {
-        const record = parse(text, usedAt)
-        if (record !== null) records[id] = record
-      })
-      return records
-    })
-  }
-
-  /** The IDs of all live sessions. */
-  ids(): string[]
-  ids(callback: Callback<string[]>): void
-  ids(callback?: Callback<string[]>): string[] | void {
-    return respond(callback, () => {
-      const ids: string[] = []
-      this.#entries.each((id) => ids.push(id))
-      return ids
-    })
-  }
-
-  /** How many sessions are live. */
-  override length(): number
-  override length(callback: Callback<number>): void
-  override length(callback?: Callback<number>): number | void {
-    return respond(callback, () => this.#entries.countLive())
-  }
-
-  override clear(callback?: Callback): void {
-    respond(callback, () => this.#entries.clear())
-  }
-
   /** Stops sweeping, for good. What is kept stays, and expired sessions are still never answered. */
   close(): void {
     this.#sweeper.close()
-  }
-
-  #keep(id: string, text: string | undefined, otherwise: Milliseconds | null = null): void {
-    // JSON.stringify(undefined): nothing to keep.
-    if (text === undefined) return this.destroy(id)
-    const { usedAt, expiresAt = otherwise, user } = factsOf(text)
-    const slot = this.#entries.put(compact(id), this.#entries.find(id), text)
-    this.#entries.live(slot, usedAt, expiresAt)
-    this.#entries.assign(slot, user)
   }
 
   #textOf(id: string): string | undefined {
     const slot = this.#entries.find(id)
     return slot === NONE ? undefined : this.#entries.text(slot)
   }
-}
 
-declareNative(MemoryStore)
-
-function respond<T>(callback: Callback<T> | undefined, work: () => T): T | void {
-  if (typeof callback !== 'function') return work()
-  let value: T
-  try {
-    value = work()
-  } catch (err) {
-    setImmediate(callback, err)
-    return
+  #keep(id: string, text: string | undefined): void {
+    if (text === undefined) return this.destroy(id)
+    const { usedAt, expiresAt, user } = factsOf(text)
+    this[POWERS].put(id, compact(text), { usedAt, expiresAt: expiresAt ?? null }, user)
   }
-  setImmediate(callback, null, value)
 }
 
 function checkBound(name: string, value: unknown): void {

@@ -1,14 +1,17 @@
-import { EXPIRED, type Found, type Life, type Listed, type Powers, type Write } from '../../store/contract'
+import { EXPIRED, type Found, type Life, type Listed, type Write } from '../../store/contract'
+import type { ListedPowers } from '../../store/record-store'
 import { leadsOn } from '../../store/found'
 import { withCookie } from '../../record/record'
 import type { Entries } from './entries'
 import { Locks } from './locks'
 import { NONE } from './slots'
+import { compact } from './text'
 
 /** A MemoryStore's powers. Last use, expiry and user lie beside the text, so that extending leaves it as it is. */
-export class MemoryPowers implements Powers {
+export class MemoryPowers implements ListedPowers {
   readonly sync = true
   readonly remote = false
+  readonly ttl = null
   readonly lock = new Locks()
   readonly #entries: Entries
 
@@ -63,5 +66,23 @@ export class MemoryPowers implements Powers {
 
   list(user: string): Listed[] {
     return this.#entries.findUser(user).map((slot) => ({ id: this.#entries.id(slot), ...this.#entries.found(slot) }))
+  }
+
+  put(id: string, text: string, life: Life, user: string | undefined): void {
+    const slot = this.#entries.put(compact(id), this.#entries.find(id), text)
+    this.#entries.live(slot, life.usedAt, life.expiresAt)
+    this.#entries.assign(slot, user)
+  }
+
+  each(visit: (found: Listed) => void): void {
+    this.#entries.each((id, text, usedAt) => visit({ id, text, usedAt }))
+  }
+
+  count(): number {
+    return this.#entries.countLive()
+  }
+
+  clear(): void {
+    this.#entries.clear()
   }
 }

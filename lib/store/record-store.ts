@@ -1,0 +1,185 @@
+import { answer, declareNative, POWERS, type Callback, type Life, type Listed } from './contract'
+import type { Powers, SessionRecord } from './contract'
+import { decodeRecord, isRecord, META, withUsedAt } from '../record/record'
+import { Store } from './store'
+import { chain, type MaybePromise, type Milliseconds } from '../base/time'
+
+/** What the verbs of our stores need beside the powers. */
+export interface RecordPowers extends Powers {
+  /** How long to keep a session whose cookie has no expiry; `null`: for ever. */
+  readonly ttl: Milliseconds | null
+
+  /** Keeps a session, whatever was kept before. `session`: what `text` is the JSON of. */
+  put(id: string, text: string, life: Life, user: string | undefined, session: unknown): MaybePromise<unknown>
+
+  /** Told of a text that is no session, to move it out of the way. */
+  reject?(id: string, text: string): MaybePromise<unknown>
+}
+
+/** The same for a store that can enumerate its sessions. */
+export interface ListedPowers extends RecordPowers {
+  /** Visits every live session as it is kept. */
+  each(visit: (found: Listed) => void): MaybePromise<unknown>
+  /** The IDs of the live sessions, for a store that need not read them for that. */
+  ids?(): MaybePromise<string[]>
+  /** How many sessions are live, for a store that need not list them for that. */
+  count?(): MaybePromise<number>
+  /** Removes every session. */
+  clear(): MaybePromise<unknown>
+}
+
+/** A verb's answer: the value itself from a synchronous store, else a promise of it. */
+export type Answer<T, Sync extends boolean> = Sync extends true ? T : Promise<T>
+
+/**
+ * The verbs of a store that cannot enumerate its sessions, over the powers it has.
+ *
+ * Without a callback they answer directly if the powers are synchronous, else by promise; a callback is called on a
+ * later turn.
+ */
+export abstract class KeyedStore<Sync extends boolean = false> extends Store {
+  abstract readonly [POWERS]: RecordPowers
+
+  /** Finds a session; `null` when there is none, it is over, or what is kept is no session. */
+  get(id: string): Answer<SessionRecord | null, Sync>
+  get(id: string, callback: Callback<SessionRecord | null>): void
+  get(id: string, callback?: Callback<SessionRecord | null>): unknown {
+    const powers = this[POWERS]
+    const find = (): MaybePromise<SessionRecord | null> =>
+      chain(powers.read(id), (found) => {
+        if (found === null) return null
+        const record = parse(found)
+        if (record !== null || powers.reject === undefined) return record
+        return chain(powers.reject(id, found.text), nothing)
+      })
+    return respond(powers, find, callback)
+  }
+
+  /** Keeps a session, whatever was kept before. One that is over already is removed instead. */
+  set(id: string, session: SessionRecord): Answer<void, Sync>
+  set(id: string, session: SessionRecord, callback?: Callback): void
+  set(id: string, session: SessionRecord, callback?: Callback<any>): unknown {
+    const powers = this[POWERS]
+    const keep = () => {
+      const text = JSON.stringify(session) as string | undefined
+      // JSON.stringify(undefined): nothing to keep.
+      if (text === undefined) return powers.remove(id)
+      const { cookie, meta } = decodeRecord(text) ?? {}
+      const usedAt = Date.now()
+      const expiresAt = expiryOf(cookie) ?? (powers.ttl === null ? null : usedAt + powers.ttl)
+      if (expiresAt !== null && expiresAt <= usedAt) return powers.remove(id)
+      return powers.put(id, text, { usedAt, expiresAt }, meta?.i, session)
+    }
+    return respond(powers, () => chain(keep(), nothing), callback)
+  }
+
+  /** Removes a session; does nothing when there is no such session. */
+  destroy(id: string): Answer<void, Sync>
+  destroy(id: string, callback?: Callback): void
+  destroy(id: string, callback?: Callback<any>): unknown {
+    const powers = this[POWERS]
+    return respond(powers, () => chain(powers.remove(id), nothing), callback)
+  }
+
+  /** Replaces the cookie of a session, and with it the expiry; does nothing when there is no such session. */
+  override touch(id: string, session: SessionRecord): Answer<void, Sync>
+  override touch(id: string, session: SessionRecord, callback?: Callback): void
+  override touch(id: string, session: SessionRecord, callback?: Callback<any>): unknown {
+    const powers = this[POWERS]
+    const extend = () => {
+      const cookie: unknown = session?.cookie
+      const usedAt = Date.now()
+      const cookieText = JSON.stringify(cookie) as string | undefined
+      const extendTo = (expiresAt: Milliseconds | null) =>
+        powers.extend(id, cookieText === undefined ? { usedAt, expiresAt } : { usedAt, expiresAt, cookieText })
+      const expiresAt = expiryOf(cookie)
+      if (expiresAt !== undefined) return extendTo(expiresAt)
+      return chain(powers.read(id), (found) => {
+        // Ours expire also where the cookie does not: idle time is counted, whatever the browser keeps.
+        if (found?.text.includes(`"${META}":`)) return extendTo(found.expiresAt ?? null)
+        return extendTo(powers.ttl === null ? null : usedAt + powers.ttl)
+      })
+    }
+    return respond(powers, () => chain(extend(), nothing), callback)
+  }
+}
+
+/** The verbs of a store that can enumerate its sessions. */
+export abstract class RecordStore<Sync extends boolean = false> extends KeyedStore<Sync> {
+  abstract override readonly [POWERS]: ListedPowers
+
+  /** Every live session by ID, in an object without prototype. */
+  override all(): Answer<Record<string, SessionRecord>, Sync>
+  override all(callback: Callback<Record<string, SessionRecord>>): void
+  override all(callback?: Callback<any>): unknown {
+    const collect = () => {
+      const records: Record<string, SessionRecord> = Object.create(null)
+      const visit = (found: Listed) => {
+        const record = parse(found)
+        if (record !== null) records[found.id] = record
+      }
+      return chain(this[POWERS].each(visit), () => records)
+    }
+    return respond(this[POWERS], collect, callback)
+  }
+
+  /** The IDs of all live sessions. */
+  ids(): Answer<string[], Sync>
+  ids(callback: Callback<string[]>): void
+  ids(callback?: Callback<any>): unknown {
+    return respond(this[POWERS], () => idsOf(this[POWERS]), callback)
+  }
+
+  /** How many sessions are live. */
+  override length(): Answer<number, Sync>
+  override length(callback: Callback<number>): void
+  override length(callback?: Callback<any>): unknown {
+    const powers = this[POWERS]
+    const count = () => powers.count?.() ?? chain(idsOf(powers), (ids) => ids.length)
+    return respond(powers, count, callback)
+  }
+
+  /** Removes every session. */
+  override clear(): Answer<void, Sync>
+  override clear(callback?: Callback): void
+  override clear(callback?: Callback<any>): unknown {
+    return respond(this[POWERS], () => chain(this[POWERS].clear(), nothing), callback)
+  }
+}
+
+declareNative(KeyedStore)
+
+function respond<T>(powers: Powers, work: () => MaybePromise<T>, callback: Callback<T> | undefined): unknown {
+  return powers.sync && typeof callback !== 'function' ? work() : answer(work, callback)
+}
+
+function idsOf(powers: ListedPowers): MaybePromise<string[]> {
+  if (powers.ids !== undefined) return powers.ids()
+  const ids: string[] = []
+  return chain(
+    powers.each(({ id }) => ids.push(id)),
+    () => ids
+  )
+}
+
+/** `null` for what is not the JSON of an object. Last use is brought up to date. */
+function parse({ text, record, usedAt }: Omit<Listed, 'id'>): SessionRecord | null {
+  if (record !== undefined) return record as SessionRecord
+  try {
+    const parsed: unknown = JSON.parse(usedAt === undefined ? text : withUsedAt(text, usedAt))
+    return isRecord(parsed) ? (parsed as SessionRecord) : null
+  } catch {
+    return null
+  }
+}
+
+/** When a cookie expires, as express-session's MemoryStore reads it; `undefined`: it names no time. */
+function expiryOf(cookie: unknown): Milliseconds | undefined {
+  const expires = (cookie as { expires?: any } | null | undefined)?.expires
+  const time = expires ? new Date(expires).getTime() : NaN
+  return Number.isNaN(time) ? undefined : time
+}
+
+function nothing(): null {
+  return null
+}
