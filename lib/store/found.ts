@@ -41,9 +41,9 @@ function placeOf(text: string): number {
   return (place ^ (place >>> 16)) & (PLACES - 1)
 }
 
-/** What a later conditional write compares against: the text as it is kept, or the data of a store of objects. */
+/** What a later conditional write compares against: the text as it is kept, or the data of a foreign store's object. */
 export function keptText(found: Found, record: Decoded): string {
-  return found.record === undefined ? found.text : record.dataText
+  return found.record === undefined || found.text !== '' ? found.text : record.dataText
 }
 
 const LEADS_ON = new RegExp(`"${META}":\\{"u":\\d+,"c":\\d+,"n":`)
