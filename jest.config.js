@@ -7,7 +7,7 @@ module.exports = {
   moduleNameMapper: {
     // Examples import the package by its name; here they get the sources.
     '^silverback$': '<rootDir>/lib/index.ts',
-    '^silverback/(redis|testing|gorilla)$': '<rootDir>/lib/$1.ts'
+    '^silverback/(redis|memcached|mongo|testing|gorilla)$': '<rootDir>/lib/$1.ts'
   },
   // Types are checked by `npm run typecheck`, once and for everything.
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/tsconfig.jest.json', diagnostics: false }] },

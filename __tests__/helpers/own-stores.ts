@@ -1,12 +1,14 @@
 import { writeFileSync } from 'node:fs'
 import { createCluster } from 'redis'
 import { FileStore, MemoryStore } from '../../lib/index'
+import { MemcachedStore } from '../../lib/memcached'
 import { RedisStore } from '../../lib/redis'
 import { hashOf } from '../../lib/stores/file/folder'
 import { TestFolder } from './folder'
 import { SPOILT, type OpenStore } from './npm-stores'
 import { CLIENTS } from './redis-clients'
 import { RedisServer, startCluster } from './redis-server'
+import { memcachedClient, startMemcached } from './servers'
 
 /** Our own stores, each on a server of its own where it needs one. */
 export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
@@ -26,6 +28,16 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
         await store.close()
         folder.remove()
       }
+    }
+  },
+
+  MemcachedStore: async () => {
+    const server = await startMemcached()
+    const client = memcachedClient(server.port)
+    return {
+      store: new MemcachedStore({ client }),
+      spoil: (id) => new Promise((resolve) => client.set(id, SPOILT, 60, resolve)),
+      close: async () => client.end() ?? (await server.stop())
     }
   },
 

@@ -7,6 +7,7 @@ import { TestFolder } from './folder'
 import { raceApp, serve, type RaceOptions } from './race-app'
 import { CLIENTS } from './redis-clients'
 import { RedisServer } from './redis-server'
+import { startMemcached } from './servers'
 import { CookieStore } from '../../lib/index'
 import { RedisStore } from '../../lib/redis'
 
@@ -99,6 +100,11 @@ async function redis() {
   return { place: { redis: server.url }, close: () => server.stop() }
 }
 
+async function memcached() {
+  const server = await startMemcached()
+  return { place: { memcached: server.port }, close: () => server.stop() }
+}
+
 /** Every first-party store, within one process, and across two where it can be shared. */
 export const GROUNDS: Record<string, () => Promise<Ground>> = {
   'memory, one process': alone(async () => ({ store: new MemoryStore() })),
@@ -113,7 +119,8 @@ export const GROUNDS: Record<string, () => Promise<Ground>> = {
     return { store: new RedisStore({ client }), close: async () => (leave(), close()) }
   }),
   'files, two processes': apart(files),
-  'Redis, two processes': apart(redis)
+  'Redis, two processes': apart(redis),
+  'memcached, two processes': apart(memcached)
 }
 
 /** Sessions in cookies, which need revocations to end everywhere. */
