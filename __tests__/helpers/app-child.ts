@@ -2,15 +2,17 @@
 import { createClient } from 'redis'
 import { CookieStore, FileStore } from '../../lib/index'
 import { MemcachedStore } from '../../lib/memcached'
+import { MongoStore } from '../../lib/mongo'
 import { RedisStore } from '../../lib/redis'
 import { raceApp, serve, type RaceOptions } from './race-app'
 import { memcachedClient } from './servers'
 
-/** A store as JSON: a folder, the URL of a Redis server, the port of a memcached, or cookies with their revocations in one of these. */
+/** A store as JSON: a folder, where a server and what of it is ours, or cookies with their revocations in one of these. */
 export interface Place {
   folder?: string
   redis?: string
   memcached?: number
+  mongo?: { url: string; name: string; stringify: boolean }
   cookies?: boolean
 }
 
@@ -28,8 +30,13 @@ async function storeAt({ cookies, ...place }: Place): Promise<any> {
   return cookies ? new CookieStore({ revocations: store }) : store
 }
 
-async function plainStoreAt({ folder, redis, memcached }: Place): Promise<any> {
+async function plainStoreAt({ folder, redis, memcached, mongo }: Place): Promise<any> {
   if (redis !== undefined) return new RedisStore({ client: await createClient({ url: redis }).connect() })
   if (memcached !== undefined) return new MemcachedStore({ client: memcachedClient(memcached) })
+  if (mongo !== undefined) {
+    const { MongoClient } = require('mongodb') as typeof import('mongodb')
+    const collection = new MongoClient(mongo.url).db('silverback').collection(mongo.name)
+    return new MongoStore({ collection, stringify: mongo.stringify })
+  }
   return new FileStore({ path: folder! })
 }

@@ -2,9 +2,11 @@ import { writeFileSync } from 'node:fs'
 import { createCluster } from 'redis'
 import { FileStore, MemoryStore } from '../../lib/index'
 import { MemcachedStore } from '../../lib/memcached'
+import { MongoStore } from '../../lib/mongo'
 import { RedisStore } from '../../lib/redis'
 import { hashOf } from '../../lib/stores/file/folder'
 import { TestFolder } from './folder'
+import { MongoDouble } from './mongo-double'
 import { SPOILT, type OpenStore } from './npm-stores'
 import { CLIENTS } from './redis-clients'
 import { RedisServer, startCluster } from './redis-server'
@@ -41,6 +43,9 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
     }
   },
 
+  'MongoStore on a double': () => onMongoDouble(),
+  'MongoStore of documents on a double': () => onMongoDouble({ stringify: false }),
+
   'RedisStore on node-redis 6': () => onRedis('node-redis 6'),
   'RedisStore on node-redis 5': () => onRedis('node-redis 5'),
   'RedisStore on ioredis': () => onRedis('ioredis'),
@@ -57,6 +62,15 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
         await Promise.all(nodes.map((node) => node.stop()))
       }
     }
+  }
+}
+
+async function onMongoDouble(options: object = {}): Promise<OpenStore> {
+  const collection = new MongoDouble()
+  return {
+    store: new MongoStore({ collection, ...options }),
+    spoil: (id) => collection.updateOne({ _id: id }, { $set: { session: SPOILT } }),
+    close: async () => undefined
   }
 }
 

@@ -7,7 +7,7 @@ import { withCookie, withUsedAt } from '../../record/record'
 import { decodeFound, leadsOn } from '../../store/found'
 import type { RecordPowers } from '../../store/record-store'
 import { sessionTooLarge } from '../../store/too-large'
-import { exptimeOf } from './exptime'
+import { AT_ONCE, exptimeOf } from './exptime'
 import { memcachedLock } from './lock'
 import type { MemcachedClient, MemcachedLink } from './link'
 import { MemcachedUsers } from './users'
@@ -88,10 +88,14 @@ export class MemcachedPowers implements RecordPowers {
     return true
   }
 
-  async remove(id: string, user?: string): Promise<boolean> {
-    const existed = await this.#link.del(this.#keyOf(id))
-    if (user !== undefined) await this.#users.leave(user, id).catch(listTidiesUp)
-    return existed
+  async remove(id: string, user?: string, expected?: string): Promise<boolean | Found> {
+    const key = this.#keyOf(id)
+    // A delete knows no condition: the value is replaced, if it still is what it was, by one that is over.
+    const removed = await (expected === undefined
+      ? this.#link.del(key)
+      : this.#replace(key, '', AT_ONCE, expected).then((answer) => answer ?? false))
+    if (user !== undefined && typeof removed === 'boolean') await this.#users.leave(user, id).catch(listTidiesUp)
+    return removed
   }
 
   list(user: string): Promise<Listed[]> {
@@ -127,14 +131,12 @@ export class MemcachedPowers implements RecordPowers {
     const key = this.#keyOf(id)
     const value = this.#valueOf(text)
     const exptime = this.#exptimeOf(life)
-    return expected === null ? this.#create(key, value, exptime) : this.#replace(key, value, exptime, expected)
-  }
-
-  async #create(key: string, value: unknown, exptime: number): Promise<true | Found> {
+    if (expected !== null) return this.#replace(key, value, exptime, expected)
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       if (await this.#link.add(key, value, exptime)) return true
       const kept = await this.#find(key)
-      if (kept !== undefined) return found(kept)!
+      // A first write whose answer never came has arrived all the same.
+      if (kept !== undefined) return isSame(kept.text, text) ? true : found(kept)
       // It was forgotten just then.
     }
     throw new SessionError('ERR_SESSION_STORE', 'memcached neither has nor takes a new session', { status: 503 })
