@@ -5,9 +5,14 @@
 // It has no sessions of the driver, no transactions and no authentication.
 //
 // usage: node mongo-gateway.js PORT POSTGRES_PORT
+const { createRequire } = require('node:module')
 const net = require('node:net')
-const BSON = require('bson')
-const { Pool } = require('pg')
+const path = require('node:path')
+
+// What only tests need may be installed there.
+const tests = createRequire(path.join(__dirname, '../__tests__/any.js'))
+const { BSON } = tests('mongodb')
+const { Pool } = tests('pg')
 
 const [port, postgresPort] = process.argv.slice(2).map(Number)
 const pool = new Pool({ host: '127.0.0.1', port: postgresPort, user: 'postgres', database: 'postgres', max: 20 })

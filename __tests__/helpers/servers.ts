@@ -39,7 +39,9 @@ export async function startMemcached(given: string[] = [], at?: number): Promise
 /** A client of memcached as docs/stores.md sets it up. */
 export function memcachedClient(port: number, options: object = {}): any {
   const habits = { timeout: 1000, retries: 5, minTimeout: 20, factor: 2, retry: 1000, failures: 1e9 }
-  return new (require('memcached'))(`127.0.0.1:${port}`, { ...habits, ...options })
+  // Its timers keep a process alive.
+  const forTests = { failuresTimeout: 100 }
+  return new (require('memcached'))(`127.0.0.1:${port}`, { ...habits, ...forTests, ...options })
 }
 
 /** A PostgreSQL with an empty database, which refuses to run as root and so runs as its own user there. */

@@ -55,7 +55,7 @@ function appOn(auth: any, routes: Record<string, (req: any, res: any) => unknown
   app.get('/set', (req: any, res) => res.json({ id: Object.assign(req.session, req.query) && req.sessionID }))
   app.get('/who', (req: any, res) => {
     const { cookie, ...data } = req.session
-    res.json({ data, error: req.session.error?.code, left: cookie.maxAge })
+    res.json({ data, left: cookie.maxAge })
   })
   app.get('/logout', (req: any, res, next) =>
     req.session.destroy((err: unknown) => (err ? next(err) : res.send('out')))
