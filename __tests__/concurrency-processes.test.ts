@@ -1,56 +1,7 @@
-import { cookieOf } from './helpers/app'
-import { GROUNDS, type Ground, type Pair } from './helpers/race'
+import { describeConcurrentRequests } from './helpers/concurrent'
+import { GROUNDS } from './helpers/race'
 
 describe.each(Object.entries(GROUNDS))('concurrent requests on one session (%s)', (name, open) => {
   // What a process does to a store of its own alone is quickest to see on memory.
-  const updates = name.startsWith('memory') || name.endsWith('two processes') ? 1000 : 200
-
-  let ground: Ground
-  let pair: Pair
-  let cookie: string
-
-  /** Asks both applications in turn, all at once. */
-  const askAll = async (count: number, path: (i: number) => string) => {
-    const { here, there } = pair
-    const answers = await Promise.all(
-      Array.from({ length: count }, (_, i) => (i % 2 ? here : there).get(path(i), cookie))
-    )
-    expect(answers.filter(({ status }) => status !== 200).map(({ body }) => body)).toEqual([])
-  }
-
-  const data = async () => (await pair.there.get('/read', cookie)).body.data
-
-  beforeAll(async () => {
-    ground = await open()
-    pair = await ground.start()
-  }, 60_000)
-
-  afterAll(() => ground?.close())
-
-  beforeEach(async () => {
-    cookie = cookieOf(await pair.here.get('/set?user=ann'))!
-  })
-
-  it('keep all of 50 different keys', async () => {
-    await askAll(50, (i) => `/set?key${i}=${i}`)
-    const expected = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`key${i}`, String(i)]))
-    expect(await data()).toEqual({ user: 'ann', ...expected })
-  })
-
-  it('keep all of 50 different keys of one object in an object', async () => {
-    await askAll(50, (i) => `/nested/key${i}`)
-    const expected = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`key${i}`, true]))
-    expect(await data()).toEqual({ user: 'ann', a: { b: expected } })
-  })
-
-  it(`add one ${updates} times by update(), which gives exactly ${updates}`, async () => {
-    await askAll(updates, () => '/count')
-    expect(await data()).toEqual({ user: 'ann', n: updates })
-  }, 60_000)
-
-  it('lose nothing by update() while others write, nor do the others', async () => {
-    await askAll(200, (i) => (i % 4 < 2 ? '/count' : `/set?key${i}=${i}`))
-    const { n, user: _user, ...keys } = await data()
-    expect([n, Object.keys(keys).length]).toEqual([100, 100])
-  })
+  describeConcurrentRequests(open, name.startsWith('memory') || name.endsWith('two processes') ? 1000 : 200)
 })

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import request from 'supertest'
 import { RedisServer, startCluster } from '../helpers/redis-server'
+import { startMemcached } from '../helpers/servers'
 
 const secret = process.env.SESSION_SECRET
 let folder: string
@@ -53,6 +54,19 @@ it('redis counts', async () => {
   } finally {
     delete process.env.REDIS_URL
     client.destroy()
+    await server.stop()
+  }
+})
+
+it('memcached counts', async () => {
+  const server = await startMemcached()
+  process.env.MEMCACHED_SERVERS = `127.0.0.1:${server.port}`
+  const { app, client } = require('../../examples/memcached')
+  try {
+    await counts(app)
+  } finally {
+    delete process.env.MEMCACHED_SERVERS
+    client.end()
     await server.stop()
   }
 })

@@ -3,9 +3,12 @@ import { createClient } from 'redis'
 import { CookieStore, FileStore } from '../../lib/index'
 import { MysqlStore } from '../../lib/mysql'
 import { PostgresStore } from '../../lib/postgres'
+import { MemcachedStore } from '../../lib/memcached'
+import { MongoStore } from '../../lib/mongo'
 import { RedisStore } from '../../lib/redis'
 import { SqliteStore } from '../../lib/sqlite'
 import { raceApp, serve, type RaceOptions } from './race-app'
+import { memcachedClient } from './servers'
 
 /** A store as JSON: a folder, a file, the URL of a server, or cookies with their revocations in one of these. */
 export interface Place {
@@ -14,6 +17,8 @@ export interface Place {
   sqlite?: string
   postgres?: string
   mysql?: string
+  memcached?: number
+  mongo?: { url: string; name: string; stringify: boolean }
   cookies?: boolean
 }
 
@@ -32,7 +37,7 @@ export async function storeAt({ cookies, ...place }: Place): Promise<any> {
   return cookies ? new CookieStore({ revocations: store }) : store
 }
 
-async function plainStoreAt({ folder, redis, sqlite, postgres, mysql }: Place): Promise<any> {
+async function plainStoreAt({ folder, redis, sqlite, postgres, mysql, memcached, mongo }: Place): Promise<any> {
   if (sqlite !== undefined) return new SqliteStore({ path: sqlite })
   if (postgres !== undefined) {
     const pool = new (require('pg').Pool)({ connectionString: postgres, max: 8 })
@@ -43,5 +48,11 @@ async function plainStoreAt({ folder, redis, sqlite, postgres, mysql }: Place): 
     return new MysqlStore({ pool, createTable: true })
   }
   if (redis !== undefined) return new RedisStore({ client: await createClient({ url: redis }).connect() })
+  if (memcached !== undefined) return new MemcachedStore({ client: memcachedClient(memcached) })
+  if (mongo !== undefined) {
+    const { MongoClient } = require('mongodb') as typeof import('mongodb')
+    const collection = new MongoClient(mongo.url).db('silverback').collection(mongo.name)
+    return new MongoStore({ collection, stringify: mongo.stringify })
+  }
   return new FileStore({ path: folder! })
 }

@@ -3,14 +3,17 @@ import { createCluster } from 'redis'
 import { FileStore, MemoryStore } from '../../lib/index'
 import { MysqlStore } from '../../lib/mysql'
 import { PostgresStore } from '../../lib/postgres'
+import { MemcachedStore } from '../../lib/memcached'
+import { MongoStore } from '../../lib/mongo'
 import { RedisStore } from '../../lib/redis'
 import { SqliteStore } from '../../lib/sqlite'
 import { hashOf } from '../../lib/stores/file/folder'
 import { TestFolder } from './folder'
+import { MongoDouble } from './mongo-double'
 import { SPOILT, type OpenStore } from './npm-stores'
 import { CLIENTS } from './redis-clients'
 import { RedisServer, startCluster } from './redis-server'
-import { startMariadb, startPostgres } from './servers'
+import { memcachedClient, startMariadb, startMemcached, startPostgres } from './servers'
 
 /** Our own stores, each on a server of its own where it needs one. */
 export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
@@ -80,6 +83,19 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
     }
   },
 
+  MemcachedStore: async () => {
+    const server = await startMemcached()
+    const client = memcachedClient(server.port)
+    return {
+      store: new MemcachedStore({ client }),
+      spoil: (id) => new Promise((resolve) => client.set(id, SPOILT, 60, resolve)),
+      close: async () => client.end() ?? (await server.stop())
+    }
+  },
+
+  'MongoStore on a double': () => onMongoDouble(),
+  'MongoStore of documents on a double': () => onMongoDouble({ stringify: false }),
+
   'RedisStore on node-redis 6': () => onRedis('node-redis 6'),
   'RedisStore on node-redis 5': () => onRedis('node-redis 5'),
   'RedisStore on ioredis': () => onRedis('ioredis'),
@@ -96,6 +112,15 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
         await Promise.all(nodes.map((node) => node.stop()))
       }
     }
+  }
+}
+
+async function onMongoDouble(options: object = {}): Promise<OpenStore> {
+  const collection = new MongoDouble()
+  return {
+    store: new MongoStore({ collection, ...options }),
+    spoil: (id) => collection.updateOne({ _id: id }, { $set: { session: SPOILT } }),
+    close: async () => undefined
   }
 }
 

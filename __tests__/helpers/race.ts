@@ -7,7 +7,7 @@ import { TestFolder } from './folder'
 import { raceApp, serve, type RaceOptions } from './race-app'
 import { CLIENTS } from './redis-clients'
 import { RedisServer } from './redis-server'
-import { startMariadb, startPostgres } from './servers'
+import { startMariadb, startMemcached, startPostgres } from './servers'
 import { CookieStore } from '../../lib/index'
 import { RedisStore } from '../../lib/redis'
 import { SqliteStore } from '../../lib/sqlite'
@@ -116,6 +116,11 @@ async function redis() {
   return { place: { redis: server.url }, close: () => server.stop() }
 }
 
+async function memcached() {
+  const server = await startMemcached()
+  return { place: { memcached: server.port }, close: () => server.stop() }
+}
+
 /** Every first-party store, within one process, and across two where it can be shared. */
 export const GROUNDS: Record<string, () => Promise<Ground>> = {
   'memory, one process': alone(async () => ({ store: new MemoryStore() })),
@@ -138,7 +143,8 @@ export const GROUNDS: Record<string, () => Promise<Ground>> = {
   'SQLite, two processes': apart(sqlite),
   'PostgreSQL, two processes': apart(postgres),
   'MariaDB, two processes': apart(mysql),
-  'Redis, two processes': apart(redis)
+  'Redis, two processes': apart(redis),
+  'memcached, two processes': apart(memcached)
 }
 
 /** Sessions in cookies, which need revocations to end everywhere. */

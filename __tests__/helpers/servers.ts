@@ -13,16 +13,35 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
+/** A memcached that may also stand still, as a machine that swaps. */
+export interface Memcached extends RunningServer {
+  pause(): void
+  resume(): void
+}
+
 const running = new Set<ChildProcess>()
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
 
 /** A memcached with nothing in it. */
-export async function startMemcached(): Promise<RunningServer> {
-  const port = await freePort()
-  const flags = ['-p', String(port), '-l', '127.0.0.1', '-m', '16', ...(isRoot() ? ['-u', 'nobody'] : [])]
+export async function startMemcached(given: string[] = [], at?: number): Promise<Memcached> {
+  const port = at ?? (await freePort())
+  const flags = ['-p', String(port), '-l', '127.0.0.1', '-m', '16', ...(isRoot() ? ['-u', 'nobody'] : []), ...given]
   const child = launch('memcached', flags, 'memcached')
   await until(() => answers(port), 'memcached answers')
-  return { port, stop: () => end(child) }
+  return {
+    port,
+    stop: () => end(child),
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT')
+  }
+}
+
+/** A client of memcached as docs/stores.md sets it up. */
+export function memcachedClient(port: number, options: object = {}): any {
+  const habits = { timeout: 1000, retries: 5, minTimeout: 20, factor: 2, retry: 1000, failures: 1e9 }
+  // Its timers keep a process alive.
+  const forTests = { failuresTimeout: 100 }
+  return new (require('memcached'))(`127.0.0.1:${port}`, { ...habits, ...forTests, ...options })
 }
 
 /** A server whose data outlives it. */

@@ -194,9 +194,7 @@ export function hasPowers(opened: () => OpenStore): void {
       ['set', id, record],
       ['touch', id, record],
       ['get', id],
-      ['all'],
-      ['ids'],
-      ['length'],
+      ...(enumerates(store) ? [['all'], ['ids'], ['length']] : []),
       ['destroy', id]
     ]) {
       let turn = 'this'
@@ -274,6 +272,7 @@ export function hasPowers(opened: () => OpenStore): void {
 
   it('counts, lists and clears the same sessions', async () => {
     const { store } = opened()
+    if (!enumerates(store)) return expect([store.all, store.ids, store.length, store.clear]).toEqual(NOTHING)
     await store.clear()
     const ids = Array.from({ length: 30 }, newId)
     for (const id of ids) await store.set(id, { ...record, own: id })
@@ -289,6 +288,13 @@ export function hasPowers(opened: () => OpenStore): void {
     await store.clear()
     expect(await seen()).toEqual([0, [], []])
   })
+}
+
+const NOTHING = [undefined, undefined, undefined, undefined]
+
+// memcached tells nobody what it keeps; all our other stores do.
+function enumerates(store: any): boolean {
+  return store.constructor.name !== 'MemcachedStore'
 }
 
 function race<T>(attempt: (n: number) => T): Promise<Awaited<T>[]> {

@@ -1,0 +1,1 @@
+export { MemcachedStore } from './stores/memcached/memcached'

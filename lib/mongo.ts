@@ -1,0 +1,1 @@
+export { MongoStore } from './stores/mongo/mongo'

@@ -1,0 +1,91 @@
+import type { Milliseconds } from '../../base/time'
+import { isRecord } from '../../record/record'
+import { fault, refused, unanswered } from './errors'
+
+/** A client of `memcached` 2, as far as the store uses it. */
+export interface MemcachedClient {
+  /** The most bytes that it sends as one value. */
+  maxValue?: number
+  gets(key: string, callback: Reply): void
+  set(key: string, value: unknown, lifetime: number, callback: Reply): void
+  add(key: string, value: unknown, lifetime: number, callback: Reply): void
+  cas(key: string, value: unknown, version: string, lifetime: number, callback: Reply): void
+  del(key: string, callback: Reply): void
+}
+
+type Reply = (err: any, value?: any) => void
+
+/** A value, and the number that the server gave to its last write. */
+export interface Versioned {
+  value: unknown
+  version: string
+}
+
+/**
+ * The commands that the store needs, by promise: faults are `SessionError`s, and every command is answered.
+ *
+ * The client answers `false` for two things, a condition that does not hold and a SERVER_ERROR of the server or of a
+ * proxy before it. And it never answers a command whose connection broke, so each has a deadline here.
+ */
+export class MemcachedLink {
+  readonly #client: MemcachedClient
+  readonly #timeout: Milliseconds
+
+  constructor(client: MemcachedClient, timeout: Milliseconds) {
+    this.#client = client
+    this.#timeout = timeout
+  }
+
+  async gets(key: string): Promise<Versioned | undefined> {
+    const reply: unknown = await this.#ask('gets', (done) => this.#client.gets(key, done))
+    if (reply === undefined) return undefined
+    if (!isRecord(reply)) throw refused('gets')
+    // The value's name is the key as it was sent: behind the client's namespace, or hashed if it was too long.
+    const name = Object.keys(reply).find((each) => each !== 'cas')
+    return { value: reply[name!], version: String(reply.cas) }
+  }
+
+  async set(key: string, value: unknown, exptime: number): Promise<void> {
+    const done = await this.#ask('set', (callback) => this.#client.set(key, value, exptime, callback))
+    if (done !== true) throw refused('set')
+  }
+
+  /** `false` when something is kept under this key. */
+  async add(key: string, value: unknown, exptime: number): Promise<boolean> {
+    const done = await this.#ask('add', (callback) =>
+      this.#client.add(key, value, exptime, (err, added) =>
+        err?.notStored === true ? callback(undefined, 'kept') : callback(err, added)
+      )
+    )
+    if (done === false) throw refused('add')
+    return done === true
+  }
+
+  /** `false` when another version is kept, or nothing: to be looked at, for it may be a refusal, too. */
+  async cas(key: string, value: unknown, version: string, exptime: number): Promise<boolean> {
+    return (await this.#ask('cas', (done) => this.#client.cas(key, value, version, exptime, done))) === true
+  }
+
+  /** `false` when nothing was kept. */
+  async del(key: string): Promise<boolean> {
+    if ((await this.#ask('delete', (done) => this.#client.del(key, done))) === true) return true
+    if ((await this.gets(key)) !== undefined) throw refused('delete')
+    return false
+  }
+
+  #ask(command: string, send: (done: Reply) => void): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(unanswered(command, this.#timeout)), this.#timeout)
+      const done: Reply = (err, value) => {
+        clearTimeout(timer)
+        if (err) reject(fault(err, command))
+        else resolve(value)
+      }
+      try {
+        send(done)
+      } catch (err) {
+        done(err)
+      }
+    })
+  }
+}

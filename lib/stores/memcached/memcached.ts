@@ -1,0 +1,79 @@
+import { POWERS } from '../../store/contract'
+import { OptionError, quote } from '../../base/errors'
+import { KeyedStore, type RecordPowers } from '../../store/record-store'
+import { SECOND, type Milliseconds } from '../../base/time'
+import { MemcachedLink, type MemcachedClient } from './link'
+import { isPlainKey, MemcachedPowers } from './powers'
+
+const DAY_IN_SECONDS = 86_400
+
+export interface MemcachedStoreOptions {
+  /** A client of `memcached` 2: `new Memcached(servers, options)`. */
+  client: MemcachedClient
+  /**
+   * What every key begins with, as with connect-memcached.
+   *
+   * @default ''
+   */
+  prefix?: string
+  /**
+   * Seconds to keep a session whose cookie has no expiry, and that has no idle time either.
+   *
+   * @default 86400
+   */
+  ttl?: number
+  /**
+   * Ms until a command is given up: the client never answers one whose connection broke. Not less than the option
+   * `storeTimeout` of the middleware.
+   *
+   * @default 5000
+   */
+  storeTimeout?: Milliseconds
+}
+
+/**
+ * Sessions in memcached: connect-memcached's keys and values, with conditional writes (`gets` and `cas`).
+ *
+ * memcached is a cache: a restart ends all sessions, and when memory is short it ends those that were not used for the
+ * longest time. It cannot enumerate what it keeps, so there is no `all`, `ids`, `length` or `clear`.
+ *
+ * @example
+ * const client = new Memcached('localhost:11211', { retries: 5, minTimeout: 20, factor: 2, retry: 1000, failures: 1e9 })
+ * app.use(sessions({ secret, store: new MemcachedStore({ client }) }))
+ *
+ * @throws {OptionError} when an option cannot work.
+ */
+export class MemcachedStore extends KeyedStore {
+  declare readonly [POWERS]: RecordPowers
+
+  constructor(options: MemcachedStoreOptions) {
+    super()
+    const { client, prefix = '', ttl = DAY_IN_SECONDS, storeTimeout = 5 * SECOND } = checked(options)
+    const powers = new MemcachedPowers(new MemcachedLink(client, storeTimeout), client, prefix, ttl * SECOND)
+    // Not enumerable, as the methods: a store may be logged.
+    Object.defineProperty(this, POWERS, { value: powers })
+  }
+}
+
+function checked(options: MemcachedStoreOptions): MemcachedStoreOptions {
+  const given = (options ?? {}) as MemcachedStoreOptions
+  const { client, prefix, ttl, storeTimeout } = given
+  const shape = (client ?? {}) as unknown as Record<string, unknown>
+  if (!['gets', 'cas', 'add', 'set', 'del'].every((name) => typeof shape[name] === 'function')) {
+    throw new OptionError(
+      `MemcachedStore: \`client\` must be a client of memcached 2, such as new Memcached(servers); got ${quote(client)}`
+    )
+  }
+  if (prefix !== undefined && !(typeof prefix === 'string' && isPlainKey(prefix))) {
+    throw new OptionError(
+      `MemcachedStore: \`prefix\` must be ASCII without spaces, control characters and $, got ${quote(prefix)}`
+    )
+  }
+  if (ttl !== undefined && !(Number.isFinite(ttl) && ttl > 0)) {
+    throw new OptionError(`MemcachedStore: \`ttl\` must be seconds above 0, got ${quote(ttl)}`)
+  }
+  if (storeTimeout !== undefined && !(Number.isFinite(storeTimeout) && storeTimeout > 0)) {
+    throw new OptionError(`MemcachedStore: \`storeTimeout\` must be ms above 0, got ${quote(storeTimeout)}`)
+  }
+  return given
+}

@@ -1,0 +1,72 @@
+import type { SessionRecord } from '../../store/contract'
+import type { MaybePromise, Milliseconds } from '../../base/time'
+
+/** A collection of `mongodb`, as far as the store uses it. */
+export interface MongoCollection {
+  findOne(filter: object, options?: object): Promise<any>
+  find(filter: object, options?: object): AsyncIterable<any>
+  updateOne(filter: object, update: object, options?: object): Promise<{ matchedCount: number; upsertedCount: number }>
+  findOneAndDelete(filter: object, options?: object): Promise<any>
+  deleteOne(filter: object): Promise<{ deletedCount: number }>
+  deleteMany(filter: object): Promise<unknown>
+  countDocuments(filter: object): Promise<number>
+  createIndex(keys: any, options?: any): Promise<unknown>
+}
+
+/**
+ * A session as connect-mongo 6 keeps it, and what we keep beside it.
+ *
+ * connect-mongo writes `session` and `expires`, and leaves the rest as it is. It never sees locks: their `expires` is
+ * `null`, which is neither absent nor later than now, and no TTL index takes it for a date.
+ */
+export interface MongoDocument {
+  _id: string
+  /** JSON of the record, or with `stringify: false` the record itself. */
+  session: string | SessionRecord
+  /** When the session is over; without it never. The TTL index removes it then. */
+  expires?: Date
+  silverback?: {
+    /** Ms from the last use until `expires`. Whoever moves `expires`, connect-mongo too, moves the last use with it. */
+    span?: Milliseconds
+    /** Whose session it is. */
+    user?: string
+  }
+}
+
+/** Opens the collection once, and sees to its indexes. */
+export class Opened {
+  readonly #given: MaybePromise<MongoCollection>
+  readonly #indexes: boolean
+  readonly #failed: (err: unknown) => void
+  #opened: Promise<MongoCollection> | undefined
+
+  /** @param failed told of an index that could not be made */
+  constructor(given: MaybePromise<MongoCollection>, indexes: boolean, failed: (err: unknown) => void) {
+    this.#given = given
+    this.#indexes = indexes
+    this.#failed = failed
+  }
+
+  get(): Promise<MongoCollection> {
+    return (this.#opened ??= this.#open())
+  }
+
+  async #open(): Promise<MongoCollection> {
+    const collection = await this.#given
+    if (this.#indexes) void this.#makeIndexes(collection)
+    return collection
+  }
+
+  // Not waited for: sessions are found by their ID, and what is over is refused, whether it is removed or not.
+  async #makeIndexes(collection: MongoCollection): Promise<void> {
+    const atDate = { expireAfterSeconds: 0 }
+    try {
+      // The very index of connect-mongo.
+      await collection.createIndex({ expires: 1 }, { background: true, ...atDate })
+      await collection.createIndex({ 'silverback.until': 1 }, { ...atDate, sparse: true })
+      await collection.createIndex({ 'silverback.user': 1 }, { sparse: true })
+    } catch (err) {
+      this.#failed(err)
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import { POWERS } from '../../store/contract'
+import { OptionError, quote } from '../../base/errors'
+import { isPromise, SECOND, type MaybePromise } from '../../base/time'
+import { warnOnce } from '../../base/warnings'
+import { RecordStore, type ListedPowers } from '../../store/record-store'
+import { Opened, type MongoCollection } from './collection'
+import { Objects, TEXTS } from './format'
+import { MongoPowers } from './powers'
+
+const TWO_WEEKS_IN_SECONDS = 14 * 86_400
+const METHODS = ['findOne', 'find', 'updateOne', 'findOneAndDelete', 'deleteOne', 'countDocuments', 'createIndex']
+
+export interface MongoStoreOptions {
+  /** A collection of `mongodb` 6 or later, or a promise of one; for sessions alone, and with acknowledged writes. */
+  collection: MaybePromise<MongoCollection>
+  /**
+   * Whether sessions are kept as JSON text, as with connect-mongo. `false`: as documents, in which Dates, ObjectIds and
+   * other BSON types stay what they are.
+   *
+   * @default true
+   */
+  stringify?: boolean
+  /**
+   * Seconds to keep a session whose cookie has no expiry, and that has no idle time either, as with connect-mongo.
+   *
+   * @default 1209600
+   */
+  ttl?: number
+  /**
+   * Makes the indexes at first use if they are missing: connect-mongo's, by which MongoDB removes what is over, one for
+   * locks, and one for the sessions of a user.
+   *
+   * @default true
+   */
+  createIndexes?: boolean
+}
+
+/**
+ * Sessions in MongoDB: connect-mongo's documents, with conditional writes.
+ *
+ * connect-mongo instances may use the same collection at the same time, with the same `stringify`, and without
+ * `crypto`, `serialize` and `transformId`.
+ *
+ * @example
+ * const client = new MongoClient(process.env.MONGODB_URL)
+ * const store = new MongoStore({ collection: client.db().collection('sessions') })
+ * app.use(sessions({ secret, store }))
+ *
+ * @throws {OptionError} when an option cannot work.
+ */
+export class MongoStore extends RecordStore {
+  declare readonly [POWERS]: ListedPowers
+
+  constructor(options: MongoStoreOptions) {
+    super()
+    const { collection, stringify = true, ttl = TWO_WEEKS_IN_SECONDS, createIndexes = true } = checked(options)
+    const opened = new Opened(collection, createIndexes, warnOfIndexes)
+    const powers = new MongoPowers(opened, stringify ? TEXTS : new Objects(), ttl * SECOND)
+    // Not enumerable, as the methods: a store may be logged.
+    Object.defineProperty(this, POWERS, { value: powers })
+  }
+}
+
+function checked(options: MongoStoreOptions): MongoStoreOptions {
+  const given = (options ?? {}) as MongoStoreOptions
+  const { collection, ttl } = given
+  if (!isPromise(collection)) demandCollection(collection)
+  // A rejection reaches whoever uses the store.
+  else collection.catch?.(() => undefined)
+  if (ttl !== undefined && !(Number.isFinite(ttl) && ttl > 0)) {
+    throw new OptionError(`MongoStore: \`ttl\` must be seconds above 0, got ${quote(ttl)}`)
+  }
+  return given
+}
+
+function demandCollection(collection: unknown): void {
+  const shape = (collection ?? {}) as Record<string, unknown>
+  if (METHODS.every((name) => typeof shape[name] === 'function')) return
+  throw new OptionError(
+    'MongoStore: `collection` must be a collection of mongodb 6 or later, such as client.db().collection("sessions"), ' +
+      `or a promise of one; got ${quote(collection)}`
+  )
+}
+
+function warnOfIndexes(err: unknown): void {
+  const { codeName, message } = (err ?? {}) as { codeName?: string; message?: string }
+  warnOnce(
+    'SILVERBACK_MONGO_INDEXES',
+    `MongoStore could not make its indexes (${codeName ?? message}): make them by hand, as docs/stores.md tells, and ` +
+      'set createIndexes: false. Until then MongoDB does not remove what is over.'
+  )
+}
