@@ -1,7 +1,7 @@
 import type { Found, Life, Listed, LockPower, UserChange, Write } from '../../store/contract'
 import { SessionError } from '../../base/errors'
 import { hashOf } from '../../base/hash'
-import { Latest } from '../../base/latest'
+import { BoundedMap } from '../../base/bounded-map'
 import type { Milliseconds } from '../../base/time'
 import { withCookie, withUsedAt } from '../../record/record'
 import { decodeFound, leadsOn } from '../../store/found'
@@ -44,7 +44,7 @@ export class MemcachedPowers implements RecordPowers {
   readonly #users: MemcachedUsers
   readonly #sizeMax: number
   /** What was read last, so that a write needs no second look. */
-  readonly #recent = new Latest<string, Kept>(REMEMBERED)
+  readonly #recent = new BoundedMap<string, Kept>(REMEMBERED)
 
   constructor(link: MemcachedLink, { maxValue }: MemcachedClient, prefix: string, ttl: Milliseconds) {
     this.#link = link

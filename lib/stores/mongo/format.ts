@@ -1,5 +1,5 @@
 import type { SessionRecord } from '../../store/contract'
-import { Latest } from '../../base/latest'
+import { BoundedMap } from '../../base/bounded-map'
 import { isRecord, META, OLD_META } from '../../record/record'
 
 /** How records are kept in documents, and by which condition a write meets only what was read. */
@@ -40,7 +40,7 @@ export class Objects implements MongoFormat {
     [`session.${META}.n`]: { $exists: false },
     [`session.${OLD_META}.n`]: { $exists: false }
   }
-  readonly #recent = new Latest<string, { text: string; kept: unknown }>(REMEMBERED)
+  readonly #recent = new BoundedMap<string, { text: string; kept: unknown }>(REMEMBERED)
 
   read(id: string, kept: unknown): { text: string; record?: unknown } {
     if (!isRecord(kept)) return { text: '' }

@@ -1,7 +1,7 @@
 import type { Found, Life, Write } from '../../store/contract'
 import { META } from '../../record/record'
 import { hashOf } from '../../base/hash'
-import { Latest } from '../../base/latest'
+import { BoundedMap } from '../../base/bounded-map'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { fault, isUnknownOption, isWrongType, type RedisWait } from './errors'
 import { Gathering } from './gather'
@@ -49,7 +49,7 @@ export class RedisRecords {
   /** Whether the SET of a server compares, where that has been seen. */
   readonly #compares = new Map<unknown, boolean>()
   /** What a serializer made lately of the records that were written. */
-  readonly #written = new Latest<string, { text: string; raw: string }>(REMEMBERED_MAX)
+  readonly #written = new BoundedMap<string, { text: string; raw: string }>(REMEMBERED_MAX)
 
   constructor(link: RedisLink, settings: RedisSettings) {
     this.#link = link
