@@ -16,7 +16,7 @@ export interface MemoryStoreOptions {
   max?: number
   /**
    * Most bytes of session JSON to hold: beyond it the least recently used goes. Each session takes some 200 bytes
-   * more, 350 if it has a user.
+   * more, 320 if it has a user.
    *
    * A positive integer, or `Infinity`. A session that exceeds it alone is refused with `ERR_SESSION_TOO_LARGE`.
    * @default a quarter of the heap that the process may use; 32 MiB where the platform does not tell it
