@@ -1,4 +1,4 @@
-import { infoOf } from '../../lib/index'
+import { infoOf, Session } from '../../lib/index'
 import express, { type Express } from 'express'
 import request from 'supertest'
 import session, { CookieStore, sessions } from '../../lib/index'
@@ -56,7 +56,7 @@ function appBehind(middleware: any): Express {
   )
   app.get('/count', (req: any, res) => void res.send(String((req.session.n = (req.session.n ?? 0) + 1))))
   app.get('/who', (req: any, res) => {
-    res.json({ id: req.sessionID, user: req.session.user, n: req.session.n, error: infoOf(req.session).error?.code })
+    res.json({ id: req.sessionID, user: req.session.user, n: req.session.n, error: reasonOf(req.session) })
   })
   app.get('/reload', (req: any, res, next) => {
     req.session.user = 'nobody'
@@ -66,6 +66,11 @@ function appBehind(middleware: any): Express {
     req.session.destroy((err: unknown) => (err ? next(err) : res.send('out')))
   )
   return app
+}
+
+// Behind express-session itself there is no reason to tell.
+function reasonOf(given: any): string | undefined {
+  return given instanceof Session ? infoOf(given).error?.code : undefined
 }
 
 const visit = (app: Express, path: string, cookie = '') => request(app).get(path).set('Cookie', cookie)

@@ -544,7 +544,7 @@ describe('sessions in cookies', () => {
         Object.assign(req.session, { a: 1, silverback_meta: { u: 9e15, c: 9e15, d: 'victim' } })
         res.end()
       },
-      '/who': (req: any, res: any) => res.json({ id: req.sessionID, createdAt: req.session.createdAt })
+      '/who': (req: any, res: any) => res.json({ id: req.sessionID, createdAt: infoOf(req.session).createdAt })
     })
     const cookie = cookieOf(await call(app, '/plant'))!
     const { body } = await call(app, '/who', cookie)

@@ -310,9 +310,9 @@ export class SessionHandle {
     if (status === 'standin') return presentedId === undefined ? undefined : { id: presentedId }
     const { version, meta, storeId } = this.snapshot
     if (this.writeAttempted || presentedId === id) return { id, storeId, version, user: meta?.i }
+    if (settings.door.destroysUnsaved) return { id }
     // A store from npm may hide an outage as "no session": it is told to destroy what the request has proved to have.
-    if (presentedId !== undefined && !settings.port.native) return { id: presentedId }
-    return settings.door.destroysUnsaved ? { id } : undefined
+    return presentedId === undefined || settings.port.native ? undefined : { id: presentedId }
   }
 
   /** Removes the session that the application took off the request. */

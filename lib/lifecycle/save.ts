@@ -8,7 +8,7 @@ import { mergeData } from '../record/merge'
 import { encodeRecord, type Decoded, type Meta } from '../record/record'
 import { attributesOf, jsonOfCookie, lifeOfCookie } from '../session/cookie-state'
 import { warnOfLosses } from '../session/serialize'
-import { stateOf, type Session } from '../session/session'
+import { stateOf, stringifyData, type Session } from '../session/session'
 import type { Found, UserChange } from '../store/contract'
 import { decodeFound, keptText } from '../store/found'
 import { writers } from '../store/turns'
@@ -93,7 +93,9 @@ function write(
     expected: known.version,
     life,
     user: userChange(known.meta?.i, user),
-    live: () => sessionToGive(req, session, meta, merged === data ? undefined : { text: merged, theirs }),
+    // The session may have changed since its data was taken.
+    live: () =>
+      sessionToGive(req, session, meta, stringifyData(session) === merged ? undefined : { text: merged, theirs }),
     known: known.own
   })
   return chain(written, (answer): MaybePromise<Snapshot | 'gone'> => {

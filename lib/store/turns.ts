@@ -1,41 +1,59 @@
+import { SessionError } from '../base/errors'
 import { isPromise, type MaybePromise, type Milliseconds } from '../base/time'
+
+/** Those who wait for their turn on one thing. */
+interface Queue {
+  readonly waiting: (() => void)[]
+  running: number
+}
 
 /** Work on one thing, one after the other. With nothing to wait for it begins at once, and may be done at once. */
 export class Turns {
-  readonly #last = new Map<string, Promise<void>>()
+  readonly #queues = new Map<string, Queue>()
   readonly #patience: Milliseconds | undefined
 
-  /** @param patience where order is a courtesy: whoever has waited so long begins all the same */
+  /** @param patience where order is a courtesy: after so long the next one begins although the one before has not ended */
   constructor(patience?: Milliseconds) {
     this.#patience = patience
   }
 
   take<T>(key: string, work: () => MaybePromise<T>): MaybePromise<T> {
-    const last = this.#last.get(key)
-    const result = last === undefined ? work() : this.#over(last).then(work)
-    if (!isPromise(result)) return result
-    const done = () => {
-      if (this.#last.get(key) === ended) this.#last.delete(key)
+    const queue = this.#queues.get(key)
+    if (queue !== undefined) {
+      return new Promise<T>((resolve, reject) => {
+        queue.waiting.push(() => this.#run(key, queue, work).then(resolve, reject))
+      })
     }
-    const ended: Promise<void> = result.then(done, done)
-    this.#last.set(key, ended)
-    return result
+    const result = work()
+    if (!isPromise(result)) return result
+    const made = { waiting: [], running: 0 }
+    this.#queues.set(key, made)
+    return this.#run(key, made, () => result)
   }
 
-  #over(ended: Promise<void>): Promise<void> {
-    return this.#patience === undefined ? ended : settledWithin(ended, this.#patience)
-  }
-}
-
-function settledWithin(ended: Promise<void>, patience: Milliseconds): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, patience)
-    timer.unref()
-    void ended.then(() => {
+  async #run<T>(key: string, queue: Queue, work: () => MaybePromise<T>): Promise<T> {
+    queue.running++
+    let passed = false
+    const pass = (count: number) => {
+      if (passed) return
+      passed = true
+      for (const begin of queue.waiting.splice(0, count)) begin()
+    }
+    const timer = this.#patience === undefined ? undefined : setTimeout(pass, this.#patience, 1)
+    timer?.unref()
+    try {
+      return await work()
+    } catch (err) {
+      // Those who wait for a store that hangs do not wait for one another.
+      if (err instanceof SessionError && err.code === 'ERR_SESSION_STORE_TIMEOUT') pass(Infinity)
+      throw err
+    } finally {
       clearTimeout(timer)
-      resolve()
-    })
-  })
+      queue.running--
+      pass(1)
+      if (queue.running === 0 && queue.waiting.length === 0) this.#queues.delete(key)
+    }
+  }
 }
 
 /** The same for the sessions of any store, whichever middleware asks: IDs may repeat from store to store. */
@@ -61,7 +79,7 @@ const turns = new StoreTurns()
  * The turns of all writers of this process that need one: updates, and those who lost against another writer once. They
  * would otherwise all try again together, for one of them to win, and a slow one might never. What they write is safe
  * without: an update that never ends, or waits for another that waits for it, must not hold up the others for ever; nor
- * do those who wait for a store that hangs wait for one another.
+ * do those who wait for a store that hangs.
  */
 export const writers = {
   take: <T>({ store, timeout }: TimedStore, id: string, work: () => MaybePromise<T>): MaybePromise<T> =>
