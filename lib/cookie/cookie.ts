@@ -86,8 +86,6 @@ export class Cookie {
     }
     if ((ms as unknown) instanceof Date) deprecate('maxAge as Date; pass number of milliseconds instead')
     this.expires = typeof ms === 'number' ? new Date(Date.now() + ms) : (ms as Date | null | undefined)
-    // A millisecond may have passed since.
-    if (typeof ms === 'number') this.originalMaxAge = ms
   }
 
   get data(): CookieData {

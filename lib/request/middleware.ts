@@ -33,7 +33,7 @@ export function handle(engine: Engine, req: HttpRequest, res: HttpResponse | und
   const sessions = new RequestSessions(engine, req, next)
   sessions.install(res)
   if (!ready) sessions.main.standIn()
-  if (!needsLoading(engine, sessions)) return next()
+  if (!ready || !needsLoading(engine, sessions)) return next()
   let loading
   try {
     loading = sessions.main.prepare()
@@ -63,12 +63,11 @@ function admitsWithoutStore(engine: Engine, req: HttpRequest, next: Next): boole
   return false
 }
 
-function needsLoading({ settings }: Engine, { main }: RequestSessions): boolean {
+function needsLoading({ settings }: Engine, sessions: RequestSessions): boolean {
   const { port, schema, load, door } = settings
-  if (main.status !== 'unread') return false
   if (settings.saveUninitialized || settings.genid !== undefined) return true
   // A schema may answer by promise, which reading `req.session` could not wait for.
   const lazy = load === 'lazy' || (load === 'auto' && port.sync && schema === undefined)
   if (lazy && !settings.rolling && !settings.resave && (load === 'lazy' || !door.loadsEagerly)) return false
-  return main.tokens.bringsSession
+  return sessions.main.tokens.bringsSession
 }

@@ -32,6 +32,8 @@ export class RequestSessions implements Gatekeeper, SessionsOfRequest, HandleOwn
   #idAssigned = false
   /** The store's own `generate` or `regenerate` runs. */
   #hooked = false
+  /** A session of express-session's own making, whose middleware shares the store: not ours to keep. */
+  #draft: unknown
 
   constructor(engine: Engine, req: HttpRequest, next: (err?: unknown) => void) {
     this.engine = engine
@@ -56,6 +58,7 @@ export class RequestSessions implements Gatekeeper, SessionsOfRequest, HandleOwn
   }
 
   get session(): unknown {
+    if (this.#draft !== undefined) return this.#draft
     this.#read = true
     if (this.#unset !== false) return this.#unset
     const { main } = this
@@ -74,6 +77,10 @@ export class RequestSessions implements Gatekeeper, SessionsOfRequest, HandleOwn
       return
     }
     const session = ownSession(value, this.main.verbs, this.req)
+    if (session === undefined && this.#hooked) {
+      this.#draft = value
+      return
+    }
     if (session === undefined) {
       throw new OptionError(
         `req.session can only be set to null or to a session, got ${typeof value === 'object' ? quote(value) : typeof value}; ` +
@@ -93,6 +100,7 @@ export class RequestSessions implements Gatekeeper, SessionsOfRequest, HandleOwn
   }
 
   set sessionId(value: unknown) {
+    if (this.#draft !== undefined || this.#hooked) return
     this.#idAssigned = true
     this.#sessionId = value
   }
@@ -151,6 +159,7 @@ export class RequestSessions implements Gatekeeper, SessionsOfRequest, HandleOwn
       else createSession!.call(store, this.req, { ...record, cookie: this.main.session!.cookie.toJSON() })
     } finally {
       this.#hooked = false
+      this.#draft = undefined
     }
   }
 
