@@ -15,7 +15,7 @@ import { deadline } from './lifetime'
 import { recordOf } from './load'
 import { takeLock } from './lock'
 import { succeed, type Rotation, type Successor } from './regenerate'
-import { newSession, storedSession, type Snapshot } from './snapshot'
+import { newSession, storedSession, type Began, type Snapshot } from './snapshot'
 import { updateSession } from './update'
 import { watch } from './watch'
 
@@ -23,6 +23,7 @@ import { watch } from './watch'
 export class HandleVerbs implements SessionVerbs {
   readonly #handle: SessionHandle
   #saving: Promise<unknown> | undefined
+  #begun: (Began & { id: string }) | undefined
 
   constructor(handle: SessionHandle) {
     this.#handle = handle
@@ -124,7 +125,10 @@ export class HandleVerbs implements SessionVerbs {
       if (!settings.door.reportsThroughNext) throw err
       failure = err
     }
-    next ??= { ...(await this.#begin()), renewed: true, user: undefined }
+    // What was carried over may have been offered to the store already, and is not offered again.
+    const begun = options.keep === undefined ? this.#begun : undefined
+    next ??= { ...(begun ?? (await this.#begin())), renewed: true, user: undefined }
+    this.#begun = undefined
     engine.ended(id)
     engine.monitor.note('destroyed', settings.name, isCurrent ? id : undefined, { reason: 'regenerate' })
     handle.user = next.user
@@ -163,10 +167,10 @@ export class HandleVerbs implements SessionVerbs {
     return succeed(rotation, session, snapshot, options)
   }
 
-  async #begin() {
+  async #begin(): Promise<Began & { id: string }> {
     const { engine, settings, req, maker } = this.#handle
     const id = await engine.newId(settings, req)
-    return { id, ...newSession(maker, id) }
+    return (this.#begun = { id, ...newSession(maker, id) })
   }
 
   update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {
