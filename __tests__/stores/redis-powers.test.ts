@@ -116,6 +116,22 @@ describe.each(Object.entries({ ...ALL_CLIENTS, ...MAPPING_CLIENTS }))(
       expect(await server.cli('dbsize')).toBe('0')
     })
 
+    it('remove only what is known', async () => {
+      for (const [one, two] of [
+        [textOf({ n: 1 }), textOf({ n: 2 })],
+        [textOf({ n: 'x'.repeat(5000) }), textOf({ n: 'y'.repeat(5000) })]
+      ] as const) {
+        await powers.write({ id: 'a', text: one, expected: null, life: lifeOf() })
+        expect(await powers.remove('a', undefined, two)).toEqual({ text: one })
+        expect(await server.cli('get', 'sess:a')).toBe(one)
+        expect(await powers.remove('a', undefined, one)).toBe(true)
+        expect(await powers.remove('a', undefined, one)).toBe(false)
+      }
+      await server.cli('hset', 'sess:h', 'f', 'v')
+      expect(await powers.remove('h', undefined, textOf({}))).toBe(false)
+      expect(await server.cli('hget', 'sess:h', 'f')).toBe('v')
+    })
+
     it('count 1,000 increments over two connections exactly', async () => {
       const second = await connect(server.url)
       const both = [powers, new RedisStore({ client: second.client })[POWERS]]
@@ -282,7 +298,9 @@ describe('A serializer of the application', () => {
     expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + 5 * MINUTE })).toBe(true)
     expectAbout(await pttl('a'), 5 * MINUTE)
     expect((await powers.read('a'))!.record).toEqual(JSON.parse(textOf({ n: 3 }, { u: 7, c: old, i: 'ann' })))
-    await powers.remove('a')
+    const last = (await powers.read('a'))!
+    expect(await powers.remove('a', undefined, three)).toEqual(last)
+    expect(await powers.remove('a', undefined, last.text)).toBe(true)
     expect(await powers.write({ id: 'a', text: one, expected: two, life: lifeOf() })).toBeNull()
     expect(await powers.extend('a', lifeOf())).toBe(false)
   })

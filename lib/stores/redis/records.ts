@@ -6,7 +6,7 @@ import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/
 import { fault, isUnknownOption, isWrongType, type RedisWait } from './errors'
 import { Gathering } from './gather'
 import { absentIfOther, textOf, type RedisLink } from './link'
-import { TOUCH, WRITE } from './scripts'
+import { REMOVE, TOUCH, WRITE } from './scripts'
 
 // The old text travels along to be compared; a longer one is named by its hash, which only the script can tell.
 const COMPARED_MAX = 4096
@@ -80,14 +80,20 @@ export class RedisRecords {
     return this.#writeEncoded(id, text, expected, live, px)
   }
 
-  // What was written here is known by its text; what was read, by what is kept.
   async #writeEncoded(id: string, text: string, expected: string | null, live: Write['live'], px: Milliseconds | null) {
     const raw = await this.#settings.serializer.stringify(live?.() ?? JSON.parse(text))
-    const before = this.#written.get(id)
-    const known = before !== undefined && before.text === expected ? before.raw : expected
-    const result = await this.#exchange({ key: this.key(id), text: raw, px, expected: known })
+    const known = expected && this.#keptOf(id, expected)
+    const answer = await this.#exchange({ key: this.key(id), text: raw, px, expected: known })
+    // A first write that a client sent twice has arrived all the same.
+    const result = expected === null && answer === raw ? true : answer
     if (result === true && raw.length <= COMPARED_MAX) this.#written.set(id, { text, raw })
     return this.#decoded(result)
+  }
+
+  // What was written here is known by the text it was made of; what was read, by what is kept.
+  #keptOf(id: string, expected: string): string {
+    const written = this.#written.get(id)
+    return written?.text === expected ? written.raw : expected
   }
 
   #decoded(result: Exchanged): MaybePromise<true | Found | null> {
@@ -131,11 +137,18 @@ export class RedisRecords {
     }
   }
 
-  /** `false` when it was gone. */
-  remove(id: string): Promise<boolean> {
+  /** `false` when it was gone. With `expected`, only over that: what is kept instead is answered. */
+  remove(id: string, expected?: string): Promise<boolean | Found> {
     const { wait } = this.#settings
     const key = this.key(id)
-    return wait === undefined ? this.#link.del(key) : this.#link.delEverywhere(key, wait)
+    if (wait === undefined && expected === undefined) return this.#link.del(key)
+    const args = expected === undefined ? [] : condition(this.#keptOf(id, expected))
+    const read = (reply: unknown): MaybePromise<boolean | Found> => {
+      const text = textOf(reply) ?? ''
+      return text[0] === '=' ? this.#decode(text.slice(1)) : text === '+'
+    }
+    if (wait !== undefined) return this.#link.runEverywhere(REMOVE, key, args, wait, read)
+    return this.#link.run(REMOVE, [key], args, read, (err) => absentIfOther(err) !== null)
   }
 
   /** For how long Redis is to keep a session, as connect-redis reckons it; `null`: for ever. */

@@ -69,6 +69,23 @@ return replies
 `
 )
 
+/**
+ * Removes a record, whatever it is, or if it is what the caller knows: SHA-1 of its text or, where that is empty, the
+ * text itself. `+` when removed, empty when it was gone, `=` and the other text when it differs.
+ */
+export const REMOVE = script(
+  'get del',
+  `
+if #ARGV > 0 then
+  local there = redis.pcall('GET', KEYS[1])
+  if not there then return '' end
+  if type(there) == 'table' then return there end
+  if (ARGV[1] == '' and there or redis.sha1hex(there)) ~= ARGV[1] .. ARGV[2] then return '=' .. there end
+end
+return redis.call('DEL', KEYS[1]) == 1 and '+' or ''
+`
+)
+
 /** Extends a life: time of last use, ms (empty: as it was). The record as it is now; empty where it has no such time. */
 export const TOUCH = script(
   'get set pexpire',
