@@ -240,9 +240,23 @@ describe('Extending', () => {
     expect(await pttl('a')).toBe(-1)
   })
 
+  it.each([
+    ['JSON', JSON],
+    [
+      'another serializer',
+      { parse: (text: string) => JSON.parse(text), stringify: (it: unknown) => JSON.stringify(it) }
+    ]
+  ])('moves that of records under the older name as well (%s)', async (_name, serializer) => {
+    const powers = powersOf({ serializer })
+    await server.cli('set', 'sess:a', '{"cookie":{},"__silverback":{"u":5,"c":4},"n":1}')
+    expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + HOUR })).toBe(true)
+    expect(await server.cli('get', 'sess:a')).toBe('{"cookie":{},"__silverback":{"u":7,"c":4},"n":1}')
+    expectAbout(await pttl('a'), HOUR)
+  })
+
   it("leaves express-session's records as they are, their cookie too", async () => {
     const powers = powersOf()
-    const text = textOf({ say: '"__silverback":{"u":1' })
+    const text = textOf({ say: '"silverback_meta":{"u":1' })
     await powers.write({ id: 'a', text, expected: null, life: lifeOf(MINUTE) })
     expect(await powers.extend('a', { ...lifeOf(), cookieText: '{"path":"/x"}' })).toBe(true)
     expect(await server.cli('get', 'sess:a')).toBe(text)

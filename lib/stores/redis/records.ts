@@ -1,5 +1,5 @@
 import type { Found, Life, Write } from '../../store/contract'
-import { META } from '../../record/record'
+import { META, OLD_META, type Meta } from '../../record/record'
 import { hashOf } from '../../base/hash'
 import { BoundedMap } from '../../base/bounded-map'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
@@ -127,11 +127,12 @@ export class RedisRecords {
       const found = await this.read(id)
       if (found === null || attempt > ATTEMPTS_MAX) return found
       const record = found.record as Record<string, any> | null
-      if (typeof record?.[META] !== 'object') {
+      const meta: unknown = record?.[META] ?? record?.[OLD_META]
+      if (typeof meta !== 'object' || meta === null) {
         if (px !== null) await this.#link.expire(key, Math.ceil(px / SECOND))
         return found
       }
-      record[META].u = life.usedAt
+      ;(meta as Meta).u = life.usedAt
       const text = await this.#settings.serializer.stringify(record)
       if ((await this.#exchange({ key, text, px, expected: found.text })) === true) return found
     }
