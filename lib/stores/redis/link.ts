@@ -77,7 +77,7 @@ export class RedisLink {
       'MGET',
       'mget',
       () => this.#dialect.mget(keys),
-      (replies) => replies.map(textOf)
+      (replies) => listOf(replies, keys.length).map(textOf)
     )
   }
 
@@ -221,6 +221,12 @@ export class RedisLink {
 export function textOf(reply: unknown): string | null {
   if (typeof reply === 'string') return reply
   return reply instanceof Uint8Array ? Buffer.from(reply).toString() : null
+}
+
+/** A reply of so many parts; a connection out of step may hand out another one. @throws {SessionError} */
+export function listOf(reply: unknown, length: number): unknown[] {
+  if (Array.isArray(reply) && reply.length === length) return reply
+  throw unreachable('Redis answered something else than it was asked')
 }
 
 /** What stands for "absent" where a key holds no string. @throws any other error */

@@ -1,11 +1,12 @@
 import type { Found, Life, Write } from '../../store/contract'
+import { leadsOn } from '../../store/found'
 import { META, OLD_META, type Meta } from '../../record/record'
 import { hashOf } from '../../base/hash'
 import { BoundedMap } from '../../base/bounded-map'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { fault, isUnknownOption, isWrongType, type RedisWait } from './errors'
 import { Gathering } from './gather'
-import { absentIfOther, textOf, type RedisLink } from './link'
+import { absentIfOther, listOf, textOf, type RedisLink } from './link'
 import { REMOVE, TOUCH, WRITE } from './scripts'
 
 // The old text travels along to be compared; a longer one is named by its hash, which only the script can tell.
@@ -76,14 +77,20 @@ export class RedisRecords {
   /** Writes if what is kept still is what was expected. */
   write({ id, text, expected, live }: Write, px: Milliseconds | null): Promise<true | Found | null> {
     const key = this.key(id)
-    if (this.plain) return this.#exchange({ key, text, px, expected }).then((result) => this.#decoded(result))
-    return this.#writeEncoded(id, text, expected, live, px)
+    // An ID that was rotated away must not come back either.
+    const wait = this.#settings.wait && leadsOn({ text }) ? this.#settings.wait : undefined
+    if (this.plain) return this.#exchange({ key, text, px, expected }, wait).then((result) => this.#decoded(result))
+    return this.#writeEncoded({ id, text, expected, live }, px, wait)
   }
 
-  async #writeEncoded(id: string, text: string, expected: string | null, live: Write['live'], px: Milliseconds | null) {
+  async #writeEncoded(
+    { id, text, expected, live }: Pick<Write, 'id' | 'text' | 'expected' | 'live'>,
+    px: Milliseconds | null,
+    wait: RedisWait | undefined
+  ): Promise<true | Found | null> {
     const raw = await this.#settings.serializer.stringify(live?.() ?? JSON.parse(text))
     const known = expected && this.#keptOf(id, expected)
-    const answer = await this.#exchange({ key: this.key(id), text: raw, px, expected: known })
+    const answer = await this.#exchange({ key: this.key(id), text: raw, px, expected: known }, wait)
     // A first write that a client sent twice has arrived all the same.
     const result = expected === null && answer === raw ? true : answer
     if (result === true && raw.length <= COMPARED_MAX) this.#written.set(id, { text, raw })
@@ -160,7 +167,8 @@ export class RedisRecords {
     return atLeastOne(life.expiresAt === null ? ttl * SECOND : life.expiresAt - Date.now())
   }
 
-  #exchange(exchange: Exchange): Promise<Exchanged> {
+  #exchange(exchange: Exchange, wait?: RedisWait): Promise<Exchanged> {
+    if (wait !== undefined) return this.#exchangeEverywhere(exchange, wait)
     const { text, expected } = exchange
     const gathers = this.#link.gathers && text.length <= COMPARED_MAX && isShort(expected)
     return gathers ? this.#writes.ask(exchange) : this.#exchangeOne(exchange)
@@ -187,30 +195,40 @@ export class RedisRecords {
 
   #exchangeAll(all: Exchange[]): Promise<MaybePromise<Exchanged>[]> {
     const node = this.#link.nodeOf(all[0]!.key)
-    const args = [this.#compares.get(node) === false ? '' : '1']
+    const tries = this.#compares.get(node) !== false
+    const args = [tries ? '1' : '']
     for (const { text, px, expected } of all) args.push(text, px === null ? '' : String(px), ...condition(expected))
     const keys = all.map(({ key }) => key)
-    return this.#link.run(WRITE, keys, args, (replies: unknown[]) =>
-      replies.map((reply, i) => this.#resultOf(textOf(reply) ?? '', all[i]!.expected, node))
+    return this.#link.run(WRITE, keys, args, (replies: unknown) =>
+      listOf(replies, keys.length).map((reply, i) => {
+        const { expected } = all[i]!
+        const said = textOf(reply) ?? ''
+        if (tries && expected !== null && isShort(expected) && isDone(said)) this.#compares.set(node, said === '*')
+        return this.#resultOf(said, expected)
+      })
     )
   }
 
-  #resultOf(reply: string, expected: string | null, node: unknown): MaybePromise<Exchanged> {
-    switch (reply[0]) {
-      case undefined:
-        return null
-      case '=':
-        return reply.slice(1)
-      case '-': {
-        const err = new Error(reply.slice(1))
-        if (expected !== null && isWrongType(err)) return null
-        return Promise.reject(fault(err, 'EVALSHA', WRITE.commands))
-      }
-      default:
-        if (expected !== null && isShort(expected)) this.#compares.set(node, reply === '*')
-        return true
-    }
+  /** The same, confirmed by replicas: what stood there before must not come back. */
+  #exchangeEverywhere({ key, text, px, expected }: Exchange, wait: RedisWait): Promise<Exchanged> {
+    const args = ['', text, px === null ? '' : String(px), ...condition(expected)]
+    return this.#link.runEverywhere(WRITE, key, args, wait, (reply) =>
+      this.#resultOf(textOf(listOf(reply, 1)[0]) ?? '', expected)
+    )
   }
+
+  #resultOf(said: string, expected: string | null): MaybePromise<Exchanged> {
+    if (isDone(said)) return true
+    if (said === '') return null
+    if (said[0] === '=') return said.slice(1)
+    const err = new Error(said.slice(1))
+    if (expected !== null && isWrongType(err)) return null
+    return Promise.reject(fault(err, 'EVALSHA', WRITE.commands))
+  }
+}
+
+function isDone(said: string): boolean {
+  return said === '+' || said === '*'
 }
 
 function isShort(expected: string | null): boolean {
