@@ -5,6 +5,7 @@
 #
 # Servers newer than the system's come from Debian's newer suites and are unpacked, with their libraries, into FOLDER
 # (a new one by default; the same one again spares the download): nothing is installed. Needs apt-get and dpkg.
+# With GLIDE=/path/to/node_modules/@valkey/valkey-glide the clients of that package are tried, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -52,7 +52,7 @@ export class BrokenRedis {
 
   #answer([name, ...args]: string[], socket: Socket): void {
     const reply = this.#replyTo(name!.toUpperCase(), args)
-    const isRead = name!.toUpperCase() === 'GET' || name!.toUpperCase() === 'EVALSHA'
+    const isRead = ['GET', 'MGET', 'EVALSHA'].includes(name!.toUpperCase())
     if (isRead && this.disturb !== undefined) {
       this.disturbed++
       const other = this.disturb(reply, socket)
@@ -68,6 +68,10 @@ export class BrokenRedis {
     if (name === 'INFO') return bulk('redis_version:7.0.0\r\nloading:0\r\n')
     if (name === 'PING') return Buffer.from('+PONG\r\n')
     if (name === 'GET') return bulk(this.#kept.get(args[0]!))
+    if (name === 'MGET') {
+      const texts = args.map((key) => bulk(this.#kept.get(key)))
+      return Buffer.concat([Buffer.from(`*${texts.length}\r\n`), ...texts])
+    }
     if (name === 'EVALSHA') return bulk(this.#kept.get(args[2]!))
     if (name === 'SET') this.#kept.set(args[0]!, args[1]!)
     if (name === 'DEL') return Buffer.from(`:${Number(this.#kept.delete(args[0]!))}\r\n`)

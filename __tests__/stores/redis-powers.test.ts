@@ -116,6 +116,22 @@ describe.each(Object.entries({ ...ALL_CLIENTS, ...MAPPING_CLIENTS }))(
       expect(await server.cli('dbsize')).toBe('0')
     })
 
+    it('remove only what is known', async () => {
+      for (const [one, two] of [
+        [textOf({ n: 1 }), textOf({ n: 2 })],
+        [textOf({ n: 'x'.repeat(5000) }), textOf({ n: 'y'.repeat(5000) })]
+      ] as const) {
+        await powers.write({ id: 'a', text: one, expected: null, life: lifeOf() })
+        expect(await powers.remove('a', undefined, two)).toEqual({ text: one })
+        expect(await server.cli('get', 'sess:a')).toBe(one)
+        expect(await powers.remove('a', undefined, one)).toBe(true)
+        expect(await powers.remove('a', undefined, one)).toBe(false)
+      }
+      await server.cli('hset', 'sess:h', 'f', 'v')
+      expect(await powers.remove('h', undefined, textOf({}))).toBe(false)
+      expect(await server.cli('hget', 'sess:h', 'f')).toBe('v')
+    })
+
     it('count 1,000 increments over two connections exactly', async () => {
       const second = await connect(server.url)
       const both = [powers, new RedisStore({ client: second.client })[POWERS]]
@@ -224,9 +240,23 @@ describe('Extending', () => {
     expect(await pttl('a')).toBe(-1)
   })
 
+  it.each([
+    ['JSON', JSON],
+    [
+      'another serializer',
+      { parse: (text: string) => JSON.parse(text), stringify: (it: unknown) => JSON.stringify(it) }
+    ]
+  ])('moves that of records under the older name as well (%s)', async (_name, serializer) => {
+    const powers = powersOf({ serializer })
+    await server.cli('set', 'sess:a', '{"cookie":{},"__silverback":{"u":5,"c":4},"n":1}')
+    expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + HOUR })).toBe(true)
+    expect(await server.cli('get', 'sess:a')).toBe('{"cookie":{},"__silverback":{"u":7,"c":4},"n":1}')
+    expectAbout(await pttl('a'), HOUR)
+  })
+
   it("leaves express-session's records as they are, their cookie too", async () => {
     const powers = powersOf()
-    const text = textOf({ say: '"__silverback":{"u":1' })
+    const text = textOf({ say: '"silverback_meta":{"u":1' })
     await powers.write({ id: 'a', text, expected: null, life: lifeOf(MINUTE) })
     expect(await powers.extend('a', { ...lifeOf(), cookieText: '{"path":"/x"}' })).toBe(true)
     expect(await server.cli('get', 'sess:a')).toBe(text)
@@ -282,7 +312,9 @@ describe('A serializer of the application', () => {
     expect(await powers.extend('a', { usedAt: 7, expiresAt: Date.now() + 5 * MINUTE })).toBe(true)
     expectAbout(await pttl('a'), 5 * MINUTE)
     expect((await powers.read('a'))!.record).toEqual(JSON.parse(textOf({ n: 3 }, { u: 7, c: old, i: 'ann' })))
-    await powers.remove('a')
+    const last = (await powers.read('a'))!
+    expect(await powers.remove('a', undefined, three)).toEqual(last)
+    expect(await powers.remove('a', undefined, last.text)).toBe(true)
     expect(await powers.write({ id: 'a', text: one, expected: two, life: lifeOf() })).toBeNull()
     expect(await powers.extend('a', lifeOf())).toBe(false)
   })

@@ -161,7 +161,7 @@ describe('the option wait', () => {
     const client = await clientOf(name, server)
     await server.cli('acl', 'setuser', 'default', '+@all', '-wait')
     await expect(new RedisStore({ client, wait: { replicas: 1 } }).destroy('one')).rejects.toThrow(
-      'Redis refuses DEL to this user: its ACL must allow +del +get +wait, and the keys of the store'
+      'Redis refuses EVAL to this user: its ACL must allow +evalsha +eval +get +del +wait, and the keys of the store'
     )
   })
 })

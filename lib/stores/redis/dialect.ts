@@ -3,6 +3,15 @@ import type { Milliseconds } from '../../base/time'
 /** `down`: not connected now; `closed`: nobody is trying to connect. */
 export type Health = 'ready' | 'down' | 'closed'
 
+/** A script for one key, and how many replicas must have its effect within which time. */
+export interface EvalAndWait {
+  readonly source: string
+  readonly key: string
+  readonly args: string[]
+  readonly replicas: number
+  readonly timeout: Milliseconds
+}
+
 /** The few commands the store needs, alike for every client. Replies come as the client gives them. */
 export interface Dialect {
   /** Whether one command may name several keys: not those of a cluster, and not past a cache of the client's own. */
@@ -18,11 +27,11 @@ export interface Dialect {
   set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<unknown>
   del(key: string): Promise<unknown>
   /**
-   * Deletes, then waits for replicas, on one connection: what was deleted, and how many replicas have confirmed it.
+   * Runs a script, then waits for replicas, on one connection: its reply, and how many replicas have confirmed it.
    *
    * @param asked the node of a cluster (`host:port`) that a slot is being moved to
    */
-  delAndWait?(key: string, replicas: number, timeout: Milliseconds, asked?: string): Promise<unknown[]>
+  evalAndWait?(script: EvalAndWait, asked?: string): Promise<unknown[]>
   expire(key: string, seconds: number): Promise<unknown>
   evalsha(sha: string, keys: string[], args: string[]): Promise<unknown>
   eval(source: string, keys: string[], args: string[]): Promise<unknown>

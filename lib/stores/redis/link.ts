@@ -1,5 +1,5 @@
 import type { Milliseconds } from '../../base/time'
-import type { Dialect } from './dialect'
+import type { Dialect, EvalAndWait } from './dialect'
 import {
   fault,
   isRefusedTogether,
@@ -77,7 +77,7 @@ export class RedisLink {
       'MGET',
       'mget',
       () => this.#dialect.mget(keys),
-      (replies) => replies.map(textOf)
+      (replies) => listOf(replies, keys.length).map(textOf)
     )
   }
 
@@ -107,31 +107,33 @@ export class RedisLink {
     )
   }
 
-  /** Deletes, and fails unless replicas have confirmed it. */
-  delEverywhere(key: string, wait: RedisWait): Promise<boolean> {
-    return this.#ask(
-      'DEL',
-      'del get wait',
-      () => this.#delAndWait(key, wait),
-      ([deleted, confirmed]) => {
-        if (Number(confirmed) < wait.replicas) throw unconfirmed(Number(confirmed), wait)
-        return Number(deleted) > 0
-      }
-    )
+  /** Runs a script on one key, and fails unless replicas have its effect. */
+  runEverywhere<T>(
+    { source, commands }: Script,
+    key: string,
+    args: string[],
+    wait: RedisWait,
+    read: (reply: any) => T | Promise<T>
+  ): Promise<T> {
+    const send = () => this.#evalAndWait({ source, key, args, ...wait })
+    return this.#ask('EVAL', `${commands} wait`, send, ([reply, confirmed]) => {
+      if (Number(confirmed) < wait.replicas) throw unconfirmed(Number(confirmed), wait)
+      return read(reply)
+    })
   }
 
   // A batch follows no redirection. A command does, and the client learns from it where the key is now; where its slot
   // is still being moved, the error says where to.
-  async #delAndWait(key: string, { replicas, timeout }: RedisWait): Promise<unknown[]> {
+  async #evalAndWait(script: EvalAndWait): Promise<unknown[]> {
     let asked: string | undefined
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#dialect.delAndWait!(key, replicas, timeout, asked)
+        return await this.#dialect.evalAndWait!(script, asked)
       } catch (err) {
         const redirection = redirectionOf(err)
         if (redirection === undefined || attempt > REDIRECTIONS_MAX) throw err
         asked = redirection.asked
-        if (asked === undefined) await this.#dialect.get(key)
+        if (asked === undefined) await this.#dialect.get(script.key)
       }
     }
   }
@@ -149,7 +151,7 @@ export class RedisLink {
     { sha, source, commands }: Script,
     keys: string[],
     args: string[],
-    read: (reply: any) => T,
+    read: (reply: any) => T | Promise<T>,
     instead: (err: unknown) => T = rethrow
   ): Promise<T> {
     const load = (err: unknown) =>
@@ -188,7 +190,7 @@ export class RedisLink {
     command: string,
     needed: string,
     send: () => Promise<R>,
-    read: (reply: R) => T,
+    read: (reply: R) => T | Promise<T>,
     instead: (err: unknown) => T | Promise<T> = rethrow
   ): Promise<T> {
     try {
@@ -219,6 +221,12 @@ export class RedisLink {
 export function textOf(reply: unknown): string | null {
   if (typeof reply === 'string') return reply
   return reply instanceof Uint8Array ? Buffer.from(reply).toString() : null
+}
+
+/** A reply of so many parts; a connection out of step may hand out another one. @throws {SessionError} */
+export function listOf(reply: unknown, length: number): unknown[] {
+  if (Array.isArray(reply) && reply.length === length) return reply
+  throw unreachable('Redis answered something else than it was asked')
 }
 
 /** What stands for "absent" where a key holds no string. @throws any other error */

@@ -1,5 +1,5 @@
 import type { Milliseconds } from '../../base/time'
-import type { Dialect, Health, Scanner } from './dialect'
+import type { Dialect, EvalAndWait, Health, Scanner } from './dialect'
 
 interface NodeRedisShape {
   isOpen?: boolean
@@ -25,7 +25,7 @@ interface NodeRedisShape {
 
 interface NodeRedisBatch {
   addCommand(args: string[]): NodeRedisBatch
-  del(key: string): NodeRedisBatch
+  eval(source: string, options: object): NodeRedisBatch
   wait(replicas: number, timeout: Milliseconds): NodeRedisBatch
   execAsPipeline(): Promise<unknown[]>
 }
@@ -75,16 +75,16 @@ export class NodeRedis implements Dialect {
     return this.#client.del(key)
   }
 
-  async delAndWait(key: string, replicas: number, timeout: Milliseconds, asked?: string): Promise<unknown[]> {
-    if (asked === undefined) return this.#client.multi().del(key).wait(replicas, timeout).execAsPipeline()
+  async evalAndWait({ source, key, args, replicas, timeout }: EvalAndWait, asked?: string): Promise<unknown[]> {
+    if (asked === undefined) {
+      const batch = this.#client.multi().eval(source, { keys: [key], arguments: args })
+      return batch.wait(replicas, timeout).execAsPipeline()
+    }
     const node = this.#client.nodeByAddress?.get(asked)
     if (node === undefined) throw unknownNode()
     const batch = (await this.#client.nodeClient!(node)).multi().addCommand(['ASKING'])
-    const replies = batch
-      .addCommand(['DEL', this.keyPrefix + key])
-      .wait(replicas, timeout)
-      .execAsPipeline()
-    return (await replies).slice(1)
+    const replies = batch.addCommand(['EVAL', source, '1', this.keyPrefix + key, ...args]).wait(replicas, timeout)
+    return (await replies.execAsPipeline()).slice(1)
   }
 
   expire(key: string, seconds: number): Promise<unknown> {
@@ -129,7 +129,7 @@ interface IoRedisShape {
 
 interface IoRedisBatch {
   asking(): IoRedisBatch
-  del(key: string): IoRedisBatch
+  eval(source: string, keys: number, ...args: string[]): IoRedisBatch
   wait(replicas: number, timeout: Milliseconds): IoRedisBatch
   exec(): Promise<[err: Error | null, reply: unknown][]>
 }
@@ -177,12 +177,15 @@ export class IoRedis implements Dialect {
     return this.#client.del(key)
   }
 
-  async delAndWait(key: string, replicas: number, timeout: Milliseconds, asked?: string): Promise<unknown[]> {
+  async evalAndWait({ source, key, args, replicas, timeout }: EvalAndWait, asked?: string): Promise<unknown[]> {
     const node = asked === undefined ? this.#client : this.#nodeAt(asked)
     const batch = asked === undefined ? node.pipeline() : node.pipeline().asking()
     // The nodes of a cluster put no prefix in front of keys, unless they were given one of their own.
     const full = asked === undefined || node.options?.keyPrefix ? key : this.keyPrefix + key
-    const replies = await batch.del(full).wait(replicas, timeout).exec()
+    const replies = await batch
+      .eval(source, 1, full, ...args)
+      .wait(replicas, timeout)
+      .exec()
     const failed = replies.find(([err]) => err !== null)
     if (failed !== undefined) throw failed[0]
     return replies.slice(-2).map(([, reply]) => reply)

@@ -69,9 +69,9 @@ export class RedisPowers implements Powers {
     return true
   }
 
-  async remove(id: string, user?: string): Promise<boolean> {
-    const existed = await this.#records.remove(id)
-    if (user !== undefined) await this.#index.drop(user, id).catch(listTidiesUp)
+  async remove(id: string, user?: string, expected?: string): Promise<boolean | Found> {
+    const existed = await this.#records.remove(id, expected)
+    if (user !== undefined && typeof existed === 'boolean') await this.#index.drop(user, id).catch(listTidiesUp)
     return existed
   }
 

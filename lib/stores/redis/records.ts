@@ -1,12 +1,13 @@
 import type { Found, Life, Write } from '../../store/contract'
-import { META } from '../../record/record'
+import { leadsOn } from '../../store/found'
+import { META, OLD_META, type Meta } from '../../record/record'
 import { hashOf } from '../../base/hash'
 import { BoundedMap } from '../../base/bounded-map'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { fault, isUnknownOption, isWrongType, type RedisWait } from './errors'
 import { Gathering } from './gather'
-import { absentIfOther, textOf, type RedisLink } from './link'
-import { TOUCH, WRITE } from './scripts'
+import { absentIfOther, listOf, textOf, type RedisLink } from './link'
+import { REMOVE, TOUCH, WRITE } from './scripts'
 
 // The old text travels along to be compared; a longer one is named by its hash, which only the script can tell.
 const COMPARED_MAX = 4096
@@ -76,18 +77,30 @@ export class RedisRecords {
   /** Writes if what is kept still is what was expected. */
   write({ id, text, expected, live }: Write, px: Milliseconds | null): Promise<true | Found | null> {
     const key = this.key(id)
-    if (this.plain) return this.#exchange({ key, text, px, expected }).then((result) => this.#decoded(result))
-    return this.#writeEncoded(id, text, expected, live, px)
+    // An ID that was rotated away must not come back either.
+    const wait = this.#settings.wait && leadsOn({ text }) ? this.#settings.wait : undefined
+    if (this.plain) return this.#exchange({ key, text, px, expected }, wait).then((result) => this.#decoded(result))
+    return this.#writeEncoded({ id, text, expected, live }, px, wait)
   }
 
-  // What was written here is known by its text; what was read, by what is kept.
-  async #writeEncoded(id: string, text: string, expected: string | null, live: Write['live'], px: Milliseconds | null) {
+  async #writeEncoded(
+    { id, text, expected, live }: Pick<Write, 'id' | 'text' | 'expected' | 'live'>,
+    px: Milliseconds | null,
+    wait: RedisWait | undefined
+  ): Promise<true | Found | null> {
     const raw = await this.#settings.serializer.stringify(live?.() ?? JSON.parse(text))
-    const before = this.#written.get(id)
-    const known = before !== undefined && before.text === expected ? before.raw : expected
-    const result = await this.#exchange({ key: this.key(id), text: raw, px, expected: known })
+    const known = expected && this.#keptOf(id, expected)
+    const answer = await this.#exchange({ key: this.key(id), text: raw, px, expected: known }, wait)
+    // A first write that a client sent twice has arrived all the same.
+    const result = expected === null && answer === raw ? true : answer
     if (result === true && raw.length <= COMPARED_MAX) this.#written.set(id, { text, raw })
     return this.#decoded(result)
+  }
+
+  // What was written here is known by the text it was made of; what was read, by what is kept.
+  #keptOf(id: string, expected: string): string {
+    const written = this.#written.get(id)
+    return written?.text === expected ? written.raw : expected
   }
 
   #decoded(result: Exchanged): MaybePromise<true | Found | null> {
@@ -121,21 +134,29 @@ export class RedisRecords {
       const found = await this.read(id)
       if (found === null || attempt > ATTEMPTS_MAX) return found
       const record = found.record as Record<string, any> | null
-      if (typeof record?.[META] !== 'object') {
+      const meta: unknown = record?.[META] ?? record?.[OLD_META]
+      if (typeof meta !== 'object' || meta === null) {
         if (px !== null) await this.#link.expire(key, Math.ceil(px / SECOND))
         return found
       }
-      record[META].u = life.usedAt
+      ;(meta as Meta).u = life.usedAt
       const text = await this.#settings.serializer.stringify(record)
       if ((await this.#exchange({ key, text, px, expected: found.text })) === true) return found
     }
   }
 
-  /** `false` when it was gone. */
-  remove(id: string): Promise<boolean> {
+  /** `false` when it was gone. With `expected`, only over that: what is kept instead is answered. */
+  remove(id: string, expected?: string): Promise<boolean | Found> {
     const { wait } = this.#settings
     const key = this.key(id)
-    return wait === undefined ? this.#link.del(key) : this.#link.delEverywhere(key, wait)
+    if (wait === undefined && expected === undefined) return this.#link.del(key)
+    const args = expected === undefined ? [] : condition(this.#keptOf(id, expected))
+    const read = (reply: unknown): MaybePromise<boolean | Found> => {
+      const text = textOf(reply) ?? ''
+      return text[0] === '=' ? this.#decode(text.slice(1)) : text === '+'
+    }
+    if (wait !== undefined) return this.#link.runEverywhere(REMOVE, key, args, wait, read)
+    return this.#link.run(REMOVE, [key], args, read, (err) => absentIfOther(err) !== null)
   }
 
   /** For how long Redis is to keep a session, as connect-redis reckons it; `null`: for ever. */
@@ -146,7 +167,8 @@ export class RedisRecords {
     return atLeastOne(life.expiresAt === null ? ttl * SECOND : life.expiresAt - Date.now())
   }
 
-  #exchange(exchange: Exchange): Promise<Exchanged> {
+  #exchange(exchange: Exchange, wait?: RedisWait): Promise<Exchanged> {
+    if (wait !== undefined) return this.#exchangeEverywhere(exchange, wait)
     const { text, expected } = exchange
     const gathers = this.#link.gathers && text.length <= COMPARED_MAX && isShort(expected)
     return gathers ? this.#writes.ask(exchange) : this.#exchangeOne(exchange)
@@ -173,30 +195,40 @@ export class RedisRecords {
 
   #exchangeAll(all: Exchange[]): Promise<MaybePromise<Exchanged>[]> {
     const node = this.#link.nodeOf(all[0]!.key)
-    const args = [this.#compares.get(node) === false ? '' : '1']
+    const tries = this.#compares.get(node) !== false
+    const args = [tries ? '1' : '']
     for (const { text, px, expected } of all) args.push(text, px === null ? '' : String(px), ...condition(expected))
     const keys = all.map(({ key }) => key)
-    return this.#link.run(WRITE, keys, args, (replies: unknown[]) =>
-      replies.map((reply, i) => this.#resultOf(textOf(reply) ?? '', all[i]!.expected, node))
+    return this.#link.run(WRITE, keys, args, (replies: unknown) =>
+      listOf(replies, keys.length).map((reply, i) => {
+        const { expected } = all[i]!
+        const said = textOf(reply) ?? ''
+        if (tries && expected !== null && isShort(expected) && isDone(said)) this.#compares.set(node, said === '*')
+        return this.#resultOf(said, expected)
+      })
     )
   }
 
-  #resultOf(reply: string, expected: string | null, node: unknown): MaybePromise<Exchanged> {
-    switch (reply[0]) {
-      case undefined:
-        return null
-      case '=':
-        return reply.slice(1)
-      case '-': {
-        const err = new Error(reply.slice(1))
-        if (expected !== null && isWrongType(err)) return null
-        return Promise.reject(fault(err, 'EVALSHA', WRITE.commands))
-      }
-      default:
-        if (expected !== null && isShort(expected)) this.#compares.set(node, reply === '*')
-        return true
-    }
+  /** The same, confirmed by replicas: what stood there before must not come back. */
+  #exchangeEverywhere({ key, text, px, expected }: Exchange, wait: RedisWait): Promise<Exchanged> {
+    const args = ['', text, px === null ? '' : String(px), ...condition(expected)]
+    return this.#link.runEverywhere(WRITE, key, args, wait, (reply) =>
+      this.#resultOf(textOf(listOf(reply, 1)[0]) ?? '', expected)
+    )
   }
+
+  #resultOf(said: string, expected: string | null): MaybePromise<Exchanged> {
+    if (isDone(said)) return true
+    if (said === '') return null
+    if (said[0] === '=') return said.slice(1)
+    const err = new Error(said.slice(1))
+    if (expected !== null && isWrongType(err)) return null
+    return Promise.reject(fault(err, 'EVALSHA', WRITE.commands))
+  }
+}
+
+function isDone(said: string): boolean {
+  return said === '+' || said === '*'
 }
 
 function isShort(expected: string | null): boolean {

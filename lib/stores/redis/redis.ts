@@ -99,7 +99,7 @@ export class RedisStore extends Store implements RedisSettings {
     this.disableTouch = disableTouch || false
     this.wait = wait ? { replicas: wait.replicas, timeout: wait.timeout ?? SECOND } : undefined
     const dialect = dialectOf(client)
-    if (this.wait && dialect.delAndWait === undefined) {
+    if (this.wait && dialect.evalAndWait === undefined) {
       throw new OptionError(
         'RedisStore: `wait` needs a client that sends two commands on one connection: one of redis, ioredis or iovalkey'
       )

@@ -4,7 +4,7 @@
  * else, whatever its user has it make of numbers.
  */
 import { hashOf } from '../../base/hash'
-import { META } from '../../record/record'
+import { META, OLD_META } from '../../record/record'
 
 /** A Lua script, and the commands that an ACL must allow for it. */
 export interface Script {
@@ -17,13 +17,14 @@ function script(commands: string, source: string): Script {
   return { source, sha: hashOf('sha1', source, 'hex'), commands: `evalsha eval ${commands}` }
 }
 
-// Cuts a record around the digits of its time of last use: the first plain occurrence, as `withUsedAt` does.
+// Cuts a record around the digits of its time of last use, as `withUsedAt` does.
 const SPLIT = `
 local function split(text)
-  local _, stop = string.find(text, '"${META}":{"u":', 1, true)
-  local digits = stop and string.match(text, '^%d+', stop + 1)
-  if not digits then return nil end
-  return string.sub(text, 1, stop), digits, string.sub(text, stop + 1 + #digits)
+  for _, name in ipairs({ '"${META}":{"u":', '"${OLD_META}":{"u":' }) do
+    local _, stop = string.find(text, name, 1, true)
+    local digits = stop and string.match(text, '^%d+', stop + 1)
+    if digits then return string.sub(text, 1, stop), string.sub(text, stop + 1 + #digits) end
+  end
 end
 `
 
@@ -69,13 +70,30 @@ return replies
 `
 )
 
+/**
+ * Removes a record, whatever it is, or if it is what the caller knows: SHA-1 of its text or, where that is empty, the
+ * text itself. `+` when removed, empty when it was gone, `=` and the other text when it differs.
+ */
+export const REMOVE = script(
+  'get del',
+  `
+if #ARGV > 0 then
+  local there = redis.pcall('GET', KEYS[1])
+  if not there then return '' end
+  if type(there) == 'table' then return there end
+  if (ARGV[1] == '' and there or redis.sha1hex(there)) ~= ARGV[1] .. ARGV[2] then return '=' .. there end
+end
+return redis.call('DEL', KEYS[1]) == 1 and '+' or ''
+`
+)
+
 /** Extends a life: time of last use, ms (empty: as it was). The record as it is now; empty where it has no such time. */
 export const TOUCH = script(
   'get set pexpire',
   `${SPLIT}
 local text = redis.call('GET', KEYS[1])
 if not text then return false end
-local head, _, rest = split(text)
+local head, rest = split(text)
 if not head then
   if ARGV[2] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
   return ''
