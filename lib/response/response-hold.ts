@@ -72,7 +72,12 @@ export class ResponseHold extends OriginalMethods {
 
   writeHead(args: unknown[]): unknown {
     this.#touch?.()
-    if (this.performing || this.committed) return this.passHead(this.implicit ?? args)
+    if (this.performing || this.committed) {
+      // Held for its end: what middleware before us has kept of it goes out by itself, and now the head is sent.
+      this.#reveal?.()
+      this.#reveal = undefined
+      return this.passHead(this.implicit ?? args)
+    }
     if (this.announcing) {
       this.implicit = args
       return this.res
