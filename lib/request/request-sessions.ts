@@ -6,9 +6,9 @@ import { storeFault } from '../engine/faults'
 import { SessionHandle, type HandleOwner } from '../lifecycle/handle'
 import { addVary, guardCache, headerCase, writeHeaders } from '../reply/headers'
 import { renderedText } from '../reply/set-cookie'
-import { Gate } from '../response/gate'
-import type { Gatekeeper } from '../response/gatekeeper'
-import { easeAdding } from '../response/reshape'
+import { ResponseHold } from '../response/response-hold'
+import type { CommitHook } from '../response/commit-hook'
+import { useDictionaryMode } from '../response/dictionary-mode'
 import { ownSession } from './own-session'
 import { isDeleted, putBack, putOn, type SessionsOfRequest } from './properties'
 import { Registry } from './registry'
@@ -17,13 +17,13 @@ import { replacedGenerate, replacedMember } from './store-hooks'
 const NONE: readonly SessionHandle[] = []
 
 /** The sessions of one request: the main one behind `req.session`, and those of the registry. */
-export class RequestSessions implements Gatekeeper, SessionsOfRequest, HandleOwner {
+export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwner {
   readonly engine: Engine
   readonly req: HttpRequest
   readonly next: (err?: unknown) => void
   #main: SessionHandle | undefined
   #registry: Registry | undefined
-  #gate: Gate | undefined
+  #hold: ResponseHold | undefined
   /** `null` or `undefined` as the application has assigned it to `req.session`. */
   #unset: null | undefined | false = false
   #read = false
@@ -49,12 +49,12 @@ export class RequestSessions implements Gatekeeper, SessionsOfRequest, HandleOwn
   /** Puts the session on the request, and holds the response until it is safe. */
   install(res: HttpResponse | undefined): void {
     const { req } = this
-    easeAdding(req, 'res')
+    useDictionaryMode(req, 'res')
     req.sessionStore = this.engine.settings.port.store
     putOn(req, this)
     if (!res) return
-    easeAdding(res, 'req')
-    this.#gate = new Gate(res, this)
+    useDictionaryMode(res, 'req')
+    this.#hold = new ResponseHold(res, this)
   }
 
   get session(): unknown {
@@ -175,10 +175,10 @@ export class RequestSessions implements Gatekeeper, SessionsOfRequest, HandleOwn
   // ResponseState
 
   get headCommitted(): boolean {
-    return this.#gate?.headCommitted === true
+    return this.#hold?.headCommitted === true
   }
 
-  // Gatekeeper
+  // CommitHook
 
   get hasHead(): boolean {
     if (this.#failed) return false

@@ -1,4 +1,4 @@
-import type { HeldResponse } from './gatekeeper'
+import type { HeldResponse } from './commit-hook'
 
 type Value = number | string | string[]
 

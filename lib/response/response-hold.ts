@@ -1,61 +1,61 @@
 import { EventEmitter } from 'node:events'
 import { isPromise, type MaybePromise } from '../base/time'
-import { JoinedHooks, type Gatekeeper, type HeldResponse } from './gatekeeper'
-import { holdSocket, releaseSocket } from './held-socket'
-import { offerTakeOver, reclaimBody } from './lenient'
-import { dropCall, Passage, refuseWrite, type Call } from './passage'
-import { PropertyPatch, pretendSent } from './response-lock'
+import { JoinedHooks, type CommitHook, type HeldResponse } from './commit-hook'
+import { delayClose, allowClose } from './delayed-close'
+import { offerTakeOver, reclaimBody } from './unhandled-failure'
+import { dropCall, OriginalMethods, refuseWrite, type Call } from './original-methods'
+import { PropertyPatch, pretendSent } from './pretend-sent'
 import { clearHead, headersSentError, showHead } from './write-head'
 
-const GATE = Symbol('silverback.gate')
+const HOLD = Symbol('silverback.hold')
 
-interface GatedResponse extends HeldResponse {
-  [GATE]?: Gate
+interface PatchedResponse extends HeldResponse {
+  [HOLD]?: ResponseHold
 }
 
 // Shared functions, found by symbol: no closure is made for a request.
-function writeHead(this: GatedResponse, ...args: unknown[]): unknown {
-  return this[GATE]!.writeHead(args)
+function writeHead(this: PatchedResponse, ...args: unknown[]): unknown {
+  return this[HOLD]!.writeHead(args)
 }
 
-function write(this: GatedResponse, ...args: unknown[]): unknown {
-  return this[GATE]!.write(args)
+function write(this: PatchedResponse, ...args: unknown[]): unknown {
+  return this[HOLD]!.write(args)
 }
 
-function end(this: GatedResponse, ...args: unknown[]): unknown {
-  return this[GATE]!.end(args)
+function end(this: PatchedResponse, ...args: unknown[]): unknown {
+  return this[HOLD]!.end(args)
 }
 
-function flushHeaders(this: GatedResponse): void {
-  this[GATE]!.flushHeaders()
+function flushHeaders(this: PatchedResponse): void {
+  this[HOLD]!.flushHeaders()
 }
 
-/** Keeps the bytes of one response, never its state, until the session is safe. */
-export class Gate extends Passage {
+/** Keeps the bytes of one response, never its state, until the session is saved. */
+export class ResponseHold extends OriginalMethods {
   #queue: Call[] = []
   #wantsDrain = false
-  /** Listeners for `drain` that a middleware before us may keep to itself. */
+  /** Listeners for `drain`, where middleware before us may keep them from the response. */
   #drainListeners: ((...args: unknown[]) => void)[] | undefined
   /** Takes back what makes the response look sent; undefined while nothing does. */
   #reveal: (() => void) | undefined
   #heldVerbs: PropertyPatch | undefined
   /** Takes back what a held writeHead() has set. */
   #hideHead: (() => void) | undefined
-  /** Whether those who wrap the body behind us are cut off: what they pass on belongs to a refused response. */
+  /** Whether middleware that wraps write() and end() behind us is cut off: what it passes on was refused. */
   #reclaimed = false
-  /** Tells who offers a response that it is taken over. */
+  /** Called when the application touches a response that it is offered. */
   #touch: (() => void) | undefined
 
-  /** A response has one gate: where it has one already, that is returned, and `keeper` is asked as well. */
-  constructor(response: object, keeper: Gatekeeper) {
-    const res = response as GatedResponse
-    super(res, keeper)
-    const present = res[GATE]
+  /** A response has one hold: where it has one already, that is returned, and `hook` joins those that it asks. */
+  constructor(response: object, hook: CommitHook) {
+    const res = response as PatchedResponse
+    super(res, hook)
+    const present = res[HOLD]
     if (present !== undefined) {
-      present.keeper = new JoinedHooks(present.keeper, keeper)
+      present.hook = new JoinedHooks(present.hook, hook)
       return present
     }
-    res[GATE] = this
+    res[HOLD] = this
     // What is not a function stays as it is: `res` may be `{}` (the ws upgrade idiom) or half a response (engine.io).
     if (typeof res.writeHead === 'function') res.writeHead = writeHead
     if (typeof res.write === 'function') res.write = write
@@ -72,7 +72,12 @@ export class Gate extends Passage {
 
   writeHead(args: unknown[]): unknown {
     this.#touch?.()
-    if (this.performing || this.committed) return this.passHead(this.implicit ?? args)
+    if (this.performing || this.committed) {
+      // Held for its end: what middleware before us has kept of it goes out by itself, and now the head is sent.
+      this.#reveal?.()
+      this.#reveal = undefined
+      return this.passHead(this.implicit ?? args)
+    }
     if (this.announcing) {
       this.implicit = args
       return this.res
@@ -118,7 +123,7 @@ export class Gate extends Passage {
     if (call.verb !== 'writeHead' && !this.committed && this.res.writeHead !== writeHead) this.announceHead(call)
     let wait: MaybePromise<void>
     try {
-      wait = this.keeper.commit()
+      wait = this.hook.commit()
     } catch (err) {
       // On a turn of its own: the handler that called end() has returned by then, as with any store.
       wait = Promise.reject(err as Error)
@@ -127,7 +132,7 @@ export class Gate extends Passage {
       this.committed = true
       return this.perform(call, writeHead)
     }
-    this.#hold(call)
+    this.#holdFrom(call)
     wait.then(
       () => {
         this.committed = true
@@ -139,7 +144,7 @@ export class Gate extends Passage {
     return call.verb === 'write' ? false : this.res
   }
 
-  #hold(call: Call): void {
+  #holdFrom(call: Call): void {
     const { res } = this
     const head = call.verb === 'writeHead' ? call.args : this.implicit
     if (head !== undefined) this.#hideHead = showHead(res, head)
@@ -152,7 +157,7 @@ export class Gate extends Passage {
         this.#heldVerbs.putMethod(verb, (...args) => this.#enqueue({ verb, args }))
       }
     }
-    holdSocket(res, (action) => {
+    delayClose(res, (action) => {
       if (res.destroyed === true || res.req?.aborted === true) return false
       if (this.ended) res.once?.('finish', action)
       else this.#enqueue({ verb: 'action', args: [action] })
@@ -166,7 +171,7 @@ export class Gate extends Passage {
     this.#heldVerbs?.lift()
     this.#reveal?.()
     this.#heldVerbs = this.#reveal = undefined
-    releaseSocket(this.res)
+    allowClose(this.res)
   }
 
   /** @param commits whether an end() behind other calls saves what changed since, and may wait again */
@@ -186,7 +191,7 @@ export class Gate extends Passage {
     this.#wantsDrain = false
   }
 
-  // Whoever answered a write with false says when to go on.
+  // To those who were answered false here, in place of the stream whose `drain` they listen for.
   #drain(): void {
     const listeners = this.#drainListeners
     this.#drainListeners = undefined
@@ -194,7 +199,7 @@ export class Gate extends Passage {
     else for (const listener of listeners) listener.call(this.res)
   }
 
-  // compression keeps listeners for `drain` to itself, for its stream, which knows nothing of the writes that we hold.
+  // compression keeps listeners for `drain` to itself, for its stream, which is not told of the writes that are held.
   #keepDrainListeners(): void {
     const { res } = this
     const on = res.on!
@@ -207,18 +212,18 @@ export class Gate extends Passage {
 
   // `refused`: not by the store, but by Node, which was given the handler's arguments only now.
   #fail(err: unknown, refused = false): void {
-    const { res, keeper, ended } = this
+    const { res, hook, ended } = this
     const queue = this.#queue
     this.#queue = []
     this.#release()
     if (this.committed) {
-      if (refused) return keeper.refuse(err)
-      keeper.report(err)
+      if (refused) return hook.refuse(err)
+      hook.report(err)
       return this.#performAll(queue, false)
     }
     if (res.statusCode >= 500 && !refused) {
       // The application's error page is on its way already: no reason to replace it by another.
-      keeper.abandon()
+      hook.abandon()
       this.committed = true
       return this.#performAll(queue, false)
     }
@@ -233,13 +238,13 @@ export class Gate extends Passage {
       clearHead(res, err, this.applied)
       for (const { args } of queue) dropCall(res, args)
     }
-    if (refused || !keeper.lenient) {
+    if (refused || !hook.lenient) {
       takeOver()
-      return keeper.refuse(err)
+      return hook.refuse(err)
     }
     const taken = offerTakeOver(res, takeOver, (touch) => {
       this.#touch = touch
-      keeper.refuse(err)
+      hook.refuse(err)
       this.#touch = undefined
     })
     if (taken) return

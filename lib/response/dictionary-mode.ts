@@ -10,7 +10,7 @@ const COPIES = Number.parseInt(process.versions.v8, 10) < 13
  *
  * @param name a property that Express has put there: to delete it is what makes V8 change the representation.
  */
-export function easeAdding(object: any, name: string): void {
+export function useDictionaryMode(object: object, name: string): void {
   if (!COPIES || Object.getPrototypeOf(object) === object.constructor?.prototype) return
   const own = Object.getOwnPropertyDescriptor(object, name)
   if (own !== undefined && Reflect.deleteProperty(object, name)) Object.defineProperty(object, name, own)

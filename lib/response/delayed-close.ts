@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
-import type { HeldResponse } from './gatekeeper'
-import { isHttp1 } from './response-lock'
+import type { HeldResponse } from './commit-hook'
+import { isHttp1 } from './pretend-sent'
 
 const DESTROY = Symbol('silverback.destroy')
 const END = Symbol('silverback.end')
@@ -22,7 +22,7 @@ interface PatchedSocket extends Socket {
  * socket; other applications half-close it when they have answered. Without a session the response would be on its way
  * by then; so it goes first here, too.
  */
-export function holdSocket(res: HeldResponse, defer: Defer): void {
+export function delayClose(res: HeldResponse, defer: Defer): void {
   const socket = res.socket as PatchedSocket | null | undefined
   if (!isHttp1(res) || typeof socket?.destroy !== 'function') return
   if (socket[DESTROY] === undefined) {
@@ -36,7 +36,7 @@ export function holdSocket(res: HeldResponse, defer: Defer): void {
 }
 
 /** The response goes out: what is asked of the socket from now on is done at once. */
-export function releaseSocket(res: HeldResponse): void {
+export function allowClose(res: HeldResponse): void {
   const socket = res.socket as PatchedSocket | null | undefined
   if (socket?.[DEFER] !== undefined) socket[DEFER] = undefined
 }

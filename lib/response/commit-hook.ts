@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net'
+import type { HttpResponse } from '../base/http'
 import { chain, isPromise, type MaybePromise } from '../base/time'
 
 /**
  * What a hold needs of a response: of node:http's, HTTP/2's, a Lambda adapter's, a test double's, or of half a response
  * such as the `{}` that is passed for the upgrade of a WebSocket.
  */
-export interface HeldResponse {
+export interface HeldResponse extends HttpResponse {
   statusCode: number
   statusMessage?: string
   readonly headersSent?: boolean
@@ -26,24 +27,22 @@ export interface HeldResponse {
   on?(type: string | symbol, listener: (...args: unknown[]) => void): unknown
   once?(type: string, listener: () => void): unknown
   emit?(type: string): boolean
-  getHeader(name: string): number | string | string[] | undefined
   hasHeader?(name: string): boolean
-  setHeader(name: string, value: number | string | readonly string[]): unknown
   appendHeader?(name: string, value: string | readonly string[]): unknown
   removeHeader(name: string): unknown
 }
 
-/** What the gate asks of the request it guards. */
-export interface Gatekeeper {
+/** What a hold asks of the request whose response it holds. */
+export interface CommitHook {
   /** Stores what must be stored. A promise keeps every byte back until it settles. */
   commit(): MaybePromise<void>
-  /** Adds our headers; called once, as the header block is made. */
-  head(res: HeldResponse): void
+  /** Adds the headers of the session; called once, as the header block is made. */
+  head(res: HttpResponse): void
   /** Whether `head` has anything to add. */
   readonly hasHead: boolean
   /** The commit failed and nothing was sent: hands the error to the application. */
   refuse(err: unknown): void
-  /** The commit failed, and the answer is an error page as it is: it goes out without our headers. */
+  /** The commit failed, and the answer is an error page as it is: it goes out without those headers. */
   abandon(): void
   /** The commit failed when it was too late for another answer. */
   report(err: unknown): void
@@ -53,15 +52,15 @@ export interface Gatekeeper {
   done(): void
 }
 
-/** Two hooks of one response: the middleware was called again, after `destroy()` for example. */
-export class JoinedHooks implements Gatekeeper {
-  readonly #first: Gatekeeper
-  readonly #second: Gatekeeper
-  /** The one whose commit failed, or the one whose `next` the application has passed on last. */
-  #answering: Gatekeeper
+/** Two hooks of one response, which a second middleware has seen after the first one's session had ended. */
+export class JoinedHooks implements CommitHook {
+  readonly #first: CommitHook
+  readonly #second: CommitHook
+  /** The one whose commit failed; the second one before that. */
+  #answering: CommitHook
 
   /** @param first adds its headers first, so that the last word on a cookie is that of `second` */
-  constructor(first: Gatekeeper, second: Gatekeeper) {
+  constructor(first: CommitHook, second: CommitHook) {
     this.#first = first
     this.#second = this.#answering = second
   }
@@ -70,7 +69,7 @@ export class JoinedHooks implements Gatekeeper {
     return chain(this.#commit(this.#first), () => this.#commit(this.#second))
   }
 
-  #commit(hook: Gatekeeper): MaybePromise<void> {
+  #commit(hook: CommitHook): MaybePromise<void> {
     const fail = (err: unknown): never => {
       this.#answering = hook
       throw err
@@ -83,7 +82,7 @@ export class JoinedHooks implements Gatekeeper {
     }
   }
 
-  head(res: HeldResponse): void {
+  head(res: HttpResponse): void {
     for (const hook of [this.#first, this.#second]) if (hook.hasHead) hook.head(res)
   }
 

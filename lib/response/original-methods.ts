@@ -1,5 +1,5 @@
-import type { Gatekeeper, HeldResponse } from './gatekeeper'
-import { isHttp1 } from './response-lock'
+import type { CommitHook, HeldResponse } from './commit-hook'
+import { isHttp1 } from './pretend-sent'
 import { headersAt, setGivenHeaders, withoutHeaders } from './write-head'
 
 /** A call on a response. `action`: what was asked of its socket. */
@@ -10,19 +10,19 @@ export interface Call {
 
 type Method = (...args: unknown[]) => unknown
 
-/** Lets calls through to a response as it was before ours, and adds the keeper's headers to its head. */
-export class Passage {
+/** The methods that a response had before ours; its head gets the headers of the hook. */
+export class OriginalMethods {
   protected readonly res: HeldResponse
-  protected keeper: Gatekeeper
+  protected hook: CommitHook
   /** Whether a part of the response has been let through. */
   protected committed = false
   /** Whether end() was called. */
   protected ended = false
-  /** Whether the keeper's headers have been added. */
+  /** Whether the hook's headers have been added. */
   protected applied = false
   protected performing = false
   protected announcing = false
-  /** What those who stand before our writeHead have made of a head that nobody asked for by name. */
+  /** The arguments of writeHead() after the middleware in front of ours, for a head that was not asked for by name. */
   protected implicit: unknown[] | undefined
   #headPassed = false
   readonly #writeHead: Method | undefined
@@ -30,9 +30,9 @@ export class Passage {
   readonly #end: Method | undefined
   readonly #flushHeaders: Method | undefined
 
-  constructor(res: HeldResponse, keeper: Gatekeeper) {
+  constructor(res: HeldResponse, hook: CommitHook) {
     this.res = res
-    this.keeper = keeper
+    this.hook = hook
     this.#writeHead = res.writeHead
     this.#write = res.write
     this.#end = res.end
@@ -40,8 +40,8 @@ export class Passage {
   }
 
   /**
-   * Calls the listeners of on-headers, and others who have put themselves before our writeHead, before the session is
-   * saved: they may still change it. When Node asks for the head of its own accord, they have had their turn.
+   * Calls the listeners of on-headers, and other replacements of writeHead() in front of ours, before the session is
+   * saved: they may still change it. When Node calls writeHead() itself, they are passed over.
    */
   protected announceHead(call: Call): void {
     const { res } = this
@@ -58,7 +58,7 @@ export class Passage {
     }
   }
 
-  /** @param writeHead stands in for those before our writeHead, who have had their turn */
+  /** @param writeHead stands in for the replacements that announceHead() has called already */
   protected perform(call: Call, writeHead: Method): unknown {
     const { res } = this
     const outer = this.performing
@@ -88,14 +88,14 @@ export class Passage {
     // Doubles of tests (node-mocks-http) send a head without calling writeHead().
     if (!this.#headPassed && !isHttp1(res) && res.stream === undefined && typeof res.getHeader === 'function') {
       this.#headPassed = true
-      if (this.keeper.hasHead) this.#addHeaders()
+      if (this.hook.hasHead) this.#addHeaders()
     }
     if (verb === 'write') return this.#write!.apply(res, args)
     if (verb === 'flushHeaders') return this.#flushHeaders!.call(res)
     if (verb === 'action') return (args[0] as () => void)()
     if (verb !== 'end') return res[verb]!(...args)
     const result = this.#end!.apply(res, args)
-    this.keeper.done()
+    this.hook.done()
     return result
   }
 
@@ -106,7 +106,7 @@ export class Passage {
   protected passHead(args: unknown[]): unknown {
     const { res } = this
     const headers = args.length > 1 ? (args[headersAt(args)] as object | undefined) : undefined
-    const ours = !this.applied && this.keeper.hasHead
+    const ours = !this.applied && this.hook.hasHead
     if (headers && (ours || Array.isArray(headers))) {
       setGivenHeaders(res, headers)
       args = withoutHeaders(args)
@@ -119,11 +119,11 @@ export class Passage {
 
   #addHeaders(): void {
     this.applied = true
-    this.keeper.head(this.res)
+    this.hook.head(this.res)
   }
 }
 
-/** Who waits for a call that is not carried out is told when the response has been sent. */
+/** Has the callback of a call that is not carried out called when the response has been sent. */
 export function dropCall(res: HeldResponse, args: unknown[]): void {
   const callback = args[args.length - 1]
   if (typeof callback === 'function') res.once?.('finish', () => callback())

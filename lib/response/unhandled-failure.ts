@@ -1,5 +1,5 @@
-import type { HeldResponse } from './gatekeeper'
-import { HEADER_VERBS, HELD, isHttp1, PropertyPatch } from './response-lock'
+import type { HeldResponse } from './commit-hook'
+import { HEADER_VERBS, HELD, isHttp1, PropertyPatch } from './pretend-sent'
 
 /**
  * Offers a failed commit to a plain node:http application, express-session's way: while `offer` runs, the response
@@ -42,14 +42,14 @@ export function offerTakeOver(res: HeldResponse, takeOver: () => void, offer: (t
 }
 
 /**
- * Takes the body back from whoever wraps it behind us (compression, say): they have had their end(), so an error page
- * would get lost in them.
+ * Passes by the middleware that wraps write() and end() behind us (compression, say): its end() has been called, so an
+ * error page would get lost in it.
  *
- * @returns what gives it back to them
+ * @returns what puts it back
  */
 export function reclaimBody(res: HeldResponse, take: (verb: 'write' | 'end', args: unknown[]) => unknown): () => void {
   const theirs = { write: res.write, end: res.end }
-  // Never asks to wait: they may keep who listens for a drain to themselves.
+  // Never asks to wait: that middleware may keep listeners for `drain` from the response.
   res.write = (...args) => (take('write', args), true)
   res.end = (...args) => take('end', args)
   return () => void Object.assign(res, theirs)
