@@ -56,7 +56,7 @@ export interface TokenCodec {
   /** The ID in a cookie's value; `null`, or an error code of kind `decode`, when it is not one of ours. */
   decode?(value: string, cookie: TokenContext): string | SessionErrorCode | null
   /** A new ID, where the middleware's own do not fit. */
-  newId?(): string
+  newId?(cookie: Pick<TokenContext, 'name'>): string
 }
 
 /** What a store with powers finds. */
