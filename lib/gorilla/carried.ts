@@ -15,8 +15,10 @@ export interface Carried {
 
 /** `version` tells one writing from every other, so that a cookie tells which one it goes on from. */
 export function encodeCarried(record: Decoded, issuedAt: Milliseconds, version: string): string | undefined {
-  const { meta, cookie } = record
-  return meta === undefined ? undefined : JSON.stringify([version, issuedAt, meta, cookie])
+  if (record.meta === undefined) return undefined
+  // The values tell their types themselves.
+  const { t: _types, ...meta } = record.meta
+  return JSON.stringify([version, issuedAt, meta, record.cookie])
 }
 
 /** `undefined` for whatever is not ours. */

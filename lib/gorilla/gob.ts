@@ -1,7 +1,7 @@
-import { decodeGob } from './gob-decode'
-import { encodeGob } from './gob-encode'
-import { toValue, unserializable } from './go-nodes'
-import { as, goType, nodeOf } from './go-shape'
+import { decodeGob } from './codec/decode'
+import { encodeGob } from './codec/encode'
+import { toValue, unserializable } from './codec/nodes'
+import { as, goType, nodeOf } from './codec/shape'
 
 export { as }
 
@@ -26,11 +26,11 @@ export function encode(value: unknown): Buffer {
  * Decodes the first value of a gob stream; `type` is that of the Go variable it would be decoded into.
  *
  * Integers are numbers, beyond the safe ones BigInts; `[]byte` a Buffer; `time.Time` a Date, to the millisecond; slices
- * arrays; maps with string keys plain objects, all other maps Maps. Structs, arrays, pointers, complex numbers, named
- * types and cyclic ones are refused.
+ * arrays; maps with string keys plain objects, all other maps Maps. Basic types with a name of their own (`time.Duration`)
+ * are what they are made of. Structs, arrays, pointers to them and complex numbers are refused.
  * @throws {SessionError} `ERR_SESSION_CORRUPT` for whatever Go would refuse, or JavaScript has no counterpart for
  */
 export function decode(bytes: Uint8Array, type?: string): unknown {
   const expected = type === undefined ? undefined : goType(type)
-  return toValue(decodeGob(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), expected))
+  return toValue(decodeGob(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), expected).node)
 }

@@ -4,11 +4,29 @@
  * A struct travels as deltas between field numbers, each followed by the field; a delta of 0 ends it.
  * @see encoding/gob type.go
  */
-import type { GoType } from './go-types'
-import { corrupt, WireWriter, type WireReader } from './gob-wire'
+import type { GoType } from './types'
+import { corrupt, WireWriter, type WireReader } from './wire'
 
-/** What a stream says about one of its own types. */
-export type Definition = { kind: 'slice'; elem: number } | { kind: 'map'; key: number; elem: number } | { kind: 'time' }
+interface Field {
+  readonly name: string
+  readonly id: number
+}
+
+/** What a stream says about one of its own types; inner types are given by their IDs. */
+export type Definition = (
+  | { readonly kind: 'slice'; readonly elem: number }
+  | { readonly kind: 'array'; readonly elem: number; readonly size: number }
+  | { readonly kind: 'map'; readonly key: number; readonly elem: number }
+  | { readonly kind: 'struct'; readonly fields: readonly Field[] }
+  /** Bytes that the type makes itself: of GobEncode, MarshalBinary or MarshalText. */
+  | { readonly kind: 'encoder'; readonly name: string; readonly method: number }
+) & {
+  /** As it stands in the stream. */
+  readonly raw: Buffer
+}
+
+/** The definitions of a stream, by ID. */
+export type Definitions = ReadonlyMap<number, Definition>
 
 /** IDs that gob gives to basic types. */
 export const BASIC_IDS: Partial<Record<GoType['kind'], number>> = {
@@ -21,35 +39,56 @@ export const BASIC_IDS: Partial<Record<GoType['kind'], number>> = {
   interface: 8
 }
 
+/** The basic type that JavaScript has no counterpart for: two floats. */
+export const COMPLEX_ID = 7
+
 /** Streams define IDs from here on. */
 export const FIRST_ID = 64
 const ID_MAX = 0x7fffffffn
 
-// Fields of wireType that have a counterpart here; the others are arrays, structs and foreign marshalers.
+// Fields of wireType.
+const ARRAY = 0
 const SLICE = 1
+const STRUCT = 2
 const MAP = 3
-const GOB_ENCODER = 4
+/** As `Definition.method`: the type is a GobEncoder. */
+export const GOB_ENCODER = 4
+const TEXT_MARSHALER = 6
 
-/** Reads a definition. @throws {SessionError} `ERR_SESSION_CORRUPT` for a kind of type that has no counterpart */
+/** Reads a definition. @throws {SessionError} `ERR_SESSION_CORRUPT` */
 export function readDefinition(reader: WireReader): Definition {
-  let definition: Definition | undefined
+  const start = reader.at
+  let parsed: Parts | undefined
+  let kind = -1
   readStruct(reader, (field) => {
-    if (definition !== undefined) throw corrupt('a type is defined as two kinds at once')
-    if (field === SLICE) {
-      const [elem = 0] = readIds(reader, 1)
-      definition = { kind: 'slice', elem }
-    } else if (field === MAP) {
-      const [key = 0, elem = 0] = readIds(reader, 2)
-      definition = { kind: 'map', key, elem }
-    } else if (field === GOB_ENCODER) {
-      readIds(reader, 0)
-      definition = { kind: 'time' }
-    } else {
-      throw corrupt('structs, arrays and types with an encoding of their own have no counterpart')
-    }
+    if (parsed !== undefined || field > TEXT_MARSHALER) throw corrupt('a type is defined as two kinds at once, or none')
+    kind = field
+    parsed = readParts(reader, kind)
   })
-  if (definition === undefined) throw corrupt('a type definition is empty')
-  return definition
+  if (parsed === undefined) throw corrupt('a type definition is empty')
+  const raw = reader.since(start)
+  const { name, numbers, fields } = parsed
+  const [first = 0, second = 0] = numbers
+  if (kind === ARRAY) return { kind: 'array', elem: first, size: second, raw }
+  if (kind === SLICE) return { kind: 'slice', elem: first, raw }
+  if (kind === MAP) return { kind: 'map', key: first, elem: second, raw }
+  if (kind === STRUCT) return { kind: 'struct', fields, raw }
+  return { kind: 'encoder', name, method: kind, raw }
+}
+
+/** The IDs that a definition refers to. */
+export function refersTo(definition: Definition): number[] {
+  switch (definition.kind) {
+    case 'slice':
+    case 'array':
+      return [definition.elem]
+    case 'map':
+      return [definition.key, definition.elem]
+    case 'struct':
+      return definition.fields.map(({ id }) => id)
+    case 'encoder':
+      return []
+  }
 }
 
 /** The message that defines a type under an ID; inner types are given by theirs. */
@@ -76,23 +115,43 @@ export function writeDefinition(id: number, type: GoType, idOf: (type: GoType) =
   return writer.uint(0).uint(0).finish()
 }
 
-// CommonType first, which says nothing we need; then `count` type IDs.
-function readIds(reader: WireReader, count: number): number[] {
-  const ids: number[] = []
-  readStruct(reader, (field) => {
-    if (field === 0) readCommon(reader)
-    else if (field <= count) ids[field - 1] = readId(reader)
-    else throw corrupt('a type definition has an unknown field')
-  })
-  return ids
+interface Parts {
+  name: string
+  numbers: number[]
+  fields: Field[]
 }
 
-function readCommon(reader: WireReader): void {
+// CommonType comes first; then, by kind, type IDs (and the length of an array), or the fields of a struct.
+function readParts(reader: WireReader, kind: number): Parts {
+  const parts: Parts = { name: '', numbers: [], fields: [] }
+  const last = kind >= GOB_ENCODER ? 0 : kind === MAP || kind === ARRAY ? 2 : 1
   readStruct(reader, (field) => {
-    if (field === 0) reader.bytes()
-    else if (field === 1) reader.int()
+    if (field > last) throw corrupt('a type definition has an unknown field')
+    if (field === 0) parts.name = readNamed(reader).name
+    else if (kind === STRUCT) parts.fields = readFields(reader)
+    else parts.numbers[field - 1] = readId(reader)
+  })
+  if (parts.numbers.some((number) => number < 0)) throw corrupt('a type definition refers to none')
+  return parts
+}
+
+function readFields(reader: WireReader): Field[] {
+  const count = reader.count(reader.left)
+  const fields: Field[] = []
+  while (fields.length < count) fields.push(readNamed(reader))
+  return fields
+}
+
+// A name and an ID: CommonType, and a field of a struct.
+function readNamed(reader: WireReader): Field {
+  let name = ''
+  let id = 0
+  readStruct(reader, (field) => {
+    if (field === 0) name = reader.bytes().toString()
+    else if (field === 1) id = readId(reader)
     else throw corrupt('a type definition has an unknown field')
   })
+  return { name, id }
 }
 
 /** A type ID; negative where a definition follows. */
@@ -104,7 +163,7 @@ export function readId(reader: WireReader): number {
 
 function readStruct(reader: WireReader, readField: (field: number) => void): void {
   let field = -1
-  while (reader.left > 0) {
+  for (;;) {
     const delta = reader.count(16)
     if (delta === 0) return
     field += delta

@@ -1,5 +1,16 @@
-import { SessionError } from '../base/errors'
-import { INTERFACE, type GoType } from './go-types'
+import { SessionError } from '../../base/errors'
+import { corrupt } from './wire'
+import { INTERFACE, OPAQUE, type GoType } from './types'
+
+/** What stands in the place of an interface, as it came: the registered name, the type's ID, the flat value. */
+export interface Opaque {
+  /** Bytes as latin1. */
+  readonly name: string
+  readonly id: number
+  readonly bytes: Buffer
+  /** The IDs of the defined types it needs. */
+  readonly types: readonly number[]
+}
 
 /**
  * A Go value with its type, between a gob stream and JavaScript.
@@ -10,6 +21,15 @@ import { INTERFACE, type GoType } from './go-types'
 export interface GoNode {
   readonly type: GoType
   readonly value: null | boolean | string | number | bigint | Buffer | GoNode[] | [GoNode, GoNode][]
+  /** Of what stood in the place of an interface: the same as it came. */
+  readonly raw?: Opaque
+  /** Whether the value does not tell all of it: what nobody changes goes back as it came. */
+  readonly lossy?: boolean
+}
+
+/** The node of a value that is carried and never looked into. */
+export function opaqueNode(raw: Opaque): GoNode {
+  return { type: OPAQUE, value: null, raw }
 }
 
 export const NIL: GoNode = { type: INTERFACE, value: null }
@@ -29,7 +49,7 @@ export function numberOf(value: bigint): number | bigint {
  * The JavaScript value of a node: numbers (bigints beyond the safe integers), Buffers, Dates (to the millisecond),
  * arrays, plain objects for maps with string keys, and Maps for all others.
  */
-export function toValue({ type, value }: GoNode): unknown {
+export function toValue({ type, value, raw }: GoNode): unknown {
   switch (type.kind) {
     case 'int':
     case 'uint':
@@ -46,9 +66,21 @@ export function toValue({ type, value }: GoNode): unknown {
       // `fromEntries` defines its properties, so that a key `__proto__` is a key like any other.
       return type.key!.kind === 'string' ? Object.fromEntries(entries as [string, unknown][]) : new Map(entries)
     }
+    case 'opaque':
+      throw noCounterpart(raw!)
     default:
       return value
   }
+}
+
+/** The error for a value that is to be read, and cannot. */
+export function noCounterpart({ name }: Opaque): SessionError {
+  return corrupt(`a value is of the Go type ${nameOf(name)}, which has no counterpart`)
+}
+
+/** A registered name as text. */
+export function nameOf(latin1: string): string {
+  return JSON.stringify(Buffer.from(latin1.slice(0, 200), 'latin1').toString())
 }
 
 /** A value that Go cannot be given. `path` leads to it. */

@@ -1,0 +1,67 @@
+import type { CookieOptions } from '../cookie/cookie'
+import { OptionError, quote } from '../base/errors'
+import { DAY, type Milliseconds } from '../base/time'
+import { parseGoType, type GoType } from './codec/types'
+import type { Declared } from './codec/values'
+import { checkPair, type Pair } from './securecookie'
+
+type Key = string | Uint8Array
+
+/** What is told of the sessions of any of Go's stores. */
+export interface CommonOptions {
+  /** What Go's store got (`hashKey, blockKey, ...`), pair by pair: the first writes, all read. */
+  keyPairs: readonly (readonly [hashKey: Key, blockKey?: Key | null])[]
+  /** `store.Options.MaxAge` and `store.MaxAge()`, but in ms; `null`: no limit. @default 30 days, as Go's */
+  maxAge?: Milliseconds | null | undefined
+  /**
+   * What else `store.Options` says of the cookies of sessions that Go began.
+   *
+   * @default the attributes that the option `cookie` of `sessions()` gives
+   */
+  cookie?: (Pick<CookieOptions, 'path' | 'domain' | 'sameSite' | 'httpOnly'> & { secure?: boolean }) | undefined
+  /**
+   * Go types of values by key, for what a program in Go asserts: `{ userId: 'int64', roles: '[]string' }`. The name of a
+   * type of its own (`'main.User'`, `'example.com/app/models.User'`) has its structs read as plain objects.
+   *
+   * A value that was read keeps its type without this; one that is new has none yet.
+   *
+   * @default integers `int`, other numbers `float64`, lists `[]interface {}`, objects `map[string]interface {}`
+   */
+  types?: Readonly<Record<string, string>> | undefined
+}
+
+// A type of a package: its path, a dot, its name; perhaps a pointer, list or map of it.
+const OWN_TYPE = /^(?:\*|\[\d*\]|map\[[\w./~-]+\])*[\w./~-]*\w\.[A-Za-z_]\w*(?:\[[^\s]*\])?$/
+
+/** @throws {OptionError} for keys or types that cannot work */
+export function checkCommon({ keyPairs, maxAge, types = {} }: CommonOptions): { pairs: Pair[]; types: Declared } {
+  if (!Array.isArray(keyPairs) || keyPairs.length === 0 || !keyPairs.every((pair) => Array.isArray(pair))) {
+    throw new OptionError('keyPairs must be an array of pairs: [[hashKey, blockKey], ...]')
+  }
+  const pairs = keyPairs.map(([hashKey, blockKey]) => checkPair({ hashKey, blockKey, maxAge }))
+  return { pairs, types: checkTypes(types) }
+}
+
+/** @throws {OptionError} for what is the name of no Go type */
+export function checkTypes(types: Readonly<Record<string, string>>): Declared {
+  return new Map(Object.entries(types).map(([key, type]) => [key, typeOf(type)]))
+}
+
+function typeOf(text: string): GoType | string {
+  const known = typeof text === 'string' ? parseGoType(text) : undefined
+  if (known !== undefined) return known
+  if (typeof text === 'string' && OWN_TYPE.test(text)) return text
+  throw new OptionError(
+    'A Go type must be a basic type, []byte, time.Time, interface {}, a slice or map of them, or one of a package ' +
+      `(main.User), got ${quote(text)}`
+  )
+}
+
+/** The cookie of a session that Go began: Go keeps none of it with the session. */
+export function goCookieText(
+  { maxAge = 30 * DAY, cookie }: Pick<CommonOptions, 'maxAge' | 'cookie'>,
+  own: Milliseconds | null = maxAge
+): string {
+  if (cookie === undefined) return own === null ? '{}' : JSON.stringify({ originalMaxAge: own })
+  return JSON.stringify({ originalMaxAge: own, expires: null, path: '/', httpOnly: true, ...cookie })
+}
