@@ -185,7 +185,8 @@ function carried(
   }
   // What the store needs to write the data as it was goes along with what is kept.
   const { t } = old.meta ?? {}
-  const meta = t === undefined || keep === undefined ? undefined : { u: 0, c: 0, t: keep === true ? t : typesOf(t, keep) }
+  const meta =
+    t === undefined || keep === undefined ? undefined : { u: 0, c: 0, t: keep === true ? t : typesOf(t, keep) }
   const snapshot = meta === undefined ? to.snapshot : { ...to.snapshot, meta }
   const next = { ...to, snapshot, renewed: true, user: undefined }
   if (keep !== true) return next

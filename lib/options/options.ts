@@ -23,6 +23,7 @@ import {
   checkSpan,
   extendOf,
   oneOf,
+  overStore,
   transportOf,
   userAsText
 } from './option-checks'
@@ -81,7 +82,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
   checkName(name)
   warnOfMisspelt(given)
   const keys = new KeyRing(secret === undefined || secret === null ? missingSecret() : checkSecret(secret))
-  const cookie = checkCookie(name, given.cookie ?? {})
+  const cookie = checkCookie(name, overStore(given.store, given.cookie ?? {}))
   const shared = common(given)
   const idle = checkSpan('idle', given.idle, DAY)
   const { adopts, reissues } = adoptOf(given.adopt)
@@ -153,7 +154,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
     name,
     keys,
     tokens: tokensOf(shared.port, name, signed),
-    cookie: given.cookie ?? {},
+    cookie: overStore(given.store, given.cookie ?? {}),
     limits: {
       idle,
       idleIsExplicit: given.idle !== undefined,
@@ -242,7 +243,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
   checkSealing(port.carrier, keys)
   const isClassic = main.door === expressSession
   const idle = checkSpan('idle', given.idle, main.limits.idle ?? (isClassic ? DAY : null))
-  const cookie = checkCookie(name, given.cookie ?? main.cookie)
+  const cookie = checkCookie(name, overStore(given.store, given.cookie ?? main.cookie))
   const { touchAfter } = given
   const span = spanOf(idle, cookie)
   // A life of its own must not be over before it may be extended.

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { SessionErrorCode } from '../base/errors'
+import type { CookieOptions } from '../cookie/cookie'
 import type { KeyRing } from '../cookie/keys'
 import type { MaybePromise, Milliseconds } from '../base/time'
 
@@ -34,6 +35,8 @@ export interface StoreContract {
   on?(event: string, listener: (...args: any[]) => void): unknown
   /** How its sessions travel in the cookie, for a store that has a say in that. */
   readonly tokens?: TokenCodec | undefined
+  /** Attributes that cookies of its sessions have where the option `cookie` says nothing of them. */
+  readonly cookieDefaults?: CookieOptions | undefined
 }
 
 /** The cookie that a token is for. */
