@@ -14,9 +14,9 @@ export interface CommonOptions {
   /** `store.Options.MaxAge` and `store.MaxAge()`, but in ms; `null`: no limit. @default 30 days, as Go's */
   maxAge?: Milliseconds | null | undefined
   /**
-   * What else `store.Options` says of the cookies of sessions that Go began.
+   * What else `store.Options` says, under the names of the option `cookie` of `sessions()`, which goes before it.
    *
-   * @default the attributes that the option `cookie` of `sessions()` gives
+   * @default what `sessions()` has: HttpOnly, SameSite=Lax, Secure with HTTPS
    */
   cookie?: (Pick<CookieOptions, 'path' | 'domain' | 'sameSite' | 'httpOnly'> & { secure?: boolean }) | undefined
   /**
@@ -57,11 +57,15 @@ function typeOf(text: string): GoType | string {
   )
 }
 
-/** The cookie of a session that Go began: Go keeps none of it with the session. */
-export function goCookieText(
-  { maxAge = 30 * DAY, cookie }: Pick<CommonOptions, 'maxAge' | 'cookie'>,
-  own: Milliseconds | null = maxAge
-): string {
-  if (cookie === undefined) return own === null ? '{}' : JSON.stringify({ originalMaxAge: own })
-  return JSON.stringify({ originalMaxAge: own, expires: null, path: '/', httpOnly: true, ...cookie })
+/** What a store of Go's has for the cookies of new sessions: `store.Options`. */
+export function cookieDefaultsOf({
+  maxAge = 30 * DAY,
+  cookie
+}: Pick<CommonOptions, 'maxAge' | 'cookie'>): CookieOptions {
+  return { ...cookie, ...(maxAge !== null && { maxAge }) }
+}
+
+/** The cookie of a session that Go began: Go keeps none with it, so the options say what it is, but for its life. */
+export function goCookieText(own: Milliseconds | null): string {
+  return own === null ? '{}' : JSON.stringify({ originalMaxAge: own })
 }

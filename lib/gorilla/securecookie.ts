@@ -1,4 +1,4 @@
-import { createCipheriv, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createCipheriv, createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { OptionError, quote, SessionError, type SessionErrorCode } from '../base/errors'
 import { DAY, SECOND, type Milliseconds } from '../base/time'
 import { decode, encode } from './gob'
@@ -229,4 +229,17 @@ function unbase64(text: string): Buffer | undefined {
 function keyBytes(key: unknown): Buffer | undefined {
   if (typeof key === 'string') return Buffer.from(key)
   return key instanceof Uint8Array ? Buffer.from(key) : undefined
+}
+
+/**
+ * Lengthens a stream until its cookie needs no `=`: the middleware percent-encodes values, and Go does not decode that.
+ * A gob decoder looks at nothing behind the value.
+ */
+export function withoutPadding(bytes: Buffer, { blockKey, block, hash }: Pair): Buffer {
+  const date = String(Math.floor(Date.now() / SECOND)).length
+  const around = date + '||'.length + createHash(hash).digest().length
+  let length = bytes.length
+  const iv = blockKey === undefined ? 0 : blockSize({ block })
+  while ((around + Math.ceil((iv + length) / 3) * 4) % 3 !== 0) length++
+  return Buffer.concat([bytes, Buffer.alloc(length - bytes.length)])
 }

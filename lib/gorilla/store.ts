@@ -1,23 +1,24 @@
 import { createHash } from 'node:crypto'
 import { answer, CARRIER, declareNative, POWERS } from '../store/contract'
 import type { Callback, Carrier, Opened, StoreContract } from '../store/contract'
+import type { CookieOptions } from '../cookie/cookie'
 import { OptionError, SessionError, type SessionErrorCode } from '../base/errors'
-import { randomId } from '../base/ids'
+import { isSessionId, randomId } from '../base/ids'
 import { BoundedMap } from '../base/bounded-map'
 import { decodeRecord, encodeRecord, META, type Meta } from '../record/record'
 import { Store } from '../store/store'
 import { RecentWrites } from '../stores/cookie/recent'
 import { COOKIE_BYTES_MAX, cookieTooLarge } from '../store/too-large'
-import { MINUTE, SECOND, type Milliseconds } from '../base/time'
-import { decodeCarried, encodeCarried } from './carried'
+import { DAY, MINUTE, SECOND, type Milliseconds } from '../base/time'
+import { decodeCarried, encodeCarried, isCarriedKey, type Carried } from './carried'
 import { decodeGob, type Decoded } from './codec/decode'
 import { encodeGob } from './codec/encode'
 import { decodeKept, encodeKept } from './codec/kept'
 import type { GoNode } from './codec/nodes'
 import { STRING, VALUES } from './codec/types'
 import { dataOf, valuesOf, type Declared } from './codec/values'
-import { checkCommon, goCookieText, type CommonOptions } from './options'
-import { openBytes, sealBytes, type Authentic, type Pair } from './securecookie'
+import { checkCommon, cookieDefaultsOf, goCookieText, type CommonOptions } from './options'
+import { openBytes, sealBytes, withoutPadding, type Authentic, type Pair } from './securecookie'
 
 /** How far another machine's clock may be ahead. */
 const SKEW: Milliseconds = 5 * MINUTE
@@ -42,6 +43,7 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
   readonly [POWERS]: RecentWrites
   readonly #pairs: readonly Pair[]
   readonly #types: Declared
+  readonly cookieDefaults: CookieOptions
   readonly #cookieText: string
   readonly #recent = new RecentWrites()
   /** What this process wrote last beside the values of a session. */
@@ -53,7 +55,8 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
     const { pairs, types } = checkCommon(options)
     this.#pairs = pairs
     this.#types = types
-    this.#cookieText = goCookieText(options)
+    this.#cookieText = goCookieText(options.maxAge === undefined ? 30 * DAY : options.maxAge)
+    this.cookieDefaults = cookieDefaultsOf(options)
     this[POWERS] = this.#recent
   }
 
@@ -77,7 +80,7 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
     const kept = decodeKept(record.meta?.t)
     const values = valuesOf(record.data, kept?.hint, this.#types, kept?.definitions ?? NONE)
     const issuedAt = Math.floor(Date.now() / SECOND) * SECOND
-    const carried = encodeCarried(record, issuedAt, randomId().slice(0, 8))
+    const carried = record.meta && encodeCarried(record, issuedAt, randomId().slice(0, 8))
     if (id !== undefined && carried !== undefined) this.#written.set(id, carried)
     const entries = values.value as [GoNode, GoNode][]
     const extra: [GoNode, GoNode][] = carried === undefined ? [] : [[stringNode(META), stringNode(carried)]]
@@ -106,11 +109,11 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
 
   #read({ issuedAt, mac, pair }: Authentic, { node, definitions }: Decoded): Opened | SessionErrorCode {
     const entries = node.value as [GoNode, GoNode][]
-    const isOurs = ([key]: [GoNode, GoNode]) => key.value === META
+    const isOurs = ([key]: [GoNode, GoNode]) => isCarriedKey(key.value)
     const ours = entries.find(isOurs)?.[1].value
     const values: GoNode = { type: VALUES, value: entries.filter((entry) => !isOurs(entry)) }
     const { json, hint } = dataOf(values, this.#types, definitions)
-    const carried = decodeCarried(ours)
+    const carried = ownCarried(ours)
     const meta: Meta & { d: string } = carried?.meta ?? { u: issuedAt, c: issuedAt, d: idOf(mac) }
     // Go has used the session since we wrote it.
     if (carried !== undefined && issuedAt > carried.issuedAt) meta.u = Math.max(meta.u, issuedAt)
@@ -128,6 +131,11 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
 
 declareNative(GorillaStore as unknown as { prototype: StoreContract })
 
+function ownCarried(text: unknown): (Carried & { meta: { d: string } }) | undefined {
+  const carried = decodeCarried(text)
+  return isSessionId(carried?.meta?.d) ? (carried as Carried & { meta: Meta & { d: string } }) : undefined
+}
+
 // A session that Go began has no ID; its MAC is as hard to guess as one. Only its hash gets about.
 function idOf(mac: Buffer): string {
   return createHash('sha256').update(mac).digest('base64url').slice(0, 32)
@@ -135,17 +143,4 @@ function idOf(mac: Buffer): string {
 
 function stringNode(value: string): GoNode {
   return { type: STRING, value }
-}
-
-/**
- * Lengthens a stream until its cookie needs no `=`: the middleware percent-encodes values, and Go does not decode that.
- * A gob decoder looks at nothing behind the value.
- */
-function withoutPadding(bytes: Buffer, { blockKey }: Pair): Buffer {
-  const date = String(Math.floor(Date.now() / SECOND)).length
-  const around = date + '||'.length + 32
-  let length = bytes.length
-  const iv = blockKey === undefined ? 0 : 16
-  while ((around + Math.ceil((iv + length) / 3) * 4) % 3 !== 0) length++
-  return Buffer.concat([bytes, Buffer.alloc(length - bytes.length)])
 }

@@ -36,6 +36,12 @@ const MEMBERS = new Set([
   ],
   ...['addFlash', 'flashes', 'toJSON']
 ])
+
+/** Whether a key of Go's cannot be one of a session here. */
+export function isMember(key: string): boolean {
+  return MEMBERS.has(key)
+}
+
 const UNSAFE = new Set(['__proto__'])
 const BASIC = new Set<GoType['kind']>(['bool', 'int', 'float', 'string', 'bytes'])
 
