@@ -1,5 +1,6 @@
 import { META } from '../../record/record'
 import { OptionError, SessionError } from '../../base/errors'
+import { randomId } from '../../base/ids'
 import { sessionTooLarge } from '../../store/too-large'
 import type { Milliseconds } from '../../base/time'
 import { decodeGob } from '../codec/decode'
@@ -75,18 +76,26 @@ export class JsonFormat implements Format {
     const values = parse(raw.toString())
     const json: Record<string, unknown> = {}
     const hidden: [string, Opaque][] = []
+    const inner = new Map<string, Hint>()
     let carried: unknown
     for (const [key, value] of Object.entries(values)) {
       if (isCarriedKey(key)) carried = value
-      else if (!isMember(key) && !holdsProto(value)) json[key] = value
-      else hidden.push([key, { name: 'json', id: 0, bytes: Buffer.from(JSON.stringify(value)), types: [] }])
+      else if (isMember(key) || holdsProto(value)) hidden.push([key, jsonOpaque(value)])
+      else {
+        json[key] = value
+        if (holdsMinusZero(value)) inner.set(key, { was: { json: JSON.stringify(value), raw: jsonOpaque(value) } })
+      }
     }
     const ours = raw.subarray(-JSON_MARK.length).equals(JSON_MARK)
-    return { json, hint: hidden.length > 0 ? { hidden } : {}, definitions: NONE, carried, ours }
+    return { json, hint: { inner, ...(hidden.length > 0 && { hidden }) }, definitions: NONE, carried, ours }
   }
 
   encode(data: Record<string, unknown>, kept: Kept | undefined, carried: string): Buffer {
-    const parts = Object.entries(data).map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`)
+    const parts = Object.entries(data).map(([key, value]) => {
+      const was = kept?.hint.inner?.get(key)?.was
+      const text = JSON.stringify(value)
+      return `${JSON.stringify(key)}:${was?.json === text ? was.raw.bytes.toString() : text}`
+    })
     for (const [key, raw] of kept?.hint.hidden ?? []) {
       if (!Object.hasOwn(data, key)) parts.push(`${JSON.stringify(key)}:${raw?.bytes.toString() ?? 'null'}`)
     }
@@ -111,6 +120,19 @@ function parse(text: string): Record<string, unknown> {
   if (values === null) return {}
   if (typeof values !== 'object' || Array.isArray(values)) throw corrupt('the record is no JSON object')
   return values as Record<string, unknown>
+}
+
+const MINUS_ZERO = randomId()
+
+// JSON as Go writes it: its zero may be below zero.
+function jsonOpaque(value: unknown): Opaque {
+  const text = JSON.stringify(value, (_key, inner: unknown) => (Object.is(inner, -0) ? MINUS_ZERO : inner))
+  return { name: 'json', id: 0, bytes: Buffer.from(text.replaceAll(`"${MINUS_ZERO}"`, '-0')), types: [] }
+}
+
+function holdsMinusZero(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return Object.is(value, -0)
+  return Object.values(value).some(holdsMinusZero)
 }
 
 function holdsProto(value: unknown): boolean {
