@@ -55,7 +55,7 @@ export function overStore(
   store: StoreContract | undefined,
   given: CookieOptions | ((req: any) => CookieOptions)
 ): CookieOptions | ((req: any) => CookieOptions) {
-  const own = store?.cookieDefaults
+  const own = store?.sessionDefaults?.cookie
   if (own === undefined || (typeof given !== 'function' && typeof given !== 'object')) return given
   return typeof given === 'function' ? (req) => ({ ...own, ...given(req) }) : { ...own, ...given }
 }

@@ -1,5 +1,6 @@
 import type { HttpRequest } from '../base/http'
 import type { Carrier } from '../store/contract'
+import type { StoreContract } from '../store/contract'
 import { StorePort } from '../store/port'
 import type { CookieOptions } from '../cookie/cookie'
 import { OptionError, quote } from '../base/errors'
@@ -102,7 +103,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
     limits: {
       idle,
       idleIsExplicit: given.idle !== undefined,
-      absolute: checkSpan('absolute', given.absolute, 30 * DAY),
+      absolute: checkSpan('absolute', given.absolute, absoluteOf(given.store, 30 * DAY)),
       endsByDate: false
     },
     touchAfter: touchAfterOf(given.touchAfter, spanOf(idle, cookie)),
@@ -215,6 +216,12 @@ function touchAfterOf(given: Milliseconds | undefined, idle: Milliseconds | null
   return checkSpan('touchAfter', given, fallback) ?? fallback
 }
 
+// A store that is shared has a default of its own.
+function absoluteOf(store: StoreContract | undefined, fallback: Milliseconds | null): Milliseconds | null {
+  const own = store?.sessionDefaults?.absolute
+  return own === undefined ? fallback : own
+}
+
 // How long a session lives unused, as far as the options tell.
 function spanOf(idle: Milliseconds | null, cookie: Settings['cookie']): Milliseconds | null {
   const own = typeof cookie === 'function' ? undefined : cookie.maxAge
@@ -263,7 +270,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     limits: {
       idle,
       idleIsExplicit: given.idle !== undefined || main.limits.idleIsExplicit,
-      absolute: checkSpan('absolute', given.absolute, main.limits.absolute),
+      absolute: checkSpan('absolute', given.absolute, absoluteOf(given.store, main.limits.absolute)),
       endsByDate: false
     },
     touchAfter: touchAfter === undefined && !isClassic ? inherited : touchAfterOf(touchAfter, span),

@@ -35,8 +35,16 @@ export interface StoreContract {
   on?(event: string, listener: (...args: any[]) => void): unknown
   /** How its sessions travel in the cookie, for a store that has a say in that. */
   readonly tokens?: TokenCodec | undefined
-  /** Attributes that cookies of its sessions have where the option `cookie` says nothing of them. */
-  readonly cookieDefaults?: CookieOptions | undefined
+  /** What its sessions are like, where the options of the middleware say nothing of it. */
+  readonly sessionDefaults?: SessionDefaults | undefined
+}
+
+/** Of a store whose sessions are shared with other programs: what those give them. */
+export interface SessionDefaults {
+  /** Attributes and lifetime of the cookie. */
+  readonly cookie?: CookieOptions | undefined
+  /** ms since creation; `null`: no limit. */
+  readonly absolute?: Milliseconds | null | undefined
 }
 
 /** The cookie that a token is for. */
