@@ -1,4 +1,5 @@
 import type { CookieOptions } from '../cookie/cookie'
+import type { SessionDefaults } from '../store/contract'
 import { OptionError, quote } from '../base/errors'
 import { DAY, type Milliseconds } from '../base/time'
 import { parseGoType, type GoType } from './codec/types'
@@ -57,12 +58,9 @@ function typeOf(text: string): GoType | string {
   )
 }
 
-/** What a store of Go's has for the cookies of new sessions: `store.Options`. */
-export function cookieDefaultsOf({
-  maxAge = 30 * DAY,
-  cookie
-}: Pick<CommonOptions, 'maxAge' | 'cookie'>): CookieOptions {
-  return { ...cookie, ...(maxAge !== null && { maxAge }) }
+/** What a store of Go's gives its sessions: `store.Options`, and no end but that. */
+export function sessionDefaultsOf({ maxAge = 30 * DAY, cookie }: Partial<CommonOptions>): SessionDefaults {
+  return { cookie: { ...cookie, ...(maxAge !== null && { maxAge }) }, absolute: null }
 }
 
 /** The cookie of a session that Go began: Go keeps none with it, so the options say what it is, but for its life. */

@@ -1,13 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../store/contract'
-import type { StoreContract, TokenCodec } from '../store/contract'
-import type { CookieOptions } from '../cookie/cookie'
+import type { SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
 import { OptionError, quote } from '../base/errors'
 import { decodeRecord, META } from '../record/record'
 import { DAY, type Milliseconds } from '../base/time'
 import { Store } from '../store/store'
 import type { LockPower } from '../store/contract'
-import { checkCommon, checkTypes, cookieDefaultsOf, type CommonOptions } from './options'
+import { checkCommon, checkTypes, sessionDefaultsOf, type CommonOptions } from './options'
 import type { Pair } from './securecookie'
 import { GorillaStore } from './store'
 import { GobFormat, JsonFormat, SealedFormat, type Format } from './stores/content'
@@ -113,7 +112,7 @@ export function gorillaSessions(backing: unknown, options: GorillaSessionsOption
 class GorillaServerStore extends (Store as unknown as new () => Store) implements StoreContract {
   declare readonly [POWERS]: Powers
   declare readonly tokens: TokenCodec
-  declare readonly cookieDefaults: CookieOptions
+  declare readonly sessionDefaults: SessionDefaults
   readonly #powers: GoPowers
   readonly #maxAge: Milliseconds | null
 
@@ -134,7 +133,7 @@ class GorillaServerStore extends (Store as unknown as new () => Store) implement
     // Not enumerable, as the methods: a store may be logged.
     Object.defineProperty(this, POWERS, { value: this.#powers })
     Object.defineProperty(this, 'tokens', { value: tokens })
-    Object.defineProperty(this, 'cookieDefaults', { value: cookieDefaultsOf(options) })
+    Object.defineProperty(this, 'sessionDefaults', { value: sessionDefaultsOf(options) })
   }
 
   get(id: string, callback?: Callback<any>): Promise<SessionRecord | null> | undefined {

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { answer, CARRIER, declareNative, POWERS } from '../store/contract'
-import type { Callback, Carrier, Opened, StoreContract } from '../store/contract'
-import type { CookieOptions } from '../cookie/cookie'
+import type { Callback, Carrier, Opened, SessionDefaults, StoreContract } from '../store/contract'
 import { OptionError, SessionError, type SessionErrorCode } from '../base/errors'
 import { isSessionId, randomId } from '../base/ids'
 import { BoundedMap } from '../base/bounded-map'
@@ -17,7 +16,7 @@ import { decodeKept, encodeKept } from './codec/kept'
 import type { GoNode } from './codec/nodes'
 import { STRING, VALUES } from './codec/types'
 import { dataOf, valuesOf, type Declared } from './codec/values'
-import { checkCommon, cookieDefaultsOf, goCookieText, type CommonOptions } from './options'
+import { checkCommon, sessionDefaultsOf, goCookieText, type CommonOptions } from './options'
 import { openBytes, sealBytes, withoutPadding, type Authentic, type Pair } from './securecookie'
 
 /** How far another machine's clock may be ahead. */
@@ -43,7 +42,7 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
   readonly [POWERS]: RecentWrites
   readonly #pairs: readonly Pair[]
   readonly #types: Declared
-  readonly cookieDefaults: CookieOptions
+  readonly sessionDefaults: SessionDefaults
   readonly #cookieText: string
   readonly #recent = new RecentWrites()
   /** What this process wrote last beside the values of a session. */
@@ -56,7 +55,7 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
     this.#pairs = pairs
     this.#types = types
     this.#cookieText = goCookieText(options.maxAge === undefined ? 30 * DAY : options.maxAge)
-    this.cookieDefaults = cookieDefaultsOf(options)
+    this.sessionDefaults = sessionDefaultsOf(options)
     this[POWERS] = this.#recent
   }
 

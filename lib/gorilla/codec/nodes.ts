@@ -1,5 +1,5 @@
 import { SessionError } from '../../base/errors'
-import { corrupt } from './wire'
+import type { Definitions } from './definitions'
 import { INTERFACE, OPAQUE, type GoType } from './types'
 
 /** What stands in the place of an interface, as it came: the registered name, the type's ID, the flat value. */
@@ -10,6 +10,8 @@ export interface Opaque {
   readonly bytes: Buffer
   /** The IDs of the defined types it needs. */
   readonly types: readonly number[]
+  /** The definitions of these, where nothing else has them. */
+  readonly source?: Definitions
 }
 
 /**
@@ -49,7 +51,7 @@ export function numberOf(value: bigint): number | bigint {
  * The JavaScript value of a node: numbers (bigints beyond the safe integers), Buffers, Dates (to the millisecond),
  * arrays, plain objects for maps with string keys, and Maps for all others.
  */
-export function toValue({ type, value, raw }: GoNode): unknown {
+export function toValue({ type, value, raw }: GoNode, definitions: Definitions): unknown {
   switch (type.kind) {
     case 'int':
     case 'uint':
@@ -57,25 +59,39 @@ export function toValue({ type, value, raw }: GoNode): unknown {
     case 'time':
       return new Date(value as string)
     case 'slice':
-      return (value as GoNode[]).map(toValue)
+      return (value as GoNode[]).map((item) => toValue(item, definitions))
     case 'map': {
       const entries = (value as [GoNode, GoNode][]).map(([key, item]): [unknown, unknown] => [
-        toValue(key),
-        toValue(item)
+        toValue(key, definitions),
+        toValue(item, definitions)
       ])
       // `fromEntries` defines its properties, so that a key `__proto__` is a key like any other.
       return type.key!.kind === 'string' ? Object.fromEntries(entries as [string, unknown][]) : new Map(entries)
     }
     case 'opaque':
-      throw noCounterpart(raw!)
+      return new GoOpaque(raw!, definitions)
     default:
       return value
   }
 }
 
-/** The error for a value that is to be read, and cannot. */
-export function noCounterpart({ name }: Opaque): SessionError {
-  return corrupt(`a value is of the Go type ${nameOf(name)}, which has no counterpart`)
+/** A value that has no counterpart here, as it came: `gob.encode` takes it back. */
+export class GoOpaque {
+  /** The name under which Go has registered its type. */
+  readonly type: string
+  readonly #raw: Opaque
+  readonly #definitions: Definitions
+
+  constructor(raw: Opaque, definitions: Definitions) {
+    this.type = Buffer.from(raw.name, 'latin1').toString()
+    this.#raw = raw
+    this.#definitions = definitions
+  }
+
+  /** Its node, for `gob.encode`. */
+  get node(): GoNode {
+    return opaqueNode({ ...this.#raw, types: this.#raw.types, source: this.#definitions })
+  }
 }
 
 /** A registered name as text. */

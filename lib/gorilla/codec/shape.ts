@@ -1,5 +1,5 @@
 import { OptionError, quote, SessionError } from '../../base/errors'
-import { fitsBits, NIL, opaqueNode, unserializable, type GoNode, type Opaque } from './nodes'
+import { fitsBits, GoOpaque, NIL, opaqueNode, unserializable, type GoNode, type Opaque } from './nodes'
 import { timeFromDate, timeToBinary } from './time'
 import {
   BOOL,
@@ -73,6 +73,7 @@ export function goType(text: string): GoType {
 /** The node of a value in the place of an interface: of the hinted type if it still fits, else of its natural one. */
 export function nodeOf(value: unknown, hint: Hint | undefined, path: readonly string[]): GoNode {
   if (value instanceof GoValue) return shape(value.value, value.type, undefined, path)
+  if (value instanceof GoOpaque) return value.node
   if (hint?.was !== undefined && JSON.stringify(value) === hint.was.json) return opaqueNode(hint.was.raw)
   if (hint?.type !== undefined) {
     try {
