@@ -5,6 +5,7 @@ import { encodeGob } from '../lib/gorilla/codec/encode'
 import type { GoNode } from '../lib/gorilla/codec/nodes'
 import { INTERFACE, mapOf, parseGoType, STRING, VALUES, type GoType } from '../lib/gorilla/codec/types'
 import { checkPair, openBytes, sealBytes } from '../lib/gorilla/securecookie'
+import { securecookie } from '../lib/gorilla'
 import { goKeys, GoPeer, ordered, tagged } from './helpers/go'
 
 const NAME = 'session-name'
@@ -224,6 +225,22 @@ describe('What Go refuses', () => {
     )
     expect(openBytes([pair], NAME, old)).toBe('ERR_SESSION_EXPIRED')
   })
+})
+
+it.each<[string, Parameters<typeof securecookie>[0], Buffer?]>([
+  ['sha512', { hashKey: hash, hash: 'sha512' }],
+  ['des3', { hashKey: hash, blockKey: Buffer.from('three different keys...!'), block: 'des3' }],
+  ['json', { hashKey: hash, serializer: 'json' }],
+  ['nop', { hashKey: hash, blockKey: block, serializer: 'nop' }]
+])('understands Go and is understood with %s', async (after, options) => {
+  const { blockKey } = options as { blockKey?: Buffer }
+  const ask = (more: object) => go.ask({ op: 'codec', name: NAME, after, keys: goKeys([hash, blockKey]), ...more })
+  const codec = securecookie(options)
+  const text = 'Zoe, a text of more than two blocks'
+  const { cookie: theirs } = await ask({ path: text })
+  expect(String(codec.decode(NAME, theirs!))).toBe(text)
+  const ours = codec.encode(NAME, after === 'nop' ? Buffer.from(text) : text)
+  expect(await ask({ cookie: ours })).toEqual({ id: text })
 })
 
 it('rotates keys as Go does: the first writes, all read', async () => {
