@@ -2,7 +2,7 @@ import { EXPIRED, type Found, type Life, type LockPower, type Powers, type Write
 import { leadsOn } from '../../store/found'
 import { SessionError } from '../../base/errors'
 import { hashOf } from '../../base/hash'
-import { Latest } from '../../base/latest'
+import { BoundedMap } from '../../base/bounded-map'
 import { decodeRecord, encodeRecord, withCookie, withUsedAt, type Meta } from '../../record/record'
 import { MINUTE, type Milliseconds } from '../../base/time'
 import { decodeCarried, encodeCarried, type Carried } from '../carried'
@@ -41,7 +41,7 @@ export class GoPowers implements Powers {
   readonly #format: Format
   readonly #tokens: GoTokens
   readonly #settings: GoSettings
-  readonly #written = new Latest<string, Written>(WRITES_MAX)
+  readonly #written = new BoundedMap<string, Written>(WRITES_MAX)
 
   constructor(shelf: Shelf, format: Format, tokens: GoTokens, settings: GoSettings, lock?: LockPower) {
     this.remote = shelf.remote

@@ -4,9 +4,9 @@ import { OptionError, quote } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import type { Milliseconds } from '../../base/time'
 import { dialectOf } from '../../stores/redis/client'
-import { RedisLink } from '../../stores/redis/link'
-import { redisLock } from '../../stores/redis/lock'
-import { REPLACE, type Script } from '../../stores/redis/scripts'
+import { absentIfOther, RedisLink } from '../../stores/redis/link'
+import { redisLock } from '../../stores/redis/powers'
+import type { Script } from '../../stores/redis/scripts'
 import type { Shelf, Shelved } from './shelf'
 
 /** A record and the ms that it has left (-1: for ever). */
@@ -15,7 +15,18 @@ const READ = script(
   `
 local value = redis.call('GET', KEYS[1])
 if not value then return false end
-return {value, redis.call('PTTL', KEYS[1])}
+return {value, tostring(redis.call('PTTL', KEYS[1]))}
+`
+)
+
+/** Writes a record over the one with that SHA-1: the new one, ms (empty: for ever), SHA-1. */
+const REPLACE = script(
+  'get set',
+  `
+local value = redis.call('GET', KEYS[1])
+if not value or redis.sha1hex(value) ~= ARGV[3] then return '0' end
+if ARGV[2] == '' then redis.call('SET', KEYS[1], ARGV[1]) else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+return '1'
 `
 )
 
@@ -24,8 +35,8 @@ const REMOVE = script(
   'get del',
   `
 local value = redis.call('GET', KEYS[1])
-if not value or redis.sha1hex(value) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
+if not value or redis.sha1hex(value) ~= ARGV[1] then return '0' end
+return tostring(redis.call('DEL', KEYS[1]))
 `
 )
 
@@ -51,11 +62,11 @@ export class RedisShelf implements Shelf {
   }
 
   async read(id: string): Promise<Shelved | null> {
-    const reply = (await this.#link.runOnSession(READ, this.#prefix + id)) as [unknown, unknown] | null
-    if (reply === null) return null
-    const [value, left] = reply
+    const found = await this.#link.run(READ, [this.#prefix + id], [], (reply: unknown[] | null) => reply, absentIfOther)
+    if (found === null) return null
+    const [value, left] = found
     const raw = Buffer.isBuffer(value) ? value : Buffer.from(String(value))
-    const ms = Number(left)
+    const ms = Number(String(left))
     return { raw, version: this.versionOf(raw), expiresAt: ms < 0 ? null : Date.now() + ms }
   }
 
@@ -65,13 +76,17 @@ export class RedisShelf implements Shelf {
 
   async replace(id: string, raw: Buffer, end: Milliseconds | null, version: string): Promise<boolean> {
     const left = leftUntil(end)
-    const args = [raw as unknown as string, left === null ? '' : String(left), version, '']
-    return typeof (await this.#link.runOnSession(REPLACE, this.#prefix + id, ...args)) === 'number'
+    return this.#isDone(REPLACE, id, [raw as unknown as string, left === null ? '' : String(left), version])
   }
 
   async remove(id: string, version?: string): Promise<boolean> {
     if (version === undefined) return this.#link.del(this.#prefix + id)
-    return (await this.#link.runOnSession(REMOVE, this.#prefix + id, version)) === 1
+    return this.#isDone(REMOVE, id, [version])
+  }
+
+  #isDone(script: Script, id: string, args: string[]): Promise<boolean> {
+    const isOne = (reply: unknown) => String(reply) === '1'
+    return this.#link.run(script, [this.#prefix + id], args, isOne, (err) => absentIfOther(err) !== null)
   }
 
   versionOf(raw: Buffer): string {
@@ -96,7 +111,7 @@ function inBytes(client: unknown): unknown {
       `gorillaSessions: the backing must be a client of redis (5 or later) or ioredis, got ${quote(client)}`
     )
   }
-  const { get, set, del, expire, evalshaBuffer, evalBuffer } = shape as Record<string, Reply>
+  const { get, set, del, expire, pipeline, evalshaBuffer, evalBuffer } = shape as Record<string, Reply>
   return {
     get status() {
       return shape.status
@@ -108,6 +123,7 @@ function inBytes(client: unknown): unknown {
     set: set!.bind(client),
     del: del!.bind(client),
     expire: expire!.bind(client),
+    pipeline: pipeline!.bind(client),
     evalsha: evalshaBuffer!.bind(client),
     eval: evalBuffer!.bind(client)
   }

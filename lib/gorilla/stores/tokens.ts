@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { TokenCodec, TokenContext } from '../../store/contract'
 import type { SessionErrorCode } from '../../base/errors'
 import { isSessionId } from '../../base/ids'
-import { Latest } from '../../base/latest'
+import { BoundedMap } from '../../base/bounded-map'
 import { decodeGob } from '../codec/decode'
 import { encodeGob } from '../codec/encode'
 import { STRING } from '../codec/types'
@@ -26,7 +26,7 @@ export interface GoTokens extends Required<TokenCodec> {
 class Names {
   readonly #own: string | undefined
   readonly #all = new Set<string>()
-  readonly #byId = new Latest<string, string>(IDS_MAX)
+  readonly #byId = new BoundedMap<string, string>(IDS_MAX)
 
   constructor(own: string | undefined) {
     this.#own = own
