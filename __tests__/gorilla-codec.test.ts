@@ -23,6 +23,22 @@ describe('gob', () => {
     expect(gob.decode(gob.encode(value))).toEqual(value)
   })
 
+  it('gives values without counterpart as they came, and takes them back', () => {
+    const bytes = Buffer.from(
+      'Dv+BBAEC/4IAARABEAAAXP+CAAIGc3RyaW5nDAYABHVzZXIGc3RyaW5nDAUAA2FubgZzdHJpbmcMCAAGcGVyc29uDCptYWluLlBlcnNvbv+D' +
+        'AwEBBlBlcnNvbgH/hAABAQEETmFtZQEMAAAACf+EBgEDQW5uAA==',
+      'base64'
+    )
+    const values = gob.decode(bytes) as Map<string, unknown>
+    expect([...values.keys()]).toEqual(['user', 'person'])
+    expect(values.get('person')).toBeInstanceOf(gob.GoOpaque)
+    expect(values.get('person')).toMatchObject({ type: '*main.Person' })
+    expect(gob.decode(gob.encode(values))).toEqual(values)
+    expect(gob.encode(values).includes(bytes.subarray(-8))).toBe(true)
+    const alone = () => gob.encode(values.get('person'))
+    expect(alone).toThrow(expect.objectContaining({ code: 'ERR_SESSION_UNSERIALIZABLE' }))
+  })
+
   it('keeps a key called __proto__ a key', () => {
     const decoded = gob.decode(gob.encode(JSON.parse('{"__proto__":{"x":1}}'))) as object
     expect(Object.keys(decoded)).toEqual(['__proto__'])
@@ -99,5 +115,28 @@ describe('securecookie', () => {
     const large = 'x'.repeat(4000)
     expect(() => codec.encode('a', large)).toThrow(expect.objectContaining({ code: 'ERR_SESSION_COOKIE_TOO_LARGE' }))
     expect(securecookie({ hashKey, maxLength: null }).encode('a', large).length).toBeGreaterThan(4096)
+  })
+
+  it.each<[string, object, unknown]>([
+    ['JSON', { serializer: 'json' }, { user: 'ann', n: [1, null] }],
+    ['bytes as they are', { serializer: 'nop' }, Buffer.from([0, 255])],
+    ['SHA-512', { hash: 'sha512' }, { user: 'ann' }],
+    ['AES-192', { blockKey: Buffer.alloc(24, 1) }, { user: 'ann' }],
+    ['triple DES', { block: 'des3', blockKey: Buffer.alloc(24, 'three different keys...!') }, { user: 'ann' }]
+  ])('knows %s', (_title, options, value) => {
+    const codec = securecookie({ hashKey, ...options })
+    expect(codec.decode('a', codec.encode('a', value))).toEqual(value)
+    const other = () => securecookie({ hashKey: 'another' }).decode('a', codec.encode('a', value))
+    expect(other).toThrow(expect.objectContaining({ code: 'ERR_SESSION_SIGNATURE' }))
+  })
+
+  it.each([
+    { hash: 'md4' },
+    { block: 'des' },
+    { serializer: 'xml' },
+    { block: 'des3', blockKey: 'short' },
+    { hashKey: '' }
+  ])('refuses %j at set-up', (options) => {
+    expect(() => securecookie({ hashKey, ...options } as any)).toThrow(TypeError)
   })
 })

@@ -71,7 +71,7 @@ it('is read by Go as it stands in Set-Cookie, whatever its length', async () => 
 })
 
 const typed: [string, Tagged][] = [
-  ['id', { t: 'int64', v: '7' }],
+  ['uid', { t: 'int64', v: '7' }],
   ['rate', { t: 'float64', v: '4000000000000000' }],
   ['big', { t: 'uint64', v: '18446744073709551615' }],
   ['at', { t: 'time.Time', v: '2026-01-02T03:04:05.123456789+02:00' }],
@@ -90,7 +90,7 @@ it('shows Go values as encoding/json does, and gives them back with their types 
   expect(seen.body).toMatchObject({
     isNew: false,
     data: {
-      ...{ id: 7, rate: 2, big: '18446744073709551615', at: '2026-01-02T03:04:05.123456789+02:00', raw: 'aGk=' },
+      ...{ uid: 7, rate: 2, big: '18446744073709551615', at: '2026-01-02T03:04:05.123456789+02:00', raw: 'aGk=' },
       ...{ roles: ['admin'], limits: { a: 1 }, names: { 1: 'one' }, deep: { n: 5 }, nothing: null }
     }
   })
@@ -104,10 +104,10 @@ it('shows Go values as encoding/json does, and gives them back with their types 
 it('keeps the type of a value that changes, as long as it fits', async () => {
   const cookie = await mint(typed)
   const res = await request(appFor())
-    .get(setPath({ id: 8, roles: ['admin', 'staff'], rate: 3, deep: { n: 'text' } }))
+    .get(setPath({ uid: 8, roles: ['admin', 'staff'], rate: 3, deep: { n: 'text' } }))
     .set('Cookie', `${NAME}=${cookie}`)
   expect(await goValues(rawValue(cookieOf(res, NAME)!))).toMatchObject({
-    id: { t: 'int64', v: '8' },
+    uid: { t: 'int64', v: '8' },
     roles: { t: '[]string', v: ['admin', 'staff'] },
     rate: { t: 'float64', v: '4008000000000000' },
     deep: { t: 'map[interface {}]interface {}', v: [[str('n'), str('text')]] }
@@ -115,15 +115,15 @@ it('keeps the type of a value that changes, as long as it fits', async () => {
 })
 
 it('gives new values the Go types that were declared, and refuses what does not fit them', async () => {
-  const store = new GorillaStore({ keyPairs: [[hash, block]], types: { id: 'int64', roles: '[]string' } })
-  const res = await request(appFor(store)).get(setPath({ id: 8, roles: ['a'], n: 1, x: 1.5 }))
+  const store = new GorillaStore({ keyPairs: [[hash, block]], types: { uid: 'int64', roles: '[]string' } })
+  const res = await request(appFor(store)).get(setPath({ uid: 8, roles: ['a'], n: 1, x: 1.5 }))
   expect(await goValues(rawValue(cookieOf(res, NAME)!))).toMatchObject({
-    ...{ id: { t: 'int64', v: '8' }, roles: { t: '[]string', v: ['a'] }, n: { t: 'int', v: '1' } },
+    ...{ uid: { t: 'int64', v: '8' }, roles: { t: '[]string', v: ['a'] }, n: { t: 'int', v: '1' } },
     x: { t: 'float64', v: '3ff8000000000000' }
   })
-  const bad = await request(appFor(store)).get(setPath({ id: 'eight' }))
+  const bad = await request(appFor(store)).get(setPath({ uid: 'eight' }))
   expect(bad.body.code).toBe('ERR_SESSION_UNSERIALIZABLE')
-  expect(bad.body.message).toContain('session.id')
+  expect(bad.body.message).toContain('session.uid')
 })
 
 it('shares flashes in both directions', async () => {
@@ -240,7 +240,7 @@ it.each([
   ['no pair', { keyPairs: [] }],
   ['an empty hash key', { keyPairs: [['']] }],
   ['a block key of another length', { keyPairs: [[hash, 'short']] }],
-  ['a type without counterpart', { keyPairs: [[hash]], types: { user: 'main.User' } }]
+  ['a type without counterpart', { keyPairs: [[hash]], types: { user: 'main User' } }]
 ])('refuses %s at set-up', (_title, options) => {
   expect(() => new GorillaStore(options as any)).toThrow(TypeError)
 })

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import type { GoNode } from '../../lib/gorilla/go-nodes'
+import type { GoNode } from '../../lib/gorilla/codec/nodes'
 
 /** A value in the place of an interface, as the Go program spells it; `null` is nil. */
 export type Tagged = { t: string; v: any } | null
@@ -13,6 +13,9 @@ export interface Answer {
   error?: string
   values?: [Tagged, Tagged][]
   flashes?: unknown[]
+  kinds?: string[]
+  differs?: string[]
+  id?: string
 }
 
 /** gorilla/sessions itself, in a process of its own. */
@@ -25,7 +28,7 @@ export class GoPeer {
     const binary = path.join(this.#folder, 'peer')
     const env = { ...process.env, GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '' }
     try {
-      execFileSync('go', ['build', '-o', binary, 'main.go'], {
+      execFileSync('go', ['build', '-o', binary, '.'], {
         cwd: path.join(__dirname, '../fixtures/gorilla'),
         env,
         stdio: 'pipe'
@@ -33,7 +36,8 @@ export class GoPeer {
     } catch (cause) {
       rmSync(this.#folder, { recursive: true, force: true })
       throw new Error(
-        'These tests need Go and gorilla/sessions: apt-get install golang golang-github-gorilla-sessions-dev',
+        'These tests need Go and gorilla/sessions: apt-get install golang golang-github-gorilla-sessions-dev ' +
+          'golang-github-boj-redistore-dev',
         { cause }
       )
     }

@@ -1,5 +1,4 @@
-import { isSessionId } from '../base/ids'
-import { decodeRecord, encodeRecord, type Decoded, type Meta } from '../record/record'
+import { decodeRecord, encodeRecord, META, OLD_META, type Decoded, type Meta } from '../record/record'
 import type { Milliseconds } from '../base/time'
 
 /**
@@ -7,28 +6,41 @@ import type { Milliseconds } from '../base/time'
  * carry it along, as they do with every value they do not know.
  */
 export interface Carried {
-  /** When we wrote it, as the value's own date has it: a later date is Go's. */
+  /** When we wrote it: what comes later is Go's. */
   readonly issuedAt: Milliseconds
-  readonly meta: Meta & { d: string }
+  readonly meta: Meta | undefined
   readonly cookieText: string
+  /** When the session was to end, where the backing does not tell; `null`: not by itself. */
+  readonly end?: Milliseconds | null | undefined
+}
+
+/** Whether a key of `session.Values` is the one that holds it. */
+export function isCarriedKey(key: unknown): boolean {
+  return key === META || key === OLD_META
 }
 
 /** `version` tells one writing from every other, so that a cookie tells which one it goes on from. */
-export function encodeCarried(record: Decoded, issuedAt: Milliseconds, version: string): string | undefined {
-  const { meta, cookie } = record
-  return meta === undefined ? undefined : JSON.stringify([version, issuedAt, meta, cookie])
+export function encodeCarried(
+  record: Decoded,
+  issuedAt: Milliseconds,
+  version: string,
+  end?: Milliseconds | null
+): string {
+  // The values tell their types themselves.
+  const { t: _types, ...meta } = record.meta ?? {}
+  return JSON.stringify([version, issuedAt, record.meta && meta, record.cookie, end])
 }
 
 /** `undefined` for whatever is not ours. */
 export function decodeCarried(text: unknown): Carried | undefined {
   if (typeof text !== 'string') return undefined
   try {
-    const [, issuedAt, meta, cookie] = JSON.parse(text) as [unknown, unknown, Meta, unknown]
+    const [, issuedAt, meta, cookie, end] = JSON.parse(text) as [unknown, unknown, Meta | null, unknown, unknown]
     const cookieText = JSON.stringify(cookie)
     // Checked as every record is.
-    const record = decodeRecord(encodeRecord(cookieText, meta, '{}'))
-    if (typeof issuedAt !== 'number' || !isSessionId(record?.meta?.d)) return undefined
-    return { issuedAt, meta: meta as Carried['meta'], cookieText }
+    const record = decodeRecord(encodeRecord(cookieText, meta ?? undefined, '{}'))
+    if (typeof issuedAt !== 'number' || record === undefined) return undefined
+    return { issuedAt, meta: record.meta, cookieText, end: typeof end === 'number' ? end : null }
   } catch {
     return undefined
   }

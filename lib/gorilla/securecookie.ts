@@ -1,5 +1,5 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { OptionError, SessionError, type SessionErrorCode } from '../base/errors'
+import { createCipheriv, createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { OptionError, quote, SessionError, type SessionErrorCode } from '../base/errors'
 import { DAY, SECOND, type Milliseconds } from '../base/time'
 import { decode, encode } from './gob'
 
@@ -13,6 +13,12 @@ export interface SecureCookieOptions {
   maxAge?: Milliseconds | null | undefined
   /** Most characters of a value; `null`: no limit. @default 4096, as Go's */
   maxLength?: number | null | undefined
+  /** What `HashFunc` was given: `sha512.New`, say. @default 'sha256' */
+  hash?: 'sha1' | 'sha224' | 'sha256' | 'sha384' | 'sha512' | undefined
+  /** What `BlockFunc` was given: `des.NewTripleDESCipher` takes a `blockKey` of 24 bytes. @default 'aes' */
+  block?: 'aes' | 'des3' | undefined
+  /** What `SetSerializer` was given; `'nop'`: bytes as they are. @default 'gob' */
+  serializer?: 'gob' | 'json' | 'nop' | undefined
 }
 
 /** What `securecookie()` makes. */
@@ -29,6 +35,9 @@ export interface Pair {
   readonly blockKey: Buffer | undefined
   readonly maxAge: Milliseconds | null
   readonly maxLength: number | null
+  readonly hash: string
+  readonly block: 'aes' | 'des3'
+  readonly serializer: 'gob' | 'json' | 'nop'
 }
 
 /** An authentic value, decrypted but not decoded. */
@@ -41,13 +50,13 @@ export interface Authentic {
   readonly pair: number
 }
 
-const BLOCK = 16
 const PIPE = 0x7c
 
 /**
- * Encodes and decodes the values of Go's gorilla/securecookie with its gob serializer, byte for byte.
+ * Encodes and decodes the values of Go's gorilla/securecookie, byte for byte.
  *
- * Of several pairs the first encodes and all decode: key rotation.
+ * With gob a value is what `gob.encode` and `gob.decode` make of it; with JSON what `JSON` makes of it; `'nop'` takes
+ * bytes and gives a Buffer. Of several pairs the first encodes and all decode: key rotation.
  * @example const codec = securecookie({ hashKey, blockKey }); codec.decode('session', req.cookies.session)
  * @see github.com/gorilla/securecookie
  */
@@ -56,12 +65,31 @@ export function securecookie(options: SecureCookieOptions | readonly SecureCooki
   if (list.length === 0) throw new OptionError('securecookie needs at least one pair of keys')
   const pairs = list.map(checkPair)
   return {
-    encode: (name, value) => sealBytes(pairs[0]!, name, encode(value)),
+    encode: (name, value) => sealBytes(pairs[0]!, name, serialize(pairs[0]!, value)),
     decode(name, cookie, type) {
       const opened = openBytes(pairs, name, cookie)
       if (typeof opened === 'string') throw new SessionError(opened, REASONS[opened] ?? 'The value was refused.')
-      return decode(opened.bytes, type)
+      return parse(pairs[opened.pair]!, opened.bytes, type)
     }
+  }
+}
+
+function serialize({ serializer }: Pair, value: unknown): Buffer {
+  if (serializer === 'gob') return encode(value)
+  if (serializer === 'json') {
+    const text = JSON.stringify(value)
+    if (text !== undefined) return Buffer.from(`${text}\n`)
+  } else if (value instanceof Uint8Array) return Buffer.from(value)
+  throw new SessionError('ERR_SESSION_UNSERIALIZABLE', `The serializer ${serializer} has no text for this value.`)
+}
+
+function parse({ serializer }: Pair, bytes: Buffer, type: string | undefined): unknown {
+  if (serializer === 'gob') return decode(bytes, type)
+  if (serializer === 'nop') return bytes
+  try {
+    return JSON.parse(bytes.toString())
+  } catch (cause) {
+    throw new SessionError('ERR_SESSION_CORRUPT', 'The value is authentic, but no JSON.', { cause })
   }
 }
 
@@ -74,27 +102,39 @@ const REASONS: Partial<Record<SessionErrorCode, string>> = {
 /** @throws {OptionError} for keys that cannot work */
 export function checkPair(options: SecureCookieOptions): Pair {
   const { hashKey, blockKey, maxAge = 30 * DAY, maxLength = 4096 } = options
-  const hash = keyBytes(hashKey)
-  if (hash === undefined || hash.length === 0) throw new OptionError('hashKey must be a string or bytes, not empty')
-  const block = blockKey === undefined || blockKey === null ? undefined : (keyBytes(blockKey) ?? Buffer.alloc(0))
-  if (block !== undefined && ![16, 24, 32].includes(block.length)) {
-    throw new OptionError(`blockKey must be 16, 24 or 32 bytes, got ${block.length}`)
+  const hash = oneOf('hash', options.hash ?? 'sha256', ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'])
+  const block = oneOf('block', options.block ?? 'aes', ['aes', 'des3'])
+  const serializer = oneOf('serializer', options.serializer ?? 'gob', ['gob', 'json', 'nop'])
+  const authentic = keyBytes(hashKey)
+  if (authentic === undefined || authentic.length === 0) {
+    throw new OptionError('hashKey must be a string or bytes, not empty')
+  }
+  const secret = blockKey === undefined || blockKey === null ? undefined : (keyBytes(blockKey) ?? Buffer.alloc(0))
+  const lengths = block === 'aes' ? [16, 24, 32] : [24]
+  if (secret !== undefined && !lengths.includes(secret.length)) {
+    throw new OptionError(`blockKey must be ${lengths.join(' or ')} bytes, got ${secret.length}`)
   }
   for (const [option, value] of Object.entries({ maxAge, maxLength })) {
     if (value !== null && !(Number.isFinite(value) && value > 0)) {
       throw new OptionError(`${option} must be a number above 0, or null for no limit`)
     }
   }
-  return { hashKey: hash, blockKey: block, maxAge, maxLength }
+  return { hashKey: authentic, blockKey: secret, maxAge, maxLength, hash, block, serializer }
+}
+
+function oneOf<T extends string>(option: string, value: T, known: readonly T[]): T {
+  if (!known.includes(value)) throw new OptionError(`${option} must be one of ${known.join(', ')}, got ${quote(value)}`)
+  return value
 }
 
 /** @throws {SessionError} `ERR_SESSION_COOKIE_TOO_LARGE` */
-export function sealBytes({ hashKey, blockKey, maxLength }: Pair, name: string, bytes: Buffer): string {
+export function sealBytes(pair: Pair, name: string, bytes: Buffer): string {
+  const { maxLength } = pair
   // 1. The value is serialized already. 2. Encrypt it.
-  const value = base64(blockKey === undefined ? bytes : encrypt(blockKey, bytes))
+  const value = base64(pair.blockKey === undefined ? bytes : encrypt(pair, bytes))
   // 3. Create the MAC for "name|date|value"; the name itself stays out of the result.
   const covered = `${Math.floor(Date.now() / SECOND)}|${value}`
-  const mac = macOf(hashKey, name, Buffer.from(covered))
+  const mac = macOf(pair, name, Buffer.from(covered))
   // 4. Encode to base64.
   const cookie = base64(Buffer.concat([Buffer.from(`${covered}|`), mac]))
   // 5. Check the length.
@@ -130,7 +170,7 @@ function openWith(pair: Pair, name: string, cookie: string): Omit<Authentic, 'pa
   const second = first === -1 ? -1 : decoded.indexOf(PIPE, first + 1)
   if (second === -1) return 'ERR_SESSION_SIGNATURE'
   const given = decoded.subarray(second + 1)
-  const mac = macOf(pair.hashKey, name, decoded.subarray(0, second))
+  const mac = macOf(pair, name, decoded.subarray(0, second))
   if (given.length !== mac.length || !timingSafeEqual(given, mac)) return 'ERR_SESSION_SIGNATURE'
   // 4. Verify the date.
   const date = decoded.toString('latin1', 0, first)
@@ -141,23 +181,39 @@ function openWith(pair: Pair, name: string, cookie: string): Omit<Authentic, 'pa
   // 5. Decrypt. 6. Deserializing is left to the caller.
   const value = unbase64(decoded.toString('latin1', first + 1, second))
   if (value === undefined) return 'ERR_SESSION_CORRUPT'
-  const bytes = pair.blockKey === undefined ? value : decrypt(pair.blockKey, value)
+  const bytes = pair.blockKey === undefined ? value : decrypt(pair, value)
   return bytes === undefined ? 'ERR_SESSION_CORRUPT' : { bytes, issuedAt, mac }
 }
 
-function macOf(key: Buffer, name: string, covered: Buffer): Buffer {
-  return createHmac('sha256', key).update(`${name}|`).update(covered).digest()
+function macOf({ hashKey, hash }: Pair, name: string, covered: Buffer): Buffer {
+  return createHmac(hash, hashKey).update(`${name}|`).update(covered).digest()
 }
 
-function encrypt(key: Buffer, bytes: Buffer): Buffer {
-  const iv = randomBytes(BLOCK)
-  return Buffer.concat([iv, createCipheriv(`aes-${key.length * 8}-ctr`, key, iv).update(bytes)])
+function encrypt(pair: Pair, bytes: Buffer): Buffer {
+  const iv = randomBytes(blockSize(pair))
+  return Buffer.concat([iv, inCounterMode(pair, iv, bytes)])
 }
 
-function decrypt(key: Buffer, bytes: Buffer): Buffer | undefined {
-  if (bytes.length <= BLOCK) return undefined
-  const decipher = createDecipheriv(`aes-${key.length * 8}-ctr`, key, bytes.subarray(0, BLOCK))
-  return decipher.update(bytes.subarray(BLOCK))
+function decrypt(pair: Pair, bytes: Buffer): Buffer | undefined {
+  const size = blockSize(pair)
+  return bytes.length <= size ? undefined : inCounterMode(pair, bytes.subarray(0, size), bytes.subarray(size))
+}
+
+/** Bytes that encryption puts in front: the initialization vector. */
+export function blockSize({ block }: Pick<Pair, 'block'>): number {
+  return block === 'aes' ? 16 : 8
+}
+
+// Encrypting and decrypting are the same: the bytes are mixed with an encrypted counter.
+function inCounterMode({ block, blockKey }: Pair, iv: Buffer, bytes: Buffer): Buffer {
+  const key = blockKey!
+  if (block === 'aes') return createCipheriv(`aes-${key.length * 8}-ctr`, key, iv).update(bytes)
+  const counters = Buffer.alloc(Math.ceil(bytes.length / 8) * 8)
+  for (let at = 0; at < counters.length; at += 8) {
+    counters.writeBigUInt64BE(BigInt.asUintN(64, iv.readBigUInt64BE() + BigInt(at / 8)), at)
+  }
+  const stream = createCipheriv('des-ede3', key, null).update(counters)
+  return Buffer.from(bytes.map((byte, at) => byte ^ stream[at]!))
 }
 
 function base64(bytes: Buffer): string {
@@ -173,4 +229,17 @@ function unbase64(text: string): Buffer | undefined {
 function keyBytes(key: unknown): Buffer | undefined {
   if (typeof key === 'string') return Buffer.from(key)
   return key instanceof Uint8Array ? Buffer.from(key) : undefined
+}
+
+/**
+ * Lengthens a stream until its cookie needs no `=`: the middleware percent-encodes values, and Go does not decode that.
+ * A gob decoder looks at nothing behind the value.
+ */
+export function withoutPadding(bytes: Buffer, { blockKey, block, hash }: Pair): Buffer {
+  const date = String(Math.floor(Date.now() / SECOND)).length
+  const around = date + '||'.length + createHash(hash).digest().length
+  let length = bytes.length
+  const iv = blockKey === undefined ? 0 : blockSize({ block })
+  while ((around + Math.ceil((iv + length) / 3) * 4) % 3 !== 0) length++
+  return Buffer.concat([bytes, Buffer.alloc(length - bytes.length)])
 }

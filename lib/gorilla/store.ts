@@ -1,51 +1,32 @@
 import { createHash } from 'node:crypto'
 import { answer, CARRIER, declareNative, POWERS } from '../store/contract'
-import type { Callback, Carrier, Opened, StoreContract } from '../store/contract'
+import type { Callback, Carrier, Opened, SessionDefaults, StoreContract } from '../store/contract'
 import { OptionError, SessionError, type SessionErrorCode } from '../base/errors'
-import { randomId } from '../base/ids'
+import { isSessionId, randomId } from '../base/ids'
 import { BoundedMap } from '../base/bounded-map'
 import { decodeRecord, encodeRecord, META, type Meta } from '../record/record'
 import { Store } from '../store/store'
 import { RecentWrites } from '../stores/cookie/recent'
 import { COOKIE_BYTES_MAX, cookieTooLarge } from '../store/too-large'
-import { MINUTE, SECOND, type Milliseconds } from '../base/time'
-import { decodeCarried, encodeCarried } from './carried'
-import { decodeGob } from './gob-decode'
-import { encodeGob } from './gob-encode'
-import type { GoNode } from './go-nodes'
-import { goType, type Hint } from './go-shape'
-import { STRING, VALUES, type GoType } from './go-types'
-import { checkPair, openBytes, sealBytes, type Authentic, type Pair } from './securecookie'
-import { dataOf, valuesOf } from './values-text'
+import { DAY, MINUTE, SECOND, type Milliseconds } from '../base/time'
+import { decodeCarried, encodeCarried, isCarriedKey, type Carried } from './carried'
+import { decodeGob, type Decoded } from './codec/decode'
+import { encodeGob } from './codec/encode'
+import { decodeKept, encodeKept } from './codec/kept'
+import type { GoNode } from './codec/nodes'
+import { STRING, VALUES } from './codec/types'
+import { dataOf, valuesOf, type Declared } from './codec/values'
+import { checkCommon, sessionDefaultsOf, goCookieText, type CommonOptions } from './options'
+import { openBytes, sealBytes, withoutPadding, type Authentic, type Pair } from './securecookie'
 
 /** How far another machine's clock may be ahead. */
 const SKEW: Milliseconds = 5 * MINUTE
 const NOTES_MAX = 10_000
 
-type Key = string | Uint8Array
-
 /** Options of `GorillaStore`. */
-export interface GorillaStoreOptions {
-  /** What Go's `sessions.NewCookieStore(hashKey, blockKey, ...)` got, pair by pair: the first writes, all read. */
-  keyPairs: readonly (readonly [hashKey: Key, blockKey?: Key | null])[]
-  /** ms until a cookie is refused; `null`: no limit. @default 30 days, as Go's */
-  maxAge?: Milliseconds | null | undefined
-  /**
-   * Go types of values by key, for what a program in Go asserts: `{ userId: 'int64', roles: '[]string' }`.
-   *
-   * A value that was read keeps its type without this; one that is new has none yet.
-   *
-   * @default integers `int`, other numbers `float64`, lists `[]interface {}`, objects `map[string]interface {}`
-   */
-  types?: Readonly<Record<string, string>> | undefined
-}
+export type GorillaStoreOptions = CommonOptions
 
-// What this process knows of a session between reading and writing it.
-interface Note {
-  readonly hints: ReadonlyMap<string, Hint>
-  /** What we wrote last beside the values. */
-  readonly carried: string | undefined
-}
+const NONE = new Map()
 
 /**
  * Reads and writes the very cookies of Go's `sessions.NewCookieStore`, so that programs in both share one session.
@@ -60,18 +41,21 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
   readonly ownKeys = true
   readonly [POWERS]: RecentWrites
   readonly #pairs: readonly Pair[]
-  readonly #types: ReadonlyMap<string, GoType>
+  readonly #types: Declared
+  readonly sessionDefaults: SessionDefaults
+  readonly #cookieText: string
   readonly #recent = new RecentWrites()
-  readonly #notes = new BoundedMap<string, Note>(NOTES_MAX)
+  /** What this process wrote last beside the values of a session. */
+  readonly #written = new BoundedMap<string, string>(NOTES_MAX)
 
   /** @throws {TypeError} for keys or types that cannot work */
-  constructor({ keyPairs, maxAge, types = {} }: GorillaStoreOptions) {
+  constructor(options: GorillaStoreOptions) {
     super()
-    if (!Array.isArray(keyPairs) || keyPairs.length === 0 || !keyPairs.every(Array.isArray)) {
-      throw new OptionError('keyPairs must be an array of pairs: [[hashKey, blockKey], ...]')
-    }
-    this.#pairs = keyPairs.map(([hashKey, blockKey]) => checkPair({ hashKey, blockKey, maxAge }))
-    this.#types = new Map(Object.entries(types).map(([key, type]) => [key, goType(type)]))
+    const { pairs, types } = checkCommon(options)
+    this.#pairs = pairs
+    this.#types = types
+    this.#cookieText = goCookieText(options.maxAge === undefined ? 30 * DAY : options.maxAge)
+    this.sessionDefaults = sessionDefaultsOf(options)
     this[POWERS] = this.#recent
   }
 
@@ -92,13 +76,14 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
   seal(text: string, name: string): string {
     const record = decodeRecord(text)!
     const id = record.meta?.d
-    const values = valuesOf(record.data, id === undefined ? undefined : this.#notes.get(id)?.hints, this.#types)
+    const kept = decodeKept(record.meta?.t)
+    const values = valuesOf(record.data, kept?.hint, this.#types, kept?.definitions ?? NONE)
     const issuedAt = Math.floor(Date.now() / SECOND) * SECOND
-    const carried = encodeCarried(record, issuedAt, randomId().slice(0, 8))
-    if (id !== undefined) this.#notes.set(id, { hints: dataOf(values).hints, carried })
+    const carried = record.meta && encodeCarried(record, issuedAt, randomId().slice(0, 8))
+    if (id !== undefined && carried !== undefined) this.#written.set(id, carried)
     const entries = values.value as [GoNode, GoNode][]
     const extra: [GoNode, GoNode][] = carried === undefined ? [] : [[stringNode(META), stringNode(carried)]]
-    const bytes = encodeGob({ type: VALUES, value: [...entries, ...extra] })
+    const bytes = encodeGob({ type: VALUES, value: [...entries, ...extra] }, kept?.definitions)
     const pair = { ...this.#pairs[0]!, maxLength: null }
     const value = sealBytes(pair, name, withoutPadding(bytes, pair))
     if (name.length + value.length > COOKIE_BYTES_MAX) throw cookieTooLarge(name.length + value.length, text)
@@ -121,27 +106,34 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
     return answer(() => void this.#recent.remove(id), callback)
   }
 
-  #read({ issuedAt, mac, pair }: Authentic, values: GoNode): Opened | SessionErrorCode {
-    const entries = values.value as [GoNode, GoNode][]
-    const ours = entries.find(([key]) => key.value === META)?.[1].value
-    const { json, hints } = dataOf({ type: VALUES, value: entries.filter(([key]) => key.value !== META) })
-    const carried = decodeCarried(ours)
+  #read({ issuedAt, mac, pair }: Authentic, { node, definitions }: Decoded): Opened | SessionErrorCode {
+    const entries = node.value as [GoNode, GoNode][]
+    const isOurs = ([key]: [GoNode, GoNode]) => isCarriedKey(key.value)
+    const ours = entries.find(isOurs)?.[1].value
+    const values: GoNode = { type: VALUES, value: entries.filter((entry) => !isOurs(entry)) }
+    const { json, hint } = dataOf(values, this.#types, definitions)
+    const carried = ownCarried(ours)
     const meta: Meta & { d: string } = carried?.meta ?? { u: issuedAt, c: issuedAt, d: idOf(mac) }
     // Go has used the session since we wrote it.
     if (carried !== undefined && issuedAt > carried.issuedAt) meta.u = Math.max(meta.u, issuedAt)
+    const types = encodeKept({ hint, definitions })
+    if (types !== undefined) meta.t = types
     const id = meta.d
     if (this.#recent.isDead(id)) return 'ERR_SESSION_MISSING'
-    const text = encodeRecord(carried?.cookieText ?? '{}', meta, JSON.stringify(json))
+    const text = encodeRecord(carried?.cookieText ?? this.#cookieText, meta, JSON.stringify(json))
     // Dates are whole seconds. A cookie that carries what we wrote last was made from it, however soon after.
-    const note = this.#notes.get(id)
-    const since = note?.carried !== undefined && note.carried === ours ? Date.now() + 1 : issuedAt
-    const latest = this.#recent.latest(id, text, since)
-    if (latest === text || note === undefined) this.#notes.set(id, { hints, carried: note?.carried })
-    return { id, text: latest, stale: pair > 0 }
+    const written = this.#written.get(id)
+    const since = written !== undefined && written === ours ? Date.now() + 1 : issuedAt
+    return { id, text: this.#recent.latest(id, text, since), stale: pair > 0 }
   }
 }
 
 declareNative(GorillaStore as unknown as { prototype: StoreContract })
+
+function ownCarried(text: unknown): (Carried & { meta: { d: string } }) | undefined {
+  const carried = decodeCarried(text)
+  return isSessionId(carried?.meta?.d) ? (carried as Carried & { meta: Meta & { d: string } }) : undefined
+}
 
 // A session that Go began has no ID; its MAC is as hard to guess as one. Only its hash gets about.
 function idOf(mac: Buffer): string {
@@ -150,17 +142,4 @@ function idOf(mac: Buffer): string {
 
 function stringNode(value: string): GoNode {
   return { type: STRING, value }
-}
-
-/**
- * Lengthens a stream until its cookie needs no `=`: the middleware percent-encodes values, and Go does not decode that.
- * A gob decoder looks at nothing behind the value.
- */
-function withoutPadding(bytes: Buffer, { blockKey }: Pair): Buffer {
-  const date = String(Math.floor(Date.now() / SECOND)).length
-  const around = date + '||'.length + 32
-  let length = bytes.length
-  const iv = blockKey === undefined ? 0 : 16
-  while ((around + Math.ceil((iv + length) / 3) * 4) % 3 !== 0) length++
-  return Buffer.concat([bytes, Buffer.alloc(length - bytes.length)])
 }

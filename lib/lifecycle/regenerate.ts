@@ -2,7 +2,7 @@ import type { Milliseconds } from '../base/time'
 import { MINUTE } from '../base/time'
 import { tooLateError } from '../engine/faults'
 import { mergeData } from '../record/merge'
-import { encodeRecord } from '../record/record'
+import { encodeRecord, typesOf } from '../record/record'
 import { serializeSession } from '../session/serialize'
 import { replaceData, stateOf, type Session } from '../session/session'
 import type { RegenerateOptions } from '../session/verbs'
@@ -183,14 +183,16 @@ function carried(
     const ours = parse(serializeSession(to.session))
     replaceData(to.session, mergeData(partOf(parse(old.data), keep), ours, partOf(parse(old.storedData), keep)))
   }
-  const next = { ...to, renewed: true, user: undefined }
+  // What the store needs to write the data as it was goes along with what is kept.
+  const { t } = old.meta ?? {}
+  const meta =
+    t === undefined || keep === undefined ? undefined : { u: 0, c: 0, t: keep === true ? t : typesOf(t, keep) }
+  const snapshot = meta === undefined ? to.snapshot : { ...to.snapshot, meta }
+  const next = { ...to, snapshot, renewed: true, user: undefined }
   if (keep !== true) return next
   // The same session under another ID: however often it is rotated, its absolute end stays where it is.
   stateOf(to.session)!.createdAt = stateOf(from)!.createdAt
-  // What the store needs to write the data as it was goes along.
-  const t = old.meta?.t
-  const snapshot = t === undefined ? to.snapshot : { ...to.snapshot, meta: { u: 0, c: 0, t } }
-  return { ...next, snapshot, user: assignedUser(settings, from, old, user) }
+  return { ...next, user: assignedUser(settings, from, old, user) }
 }
 
 function partOf(data: Data, keep: Keep): Data {

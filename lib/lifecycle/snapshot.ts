@@ -3,11 +3,11 @@ import type { Milliseconds } from '../base/time'
 import { beginCookie } from '../engine/new-cookie'
 import type { Settings } from '../options/options'
 import type { Decoded, Meta } from '../record/record'
-import { attributesOf } from '../session/cookie-state'
+import { attributesOf, cookieOf } from '../session/cookie-state'
 import { assignCopy, assignData, isEmpty, isUnchanged } from '../session/data'
 import { serializeSession } from '../session/serialize'
 import { isModern, stateOf, type Session } from '../session/session'
-import type { SessionVerbs } from '../session/verbs'
+import type { SessionState, SessionVerbs } from '../session/verbs'
 
 /** What is known of a stored session. Never changed: replaced as a whole. */
 export interface Snapshot {
@@ -87,7 +87,7 @@ export function storedSession(
   const session = new settings.door.Session(req, undefined, { verbs, id })
   const state = stateOf(session)!
   if (hasAttributes(record)) state.keptCookie = record
-  else beginCookie(state, settings, req)
+  else beginAs(record, state, settings, req)
   if (record.isJson) assignCopy(session, record, !isModern(session))
   else assignData(session, record.raw, !isModern(session))
   if (record.meta !== undefined) state.createdAt = record.meta.c
@@ -111,10 +111,16 @@ export function storedSession(
   }
 }
 
-// A session that another program began (Go, over a shared cookie) says nothing of attributes: the options do.
+// A session that another program began (Go, over a shared cookie) says nothing of attributes: the options do. It may
+// say how long it lives.
 function hasAttributes({ cookie }: Decoded): boolean {
-  for (const _ in cookie) return true
+  for (const attribute in cookie) if (attribute !== 'originalMaxAge') return true
   return false
+}
+
+function beginAs({ cookie: { originalMaxAge } }: Decoded, state: SessionState, settings: Settings, req: HttpRequest) {
+  beginCookie(state, settings, req)
+  if (typeof originalMaxAge === 'number') cookieOf(state)!.maxAge = originalMaxAge
 }
 
 /** JSON of a session's data now; serialized only if it is not what was loaded. @throws {SessionError} as `serializeSession` */

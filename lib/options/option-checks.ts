@@ -1,5 +1,6 @@
 import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } from '../cookie/cookie'
 import { OptionError, quote, SessionError } from '../base/errors'
+import type { StoreContract } from '../store/contract'
 import type { SessionsOptions, StandardSchema, Transport } from './sessions-options'
 import type { Milliseconds } from '../base/time'
 
@@ -47,6 +48,16 @@ export function checkCookie(
   if (typeof given !== 'object' || given === null)
     throw new OptionError(`cookie must be an object, got ${quote(given)}`)
   return completed(name, given)
+}
+
+/** Cookie attributes over those that a store has for the cookies of its sessions. */
+export function overStore(
+  store: StoreContract | undefined,
+  given: CookieOptions | ((req: any) => CookieOptions)
+): CookieOptions | ((req: any) => CookieOptions) {
+  const own = store?.sessionDefaults?.cookie
+  if (own === undefined || (typeof given !== 'function' && typeof given !== 'object')) return given
+  return typeof given === 'function' ? (req) => ({ ...own, ...given(req) }) : { ...own, ...given }
 }
 
 function completed(name: string, given: CookieOptions): CookieOptions {

@@ -1,5 +1,6 @@
 import type { HttpRequest } from '../base/http'
 import type { Carrier } from '../store/contract'
+import type { StoreContract } from '../store/contract'
 import { StorePort } from '../store/port'
 import type { CookieOptions } from '../cookie/cookie'
 import { OptionError, quote } from '../base/errors'
@@ -23,6 +24,7 @@ import {
   checkSpan,
   extendOf,
   oneOf,
+  overStore,
   transportOf,
   userAsText
 } from './option-checks'
@@ -81,7 +83,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
   checkName(name)
   warnOfMisspelt(given)
   const keys = new KeyRing(secret === undefined || secret === null ? missingSecret() : checkSecret(secret))
-  const cookie = checkCookie(name, given.cookie ?? {})
+  const cookie = checkCookie(name, overStore(given.store, given.cookie ?? {}))
   const shared = common(given)
   const idle = checkSpan('idle', given.idle, DAY)
   const { adopts, reissues } = adoptOf(given.adopt)
@@ -101,7 +103,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
     limits: {
       idle,
       idleIsExplicit: given.idle !== undefined,
-      absolute: checkSpan('absolute', given.absolute, 30 * DAY),
+      absolute: checkSpan('absolute', given.absolute, absoluteOf(given.store, 30 * DAY)),
       endsByDate: false
     },
     touchAfter: touchAfterOf(given.touchAfter, spanOf(idle, cookie)),
@@ -153,7 +155,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
     name,
     keys,
     tokens: tokensOf(shared.port, name, signed),
-    cookie: given.cookie ?? {},
+    cookie: overStore(given.store, given.cookie ?? {}),
     limits: {
       idle,
       idleIsExplicit: given.idle !== undefined,
@@ -214,6 +216,12 @@ function touchAfterOf(given: Milliseconds | undefined, idle: Milliseconds | null
   return checkSpan('touchAfter', given, fallback) ?? fallback
 }
 
+// A store that is shared has a default of its own.
+function absoluteOf(store: StoreContract | undefined, fallback: Milliseconds | null): Milliseconds | null {
+  const own = store?.sessionDefaults?.absolute
+  return own === undefined ? fallback : own
+}
+
 // How long a session lives unused, as far as the options tell.
 function spanOf(idle: Milliseconds | null, cookie: Settings['cookie']): Milliseconds | null {
   const own = typeof cookie === 'function' ? undefined : cookie.maxAge
@@ -242,7 +250,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
   checkSealing(port.carrier, keys)
   const isClassic = main.door === expressSession
   const idle = checkSpan('idle', given.idle, main.limits.idle ?? (isClassic ? DAY : null))
-  const cookie = checkCookie(name, given.cookie ?? main.cookie)
+  const cookie = checkCookie(name, overStore(given.store, given.cookie ?? main.cookie))
   const { touchAfter } = given
   const span = spanOf(idle, cookie)
   // A life of its own must not be over before it may be extended.
@@ -262,7 +270,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     limits: {
       idle,
       idleIsExplicit: given.idle !== undefined || main.limits.idleIsExplicit,
-      absolute: checkSpan('absolute', given.absolute, main.limits.absolute),
+      absolute: checkSpan('absolute', given.absolute, absoluteOf(given.store, main.limits.absolute)),
       endsByDate: false
     },
     touchAfter: touchAfter === undefined && !isClassic ? inherited : touchAfterOf(touchAfter, span),

@@ -31,7 +31,7 @@ export interface Meta {
   i?: string
   /** The session ID itself, where the record is all there is (cookie-only sessions). */
   d?: string
-  /** What the store needs to write the data back as it was, and that JSON cannot hold (Go's types). */
+  /** What the store needs to write the data back as it was, and that JSON cannot hold (Go's types): see `typesOf`. */
   t?: string
   /** A forwarding record: the ID that carries the session on, and until when requests with the old one are led there. */
   n?: string
@@ -154,6 +154,15 @@ function takeApart(record: unknown, json: unknown, text?: string): Decoded | und
   const dataText =
     texts?.dataText ?? JSON.stringify(META in raw || OLD_META in raw || 'cookie' in raw ? dataOf(raw) : raw)
   return new Decoded({ cookie, meta, raw, dataText, isJson: raw === json }, texts?.cookieText)
+}
+
+/**
+ * What of a store's own text (`Meta.t`) belongs to some of the keys: the text is JSON, `[common, byKey, rest]`, of which
+ * `common` goes along with any key and `rest` only with all of them.
+ */
+export function typesOf(text: string, keys: readonly string[]): string {
+  const [common, byKey] = JSON.parse(text) as [unknown, Record<string, unknown>]
+  return JSON.stringify([common, Object.fromEntries(Object.entries(byKey).filter(([key]) => keys.includes(key)))])
 }
 
 /** Whether a value is an object with keys of its own: no text, number or list. */

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { SessionErrorCode } from '../base/errors'
+import type { CookieOptions } from '../cookie/cookie'
 import type { KeyRing } from '../cookie/keys'
 import type { MaybePromise, Milliseconds } from '../base/time'
 
@@ -34,6 +35,16 @@ export interface StoreContract {
   on?(event: string, listener: (...args: any[]) => void): unknown
   /** How its sessions travel in the cookie, for a store that has a say in that. */
   readonly tokens?: TokenCodec | undefined
+  /** What its sessions are like, where the options of the middleware say nothing of it. */
+  readonly sessionDefaults?: SessionDefaults | undefined
+}
+
+/** Of a store whose sessions are shared with other programs: what those give them. */
+export interface SessionDefaults {
+  /** Attributes and lifetime of the cookie. */
+  readonly cookie?: CookieOptions | undefined
+  /** ms since creation; `null`: no limit. */
+  readonly absolute?: Milliseconds | null | undefined
 }
 
 /** The cookie that a token is for. */
@@ -56,7 +67,7 @@ export interface TokenCodec {
   /** The ID in a cookie's value; `null`, or an error code of kind `decode`, when it is not one of ours. */
   decode?(value: string, cookie: TokenContext): string | SessionErrorCode | null
   /** A new ID, where the middleware's own do not fit. */
-  newId?(): string
+  newId?(cookie: Pick<TokenContext, 'name'>): string
 }
 
 /** What a store with powers finds. */

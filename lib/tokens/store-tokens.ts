@@ -35,7 +35,7 @@ export class StoreTokens implements Tokens {
   }
 
   newId(): string | undefined {
-    return this.#codec.newId?.()
+    return this.#codec.newId?.({ name: this.#name })
   }
 
   #context(keys: KeyRing): TokenContext {

@@ -100,7 +100,7 @@ function listTidiesUp(): void {}
  * A lock lives on one master: a failover may lose it before a replica knows of it. It spares work done twice; what
  * must not be written twice is guarded by the conditional write.
  */
-function redisLock(link: RedisLink, prefix: string): LockPower {
+export function redisLock(link: RedisLink, prefix: string): LockPower {
   const keyOf = (id: string) => LOCK_PREFIX + prefix + id
   return {
     acquire: (id, token, ttl) => link.set(keyOf(id), token, ttl, null),

@@ -1,8 +1,14 @@
-/** What a Go type is made of, as far as JavaScript has a counterpart: no structs, arrays, pointers, complex numbers. */
+/**
+ * What a Go type is made of, as far as JavaScript has a counterpart: no structs, arrays, complex numbers. `opaque` is
+ * whatever is carried as it came.
+ */
 export interface GoType {
-  readonly kind: 'bool' | 'int' | 'uint' | 'float' | 'string' | 'bytes' | 'time' | 'interface' | 'slice' | 'map'
+  readonly kind:
+    'bool' | 'int' | 'uint' | 'float' | 'string' | 'bytes' | 'time' | 'interface' | 'slice' | 'map' | 'opaque'
   /** As Go's reflect package spells it: the name under which gob registers the type. */
   readonly name: string
+  /** A basic type under a name of its own (`main.UserID`, `time.Duration`). */
+  readonly named?: true
   /** Width of a number. */
   readonly bits?: number
   /** Of a map. */
@@ -47,6 +53,7 @@ export const FLOAT64 = BASIC.get('float64')!
 export const BYTES: GoType = { kind: 'bytes', name: '[]uint8' }
 export const LIST = sliceOf(INTERFACE)
 export const DICTIONARY = mapOf(STRING, INTERFACE)
+export const OPAQUE: GoType = { kind: 'opaque', name: '' }
 /** The type of `session.Values` in gorilla/sessions. */
 export const VALUES = mapOf(INTERFACE, INTERFACE)
 
@@ -63,6 +70,11 @@ export function parseGoType(text: string): GoType | undefined {
   if (text.length > NAME_MAX) return undefined
   const parsed = parse(text, 0)
   return parsed?.rest === '' ? parsed.type : undefined
+}
+
+/** A basic type under a registered name. Its width is nowhere told. */
+export function namedType(name: string, kind: GoType['kind']): GoType {
+  return { kind, name, named: true, bits: 64 }
 }
 
 function parse(text: string, depth: number): { type: GoType; rest: string } | undefined {

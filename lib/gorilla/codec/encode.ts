@@ -1,16 +1,19 @@
-import { BASIC_IDS, FIRST_ID, writeDefinition } from './gob-definitions'
-import { WireWriter } from './gob-wire'
-import { timeToBinary } from './go-time'
-import type { GoType } from './go-types'
-import type { GoNode } from './go-nodes'
+import { BASIC_IDS, FIRST_ID, writeDefinition, type Definitions } from './definitions'
+import { WireWriter } from './wire'
+import { timeToBinary } from './time'
+import type { GoType } from './types'
+import type { GoNode, Opaque } from './nodes'
+
+const NONE: Definitions = new Map()
 
 /**
  * Encodes a value as a gob stream of its own: all type definitions first, then the value.
  *
  * Go itself sends a definition where it first needs it; its decoder takes both.
+ * @param carried the definitions of the values in it that are carried: these keep their IDs
  */
-export function encodeGob(node: GoNode): Buffer {
-  const encoder = new Encoder()
+export function encodeGob(node: GoNode, carried = NONE): Buffer {
+  const encoder = new Encoder(carried)
   const message = encoder.message(node)
   return Buffer.concat([...encoder.definitions, message])
 }
@@ -19,6 +22,13 @@ class Encoder {
   /** Length-prefixed messages, to be sent before the value. */
   readonly definitions: Buffer[] = []
   readonly #ids = new Map<string, number>()
+  readonly #carried: Definitions
+  readonly #sent = new Set<number>()
+  #last = FIRST_ID
+
+  constructor(carried: Definitions) {
+    this.#carried = carried
+  }
 
   message(node: GoNode): Buffer {
     const writer = new WireWriter().int(this.#idOf(node.type)).uint(0)
@@ -29,7 +39,9 @@ class Encoder {
   #idOf(type: GoType): number {
     const known = BASIC_IDS[type.kind] ?? this.#ids.get(type.name)
     if (known !== undefined) return known
-    const id = FIRST_ID + 1 + this.#ids.size
+    do this.#last++
+    while (this.#carried.has(this.#last))
+    const id = this.#last
     this.#ids.set(type.name, id)
     const definition = writeDefinition(id, type, (inner) => this.#idOf(inner))
     this.definitions.push(new WireWriter().bytes(definition).finish())
@@ -78,10 +90,25 @@ class Encoder {
 
   // In the place of an interface a value brings its type along.
   #at(writer: WireWriter, place: GoType, node: GoNode): void {
+    if (node.type.kind === 'opaque') return this.#opaque(writer, node.raw!)
     if (place.kind !== 'interface' || node.type.kind === 'interface') return this.#value(writer, node)
     const id = this.#idOf(node.type)
     const inner = new WireWriter().uint(0)
     this.#value(inner, node)
-    writer.bytes(Buffer.from(node.type.name)).int(id).bytes(inner.finish())
+    const { name, named } = node.type
+    writer
+      .bytes(Buffer.from(name, named ? 'latin1' : 'utf8'))
+      .int(id)
+      .bytes(inner.finish())
+  }
+
+  #opaque(writer: WireWriter, { name, id, bytes, types }: Opaque): void {
+    for (const type of types) {
+      if (this.#sent.has(type)) continue
+      this.#sent.add(type)
+      const definition = new WireWriter().int(-type).raw(this.#carried.get(type)!.raw)
+      this.definitions.push(new WireWriter().bytes(definition.finish()).finish())
+    }
+    writer.bytes(Buffer.from(name, 'latin1')).int(id).bytes(bytes)
   }
 }

@@ -1,4 +1,9 @@
-import type { Milliseconds } from '../base/time'
+import type { Milliseconds } from '../../base/time'
+
+/** Whether Go's `Time.UnmarshalBinary` takes it. */
+export function isTimeBinary(bytes: Buffer): boolean {
+  return bytes.length === (bytes[0] === 1 ? V1_LENGTH : bytes[0] === 2 ? V2_LENGTH : -1)
+}
 
 /** Seconds from Go's beginning of time (year 1) to 1970. */
 const YEAR_1 = 62_135_596_800n
@@ -14,8 +19,7 @@ const TEXT = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d)
  * anything else, and outside the years 1 to 9999. A zone that RFC 3339 cannot name becomes UTC, the instant stays.
  */
 export function timeFromBinary(bytes: Buffer): string | undefined {
-  const version = bytes[0]
-  if (bytes.length !== (version === 1 ? V1_LENGTH : version === 2 ? V2_LENGTH : -1)) return undefined
+  if (!isTimeBinary(bytes)) return undefined
   const seconds = Number(bytes.readBigInt64BE(1) - YEAR_1)
   const nanoseconds = bytes.readInt32BE(9)
   if (nanoseconds < 0 || nanoseconds > 999_999_999) return undefined

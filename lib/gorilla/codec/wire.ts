@@ -1,9 +1,12 @@
-import { SessionError } from '../base/errors'
+import { SessionError } from '../../base/errors'
 
-/** A stream that is not gob, or holds what JavaScript has no counterpart for. */
+/** A stream that is not gob, or that Go would refuse. */
 export function corrupt(reason: string): SessionError {
   return new SessionError('ERR_SESSION_CORRUPT', `The gob stream cannot be read: ${reason}.`)
 }
+
+/** A value that Go reads and JavaScript has no counterpart for: it is carried as it is. */
+export class Unreadable extends Error {}
 
 /** Reads gob's basic encodings from one message. Every read is bounded by what is left. */
 export class WireReader {
@@ -18,8 +21,19 @@ export class WireReader {
     return this.#bytes.length - this.#at
   }
 
+  /** How far it has read. */
+  get at(): number {
+    return this.#at
+  }
+
+  /** What it has read since it was at a place. */
+  since(at: number): Buffer {
+    return this.#bytes.subarray(at, this.#at)
+  }
+
   /** Up to 64 bits: a byte below 128 is the value, any other the negated count of the big-endian bytes after it. */
-  uint(): bigint {
+  uint(times = 1): bigint {
+    if (times > 1) this.uint(times - 1)
     const first = this.take(1)[0]!
     if (first < 128) return BigInt(first)
     const count = 256 - first

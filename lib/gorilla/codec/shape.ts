@@ -1,6 +1,6 @@
-import { OptionError, quote, SessionError } from '../base/errors'
-import { fitsBits, NIL, unserializable, type GoNode } from './go-nodes'
-import { timeFromDate, timeToBinary } from './go-time'
+import { OptionError, quote, SessionError } from '../../base/errors'
+import { fitsBits, GoOpaque, NIL, opaqueNode, unserializable, type GoNode, type Opaque } from './nodes'
+import { timeFromDate, timeToBinary } from './time'
 import {
   BOOL,
   BYTES,
@@ -15,7 +15,7 @@ import {
   UINT64,
   VALUES,
   type GoType
-} from './go-types'
+} from './types'
 
 const DEPTH_MAX = 100
 const SPECIAL = new Map([
@@ -24,10 +24,17 @@ const SPECIAL = new Map([
   ['-Inf', -Infinity]
 ])
 
-/** What Go types a value and the values inside it had when they were read, where JavaScript does not tell. */
+/** What a value was when it was read, where JavaScript does not tell: Go types, and what it holds beside. */
 export interface Hint {
-  readonly type?: GoType
-  readonly inner?: ReadonlyMap<string, Hint>
+  readonly type?: GoType | undefined
+  /** Of the values inside, by key or place. */
+  readonly inner?: ReadonlyMap<string, Hint> | undefined
+  /** What is carried inside: at a place of a list, under a key of a map. `null` is a nil interface. */
+  readonly hidden?: readonly (readonly [at: string | number, value: Opaque | null])[] | undefined
+  /** The same under keys that are no strings. */
+  readonly entries?: readonly (readonly [key: Opaque, value: Opaque | null])[] | undefined
+  /** As it came; as long as its JSON is this, it goes back so. */
+  readonly was?: { readonly json: string; readonly raw: Opaque } | undefined
 }
 
 /** A value that is to become one particular Go type; see `as`. */
@@ -66,6 +73,8 @@ export function goType(text: string): GoType {
 /** The node of a value in the place of an interface: of the hinted type if it still fits, else of its natural one. */
 export function nodeOf(value: unknown, hint: Hint | undefined, path: readonly string[]): GoNode {
   if (value instanceof GoValue) return shape(value.value, value.type, undefined, path)
+  if (value instanceof GoOpaque) return value.node
+  if (hint?.was !== undefined && JSON.stringify(value) === hint.was.json) return opaqueNode(hint.was.raw)
   if (hint?.type !== undefined) {
     try {
       return shape(value, hint.type, hint, path)
@@ -76,6 +85,40 @@ export function nodeOf(value: unknown, hint: Hint | undefined, path: readonly st
   }
   if (value === null || value === undefined) return NIL
   return shape(value, naturalType(value, path), hint, path)
+}
+
+/** What is carried inside of a value that is gone; `undefined` where nothing is. */
+export function carriedOf(hint: Hint): GoNode | undefined {
+  const isList = hint.type === undefined ? hasPlaces(hint) : hint.type.kind === 'slice'
+  const type = hint.type ?? (isList ? LIST : DICTIONARY)
+  const value = isList ? placed([], hint) : [...hiddenEntries(type, hint, () => false)]
+  return value.length === 0 ? undefined : { type, value: value as GoNode[] }
+}
+
+function hasPlaces({ hidden }: Hint): boolean {
+  return typeof hidden?.[0]?.[0] === 'number'
+}
+
+// The elements that are carried, back in their places among the others.
+function placed(items: GoNode[], hint: Hint | undefined): GoNode[] {
+  for (const [at, raw] of hint?.hidden ?? []) {
+    if (typeof at === 'number') items.splice(at, 0, raw === null ? NIL : opaqueNode(raw))
+  }
+  return items
+}
+
+/** What of a map is carried: a value that the application has put in the place of one is the application's. */
+export function* hiddenEntries(type: GoType, hint: Hint, has: (key: string) => boolean): Generator<[GoNode, GoNode]> {
+  const keyNode = (key: string) => shape(keyOf(key, type.key!), type.key!, undefined, [key])
+  for (const [key, raw] of hint.hidden ?? []) {
+    if (typeof key === 'string' && !has(key)) yield [keyNode(key), raw === null ? NIL : opaqueNode(raw)]
+  }
+  for (const [key, raw] of hint.entries ?? []) yield [opaqueNode(key), raw === null ? NIL : opaqueNode(raw)]
+  if (type.elem?.kind !== 'interface') return
+  for (const [key, inner] of hint.inner ?? []) {
+    const rest = has(key) ? undefined : carriedOf(inner)
+    if (rest !== undefined) yield [keyNode(key), rest]
+  }
 }
 
 /** The Go type that a value becomes when nobody says otherwise. */
@@ -107,11 +150,16 @@ export function shape(value: unknown, type: GoType, hint: Hint | undefined, path
       if (!Array.isArray(value)) break
       return {
         type,
-        value: value.map((item, at) => shape(item, type.elem!, hint?.inner?.get(String(at)), [...path, String(at)]))
+        value: placed(
+          value.map((item, at) => shape(item, type.elem!, hint?.inner?.get(String(at)), [...path, String(at)])),
+          hint
+        )
       }
     case 'map':
       if (!(value instanceof Map) && !isPlain(value)) break
       return { type, value: entriesOf(value, type, hint, path) }
+    case 'opaque':
+      break
     default: {
       const scalar = scalarOf(value, type)
       if (scalar !== undefined) return { type, value: scalar }
@@ -136,6 +184,7 @@ function entriesOf(
       throw unserializable(at, 'Go has no such map key')
     entries.push([keyNode, shape(item, type.elem!, hint?.inner?.get(String(key)), at)])
   }
+  if (hint !== undefined && !isMap) entries.push(...hiddenEntries(type, hint, (key) => Object.hasOwn(value, key)))
   return entries
 }
 
@@ -191,7 +240,7 @@ function bytesOf(value: unknown): Buffer | undefined {
   return bytes.toString('base64') === value ? bytes : undefined
 }
 
-function isPlain(value: unknown): value is Record<string, unknown> {
+export function isPlain(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === null || prototype === Object.prototype

@@ -1,0 +1,172 @@
+/**
+ * Type definitions inside a gob stream: Go's `wireType` struct and its parts, field by field.
+ *
+ * A struct travels as deltas between field numbers, each followed by the field; a delta of 0 ends it.
+ * @see encoding/gob type.go
+ */
+import type { GoType } from './types'
+import { corrupt, WireWriter, type WireReader } from './wire'
+
+interface Field {
+  readonly name: string
+  readonly id: number
+}
+
+/** What a stream says about one of its own types; inner types are given by their IDs. */
+export type Definition = (
+  | { readonly kind: 'slice'; readonly elem: number }
+  | { readonly kind: 'array'; readonly elem: number; readonly size: number }
+  | { readonly kind: 'map'; readonly key: number; readonly elem: number }
+  | { readonly kind: 'struct'; readonly fields: readonly Field[] }
+  /** Bytes that the type makes itself: of GobEncode, MarshalBinary or MarshalText. */
+  | { readonly kind: 'encoder'; readonly name: string; readonly method: number }
+) & {
+  /** As it stands in the stream. */
+  readonly raw: Buffer
+}
+
+/** The definitions of a stream, by ID. */
+export type Definitions = ReadonlyMap<number, Definition>
+
+/** IDs that gob gives to basic types. */
+export const BASIC_IDS: Partial<Record<GoType['kind'], number>> = {
+  bool: 1,
+  int: 2,
+  uint: 3,
+  float: 4,
+  bytes: 5,
+  string: 6,
+  interface: 8
+}
+
+/** The basic type that JavaScript has no counterpart for: two floats. */
+export const COMPLEX_ID = 7
+
+/** Streams define IDs from here on. */
+export const FIRST_ID = 64
+const ID_MAX = 0x7fffffffn
+
+// Fields of wireType.
+const ARRAY = 0
+const SLICE = 1
+const STRUCT = 2
+const MAP = 3
+/** As `Definition.method`: the type is a GobEncoder. */
+export const GOB_ENCODER = 4
+const TEXT_MARSHALER = 6
+
+/** Reads a definition. @throws {SessionError} `ERR_SESSION_CORRUPT` */
+export function readDefinition(reader: WireReader): Definition {
+  const start = reader.at
+  let parsed: Parts | undefined
+  let kind = -1
+  readStruct(reader, (field) => {
+    if (parsed !== undefined || field > TEXT_MARSHALER) throw corrupt('a type is defined as two kinds at once, or none')
+    kind = field
+    parsed = readParts(reader, kind)
+  })
+  if (parsed === undefined) throw corrupt('a type definition is empty')
+  const raw = reader.since(start)
+  const { name, numbers, fields } = parsed
+  const [first = 0, second = 0] = numbers
+  if (kind === ARRAY) return { kind: 'array', elem: first, size: second, raw }
+  if (kind === SLICE) return { kind: 'slice', elem: first, raw }
+  if (kind === MAP) return { kind: 'map', key: first, elem: second, raw }
+  if (kind === STRUCT) return { kind: 'struct', fields, raw }
+  return { kind: 'encoder', name, method: kind, raw }
+}
+
+/** The IDs that a definition refers to. */
+export function refersTo(definition: Definition): number[] {
+  switch (definition.kind) {
+    case 'slice':
+    case 'array':
+      return [definition.elem]
+    case 'map':
+      return [definition.key, definition.elem]
+    case 'struct':
+      return definition.fields.map(({ id }) => id)
+    case 'encoder':
+      return []
+  }
+}
+
+/** The message that defines a type under an ID; inner types are given by theirs. */
+export function writeDefinition(id: number, type: GoType, idOf: (type: GoType) => number): Buffer {
+  const writer = new WireWriter().int(-id)
+  const common = (name: string) => {
+    writer.uint(1)
+    if (name !== '') writer.uint(1).bytes(Buffer.from(name)).uint(1)
+    else writer.uint(2)
+    writer.int(id).uint(0)
+  }
+  if (type.kind === 'slice') {
+    writer.uint(SLICE + 1)
+    common('')
+    writer.uint(1).int(idOf(type.elem!))
+  } else if (type.kind === 'map') {
+    writer.uint(MAP + 1)
+    common('')
+    writer.uint(1).int(idOf(type.key!)).uint(1).int(idOf(type.elem!))
+  } else {
+    writer.uint(GOB_ENCODER + 1)
+    common('Time')
+  }
+  return writer.uint(0).uint(0).finish()
+}
+
+interface Parts {
+  name: string
+  numbers: number[]
+  fields: Field[]
+}
+
+// CommonType comes first; then, by kind, type IDs (and the length of an array), or the fields of a struct.
+function readParts(reader: WireReader, kind: number): Parts {
+  const parts: Parts = { name: '', numbers: [], fields: [] }
+  const last = kind >= GOB_ENCODER ? 0 : kind === MAP || kind === ARRAY ? 2 : 1
+  readStruct(reader, (field) => {
+    if (field > last) throw corrupt('a type definition has an unknown field')
+    if (field === 0) parts.name = readNamed(reader).name
+    else if (kind === STRUCT) parts.fields = readFields(reader)
+    else parts.numbers[field - 1] = readId(reader)
+  })
+  if (parts.numbers.some((number) => number < 0)) throw corrupt('a type definition refers to none')
+  return parts
+}
+
+function readFields(reader: WireReader): Field[] {
+  const count = reader.count(reader.left)
+  const fields: Field[] = []
+  while (fields.length < count) fields.push(readNamed(reader))
+  return fields
+}
+
+// A name and an ID: CommonType, and a field of a struct.
+function readNamed(reader: WireReader): Field {
+  let name = ''
+  let id = 0
+  readStruct(reader, (field) => {
+    if (field === 0) name = reader.bytes().toString()
+    else if (field === 1) id = readId(reader)
+    else throw corrupt('a type definition has an unknown field')
+  })
+  return { name, id }
+}
+
+/** A type ID; negative where a definition follows. */
+export function readId(reader: WireReader): number {
+  const id = reader.int()
+  if (id > ID_MAX || id < -ID_MAX) throw corrupt('a type ID is out of range')
+  return Number(id)
+}
+
+function readStruct(reader: WireReader, readField: (field: number) => void): void {
+  let field = -1
+  for (;;) {
+    const delta = reader.count(16)
+    if (delta === 0) return
+    field += delta
+    readField(field)
+  }
+}

@@ -1,0 +1,183 @@
+import { META } from '../../record/record'
+import { OptionError, SessionError } from '../../base/errors'
+import { randomId } from '../../base/ids'
+import { sessionTooLarge } from '../../store/too-large'
+import type { Milliseconds } from '../../base/time'
+import { decodeGob } from '../codec/decode'
+import { encodeGob } from '../codec/encode'
+import type { Definitions } from '../codec/definitions'
+import type { Kept } from '../codec/kept'
+import type { GoNode, Opaque } from '../codec/nodes'
+import type { Hint } from '../codec/shape'
+import { STRING, VALUES } from '../codec/types'
+import { dataOf, isMember, valuesOf, type Declared } from '../codec/values'
+import { corrupt } from '../codec/wire'
+import { isCarriedKey } from '../carried'
+import { openBytes, sealBytes, type Pair } from '../securecookie'
+
+/** The values of a session as a format has them. */
+export interface Content {
+  readonly json: Record<string, unknown>
+  readonly hint: Hint
+  readonly definitions: Definitions
+  /** What we keep beside the values. */
+  readonly carried: unknown
+  /** Nobody has written since we did. */
+  readonly ours: boolean
+  /** Of a sealed record: when it was sealed, and under which name. */
+  readonly sealedAt?: Milliseconds
+  readonly name?: string
+}
+
+/** How a store of Go's spells a session. */
+export interface Format {
+  /** `names`: of the cookies that it may have been sealed for. @throws {SessionError} of kind `decode` */
+  decode(raw: Buffer, names: readonly string[]): Content
+  encode(data: Record<string, unknown>, kept: Kept | undefined, carried: string, name: string | undefined): Buffer
+}
+
+const NONE: Definitions = new Map()
+// Stands behind what we write. Neither of Go's decoders looks at it, and no encoder puts it there.
+const MARK = 0x0a
+const JSON_MARK = Buffer.of(0x20, MARK)
+
+/** `session.Values` as gob. */
+export class GobFormat implements Format {
+  readonly #types: Declared
+
+  constructor(types: Declared) {
+    this.#types = types
+  }
+
+  decode(raw: Buffer): Content {
+    const { node, definitions, rest } = decodeGob(raw, VALUES)
+    const entries = node.value as [GoNode, GoNode][]
+    const isOurs = ([key]: [GoNode, GoNode]) => isCarriedKey(key.value) && !key.type.named
+    const values: GoNode = { type: VALUES, value: entries.filter((entry) => !isOurs(entry)) }
+    const carried = entries.find(isOurs)?.[1].value
+    return { ...dataOf(values, this.#types, definitions), definitions, carried, ours: rest[0] === MARK }
+  }
+
+  encode(data: Record<string, unknown>, kept: Kept | undefined, carried: string): Buffer {
+    const values = valuesOf(data, kept?.hint, this.#types, kept?.definitions ?? NONE)
+    const ours: [GoNode, GoNode] = [textNode(META), textNode(carried)]
+    const value = [...(values.value as [GoNode, GoNode][]), ours]
+    return Buffer.concat([encodeGob({ type: VALUES, value }, kept?.definitions), Buffer.of(MARK)])
+  }
+}
+
+function textNode(value: string): GoNode {
+  return { type: STRING, value }
+}
+
+/** `session.Values` as encoding/json has it: Go itself reads other types back than it wrote. */
+export class JsonFormat implements Format {
+  decode(raw: Buffer): Content {
+    const values = parse(raw.toString())
+    const json: Record<string, unknown> = {}
+    const hidden: [string, Opaque][] = []
+    const inner = new Map<string, Hint>()
+    let carried: unknown
+    for (const [key, value] of Object.entries(values)) {
+      if (isCarriedKey(key)) carried = value
+      else if (isMember(key) || holdsProto(value)) hidden.push([key, jsonOpaque(value)])
+      else {
+        json[key] = value
+        if (holdsMinusZero(value)) inner.set(key, { was: { json: JSON.stringify(value), raw: jsonOpaque(value) } })
+      }
+    }
+    const ours = raw.subarray(-JSON_MARK.length).equals(JSON_MARK)
+    return { json, hint: { inner, ...(hidden.length > 0 && { hidden }) }, definitions: NONE, carried, ours }
+  }
+
+  encode(data: Record<string, unknown>, kept: Kept | undefined, carried: string): Buffer {
+    const parts = Object.entries(data).map(([key, value]) => {
+      const was = kept?.hint.inner?.get(key)?.was
+      const text = JSON.stringify(value)
+      return `${JSON.stringify(key)}:${was?.json === text ? was.raw.bytes.toString() : text}`
+    })
+    for (const [key, raw] of kept?.hint.hidden ?? []) {
+      if (!Object.hasOwn(data, key)) parts.push(`${JSON.stringify(key)}:${raw?.bytes.toString() ?? 'null'}`)
+    }
+    parts.push(`${JSON.stringify(META)}:${JSON.stringify(carried)}`)
+    return Buffer.concat([Buffer.from(`{${parts.join()}}`), JSON_MARK])
+  }
+}
+
+function parse(text: string): Record<string, unknown> {
+  let finite = true
+  let values: unknown
+  try {
+    values = JSON.parse(text, (_key, value: unknown) => {
+      if (value === Infinity || value === -Infinity) finite = false
+      return value
+    })
+  } catch (cause) {
+    throw new SessionError('ERR_SESSION_CORRUPT', 'The record is no JSON.', { cause })
+  }
+  if (!finite) throw corrupt('a number is out of range for float64')
+  // Go makes an empty session of it.
+  if (values === null) return {}
+  if (typeof values !== 'object' || Array.isArray(values)) throw corrupt('the record is no JSON object')
+  return values as Record<string, unknown>
+}
+
+const MINUS_ZERO = randomId()
+
+// JSON as Go writes it: its zero may be below zero.
+function jsonOpaque(value: unknown): Opaque {
+  const text = JSON.stringify(value, (_key, inner: unknown) => (Object.is(inner, -0) ? MINUS_ZERO : inner))
+  return { name: 'json', id: 0, bytes: Buffer.from(text.replaceAll(`"${MINUS_ZERO}"`, '-0')), types: [] }
+}
+
+function holdsMinusZero(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return Object.is(value, -0)
+  return Object.values(value).some(holdsMinusZero)
+}
+
+function holdsProto(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && JSON.stringify(value).includes('"__proto__":')
+}
+
+/** Gob inside of securecookie, sealed for the cookie's name. */
+export class SealedFormat implements Format {
+  readonly #gob: GobFormat
+  readonly #pairs: readonly Pair[]
+
+  constructor(types: Declared, pairs: readonly Pair[]) {
+    this.#gob = new GobFormat(types)
+    this.#pairs = pairs
+  }
+
+  decode(raw: Buffer, names: readonly string[]): Content {
+    const text = raw.toString('latin1')
+    let reason = 'ERR_SESSION_SIGNATURE'
+    for (const name of names) {
+      const opened = openBytes(this.#pairs, name, text)
+      if (typeof opened === 'object') {
+        return { ...this.#gob.decode(opened.bytes), sealedAt: opened.issuedAt, name }
+      }
+      if (opened !== 'ERR_SESSION_SIGNATURE') reason = opened
+    }
+    if (reason === 'ERR_SESSION_EXPIRED') throw new SessionError(reason, 'The record is older than maxAge.')
+    throw new SessionError(
+      'ERR_SESSION_CORRUPT',
+      'No pair of keyPairs has sealed the record for a cookie of this name.'
+    )
+  }
+
+  encode(data: Record<string, unknown>, kept: Kept | undefined, carried: string, name: string | undefined): Buffer {
+    if (name === undefined) {
+      throw new OptionError('gorillaSessions needs the option name here: records are sealed for the name of the cookie')
+    }
+    const pair = { ...this.#pairs[0]!, maxLength: null }
+    return Buffer.from(sealBytes(pair, name, this.#gob.encode(data, kept, carried)), 'latin1')
+  }
+}
+
+/** @throws {SessionError} `ERR_SESSION_TOO_LARGE` for what Go would not read, or not save again */
+export function checkLength(raw: Buffer, maxLength: number | null, text: string): void {
+  if (maxLength !== null && raw.length > maxLength) {
+    throw sessionTooLarge(raw.length, `the ${maxLength} of maxLength, beyond which Go takes none`, text)
+  }
+}

@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto'
+import { OptionError, quote, SessionError } from '../../base/errors'
+import { DAY, type Milliseconds } from '../../base/time'
+import type { Shelf, Shelved } from './shelf'
+
+/** A `pg` Pool or Client. */
+export interface PgPool {
+  query(text: string, values?: unknown[]): Promise<{ rows: any[]; rowCount?: number | null }>
+}
+
+const UNDEFINED_TABLE = '42P01'
+const TABLE = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?$/
+// A row without an end is there until somebody removes it; pgstore wants a date.
+const NO_END: Milliseconds = 100 * 365 * DAY
+
+/** Records in the table of pgstore. Columns may be texts or bytes: releases differ. */
+export class PostgresShelf implements Shelf {
+  readonly remote = true
+  readonly #pool: PgPool
+  readonly #table: string
+
+  constructor(pool: unknown, table: string) {
+    if (typeof (pool as Partial<PgPool> | null)?.query !== 'function') {
+      throw new OptionError(`gorillaSessions: the backing of pgstore must be a Pool of pg, got ${quote(pool)}`)
+    }
+    if (!TABLE.test(table)) throw new OptionError(`gorillaSessions: table must be a name, got ${quote(table)}`)
+    this.#pool = pool as PgPool
+    this.#table = table
+  }
+
+  async read(id: string): Promise<Shelved | null> {
+    const { rows } = await this.#query(
+      `SELECT data, modified_on, expires_on FROM ${this.#table} WHERE key = $1 ORDER BY id DESC LIMIT 1`,
+      [id]
+    )
+    if (rows.length === 0) return null
+    const { data, modified_on, expires_on } = rows[0] as Record<string, unknown>
+    const raw = Buffer.isBuffer(data) ? data : Buffer.from(String(data))
+    const [modifiedAt, end] = [timeOf(modified_on), timeOf(expires_on)]
+    // A MaxAge of 0: Go reads it for as long as it is there.
+    const expiresAt = end === undefined || end <= (modifiedAt ?? 0) ? null : end
+    return { raw, version: this.versionOf(raw), expiresAt, ...(modifiedAt !== undefined && { modifiedAt }) }
+  }
+
+  async create(id: string, raw: Buffer, end: Milliseconds | null): Promise<boolean> {
+    if ((await this.read(id)) !== null) return false
+    const insert = `INSERT INTO ${this.#table} (key, data, created_on, modified_on, expires_on) VALUES ($1, $2, $3, $3, $4)`
+    await this.#query(insert, [id, raw.toString('latin1'), new Date(), endOf(end)])
+    return true
+  }
+
+  async replace(id: string, raw: Buffer, end: Milliseconds | null, version: string): Promise<boolean> {
+    const update = `UPDATE ${this.#table} SET data = $2, modified_on = $3, expires_on = $4 WHERE key = $1 AND md5(data) = $5`
+    const { rowCount } = await this.#query(update, [id, raw.toString('latin1'), new Date(), endOf(end), version])
+    return Number(rowCount) > 0
+  }
+
+  async remove(id: string, version?: string): Promise<boolean> {
+    // Nothing in the table keeps pgstore from inserting an ID twice: all of its rows go.
+    const same = ` AND EXISTS (SELECT 1 FROM ${this.#table} WHERE key = $1 AND md5(data) = $2)`
+    const [condition, values] = version === undefined ? ['', [id]] : [same, [id, version]]
+    const { rowCount } = await this.#query(`DELETE FROM ${this.#table} WHERE key = $1${condition}`, values)
+    return Number(rowCount) > 0
+  }
+
+  // What both kinds of columns are hashed with; it only tells texts of one session apart.
+  versionOf(raw: Buffer): string {
+    return createHash('md5').update(raw).digest('hex')
+  }
+
+  async #query(text: string, values: unknown[]): Promise<{ rows: any[]; rowCount?: number | null }> {
+    try {
+      return await this.#pool.query(text, values).catch(async (err: unknown) => {
+        if ((err as { code?: unknown }).code !== UNDEFINED_TABLE) throw err
+        await this.#createTable()
+        return this.#pool.query(text, values)
+      })
+    } catch (cause) {
+      throw new SessionError('ERR_SESSION_STORE', 'PostgreSQL did not answer, or refused a statement.', {
+        cause,
+        status: 503
+      })
+    }
+  }
+
+  // As pgstore makes it when it starts.
+  async #createTable(): Promise<void> {
+    const name = this.#table.replace(/^.*\./, '')
+    for (const statement of [
+      `CREATE TABLE IF NOT EXISTS ${this.#table} (id BIGSERIAL PRIMARY KEY, key BYTEA, data BYTEA, ` +
+        'created_on TIMESTAMPTZ DEFAULT CURRENT_TIMESTAMP, modified_on TIMESTAMPTZ, expires_on TIMESTAMPTZ)',
+      `CREATE INDEX IF NOT EXISTS ${name}_expiry_idx ON ${this.#table} (expires_on)`,
+      `CREATE INDEX IF NOT EXISTS ${name}_key_idx ON ${this.#table} (key)`
+    ]) {
+      await this.#pool.query(statement)
+    }
+  }
+}
+
+function endOf(end: Milliseconds | null): Date {
+  return new Date(end ?? Date.now() + NO_END)
+}
+
+function timeOf(value: unknown): Milliseconds | undefined {
+  const time = new Date(value as Date).valueOf()
+  return value === null || Number.isNaN(time) ? undefined : time
+}

@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto'
+import type { LockPower } from '../../store/contract'
+import { OptionError, quote } from '../../base/errors'
+import { hashOf } from '../../base/hash'
+import type { Milliseconds } from '../../base/time'
+import { dialectOf } from '../../stores/redis/client'
+import { absentIfOther, RedisLink } from '../../stores/redis/link'
+import { redisLock } from '../../stores/redis/powers'
+import type { Script } from '../../stores/redis/scripts'
+import type { Shelf, Shelved } from './shelf'
+
+/** A record and the ms that it has left (-1: for ever). */
+const READ = script(
+  'get pttl',
+  `
+local value = redis.call('GET', KEYS[1])
+if not value then return false end
+return {value, tostring(redis.call('PTTL', KEYS[1]))}
+`
+)
+
+/** Writes a record over the one with that SHA-1: the new one, ms (empty: for ever), SHA-1. */
+const REPLACE = script(
+  'get set',
+  `
+local value = redis.call('GET', KEYS[1])
+if not value or redis.sha1hex(value) ~= ARGV[3] then return '0' end
+if ARGV[2] == '' then redis.call('SET', KEYS[1], ARGV[1]) else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+return '1'
+`
+)
+
+/** Removes a record if its SHA-1 is that. */
+const REMOVE = script(
+  'get del',
+  `
+local value = redis.call('GET', KEYS[1])
+if not value or redis.sha1hex(value) ~= ARGV[1] then return '0' end
+return tostring(redis.call('DEL', KEYS[1]))
+`
+)
+
+function script(commands: string, source: string): Script {
+  return { source, sha: hashOf('sha1', source, 'hex'), commands: `evalsha eval ${commands}` }
+}
+
+// How RESP marks a bulk string; node-redis maps its types by that.
+const BULK_STRING = 36
+
+/** Records in Redis, each under a prefix and its ID, with the time that it has left. */
+export class RedisShelf implements Shelf {
+  readonly remote = true
+  readonly lock: LockPower
+  readonly #link: RedisLink
+  readonly #prefix: string
+
+  constructor(client: unknown, prefix: string) {
+    const link = new RedisLink(client as object, dialectOf(inBytes(client)))
+    this.#link = link
+    this.#prefix = prefix
+    this.lock = redisLock(link, prefix)
+  }
+
+  async read(id: string): Promise<Shelved | null> {
+    const found = await this.#link.run(READ, [this.#prefix + id], [], (reply: unknown[] | null) => reply, absentIfOther)
+    if (found === null) return null
+    const [value, left] = found
+    const raw = Buffer.isBuffer(value) ? value : Buffer.from(String(value))
+    const ms = Number(String(left))
+    return { raw, version: this.versionOf(raw), expiresAt: ms < 0 ? null : Date.now() + ms }
+  }
+
+  create(id: string, raw: Buffer, end: Milliseconds | null): Promise<boolean> {
+    return this.#link.set(this.#prefix + id, raw as unknown as string, leftUntil(end), null)
+  }
+
+  async replace(id: string, raw: Buffer, end: Milliseconds | null, version: string): Promise<boolean> {
+    const left = leftUntil(end)
+    return this.#isDone(REPLACE, id, [raw as unknown as string, left === null ? '' : String(left), version])
+  }
+
+  async remove(id: string, version?: string): Promise<boolean> {
+    if (version === undefined) return this.#link.del(this.#prefix + id)
+    return this.#isDone(REMOVE, id, [version])
+  }
+
+  #isDone(script: Script, id: string, args: string[]): Promise<boolean> {
+    const isOne = (reply: unknown) => String(reply) === '1'
+    return this.#link.run(script, [this.#prefix + id], args, isOne, (err) => absentIfOther(err) !== null)
+  }
+
+  versionOf(raw: Buffer): string {
+    return createHash('sha1').update(raw).digest('hex')
+  }
+}
+
+function leftUntil(end: Milliseconds | null): Milliseconds | null {
+  return end === null ? null : Math.max(1, Math.ceil(end - Date.now()))
+}
+
+type Reply = (...args: unknown[]) => Promise<unknown>
+
+/** The same client, with replies as bytes: gob is no text. @throws {OptionError} for a client that cannot */
+function inBytes(client: unknown): unknown {
+  const shape = (client ?? {}) as Record<string, unknown>
+  if (typeof shape.withTypeMapping === 'function') {
+    return (shape as { withTypeMapping(mapping: object): object }).withTypeMapping({ [BULK_STRING]: Buffer })
+  }
+  if (typeof shape.evalshaBuffer !== 'function' || typeof shape.evalBuffer !== 'function') {
+    throw new OptionError(
+      `gorillaSessions: the backing must be a client of redis (5 or later) or ioredis, got ${quote(client)}`
+    )
+  }
+  const { get, set, del, expire, pipeline, evalshaBuffer, evalBuffer } = shape as Record<string, Reply>
+  return {
+    get status() {
+      return shape.status
+    },
+    get options() {
+      return shape.options
+    },
+    get: get!.bind(client),
+    set: set!.bind(client),
+    del: del!.bind(client),
+    expire: expire!.bind(client),
+    pipeline: pipeline!.bind(client),
+    evalsha: evalshaBuffer!.bind(client),
+    eval: evalBuffer!.bind(client)
+  }
+}
