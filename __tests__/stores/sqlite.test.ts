@@ -4,7 +4,7 @@ import { SqliteStore } from '../../lib/sqlite'
 import { Child } from '../helpers/child'
 import { TestFolder } from '../helpers/folder'
 import { describeSideBySide, type Generations } from '../helpers/incumbents'
-import { describeSqlStore, lifeFor, powersOf, textOf, type SqlGround } from '../helpers/sql-suite'
+import { describeSqlStore, textOf, type SqlGround } from '../helpers/sql-suite'
 
 const Database: any = require('better-sqlite3')
 const expressSession = jest.requireActual('express-session')
