@@ -2,16 +2,20 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import request from 'supertest'
 import { FileStore, generateKey } from '../../lib'
+import { MysqlStore } from '../../lib/mysql'
+import { PostgresStore } from '../../lib/postgres'
 import { RedisStore } from '../../lib/redis'
+import { SqliteStore } from '../../lib/sqlite'
 import { TestFolder } from '../helpers/folder'
 import { RedisServer } from '../helpers/redis-server'
+import { startMariadb, startPostgres } from '../helpers/servers'
 import { cookieOf, pairOf, Visitor } from './visitor'
 
 const { createApp } = require('../../examples/login/app')
 const { createUsers } = require('../../examples/login/users')
 const { openStore } = require('../../examples/login/settings')
 
-const VARIABLES = ['REDIS_URL', 'SESSION_DIR'] as const
+const VARIABLES = ['REDIS_URL', 'SESSION_DIR', 'DATABASE_URL'] as const
 const PASSWORD = 'four simple words together'
 const before = VARIABLES.map((name) => process.env[name])
 
@@ -68,10 +72,53 @@ describe('login example: the store', () => {
     }
   })
 
+  it('is SQLite with DATABASE_URL', async () => {
+    const folder = new TestFolder()
+    try {
+      setEnvironment([undefined, undefined, `sqlite:${folder.at('sessions.db')}`])
+      await outlivesAProcess((store) => store.close(), SqliteStore)
+    } finally {
+      folder.remove()
+    }
+  })
+
+  it.each([
+    ['PostgreSQL', startPostgres, (port: number) => `postgres://postgres@127.0.0.1:${port}/postgres`, PostgresStore],
+    ['MySQL', startMariadb, (port: number) => `mysql://root@127.0.0.1:${port}/test`, MysqlStore]
+  ])('is %s with DATABASE_URL, in a table of its own', async (_name, start, urlAt, kind) => {
+    const server = await start()
+    const pools: any[] = []
+    for (const [module, name] of [
+      [require('pg'), 'Pool'],
+      [require('mysql2/promise'), 'createPool']
+    ]) {
+      const make = module[name]
+      jest.spyOn(module, name).mockImplementation((...args: any[]) => {
+        const pool = name === 'Pool' ? new make(...args) : make(...args)
+        pools.push(pool)
+        return pool
+      })
+    }
+    try {
+      setEnvironment([undefined, undefined, urlAt(server.port)])
+      await outlivesAProcess((store) => store.close(), kind as never)
+      expect(pools).toHaveLength(2)
+    } finally {
+      jest.restoreAllMocks()
+      await Promise.all(pools.map((pool) => pool.end()))
+      await server.stop()
+    }
+  })
+
+  it('is none for a URL of something else', async () => {
+    setEnvironment([undefined, undefined, 'oracle://localhost'])
+    await expect(openStore()).rejects.toThrow('DATABASE_URL must begin with sqlite:, postgres: or mysql:')
+  })
+
   it('is Redis with REDIS_URL, under keys of its own', async () => {
     const server = await RedisServer.start()
     try {
-      setEnvironment([server.url, undefined])
+      setEnvironment([server.url])
       await outlivesAProcess((store) => store.client.destroy(), RedisStore)
       expect(await server.cli('keys', '*')).toMatch(/login-example:/)
     } finally {

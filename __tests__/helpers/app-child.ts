@@ -17,6 +17,7 @@ export interface Place {
   sqlite?: string
   postgres?: string
   mysql?: string
+  table?: string
   memcached?: number
   mongo?: { url: string; name: string; stringify: boolean }
   cookies?: boolean
@@ -37,15 +38,15 @@ export async function storeAt({ cookies, ...place }: Place): Promise<any> {
   return cookies ? new CookieStore({ revocations: store }) : store
 }
 
-async function plainStoreAt({ folder, redis, sqlite, postgres, mysql, memcached, mongo }: Place): Promise<any> {
-  if (sqlite !== undefined) return new SqliteStore({ path: sqlite })
+async function plainStoreAt({ folder, redis, sqlite, postgres, mysql, table, memcached, mongo }: Place): Promise<any> {
+  if (sqlite !== undefined) return new SqliteStore({ path: sqlite, table })
   if (postgres !== undefined) {
     const pool = new (require('pg').Pool)({ connectionString: postgres, max: 8 })
-    return new PostgresStore({ pool, createTable: true })
+    return new PostgresStore({ pool, table, createTable: true })
   }
   if (mysql !== undefined) {
     const pool = require('mysql2/promise').createPool(mysql)
-    return new MysqlStore({ pool, createTable: true })
+    return new MysqlStore({ pool, table, createTable: true })
   }
   if (redis !== undefined) return new RedisStore({ client: await createClient({ url: redis }).connect() })
   if (memcached !== undefined) return new MemcachedStore({ client: memcachedClient(memcached) })

@@ -1,12 +1,19 @@
 import fc from 'fast-check'
+import request from 'supertest'
+import { sessions } from '../../lib/index'
 import { POWERS, type Found, type Life } from '../../lib/store/contract'
 import { encodeRecord, withUsedAt } from '../../lib/record/record'
+import { appWith, cookieOf, secret } from './app'
+import type { Place } from './app-child'
+import { Child } from './child'
 import { Clock } from './clock'
 import { until } from './redis-server'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 const PAGE = 500
+/** Each ends two processes. */
+const ROUNDS = 8
 
 /** One database of a test file, and how the test itself looks into it. */
 export interface SqlGround {
@@ -23,6 +30,8 @@ export interface SqlGround {
   recorded(options?: object): { store: any; sent: [string, unknown[]][] }
   /** What the database would do, as text. */
   explain(sql: string, values: unknown[]): Promise<string>
+  /** The database for another process. */
+  place: Place
   /** What in a plan means that every row was looked at. */
   everyRow: RegExp
 }
@@ -304,6 +313,54 @@ export function describeSqlStore(ground: () => SqlGround): void {
       cleared.mockRestore()
     })
   })
+
+  it('is asked once by a request that reads, twice by one that writes, and not at all without a cookie', async () => {
+    const { store, sent } = ground().recorded({ table, createTable: true })
+    opened.push(store)
+    const auth = sessions<any>({ secret, store, idle: HOUR, load: 'eager' })
+    const app = appWith(auth, {
+      '/login': (req, res) => res.json((req.session.user = 'ann')),
+      '/nothing': (_req, res) => res.json(1),
+      '/read': (req, res) => res.json(req.session.user),
+      '/write': (req, res) => res.json((req.session.n = (req.session.n ?? 0) + 1))
+    })
+    const cookie = cookieOf(await request(app).get('/login'))!
+    const counts: Record<string, number> = {}
+    for (const path of ['/nothing', '/read', '/write']) {
+      sent.length = 0
+      await request(app).get(path).set('Cookie', cookie).expect(200)
+      counts[path] = sent.length
+    }
+    sent.length = 0
+    await request(app).get('/read').expect(200)
+    expect([counts, sent.length]).toEqual([{ '/nothing': 1, '/read': 1, '/write': 2 }, 0])
+    clock.forward(2 * MINUTE)
+    await request(app).get('/nothing').set('Cookie', cookie).expect(200)
+    // Read, and extended.
+    expect(sent.length).toBe(2)
+  })
+
+  it('loses nothing that was confirmed to processes that were killed', async () => {
+    clock.restore()
+    const store = open()
+    await create(store, 'a')
+    const place = { ...ground().place, table }
+    for (let round = 0; round < ROUNDS; round++) {
+      const children = await Promise.all([Child.start('sql-child'), Child.start('sql-child')])
+      const confirmed = children.map((child) => {
+        const count = { pid: String(child.process.pid), n: 0 }
+        child.process.on('message', ({ wrote }: any) => wrote && (count.n = wrote))
+        child.call('incrementForEver', place, 'a').catch(() => undefined)
+        return count
+      })
+      await until(() => confirmed.every(({ n }) => n > 3 + round), 'both have written')
+      await Promise.all(children.map((child) => child.kill()))
+      const record = await store.get('a')
+      // The last one may have been written and never told.
+      for (const { pid, n } of confirmed) expect([n, n + 1]).toContain(record[pid])
+    }
+    clock = new Clock()
+  }, 120_000)
 
   it('looks at no more rows than it needs, among twenty thousand', async () => {
     const { store, sent } = ground().recorded({ table, createTable: true })

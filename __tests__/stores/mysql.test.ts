@@ -56,6 +56,9 @@ const ground: SqlGround = {
     const [rows] = await pool.execute(`EXPLAIN ${sql}`, values)
     return rows.map((row: any) => `${row.type} ${row.key} ${row.Extra}`).join('\n')
   },
+  get place() {
+    return { mysql: `mysql://root@127.0.0.1:${server.port}/test` }
+  },
   everyRow: /^(ALL|index) |filesort/m
 }
 

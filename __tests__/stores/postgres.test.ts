@@ -48,6 +48,9 @@ const ground: SqlGround = {
     const { rows } = await pool.query(`EXPLAIN ${sql}`, values)
     return rows.map((row: any) => row['QUERY PLAN']).join('\n')
   },
+  get place() {
+    return { postgres: `postgres://postgres@127.0.0.1:${server.port}/postgres` }
+  },
   everyRow: /Seq Scan/
 }
 

@@ -4,8 +4,7 @@ import { SqliteStore } from '../../lib/sqlite'
 import { Child } from '../helpers/child'
 import { TestFolder } from '../helpers/folder'
 import { describeSideBySide, type Generations } from '../helpers/incumbents'
-import { until } from '../helpers/redis-server'
-import { describeSqlStore, lifeFor, powersOf, textOf, type SqlGround } from '../helpers/sql-suite'
+import { describeSqlStore, textOf, type SqlGround } from '../helpers/sql-suite'
 
 const Database: any = require('better-sqlite3')
 const expressSession = jest.requireActual('express-session')
@@ -52,11 +51,16 @@ const ground: SqlGround = {
       .all(...values)
       .map((row: any) => row.detail)
       .join('\n'),
+  place: { sqlite: path },
   everyRow: /SCAN (?!CONSTANT)|USE TEMP B-TREE/
 }
 
 describe('SqliteStore', () => {
   describeSqlStore(() => ground)
+
+  it('leaves the file whole', () => {
+    expect(beside.pragma('integrity_check')).toEqual([{ integrity_check: 'ok' }])
+  })
 })
 
 describe('SqliteStore on a file', () => {
@@ -106,28 +110,6 @@ describe('SqliteStore on a file', () => {
     expect(made.filter((answer) => answer === true)).toHaveLength(1)
     await Promise.all(children.map((child) => child.kill()))
   }, 60_000)
-
-  it('loses nothing that was confirmed to processes that were killed, and stays whole', async () => {
-    const place = { sqlite: folder.at('killed.db') }
-    const store = new SqliteStore({ path: place.sqlite })
-    await powersOf(store).write({ id: 'a', text: textOf({}), expected: null, life: lifeFor() })
-    for (let round = 0; round < 10; round++) {
-      const children = await Promise.all([Child.start('sql-child'), Child.start('sql-child')])
-      const confirmed = children.map((child) => {
-        const count = { pid: String(child.process.pid), n: 0 }
-        child.process.on('message', ({ wrote }: any) => wrote && (count.n = wrote))
-        child.call('incrementForEver', place, 'a').catch(() => undefined)
-        return count
-      })
-      await until(() => confirmed.every(({ n }) => n > 5 + round), 'both have written')
-      await Promise.all(children.map((child) => child.kill()))
-      const record = store.get('a')!
-      // The last one may have been written and never told.
-      for (const { pid, n } of confirmed) expect([n, n + 1]).toContain(record[pid])
-    }
-    expect(new Database(place.sqlite).pragma('integrity_check')).toEqual([{ integrity_check: 'ok' }])
-    await store.close()
-  }, 120_000)
 })
 
 describe('SqliteStore, when SQLite fails,', () => {
