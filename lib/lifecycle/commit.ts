@@ -8,7 +8,7 @@ import type { SessionHandle } from './handle'
 import { isDeleting, lifeOf } from './lifetime'
 import { recordOf } from './load'
 import { noteExtended, planFor } from './plan'
-import { dataOf } from './snapshot'
+import { dataOf, takeData, type TakenData } from './snapshot'
 
 /** Decides and does what the store needs for one session before the response may go. */
 export function commitSession(handle: SessionHandle): MaybePromise<unknown> {
@@ -18,8 +18,8 @@ export function commitSession(handle: SessionHandle): MaybePromise<unknown> {
   if (status === 'standin' || status === 'gone' || status === 'readonly') return dropChanges(handle, session)
   if (door.deletesByMaxAge && isDeleting(lifeOfCookie(stateOf(session)!))) return handle.verbs.destroy(session)
   if (door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string') return undefined
-  const data = dataOf(session, handle.snapshot)
-  const plan = planFor(handle, session, data)
+  const data = takeData(session, handle.snapshot)
+  const plan = planFor(handle, session, data.text)
   if (plan.sendCookie) handle.outgoing = 'send'
   else if (handle.refusal === 'ERR_SESSION_AMBIGUOUS') handle.outgoing = 'expire'
   if (handle.isLate && isUnannounced(handle, plan)) return tooLate(handle, session)
@@ -27,7 +27,7 @@ export function commitSession(handle: SessionHandle): MaybePromise<unknown> {
   if (plan.store === 'none') return plan.sendCookie && !handle.isLate ? confirm(handle) : undefined
   handle.prolong()
   if (plan.store === 'touch' && !tokens.selfContained) return touch(handle, session)
-  return save(handle, session, plan.store === 'save' ? data : handle.snapshot.data)
+  return save(handle, session, plan.store === 'save' ? data : { text: handle.snapshot.data, copy: undefined })
 }
 
 function dropChanges(handle: SessionHandle, session: Session): void {
@@ -59,9 +59,9 @@ function tooLate(handle: SessionHandle, session: Session): void {
   stateOf(session)!.error = reason
 }
 
-function save(handle: SessionHandle, session: Session, data: string): MaybePromise<unknown> {
+function save(handle: SessionHandle, session: Session, { text, copy }: TakenData): MaybePromise<unknown> {
   const own = handle.settings.door.ownSave(session)
-  if (own === undefined) return handle.write(session, data)
+  if (own === undefined) return handle.write(session, text, false, copy)
   return new Promise<void>((resolve, reject) => own((err) => (err ? reject(err as Error) : resolve())))
 }
 
@@ -74,7 +74,8 @@ function touch(handle: SessionHandle, session: Session): MaybePromise<void> {
   const meta = snapshot.meta && { ...snapshot.meta, u: usedAt }
   const merged =
     snapshot.storedData === snapshot.data ? undefined : { text: snapshot.storedData, theirs: snapshot.record }
-  const live = () => sessionToGive(req, session, meta, merged)
+  // What is touched is not kept: the session itself will do where its record holds nothing more.
+  const live = () => ((meta ?? merged) ? sessionToGive(req, session, meta, merged) : session)
   const extend = () => settings.port.extend(settings.port.keyOf(snapshot.storeId), life, live)
   return unlessGone(handle, extend, () => {
     handle.learn({ ...snapshot, usedAt, meta })

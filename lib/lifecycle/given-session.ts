@@ -23,8 +23,10 @@ export function sessionToGive(
   meta: Meta | undefined,
   merged: Merged | undefined
 ): Session {
-  const state = stateOf(session)!
-  const copy = new Session(req, undefined, { verbs: state.verbs, id: state.id })
+  const { id } = stateOf(session)!
+  const copy = Object.create(Session.prototype) as Session
+  Object.defineProperty(copy, 'id', { value: id })
+  Object.defineProperty(copy, 'req', { value: req })
   const cookie = asCookie(session.cookie)
   copy.cookie = Object.assign(Object.create(Object.getPrototypeOf(cookie)) as typeof cookie, cookie)
   const target = copy as unknown as Data

@@ -8,6 +8,7 @@ import { RequestTokens } from '../engine/request-tokens'
 import type { Settings } from '../options/options'
 import { keptAttributesOf } from '../session/cookie-state'
 import { stateOf, type Session } from '../session/session'
+import { rememberWritten } from '../store/found'
 import { commitSession } from './commit'
 import { endRecord, evictSurplus, noteEnd, type Ending } from './end'
 import { isDeleting } from './lifetime'
@@ -349,7 +350,7 @@ export class SessionHandle {
   }
 
   /** Writes the session. `false` when it is gone. */
-  write(session: Session, data: string, exact = false): MaybePromise<boolean> {
+  write(session: Session, data: string, exact = false, copy?: Record<string, unknown>): MaybePromise<boolean> {
     const { engine, settings, req, id, status, user: told } = this
     const before = this.snapshot
     this.writeAttempted = true
@@ -359,6 +360,7 @@ export class SessionHandle {
       const isOther = typeof outcome === 'object' && session !== this.#session && id === this.id
       this.apply(id, isOther ? { ...outcome, data: before.data } : outcome)
       if (outcome === 'gone') return false
+      if (copy !== undefined) rememberRecord(session, before, outcome, copy)
       noteExtended(engine, settings, id, outcome.usedAt)
       if (before.version === null) {
         const key = Object.keys(session).find((name) => name !== 'cookie')
@@ -383,4 +385,17 @@ export class SessionHandle {
   learn(snapshot: Snapshot): void {
     this.#snapshot = snapshot
   }
+}
+
+// The next request of a burst will ask for what was just written: it need not be parsed then.
+function rememberRecord(
+  session: Session,
+  before: Snapshot,
+  { version, data, storedData, meta }: Snapshot,
+  copy: object
+) {
+  const { record } = before
+  const { cookie, keptCookie } = stateOf(session)!
+  if (record === undefined || cookie !== undefined || keptCookie !== record || storedData !== data) return
+  rememberWritten(version!, record.rewritten(copy as Record<string, unknown>, data, meta))
 }

@@ -8,7 +8,7 @@ import { mergeData } from '../record/merge'
 import { encodeRecord, type Decoded, type Meta } from '../record/record'
 import { attributesOf, jsonOfCookie, lifeOfCookie } from '../session/cookie-state'
 import { warnOfLosses } from '../session/serialize'
-import { stateOf, stringifyData, type Session } from '../session/session'
+import { stateOf, type Session } from '../session/session'
 import type { Found, UserChange } from '../store/contract'
 import { decodeFound, keptText } from '../store/found'
 import { writers } from '../store/turns'
@@ -87,15 +87,17 @@ function write(
   const record = encodeRecord(jsonOfCookie(state), meta, merged)
   const life = lifeOf(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
   const token = tokens.seal(record, keysFor(settings, req)!)
+  // Made now: the session may change while the store is asked.
+  const given = port.native
+    ? undefined
+    : sessionToGive(req, session, meta, merged === data ? undefined : { text: merged, theirs })
   const written = port.write({
     key: port.keyOf(known.storeId),
     text: record,
     expected: known.version,
     life,
     user: userChange(known.meta?.i, user),
-    // The session may have changed since its data was taken.
-    live: () =>
-      sessionToGive(req, session, meta, stringifyData(session) === merged ? undefined : { text: merged, theirs }),
+    live: given && (() => given),
     known: known.own
   })
   return chain(written, (answer): MaybePromise<Snapshot | 'gone'> => {

@@ -4,7 +4,7 @@ import { beginCookie } from '../engine/new-cookie'
 import type { Settings } from '../options/options'
 import type { Decoded, Meta } from '../record/record'
 import { attributesOf, cookieOf } from '../session/cookie-state'
-import { assignCopy, assignData, isEmpty, isUnchanged } from '../session/data'
+import { assignCopy, assignData, changedCopy, isEmpty, isUnchanged } from '../session/data'
 import { serializeSession } from '../session/serialize'
 import { isModern, stateOf, type Session } from '../session/session'
 import type { SessionState, SessionVerbs } from '../session/verbs'
@@ -123,11 +123,25 @@ function beginAs({ cookie: { originalMaxAge } }: Decoded, state: SessionState, s
   if (typeof originalMaxAge === 'number') cookieOf(state)!.maxAge = originalMaxAge
 }
 
-/** JSON of a session's data now; serialized only if it is not what was loaded. @throws {SessionError} as `serializeSession` */
-export function dataOf(session: Session, { record, data }: Snapshot): string {
-  if (record === undefined) return isEmpty(session) ? '{}' : writableAgain(session)
-  if (record.isJson && record.dataText === data && isUnchanged(session, record.raw)) return data
-  return serializeSession(session)
+/** A session's data as it is now. */
+export interface TakenData {
+  readonly text: string
+  /** The same as plain JSON data, where it was copied; what has not changed is shared with the record. */
+  readonly copy: Record<string, unknown> | undefined
+}
+
+/** Takes a session's data; serialized only if it is not what was loaded. @throws {SessionError} as `serializeSession` */
+export function takeData(session: Session, { record, data }: Snapshot): TakenData {
+  if (record === undefined) return { text: isEmpty(session) ? '{}' : writableAgain(session), copy: undefined }
+  if (!record.isJson || record.dataText !== data) return { text: serializeSession(session), copy: undefined }
+  if (isUnchanged(session, record.raw)) return { text: data, copy: undefined }
+  const copy = changedCopy(session, record.raw)
+  return { text: copy === undefined ? serializeSession(session) : JSON.stringify(copy), copy }
+}
+
+/** The JSON alone. */
+export function dataOf(session: Session, snapshot: Snapshot): string {
+  return takeData(session, snapshot).text
 }
 
 // How deeply JSON.stringify can go depends on the stack that is left: what is stored must not be refused later, for a

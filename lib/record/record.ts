@@ -76,6 +76,11 @@ export class Decoded {
     }
   }
 
+  /** The record that was written after this one with the same cookie. `raw`: plain JSON data, `dataText` its JSON. */
+  rewritten(raw: Record<string, unknown>, dataText: string, meta: Meta | undefined): Decoded {
+    return new Decoded({ cookie: this.cookie, meta, raw, dataText, isJson: true }, this.#cookieText)
+  }
+
   /** The same record with other data, whatever the text says. */
   withData(raw: Record<string, unknown>, dataText = this.dataText): Decoded {
     const { cookie, meta } = this

@@ -1,5 +1,5 @@
 import type { Cookie } from '../cookie/cookie'
-import { copyJson, isSameJson } from '../record/json'
+import { copyExact, copyJson, isSameJson } from '../record/json'
 import { META, OLD_META, type Decoded } from '../record/record'
 
 /** What an application keeps in its sessions: augment it with `declare module`. */
@@ -56,7 +56,28 @@ function isSameData(session: Data, data: Data): boolean {
   return at === keys.length || (at === keys.length - 1 && keys[at] === 'cookie')
 }
 
-/** Whether nobody has put anything into a session. */
+/**
+ * A copy of a session's data that shares with `data` what has not changed; `undefined` where JSON would not keep
+ * something exactly as it is.
+ */
+export function changedCopy(session: object, data: Data): Data | undefined {
+  const copy: Data = {}
+  try {
+    for (const key of Object.keys(session)) {
+      if (key === 'cookie') continue
+      if (key === '__proto__') return undefined
+      const value = (session as Data)[key]
+      const known = data[key]
+      copy[key] = known !== undefined && isSameJson(value, known) ? known : copyExact(value)
+      if (copy[key] === undefined) return undefined
+    }
+  } catch {
+    return undefined
+  }
+  return copy
+}
+
+/** Whether nothing has been put into a session. */
 export function isEmpty(session: object): boolean {
   for (const key in session) if (key !== 'cookie') return false
   return true

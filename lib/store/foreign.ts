@@ -2,7 +2,7 @@ import { BoundedMap } from '../base/bounded-map'
 import { chain, HOUR, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 import { reviveCookie } from '../cookie/cookie'
 import { decodeObject, decodeRecord, META, OLD_META } from '../record/record'
-import { stateOf } from '../session/session'
+import { Session } from '../session/session'
 import { callStore } from './call'
 import type { Found, Life, Powers, SessionRecord, StoreContract, Write, Written } from './contract'
 import { leadsOn } from './found'
@@ -229,7 +229,7 @@ function withDeadline(session: any, { expiresAt }: Life): object {
   if (expiresAt === null || !cookie || Number(cookie.expires) === expiresAt) return session
   const until = reviveCookie({ ...(cookie.data ?? cookie), expires: new Date(expiresAt) })
   // A session object is a copy, made to be given away; a record is the store's own.
-  return stateOf(session) === undefined ? { ...session, cookie: until } : Object.assign(session, { cookie: until })
+  return session instanceof Session ? Object.assign(session, { cookie: until }) : { ...session, cookie: until }
 }
 
 // The way back: no cookie but such a one has an end without a span. An object that is no date (DynamoDB) tells nothing.

@@ -21,17 +21,21 @@ export class Turns {
     const queue = this.#queues.get(key)
     if (queue !== undefined) {
       return new Promise<T>((resolve, reject) => {
-        queue.waiting.push(() => this.#run(key, queue, work).then(resolve, reject))
+        queue.waiting.push(() => void this.#begin(key, queue, work).then(resolve, reject))
       })
     }
     const result = work()
     if (!isPromise(result)) return result
     const made = { waiting: [], running: 0 }
     this.#queues.set(key, made)
-    return this.#run(key, made, () => result)
+    return this.#run(key, made, result)
   }
 
-  async #run<T>(key: string, queue: Queue, work: () => MaybePromise<T>): Promise<T> {
+  #begin<T>(key: string, queue: Queue, work: () => MaybePromise<T>): Promise<T> {
+    return this.#run(key, queue, new Promise<T>((resolve) => resolve(work())))
+  }
+
+  #run<T>(key: string, queue: Queue, turn: Promise<T>): Promise<T> {
     queue.running++
     let passed = false
     const pass = (count: number) => {
@@ -41,18 +45,15 @@ export class Turns {
     }
     const timer = this.#patience === undefined ? undefined : setTimeout(pass, this.#patience, 1)
     timer?.unref()
-    try {
-      return await work()
-    } catch (err) {
-      // Those who wait for a store that hangs do not wait for one another.
-      if (err instanceof SessionError && err.code === 'ERR_SESSION_STORE_TIMEOUT') pass(Infinity)
-      throw err
-    } finally {
+    const done = (err?: unknown) => {
       clearTimeout(timer)
       queue.running--
-      pass(1)
+      // Those who wait for a store that hangs do not wait for one another.
+      pass(err instanceof SessionError && err.code === 'ERR_SESSION_STORE_TIMEOUT' ? Infinity : 1)
       if (queue.running === 0 && queue.waiting.length === 0) this.#queues.delete(key)
     }
+    turn.then(() => done(), done)
+    return turn
   }
 }
 
