@@ -81,11 +81,7 @@ export class RedisLink {
     )
   }
 
-  /**
-   * Asks one by one, from now on, where a server refuses commands with several keys: such a command was not begun.
-   *
-   * @throws any other error
-   */
+  /** Asks one by one, from now on, where a server refuses commands with several keys. @throws any other error */
   apart<T, R>(err: unknown, items: T[], one: (item: T) => Promise<R>): Promise<R>[] {
     if (!isRefusedTogether(err)) throw err
     this.#gathers = false
