@@ -20,7 +20,7 @@ const life = (ms = HOUR) => ({ usedAt: Date.now(), expiresAt: Date.now() + ms })
 const textOf = (data, meta) =>
   JSON.stringify({
     cookie: { originalMaxAge: null, expires: null },
-    __silverback: { u: Date.now(), c: 1, ...meta },
+    silverback_meta: { u: Date.now(), c: 1, ...meta },
     ...data
   })
 

@@ -62,7 +62,7 @@ const now = Date.now()
 const cookie = '{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"}'
 const idOf = (n) => `session-${String((n * 7919) % 1_000_003).padStart(24, '0')}`
 const textOf = (n) =>
-  `{"cookie":${cookie},"__silverback":{"u":${now},"c":${now},"i":"user${n % Math.ceil(filled / PER_USER)}"},"filler":"${'x'.repeat(200)}"}`
+  `{"cookie":${cookie},"silverback_meta":{"u":${now},"c":${now},"i":"user${n % Math.ceil(filled / PER_USER)}"},"filler":"${'x'.repeat(200)}"}`
 const life = { usedAt: now, expiresAt: now + HOUR }
 
 let filled = 0
@@ -103,12 +103,15 @@ for (const size of SIZES) {
   const row = (table[`${size} sessions`] = {})
   row.read = await timed((i) => powers.read(idOf(live(i))))
   row.extend = await timed((i) => powers.extend(idOf(live(i)), life))
-  row.write = await timed((i) => powers.write({ id: `new${i}`, text: textOf(1), expected: null, life }))
-  row.list = await timed((i) => powers.list(`user${i * 2 + 1}`))
+  row.write = await timed((i) => powers.write({ id: `new${i}`, text: textOf(0), expected: null, life }))
+  row.list = await timed(async (i) => {
+    const listed = await powers.list(`user${i * 2 + 1}`)
+    if (listed.length !== PER_USER) throw new Error(`${listed.length} sessions listed`)
+  })
   row.revoke = await timed(async (i) => {
     for (const { id } of await powers.list(`user${i * 2 + 1}`)) await powers.remove(id, `user${i * 2 + 1}`)
   }, 50)
-  // A page is 500 rows; meanwhile somebody reads.
+  // A page at a time; meanwhile somebody reads.
   const reads = []
   let sweeping = true
   const reader = (async () => {

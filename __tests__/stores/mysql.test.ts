@@ -59,6 +59,7 @@ const ground: SqlGround = {
   get place() {
     return { mysql: `mysql://root@127.0.0.1:${server.port}/test` }
   },
+  sweepSize: 500,
   everyRow: /^(ALL|index) |filesort/m
 }
 

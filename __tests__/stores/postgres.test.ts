@@ -1,4 +1,5 @@
 import { PostgresStore } from '../../lib/postgres'
+import { META } from '../../lib/record/record'
 import { describeSideBySide, type Generations } from '../helpers/incumbents'
 import { startPostgres, type Database } from '../helpers/servers'
 import { describeSqlFaults } from '../helpers/sql-faults'
@@ -51,6 +52,7 @@ const ground: SqlGround = {
   get place() {
     return { postgres: `postgres://postgres@127.0.0.1:${server.port}/postgres` }
   },
+  sweepSize: 500,
   everyRow: /Seq Scan/
 }
 
@@ -102,7 +104,7 @@ describe('PostgresStore on a column of jsonb', () => {
     await create('y', { n: 'x', g: 1 })
     const life = lifeFor()
     expect([await powers.extend('x', life), await powers.extend('y', life)]).toEqual([true, false])
-    expect(JSON.parse((await powers.read('x')).text).__silverback.u).toBe(life.usedAt)
+    expect(JSON.parse((await powers.read('x')).text)[META].u).toBe(life.usedAt)
     expect((await powers.list('ann')).map(({ id }: any) => id)).toEqual(['x'])
     expect(await powers.lock.acquire('x', 'one', 1000)).toBe(true)
     expect(await powers.lock.acquire('x', 'one', 1000)).toBe(true)

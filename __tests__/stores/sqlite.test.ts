@@ -52,6 +52,7 @@ const ground: SqlGround = {
       .map((row: any) => row.detail)
       .join('\n'),
   place: { sqlite: path },
+  sweepSize: 50,
   everyRow: /SCAN (?!CONSTANT)|USE TEMP B-TREE/
 }
 

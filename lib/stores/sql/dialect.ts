@@ -1,13 +1,18 @@
 import { OptionError, quote, SessionError } from '../../base/errors'
-import { META } from '../../record/record'
+import { META, OLD_META } from '../../record/record'
 import type { MaybePromise, Milliseconds } from '../../base/time'
 
 /** What the keys of locks begin with: rows beside the sessions, so that no second table is needed. */
 export const LOCK_PREFIX = 'silverback:lock:'
 /** Rows that one statement reads or removes at most. */
 export const PAGE_SIZE = 500
+/** The names of the reserved property: records of either may lie in a table that was taken over. */
+export const METAS = [META, OLD_META] as const
+
 /** A record right before the digits of its last use. */
-export const USED_AT = `"${META}":{"u":`
+export function usedAtIn(meta: string): string {
+  return `"${meta}":{"u":`
+}
 
 /** A row, as the statements name its columns. */
 export interface Row {
@@ -105,6 +110,8 @@ export interface Parts {
   readonly orReplace: string
   /** DELETE of some rows among many. */
   removeSome(condition: string, order: string, limit: number): string
+  /** How many rows one statement of a sweep removes. */
+  readonly sweepSize: number
   /** Whether the client numbers its parameters (`$1`), or takes each where a `?` stands. */
   readonly numbered: boolean
 }
@@ -131,7 +138,7 @@ export function statementsOf(parts: Parts) {
     release: `DELETE FROM ${table} WHERE ${row} AND ${parts.same('@text')}`,
     list: `SELECT ${columns} FROM ${table} WHERE ${parts.user} = ${parts.userValue} AND ${page}`,
     page: `SELECT ${columns} FROM ${table} WHERE ${page}`,
-    sweep: parts.removeSome(over, expires, PAGE_SIZE),
+    sweep: parts.removeSome(over, expires, parts.sweepSize),
     clear: parts.removeSome(`substr(${id}, 1, ${LOCK_PREFIX.length}) <> '${LOCK_PREFIX}'`, id, PAGE_SIZE)
   }
 }

@@ -1,9 +1,10 @@
 import { chain, SECOND, type Milliseconds } from '../../base/time'
-import { META } from '../../record/record'
 import {
+  METAS,
+  PAGE_SIZE,
   statementOf,
   unknownTable,
-  USED_AT,
+  usedAtIn,
   withoutValues,
   type Answered,
   type Dialect,
@@ -144,11 +145,18 @@ const DESCRIBE = `SELECT 'column' AS kind, column_name AS name FROM information_
 UNION ALL SELECT 'index', column_name FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = @table AND seq_in_index = 1`
 
 // What is no JSON belongs to nobody, and must not fail the statement that meets it.
-const USER = `CASE WHEN JSON_VALID(\`data\`) THEN LEFT(JSON_UNQUOTE(JSON_EXTRACT(\`data\`, '$.${META}.i')), 255) END`
-const MARK = `LOCATE('${USED_AT}', \`data\`)`
-const DIGITS = `(${MARK} + ${USED_AT.length})`
+const USERS = METAS.map((meta) => `JSON_EXTRACT(\`data\`, '$.${meta}.i')`).join(', ')
+const USER = `CASE WHEN JSON_VALID(\`data\`) THEN LEFT(JSON_UNQUOTE(COALESCE(${USERS})), 255) END`
 // No backslash in any text: a server may take it for itself, or not (NO_BACKSLASH_ESCAPES).
-const LEADS_ON = `${USED_AT.replace('{', '[{]')}[0-9]+,"c":[0-9]+,"n":`
+const LEADS_ON = `(\`data\` REGEXP '"(${METAS.join('|')})":[{]"u":[0-9]+,"c":[0-9]+,"n":')`
+
+// In place, as `withUsedAt` does it: the rest stays as it was written. A comma follows the digits.
+const REFRESHED = METAS.reduceRight((otherwise, meta) => {
+  const mark = `LOCATE('${usedAtIn(meta)}', \`data\`)`
+  const digits = `(${mark} + ${usedAtIn(meta).length})`
+  const refreshed = `INSERT(\`data\`, ${digits}, LOCATE(',', \`data\`, ${digits}) - ${digits}, @used)`
+  return `CASE WHEN ${mark} > 0 THEN ${refreshed} ELSE ${otherwise} END`
+}, '`data`')
 
 function partsOf(table: string, hasUsers: boolean): Parts {
   const bytes = (text: string) => `CAST(CONVERT(${text} USING utf8mb4) AS BINARY)`
@@ -163,14 +171,14 @@ function partsOf(table: string, hasUsers: boolean): Parts {
     newText: '@text',
     time: (parameter) => parameter,
     same: (parameter) => `${bytes('`data`')} = ${bytes(parameter)}`,
-    // In place, as `withUsedAt` does it: the rest stays as it was written. A comma follows the digits.
-    refreshed: `CASE WHEN ${MARK} = 0 THEN \`data\` ELSE INSERT(\`data\`, ${DIGITS}, LOCATE(',', \`data\`, ${DIGITS}) - ${DIGITS}, @used) END`,
-    leadsOn: `(\`data\` REGEXP '${LEADS_ON}')`,
+    refreshed: REFRESHED,
+    leadsOn: LEADS_ON,
     user: hasUsers ? `\`${USER_COLUMN}\`` : USER,
     userValue: 'LEFT(@user, 255)',
     orIgnore: '',
     orReplace: 'ON DUPLICATE KEY UPDATE `data` = VALUES(`data`), `expires` = VALUES(`expires`)',
     removeSome: (condition, order, limit) => `DELETE FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit}`,
+    sweepSize: PAGE_SIZE,
     numbered: false
   }
 }

@@ -1,10 +1,10 @@
 import { hashOf } from '../../base/hash'
 import { chain, SECOND, type Milliseconds } from '../../base/time'
-import { META } from '../../record/record'
 import {
+  METAS,
+  PAGE_SIZE,
   statementOf,
   unknownTable,
-  USED_AT,
   withoutValues,
   type Answered,
   type Dialect,
@@ -120,35 +120,40 @@ export function postgresDialect(table: string, schema?: string): Dialect {
 const DESCRIBE = `SELECT attname AS name, format_type(atttypid, NULL) AS detail, NULL::boolean AS valid FROM pg_attribute WHERE attrelid = to_regclass(@table) AND attnum > 0 AND NOT attisdropped
 UNION ALL SELECT c.relname, a.attname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] WHERE i.indrelid = to_regclass(@table)`
 
-// As a pattern of the text: json's own functions fail on an escaped NUL character anywhere in a record. The longest key
-// of an index is some 2,700 bytes.
-const USER_IN_JSON = String.raw`left(substring("sess"::text from '"${META}":\{[^{}]*"i":"((?:[^"\\]|\\.)*)"'), 255)`
-const USER_IN_JSONB = `left("sess" #>> '{${META},i}', 255)`
+// As patterns of the text: json's own functions fail on an escaped NUL character anywhere in a record. The longest key of
+// an index is some 2,700 bytes.
+const HEAD = String.raw`"(?:${METAS.join('|')})":\{`
+const USER_IN_JSON = String.raw`left(substring("sess"::text from '${HEAD}[^{}]*"i":"((?:[^"\\]|\\.)*)"'), 255)`
+const inRecord = (operator: string, key: string) =>
+  `coalesce(${METAS.map((meta) => `"sess" ${operator} '{${meta},${key}}'`).join(', ')})`
+const USER_IN_JSONB = `left(${inRecord('#>>', 'i')}, 255)`
 
 const JSON_TEXT = {
-  newText: '@text',
   same: (parameter: string) => `"sess"::text = ${parameter}`,
   // In place, as `withUsedAt` does it: the rest stays as it was written.
-  refreshed: String.raw`regexp_replace("sess"::text, '(${USED_AT.replace('{', String.raw`\{`)})\d+', '\1' || @used)::json`,
-  leadsOn: String.raw`"sess"::text ~ '${USED_AT.replace('{', String.raw`\{`)}\d+,"c":\d+,"n":'`,
+  refreshed: String.raw`regexp_replace("sess"::text, '(${HEAD}"u":)\d+', '\1' || @used)::json`,
+  leadsOn: String.raw`("sess"::text ~ '${HEAD}"u":\d+,"c":\d+,"n":')`,
   user: USER_IN_JSON,
   userValue: 'left(@escaped, 255)'
 }
 
+const REFRESHED = METAS.reduce(
+  (record, meta) => `jsonb_set(${record}, '{${meta},u}', @used::text::jsonb, false)`,
+  '"sess"'
+)
+
 const JSON_BINARY = {
-  newText: '@text',
   same: (parameter: string) => `"sess" = ${parameter}::jsonb`,
-  refreshed: `CASE WHEN jsonb_typeof("sess") = 'object' THEN jsonb_set("sess", '{${META},u}', @used::text::jsonb, false) ELSE "sess" END`,
-  leadsOn: `"sess" #> '{${META},n}' IS NOT NULL`,
+  refreshed: `CASE WHEN jsonb_typeof("sess") = 'object' THEN ${REFRESHED} ELSE "sess" END`,
+  leadsOn: `(${inRecord('#>', 'n')} IS NOT NULL)`,
   user: USER_IN_JSONB,
   userValue: 'left(@user, 255)'
 }
 
 function partsOf(table: string, isBinary: boolean): Parts {
-  const parts = isBinary ? JSON_BINARY : JSON_TEXT
   return {
-    ...parts,
-    leadsOn: `(${parts.leadsOn})`,
+    ...(isBinary ? JSON_BINARY : JSON_TEXT),
+    newText: '@text',
     table,
     id: '"sid"',
     text: '"sess"',
@@ -161,6 +166,7 @@ function partsOf(table: string, isBinary: boolean): Parts {
     // As an array, which is made once: a plan may run a subquery again and again.
     removeSome: (condition, order, limit) =>
       `DELETE FROM ${table} WHERE "sid" = ANY (ARRAY(SELECT "sid" FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit} FOR UPDATE SKIP LOCKED))`,
+    sweepSize: PAGE_SIZE,
     numbered: true
   }
 }

@@ -114,7 +114,9 @@ export class SqlPowers implements ListedPowers {
 
   /** Removes a page of rows that are over; whether there may be more. */
   sweep(): MaybePromise<boolean> {
-    return chain(this.#table.run('sweep', { now: Date.now() }), ({ changes }) => changes === PAGE_SIZE)
+    return chain(this.#table.open(), ({ parts }) =>
+      chain(this.#table.run('sweep', { now: Date.now() }), ({ changes }) => changes === parts.sweepSize)
+    )
   }
 
   #find(id: string): MaybePromise<Found | undefined> {

@@ -1,10 +1,10 @@
-import { META } from '../../record/record'
 import { chain, type Milliseconds } from '../../base/time'
 import {
   literal,
+  METAS,
   statementOf,
   unknownTable,
-  USED_AT,
+  usedAtIn,
   type Dialect,
   type Parts,
   type Schema,
@@ -104,9 +104,17 @@ const HINTS: Record<string, string> = {
 }
 
 // What is no JSON belongs to nobody, and must not fail the statement that meets it.
-const USER = `(CASE WHEN json_valid(sess) THEN json_extract(sess, '$.${META}.i') END)`
-const MARK = literal(USED_AT)
-const DIGITS = `instr(sess, ${MARK}) + ${USED_AT.length}`
+const inRecord = (key: string) =>
+  `(CASE WHEN json_valid(sess) THEN coalesce(${METAS.map((meta) => `json_extract(sess, '$.${meta}.${key}')`).join(', ')}) END)`
+const USER = inRecord('i')
+
+// In place, as `withUsedAt` does it: json_set() would write the rest anew, too.
+const REFRESHED = METAS.reduceRight((otherwise, meta) => {
+  const mark = literal(usedAtIn(meta))
+  const digits = `instr(sess, ${mark}) + ${usedAtIn(meta).length}`
+  const refreshed = `substr(sess, 1, ${digits} - 1) || @used || ltrim(substr(sess, ${digits}), '0123456789')`
+  return `CASE WHEN instr(sess, ${mark}) > 0 THEN ${refreshed} ELSE ${otherwise} END`
+}, 'sess')
 
 function partsOf(table: string, expires: string): Parts {
   return {
@@ -119,15 +127,16 @@ function partsOf(table: string, expires: string): Parts {
     newText: '@text',
     time: (parameter) => parameter,
     same: (parameter) => `sess = ${parameter}`,
-    // In place, as `withUsedAt` does it: json_set() would write the rest anew, too.
-    refreshed: `CASE WHEN instr(sess, ${MARK}) = 0 THEN sess ELSE substr(sess, 1, ${DIGITS} - 1) || @used || ltrim(substr(sess, ${DIGITS}), '0123456789') END`,
-    leadsOn: `(CASE WHEN json_valid(sess) THEN json_extract(sess, '$.${META}.n') IS NOT NULL ELSE FALSE END)`,
+    refreshed: REFRESHED,
+    leadsOn: `(${inRecord('n')} IS NOT NULL)`,
     user: USER,
     userValue: '@user',
     orIgnore: 'ON CONFLICT DO NOTHING',
     orReplace: `ON CONFLICT (sid) DO UPDATE SET sess = excluded.sess, ${expires} = excluded.${expires}`,
     removeSome: (condition, order, limit) =>
       `DELETE FROM ${table} WHERE sid IN (SELECT sid FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit})`,
+    // Few, for this process stands still meanwhile, and each may lie on four pages of its own.
+    sweepSize: 50,
     numbered: false
   }
 }
