@@ -68,7 +68,7 @@ async function appFor(store: Entry, set = 'A', more = {}) {
         data,
         isNew: req.session.isNew,
         code: infoOf(req.session).error?.code,
-        why: req.query.why && String(infoOf(req.session).error.cause)
+        why: req.query.why && String(infoOf(req.session).error?.cause)
       })
     },
     '/set': (req, res) => {
