@@ -65,7 +65,7 @@ export class GoPowers implements Powers {
     const found = shelved && this.#foundOf(id, shelved)
     if (found === null || !isOver(found)) return found
     // Go reads some of them still: what is over stays over only without its record.
-    return (await this.#shelf.remove(id)) && !leadsOn(found) ? EXPIRED : null
+    return (await this.#shelf.remove(id, shelved!.version)) && !leadsOn(found) ? EXPIRED : null
   }
 
   async write({ id, text, expected, life }: Write): Promise<true | Found | null> {
