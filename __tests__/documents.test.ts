@@ -29,7 +29,7 @@ const codeIn = (language: string) => twins.filter((block) => block.language === 
 const handlers = codeIn('go').flatMap((code) => /^func (\w+)\(w http/m.exec(code)?.[1] ?? [])
 
 const PREAMBLE = `import type { Express } from 'express'
-import { sessions, CookieStore, generateKey } from 'silverback'
+import { sessions, CookieStore, generateKey, infoOf } from 'silverback'
 declare const app: Express
 `
 

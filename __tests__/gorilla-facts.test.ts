@@ -64,7 +64,12 @@ async function appFor(store: Entry, set = 'A', more = {}) {
   const app = appWith(sessions({ secret, name, absolute: null, store: gorillaSessions(backing?.client, options) }), {
     '/read': (req, res) => {
       const { cookie: _cookie, ...data } = req.session
-      res.json({ data, isNew: req.session.isNew, code: infoOf(req.session).error?.code })
+      res.json({
+        data,
+        isNew: req.session.isNew,
+        code: infoOf(req.session).error?.code,
+        why: req.query.why && String(infoOf(req.session).error?.cause)
+      })
     },
     '/set': (req, res) => {
       req.session.v = 'x'
@@ -188,10 +193,12 @@ describe.each(stores)('%s of %s', (title: string, version: string, store: Entry)
     })
 
     it('says of a broken record that it is one', async () => {
-      const { read, backing } = await put(user)
+      const { ask, read, backing } = await put(user)
       if (title === 'pgstore') await emptied(backing!, user.id)
       await backing!.put(pgKey(store, user.id), Buffer.from('not a record'), { ttl: 60 })
       expect(await read(cookieIn(user))).toEqual({ data: {}, isNew: true, code: 'ERR_SESSION_CORRUPT' })
+      const { why } = (await ask('/read?why=1', cookieIn(user))).body
+      expect(why).toMatch(/^SessionError: (?:The gob stream cannot be read|The record is no JSON|No pair of keyPairs)/)
     })
   }
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
+import { Redis } from 'ioredis'
 import request from 'supertest'
 import { gorillaSessions, type GorillaFormat } from '../lib/gorilla'
-import { infoOf, sessions } from '../lib/index'
+import session, { infoOf, sessions } from '../lib/index'
 import { decodeRecord, encodeRecord } from '../lib/record/record'
 import { POWERS, type Powers, type TokenCodec } from '../lib/store/contract'
 import { appWith, cookieOf, secret } from './helpers/app'
@@ -15,6 +16,36 @@ const keys = goKeys([hash, block])
 const keyPairs = [[hash, block]] as const
 const HOUR = 60 * 60 * 1000
 
+/** Stands in for a collection of MongoDB: the calls that are made, answered as MongoDB documents them. */
+class Collection {
+  readonly #documents = new Map<string, { _id: unknown; data: string; modified: Date }>()
+
+  async findOne({ _id }: { _id: unknown }) {
+    const found = this.#documents.get(String(_id))
+    return found === undefined ? null : { ...found }
+  }
+
+  async insertOne(document: { _id: unknown; data: string; modified: Date }) {
+    const id = String(document._id)
+    if (this.#documents.has(id)) throw Object.assign(new Error('E11000 duplicate key error'), { code: 11_000 })
+    this.#documents.set(id, document)
+  }
+
+  async updateOne(filter: { _id: unknown; data: string }, { $set }: { $set: object }) {
+    const found = this.#documents.get(String(filter._id))
+    if (found?.data !== filter.data) return { matchedCount: 0 }
+    this.#documents.set(String(filter._id), { ...found, ...$set })
+    return { matchedCount: 1 }
+  }
+
+  async deleteOne({ _id, data }: { _id: unknown; data?: string }) {
+    const found = this.#documents.get(String(_id))
+    if (found === undefined || (data !== undefined && data !== found.data)) return { deletedCount: 0 }
+    this.#documents.delete(String(_id))
+    return { deletedCount: 1 }
+  }
+}
+
 let go: GoPeer
 const backings = new Map<GorillaFormat, Backing>()
 const FORMATS = [
@@ -24,21 +55,24 @@ const FORMATS = [
   'redisstore',
   'pgstore',
   'memcache',
-  'memcache-gob'
+  'memcache-gob',
+  'mongostore'
 ] as const
 beforeAll(async () => {
   go = new GoPeer()
   const [files, redis, postgres, memcached] = await Promise.all(
     (['filesystem', 'redistore', 'pgstore', 'memcache'] as const).map(startBacking)
   )
+  backings.set('mongostore', { client: new Collection() } as unknown as Backing)
   for (const format of FORMATS) {
+    if (format === 'mongostore') continue
     const kind = format.startsWith('redis') ? redis : format.startsWith('memcache') ? memcached : undefined
     backings.set(format, kind ?? (format === 'pgstore' ? postgres! : files!))
   }
 }, 120_000)
 afterAll(async () => {
   go?.stop()
-  await Promise.all([...new Set(backings.values())].map((backing) => backing.stop()))
+  await Promise.all([...new Set(backings.values())].map((backing) => backing.stop?.()))
 })
 afterEach(() => jest.restoreAllMocks())
 
@@ -265,6 +299,50 @@ describe.each(['filesystem', 'redistore'] as const)('A login of Go in %s', (form
   })
 })
 
+it.each(['filesystem', 'redistore', 'redistore-json'] as const)(
+  'is shared by the drop-in door as well: %s',
+  async (format) => {
+    const options = { secret, name: NAME, resave: false, saveUninitialized: false, store: storeFor(format) }
+    const app = appWith(session(options), {
+      '/read': (req, res) => void res.json({ user: req.session.user, go: req.session.go }),
+      '/login': (req, res, next) =>
+        req.session.regenerate((err: unknown) => {
+          if (err) return next(err)
+          req.session.user = 'ann'
+          res.send('in')
+        }),
+      '/logout': (req, res, next) => req.session.destroy((err: unknown) => (err ? next(err) : res.send('out')))
+    })
+    const inside = inGo(format)
+    const cookie = cookieOf(await request(app).get('/login'), NAME)!
+    const value = cookie.slice(NAME.length + 1)
+    expect((await inside('read', { cookie: value })).kinds).toEqual(['string user = string ann'])
+    await inside('add', { cookie: value })
+    expect((await request(app).get('/read').set('Cookie', cookie)).body).toEqual({ user: 'ann', go: 1 })
+    await request(app).get('/logout').set('Cookie', cookie).expect(200)
+    expect((await inside('read', { cookie: value })).error).toMatch(/no such file|new session/)
+    expect((await request(app).get('/read').set('Cookie', cookie)).body).toEqual({})
+  }
+)
+
+it('is shared by a client of ioredis', async () => {
+  const { url } = (backings.get('redistore')!.client as any).options
+  const client = new Redis(url)
+  const store = gorillaSessions(client, { format: 'redistore', keyPairs })
+  const seed = 12
+  const { cookie } = await inGo('redistore')('random', { seed, unknown: true })
+  const app = appWith(sessions({ secret, name: NAME, store }), {
+    '/set': (req, res) => {
+      req.session.seen = true
+      res.send('set')
+    }
+  })
+  await request(app).get('/set').set('Cookie', `${NAME}=${cookie}`).expect(200)
+  const { differs } = await inGo('redistore')('differ', { seed, unknown: true, cookie })
+  expect(differs).toEqual(['string seen is new'])
+  client.disconnect()
+})
+
 describe('Any change to a record', () => {
   it.each(['filesystem', 'redistore', 'redistore-json'] as const)(
     'of %s is refused or read, and never an exception',
@@ -273,7 +351,8 @@ describe('Any change to a record', () => {
       const { cookie, id } = await inGo(format)('random', { seed: 6, unknown: format !== 'redistore-json' })
       const key = `session_${id}`
       const good = (await backing.raw(key))!
-      const powers = (storeFor(format, { name: NAME }) as unknown as { [POWERS]: Powers })[POWERS]
+      const store = storeFor(format, { name: NAME }) as any
+      const powers: Powers = store[POWERS]
       const change = fc.record({
         at: fc.nat(good.length - 1),
         byte: fc.nat(255),
@@ -288,7 +367,8 @@ describe('Any change to a record', () => {
             {}
           )
           const found = (await powers.read(id!))!
-          if (found.text === '') return expect(found.unreadable).toMatchObject({ kind: 'decode' })
+          if (found.text === '')
+            return expect(store.reasonOf!('ERR_SESSION_CORRUPT', id).cause).toMatchObject({ kind: 'decode' })
           expect(decodeRecord(found.text)).toBeDefined()
         }),
         { numRuns: 400 }

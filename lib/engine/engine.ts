@@ -104,7 +104,7 @@ export class Engine {
     if (code === 'ERR_SESSION_SIGNATURE' && !settings.production) advise('SIGNATURE', settings.name)
     const expired = code === 'ERR_SESSION_EXPIRED'
     this.monitor.note(expired ? 'expired' : 'rejected', settings.name, id, { reason: code })
-    return () => reasonOf(code)
+    return () => settings.port.store.reasonOf?.(code, id) ?? reasonOf(code)
   }
 
   /** Counts a change that is not stored, and outside production says so once for each cause. */

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../store/contract'
 import type { SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
-import { OptionError, quote } from '../base/errors'
+import { OptionError, quote, type SessionError, type SessionErrorCode } from '../base/errors'
 import { decodeRecord, META } from '../record/record'
 import { DAY, type Milliseconds } from '../base/time'
 import { Store } from '../store/store'
 import type { LockPower } from '../store/contract'
 import { checkCommon, checkTypes, sessionDefaultsOf, type CommonOptions } from './options'
+import { goReason } from './reasons'
 import type { Pair } from './securecookie'
 import { GorillaStore } from './store'
 import { GobFormat, JsonFormat, SealedFormat, type Format } from './stores/content'
@@ -147,6 +148,10 @@ class GorillaServerStore extends (Store as unknown as new () => Store) implement
   /** Keeps a session, whatever was kept before, and what is carried for Go along. */
   set(id: string, session: any, callback?: Callback): Promise<void> | undefined {
     return answer(() => this.#powers.put(id, JSON.stringify(session), this.#lifeOf(session)), callback)
+  }
+
+  reasonOf(code: SessionErrorCode, id: string | undefined): SessionError | undefined {
+    return goReason(code, code === 'ERR_SESSION_CORRUPT' ? this.#powers.faultOf(id) : undefined)
   }
 
   destroy(id: string, callback?: Callback): Promise<void> | undefined {

@@ -17,6 +17,7 @@ import type { GoNode } from './codec/nodes'
 import { STRING, VALUES } from './codec/types'
 import { dataOf, valuesOf, type Declared } from './codec/values'
 import { checkCommon, sessionDefaultsOf, goCookieText, type CommonOptions } from './options'
+import { goReason } from './reasons'
 import { openBytes, sealBytes, withoutPadding, type Authentic, type Pair } from './securecookie'
 
 /** How far another machine's clock may be ahead. */
@@ -100,6 +101,10 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
     return answer(() => {
       throw new OptionError('GorillaStore works with the middleware of this package only: it needs the cookie')
     }, callback)
+  }
+
+  reasonOf(code: SessionErrorCode): SessionError | undefined {
+    return goReason(code)
   }
 
   destroy(id: string, callback?: Callback): Promise<void> | undefined {

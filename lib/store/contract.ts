@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import type { SessionErrorCode } from '../base/errors'
+import type { SessionError, SessionErrorCode } from '../base/errors'
 import type { CookieOptions } from '../cookie/cookie'
 import type { KeyRing } from '../cookie/keys'
 import type { MaybePromise, Milliseconds } from '../base/time'
@@ -37,6 +37,8 @@ export interface StoreContract {
   readonly tokens?: TokenCodec | undefined
   /** What its sessions are like, where the options of the middleware say nothing of it. */
   readonly sessionDefaults?: SessionDefaults | undefined
+  /** Why a session was refused, where the store can say it better than the middleware. */
+  reasonOf?(code: SessionErrorCode, id: string | undefined): SessionError | undefined
 }
 
 /** Of a store whose sessions are shared with other programs: what those give them. */

@@ -15,6 +15,7 @@ import type { GoTokens } from './tokens'
 /** Writers that keep getting in the way of an extension have extended the session themselves. */
 const ATTEMPTS_MAX = 8
 const WRITES_MAX = 10_000
+const FAULTS_MAX = 1000
 
 /** What the powers are told of a store. */
 export interface GoSettings {
@@ -41,6 +42,7 @@ export class GoPowers implements Powers {
   readonly #format: Format
   readonly #tokens: GoTokens
   readonly #settings: GoSettings
+  readonly #faults = new BoundedMap<string, SessionError>(FAULTS_MAX)
   readonly #written = new BoundedMap<string, Written>(WRITES_MAX)
 
   constructor(shelf: Shelf, format: Format, tokens: GoTokens, settings: GoSettings, lock?: LockPower) {
@@ -63,7 +65,7 @@ export class GoPowers implements Powers {
     const found = shelved && this.#foundOf(id, shelved)
     if (found === null || !isOver(found)) return found
     // Go reads some of them still: what is over stays over only without its record.
-    return (await this.#shelf.remove(id)) && !leadsOn(found) ? EXPIRED : null
+    return (await this.#shelf.remove(id, shelved!.version)) && !leadsOn(found) ? EXPIRED : null
   }
 
   async write({ id, text, expected, life }: Write): Promise<true | Found | null> {
@@ -94,6 +96,11 @@ export class GoPowers implements Powers {
     const version = await this.#versionOf(id, expected)
     if (version !== undefined && (await this.#shelf.remove(id, version))) return true
     return (await this.read(id)) ?? false
+  }
+
+  /** What was wrong with a record when it was read last. */
+  faultOf(id: string | undefined): SessionError | undefined {
+    return id === undefined ? undefined : this.#faults.get(id)
   }
 
   /** Writes whatever is kept, and what is carried in it along. */
@@ -139,7 +146,8 @@ export class GoPowers implements Powers {
     } catch (err) {
       if (!(err instanceof SessionError) || err.kind !== 'decode') throw err
       // Something is kept, and it is no session: the engine says so.
-      return { text: '', unreadable: err }
+      this.#faults.set(id, err)
+      return { text: '' }
     }
     const { json, hint, definitions, name } = content
     const carried = decodeCarried(content.carried)
