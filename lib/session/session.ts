@@ -54,7 +54,7 @@ export class Session {
     stateOf = (session) => (#state in session ? session.#state : (session as { [STATE]?: SessionState })[STATE])
   }
 
-  /** As in express-session: `req` carries `sessionID` and `sessionStore`; `data` is copied, `cookie` left out. */
+  /** As in express-session: `req` carries `sessionID` and `sessionStore`; `data` is copied. */
   constructor(req: HttpRequest, data?: Record<string, unknown> | null, origin?: Origin) {
     this.#state = {
       req,
@@ -69,7 +69,10 @@ export class Session {
     }
     if (!isModern(this)) ownAsInExpressSession(this, req)
     Object.defineProperty(this, 'cookie', COOKIE_PROPERTY)
-    if (typeof data === 'object' && data !== null) assignData(this, data, !isModern(this))
+    if (typeof data !== 'object' || data === null) return
+    assignData(this, data, !isModern(this))
+    // Socket libraries make a session of a whole record.
+    if (origin === undefined && isCookie(data.cookie)) this.#state.cookie = data.cookie
   }
 
   /** Resets the remaining lifetime of the cookie to its full length. */
@@ -145,6 +148,10 @@ function ownAsInExpressSession(session: Session, req: HttpRequest): void {
   Object.defineProperty(session, 'id', { value: state.id })
   Object.defineProperty(session, 'reload', { configurable: true, writable: true, value: Session.prototype.reload })
   Object.defineProperty(session, 'save', { configurable: true, writable: true, value: Session.prototype.save })
+}
+
+function isCookie(value: unknown): value is Cookie {
+  return typeof value === 'object' && value !== null
 }
 
 function verbsOf(session: Session): SessionVerbs {

@@ -90,8 +90,7 @@ Store.prototype.load = function (this: any, id: string, callback: Callback<any>)
 Store.prototype.createSession = function (req: HttpRequest, record: SessionRecord) {
   const { cookie, ...data } = record
   const session = new Session(req, data)
-  // A session that a socket library made by hand has none.
-  session.cookie = reviveCookie(cookie ?? {})
+  session.cookie = reviveCookie(cookie)
   req.session = session
   return session as Session & SessionData
 }
