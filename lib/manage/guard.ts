@@ -1,3 +1,8 @@
+import { sessionsOf } from '../request/properties'
+import type { Registry } from '../request/registry'
+import { infoOf } from '../session/info'
+import type { Session } from '../session/session'
+
 /** Options of `requireSession()`. */
 export interface RequireSessionOptions {
   /** Where visitors without the session go instead of a 401. */
@@ -13,11 +18,14 @@ export function requireSession(
   check?: ((session: any, req: any) => unknown) | RequireSessionOptions,
   options: RequireSessionOptions = {}
 ): (req: any, res: any, next: (err?: any) => void) => void {
-  const test = typeof check === 'function' ? check : (session: any) => session.isNew === false
+  // What the session's data is called decides nothing.
+  const test = typeof check === 'function' ? check : (session: Session) => !infoOf(session).isNew
   const { redirectTo } = typeof check === 'object' && check !== null ? check : options
   return async function sessionGuard(req, res, next) {
     try {
-      const session = await req.sessions?.load()
+      // The application may have put a property of its own in the place of req.sessions.
+      const sessions = sessionsOf(req)?.sessions as Registry | undefined
+      const session = await sessions?.load()
       if (session && (await test(req.session, req))) return next()
     } catch (err) {
       return next(err)
