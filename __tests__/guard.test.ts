@@ -24,7 +24,7 @@ it('requireSession answers 401 or redirects', async () => {
 })
 
 it('lets nothing but a stored session pass, whatever its data is called and on both doors', async () => {
-  const options = { secret, resave: false, saveUninitialized: false }
+  const options = { secret, name: 'sid', resave: false, saveUninitialized: false }
   for (const door of [sessions(options), session(options)]) {
     const app = express()
     app.use(door)
