@@ -40,7 +40,7 @@ describe('the option transport', () => {
           expect(res.body).toEqual([n, 'u', null, null])
           expect(res.headers['set-cookie']).toBeUndefined()
           expect(res.headers[prefix]).toBeUndefined()
-          expect(res.headers.vary.toLowerCase().split(', ')).toEqual(
+          expect(res.headers.vary!.toLowerCase().split(', ')).toEqual(
             expect.arrayContaining([prefix, `${prefix}-cart`, `${prefix}-other`])
           )
           headers[`${prefix}-cart`] = res.headers[`${prefix}-cart`] ?? headers[`${prefix}-cart`]!

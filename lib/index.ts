@@ -84,11 +84,11 @@ namespace session {
    * @throws {TypeError} with `code`, naming the option, its value and the remedy
    * @example const auth = sessions<{ userId: string }>({ secret: process.env.SESSION_SECRET })
    */
-  export function sessions<S extends StandardSchema<any>>(
+  export function sessions<S extends StandardSchema>(
     options: SessionsOptions & { schema: S }
   ): SessionsHandler<Output<S>>
   export function sessions<Data = SessionData>(options?: SessionsOptions): SessionsHandler<Data>
-  export function sessions(options?: SessionsOptions): SessionsHandler<any> {
+  export function sessions(options?: SessionsOptions): SessionsHandler {
     return sessionsModule.createSessions(options)
   }
 }

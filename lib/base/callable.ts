@@ -11,6 +11,6 @@ export function callable<C extends new (...args: any[]) => object>(
       Object.defineProperties(self, Object.getOwnPropertyDescriptors(Reflect.construct(base, args)))
     }
   })
-  base.prototype.constructor = both
+  ;(base.prototype as { constructor: unknown }).constructor = both
   return both as never
 }

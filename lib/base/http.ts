@@ -32,6 +32,14 @@ export interface HttpRequest {
   sessionStore?: unknown
 }
 
+/** Express's `next`; callers may give the error any type. */
+export type Next = (err?: any) => void
+
+/** A request handler, of whatever framework. */
+export interface Handler {
+  (req: any, res: any, next: Next): void
+}
+
 /** What sessions write to of a response. */
 export interface HttpResponse {
   getHeader(name: string): number | string | string[] | undefined

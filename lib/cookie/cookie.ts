@@ -85,7 +85,7 @@ export class Cookie {
       throw new OptionError('maxAge must be a number or Date')
     }
     if ((ms as unknown) instanceof Date) deprecate('maxAge as Date; pass number of milliseconds instead')
-    this.expires = typeof ms === 'number' ? new Date(Date.now() + ms) : (ms as Date | null | undefined)
+    this.expires = typeof ms === 'number' ? new Date(Date.now() + ms) : ms
   }
 
   get data(): CookieData {
@@ -140,7 +140,7 @@ export class StrictCookie extends Cookie {
 /** Makes a cookie from what a record keeps of it: dates are strings there. */
 export function reviveCookie(stored: Record<string, unknown>, CookieClass: typeof Cookie = Cookie): Cookie {
   const { expires, ...attributes } = stored
-  const cookie = new CookieClass(attributes as CookieOptions)
+  const cookie = new CookieClass(attributes)
   if (expires !== undefined) cookie.expires = typeof expires === 'string' ? new Date(expires) : (expires as Date | null)
   cookie.originalMaxAge = stored.originalMaxAge as Milliseconds | null
   return cookie

@@ -107,7 +107,7 @@ export class KeyRing {
     return this.#remembered('', value, () => {
       const signed = value.slice(2)
       for (const [key, secret] of this.secrets.entries()) {
-        const id = signature.unsign(signed, secret as string)
+        const id = signature.unsign(signed, secret)
         if (id) return { value: detached(id), key }
       }
       return undefined

@@ -36,7 +36,8 @@ const OWN_TYPE = /^(?:\*|\[\d*\]|map\[[\w./~-]+\])*[\w./~-]*\w\.[A-Za-z_]\w*(?:\
 
 /** @throws {OptionError} for keys or types that cannot work */
 export function checkCommon({ keyPairs, maxAge, types = {} }: CommonOptions): { pairs: Pair[]; types: Declared } {
-  if (!Array.isArray(keyPairs) || keyPairs.length === 0 || !keyPairs.every((pair) => Array.isArray(pair))) {
+  const given: unknown = keyPairs
+  if (!Array.isArray(given) || given.length === 0 || !given.every((pair) => Array.isArray(pair))) {
     throw new OptionError('keyPairs must be an array of pairs: [[hashKey, blockKey], ...]')
   }
   const pairs = keyPairs.map(([hashKey, blockKey]) => checkPair({ hashKey, blockKey, maxAge }))

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../store/contract'
-import type { SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
+import type { Life, SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
 import { OptionError, quote, type SessionError, type SessionErrorCode } from '../base/errors'
-import { decodeRecord, META } from '../record/record'
+import { decodeRecord, META, type Meta } from '../record/record'
 import { DAY, type Milliseconds } from '../base/time'
 import { Store } from '../store/store'
 import type { LockPower } from '../store/contract'
@@ -137,7 +137,7 @@ class GorillaServerStore extends (Store as unknown as new () => Store) implement
     Object.defineProperty(this, 'sessionDefaults', { value: sessionDefaultsOf(options) })
   }
 
-  get(id: string, callback?: Callback<any>): Promise<SessionRecord | null> | undefined {
+  get(id: string, callback?: Callback<SessionRecord | null>): Promise<SessionRecord | null> | undefined {
     return answer(async () => {
       const found = await this.#powers.read(id)
       const record = found === null ? undefined : decodeRecord(found.text)
@@ -146,7 +146,7 @@ class GorillaServerStore extends (Store as unknown as new () => Store) implement
   }
 
   /** Keeps a session, whatever was kept before, and what is carried for Go along. */
-  set(id: string, session: any, callback?: Callback): Promise<void> | undefined {
+  set(id: string, session: SessionRecord, callback?: Callback): Promise<void> | undefined {
     return answer(() => this.#powers.put(id, JSON.stringify(session), this.#lifeOf(session)), callback)
   }
 
@@ -158,19 +158,23 @@ class GorillaServerStore extends (Store as unknown as new () => Store) implement
     return answer(async () => void (await this.#powers.remove(id)), callback)
   }
 
-  override touch(id: string, session: any, callback?: Callback): Promise<void> | undefined {
+  override touch(id: string, session: SessionRecord, callback?: Callback): Promise<void> | undefined {
     return answer(async () => void (await this.#powers.extend(id, this.#lifeOf(session))), callback)
   }
 
-  #lifeOf(session: any) {
+  #lifeOf(session: Partial<SessionRecord> | null | undefined): Life {
     const now = Date.now()
-    const expires = new Date(session?.cookie?.expires ?? NaN).valueOf()
+    const { expires: given } = (session?.cookie ?? {}) as { expires?: Date | string | null }
+    const expires = new Date(given ?? NaN).valueOf()
     const fallback = this.#maxAge === null ? null : now + this.#maxAge
-    return { usedAt: session?.[META]?.u ?? now, expiresAt: Number.isNaN(expires) ? fallback : expires }
+    return {
+      usedAt: (session?.[META] as Partial<Meta> | undefined)?.u ?? now,
+      expiresAt: Number.isNaN(expires) ? fallback : expires
+    }
   }
 }
 
-declareNative(GorillaServerStore as unknown as { prototype: StoreContract })
+declareNative(GorillaServerStore)
 
 function tokensOf(format: GorillaFormat, pairs: readonly Pair[], name: string | undefined): GoTokens {
   if (format !== 'mongostore') return new SealedTokens(pairs, name)

@@ -133,7 +133,7 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
   }
 }
 
-declareNative(GorillaStore as unknown as { prototype: StoreContract })
+declareNative(GorillaStore)
 
 function ownCarried(text: unknown): (Carried & { meta: { d: string } }) | undefined {
   const carried = decodeCarried(text)

@@ -62,7 +62,7 @@ function tooLate(handle: SessionHandle, session: Session): void {
 function save(handle: SessionHandle, session: Session, { text, copy }: TakenData): MaybePromise<unknown> {
   const own = handle.settings.door.ownSave(session)
   if (own === undefined) return handle.write(session, text, false, copy)
-  return new Promise<void>((resolve, reject) => own((err) => (err ? reject(err as Error) : resolve())))
+  return new Promise<void>((resolve, reject) => own((err) => (err ? reject(err) : resolve())))
 }
 
 function touch(handle: SessionHandle, session: Session): MaybePromise<void> {

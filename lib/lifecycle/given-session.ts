@@ -28,7 +28,7 @@ export function sessionToGive(
   Object.defineProperty(copy, 'id', { value: id })
   Object.defineProperty(copy, 'req', { value: req })
   const cookie = asCookie(session.cookie)
-  copy.cookie = Object.assign(Object.create(Object.getPrototypeOf(cookie)) as typeof cookie, cookie)
+  copy.cookie = Object.assign(Object.create(Object.getPrototypeOf(cookie) as object) as typeof cookie, cookie)
   const target = copy as unknown as Data
   const data = merged === undefined ? (session as unknown as Data) : restored(session as unknown as Data, merged)
   for (const key of Object.keys(data)) if (key !== 'cookie') put(target, key, copyOf(data[key]))

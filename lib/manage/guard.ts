@@ -1,3 +1,5 @@
+import type { ServerResponse } from 'node:http'
+import type { Handler, HttpRequest } from '../base/http'
 import { sessionsOf } from '../request/properties'
 import type { Registry } from '../request/registry'
 import { infoOf } from '../session/info'
@@ -17,23 +19,23 @@ export interface RequireSessionOptions {
 export function requireSession(
   check?: ((session: any, req: any) => unknown) | RequireSessionOptions,
   options: RequireSessionOptions = {}
-): (req: any, res: any, next: (err?: any) => void) => void {
+): Handler {
   // What the session's data is called decides nothing.
   const test = typeof check === 'function' ? check : (session: Session) => !infoOf(session).isNew
   const { redirectTo } = typeof check === 'object' && check !== null ? check : options
-  return async function sessionGuard(req, res, next) {
+  return async function sessionGuard(req: HttpRequest, res: ServerResponse, next) {
     try {
       // The application may have put a property of its own in the place of req.sessions.
       const sessions = sessionsOf(req)?.sessions as Registry | undefined
       const session = await sessions?.load()
-      if (session && (await test(req.session, req))) return next()
+      if (session && (await test(req.session as Session, req))) return next()
     } catch (err) {
       return next(err)
     }
     if (redirectTo !== undefined) {
       res.statusCode = 303
       res.setHeader('Location', redirectTo)
-      return res.end()
+      return void res.end()
     }
     res.statusCode = 401
     res.setHeader('Content-Type', 'text/plain; charset=utf-8')

@@ -151,7 +151,7 @@ export class Manager implements SessionManager {
   stats(): SessionStats {
     const { monitor, settings } = this.#engine
     const { port } = settings
-    const store = port.store as { lastCleanup?: number | null; length?: unknown }
+    const store = port.store as { lastCleanup?: number | null; length?: number | (() => unknown) }
     const live: unknown = port.sync && typeof store.length === 'function' ? store.length() : undefined
     const keys = (settings.keys?.lastUses() ?? []).map((lastUsedAt) => ({ lastUsedAt }))
     return monitor.stats(keys, store.lastCleanup ?? null, typeof live === 'number' ? live : undefined)

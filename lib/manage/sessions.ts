@@ -1,3 +1,4 @@
+import type { Handler, HttpRequest, HttpResponse, Next } from '../base/http'
 import { Engine } from '../engine/engine'
 import { resolveClassicOptions, resolveSessionsOptions, type Settings } from '../options/options'
 import type { SessionsOptions } from '../options/sessions-options'
@@ -7,9 +8,7 @@ import { offerGenerate } from '../request/store-hooks'
 import { Manager, type SessionManager } from './manager'
 
 /** The middleware, which is also the manager. */
-export interface SessionsHandler<Data = Record<string, any>> extends SessionManager<Data> {
-  (req: any, res: any, next: (err?: any) => void): void
-}
+export interface SessionsHandler<Data = Record<string, any>> extends SessionManager<Data>, Handler {}
 
 const ENGINE = Symbol('silverback.engine')
 const VERBS = ['open', 'get', 'create', 'extend', 'destroy', 'list', 'revoke', 'reindex', 'stats'] as const
@@ -20,7 +19,7 @@ export function createClassic(options?: SessionsOptions): SessionsHandler {
 }
 
 /** The door with today's defaults. */
-export function createSessions(options?: SessionsOptions): SessionsHandler<any> {
+export function createSessions(options?: SessionsOptions): SessionsHandler {
   return createHandler(resolveSessionsOptions(options))
 }
 
@@ -33,11 +32,11 @@ function createHandler(settings: Settings): SessionsHandler {
   adviseOnSetup(settings)
   const engine = new Engine(settings)
   offerGenerate(engine)
-  const session = (req: any, res: any, next: (err?: any) => void) => handle(engine, req, res, next)
+  const session = (req: HttpRequest, res: HttpResponse | undefined, next: Next) => handle(engine, req, res, next)
   const manager = new Manager(engine)
   Object.defineProperty(session, ENGINE, { value: engine })
   for (const verb of VERBS) {
-    Object.defineProperty(session, verb, { value: (manager[verb] as (...args: any[]) => unknown).bind(manager) })
+    Object.defineProperty(session, verb, { value: (manager[verb] as () => unknown).bind(manager) })
   }
   return session as SessionsHandler
 }

@@ -2,6 +2,7 @@ import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } f
 import { OptionError, quote, SessionError } from '../base/errors'
 import type { StoreContract } from '../store/contract'
 import type { SessionsOptions, StandardSchema, Transport } from './sessions-options'
+import type { HttpRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
 
 const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
@@ -42,8 +43,8 @@ const DEFAULTS: CookieOptions = { path: '/', httpOnly: true, sameSite: 'lax', se
  */
 export function checkCookie(
   name: string,
-  given: CookieOptions | ((req: any) => CookieOptions)
-): CookieOptions | ((req: any) => CookieOptions) {
+  given: CookieOptions | ((req: HttpRequest) => CookieOptions)
+): CookieOptions | ((req: HttpRequest) => CookieOptions) {
   if (typeof given === 'function') return (req) => completed(name, given(req) ?? {})
   if (typeof given !== 'object' || given === null)
     throw new OptionError(`cookie must be an object, got ${quote(given)}`)
@@ -53,8 +54,8 @@ export function checkCookie(
 /** Cookie attributes over those that a store has for the cookies of its sessions. */
 export function overStore(
   store: StoreContract | undefined,
-  given: CookieOptions | ((req: any) => CookieOptions)
-): CookieOptions | ((req: any) => CookieOptions) {
+  given: CookieOptions | ((req: HttpRequest) => CookieOptions)
+): CookieOptions | ((req: HttpRequest) => CookieOptions) {
   const own = store?.sessionDefaults?.cookie
   if (own === undefined || (typeof given !== 'function' && typeof given !== 'object')) return given
   return typeof given === 'function' ? (req) => ({ ...own, ...given(req) }) : { ...own, ...given }
@@ -124,9 +125,9 @@ export function checkMaxAge(cookie: SessionsOptions['cookie'] | null): void {
 }
 
 /** The option `userId`, its answers as texts: applications number their users as well. */
-export function userAsText(userId: ((session: any) => unknown) | null | undefined) {
+export function userAsText(userId: ((session: object) => unknown) | null | undefined) {
   if (userId === undefined || userId === null) return undefined
-  return (session: any): string | undefined => {
+  return (session: object): string | undefined => {
     const user = userId(session)
     return user === undefined || user === null ? undefined : userText(user)
   }
@@ -186,7 +187,7 @@ export function checkFlag(option: string, value: boolean | null | undefined, fal
 }
 
 /** The option `extend` as a function of the request. @throws {OptionError} */
-export function extendOf(extend: SessionsOptions['extend']): (req: any) => boolean {
+export function extendOf(extend: SessionsOptions['extend']): (req: HttpRequest) => boolean {
   if (typeof extend === 'function') return extend
   if (typeof (extend ?? true) !== 'boolean') {
     throw new OptionError(`extend must be true or false, or a function of the request, got ${quote(extend)}`)
@@ -195,7 +196,7 @@ export function extendOf(extend: SessionsOptions['extend']): (req: any) => boole
 }
 
 /** @throws {OptionError} for what does not validate as Standard Schema says @see https://standardschema.dev */
-export function checkSchema(schema: StandardSchema<any> | null | undefined): StandardSchema<any> | undefined {
+export function checkSchema(schema: StandardSchema | null | undefined): StandardSchema | undefined {
   if (schema === undefined || schema === null) return undefined
   if (typeof schema['~standard']?.validate !== 'function') {
     throw new OptionError(

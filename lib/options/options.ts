@@ -44,7 +44,7 @@ export interface Settings {
   readonly keys: KeyRing | undefined
   readonly tokens: Tokens
   readonly port: StorePort
-  readonly cookie: CookieOptions | ((req: any) => CookieOptions)
+  readonly cookie: CookieOptions | ((req: HttpRequest) => CookieOptions)
   readonly limits: Limits
   readonly touchAfter: Milliseconds
   readonly extend: (req: HttpRequest) => boolean
@@ -52,7 +52,7 @@ export interface Settings {
   readonly resave: boolean
   readonly saveUninitialized: boolean
   readonly unsetDestroys: boolean
-  readonly genid: ((req: any) => MaybePromise<string>) | undefined
+  readonly genid: ((req: HttpRequest) => MaybePromise<string>) | undefined
   readonly proxy: boolean | undefined
   readonly acceptsCookie: boolean
   /** Lower-case name of the header transport. */
@@ -64,9 +64,9 @@ export interface Settings {
   readonly onStoreError: (err: unknown, req: HttpRequest) => StoreErrorPolicy
   /** Faults of the store reach the application as the store made them, as in express-session. */
   readonly rawFaults: boolean
-  readonly bind: ((req: any) => string | undefined) | undefined
-  readonly userId: ((session: any) => string | undefined) | undefined
-  readonly schema: StandardSchema<any> | undefined
+  readonly bind: ((req: HttpRequest) => string | undefined) | undefined
+  readonly userId: ((session: object) => string | undefined) | undefined
+  readonly schema: StandardSchema | undefined
   readonly cacheGuard: boolean
   readonly maxPerUser: number | undefined
   readonly named: ReadonlyMap<string, Settings>

@@ -83,7 +83,7 @@ export interface SessionsOptions<Request = any> {
   /** Whose session it is; enables listing and revoking. */
   userId?: ((session: any) => string | undefined) | undefined
   /** Validates, migrates and types the data when it is loaded, by a request or by the manager. */
-  schema?: StandardSchema<any> | undefined
+  schema?: StandardSchema | undefined
   /**
    * Also accepts express-session's unbound cookie under this name, and re-issues it bound; with `reissue: false` it goes
    * on issuing the unbound one, which instances of both doors understand: the first step of a rolling deploy.

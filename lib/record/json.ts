@@ -4,7 +4,7 @@ type Data = Record<string, unknown>
 export function copyJson<T>(value: T): T
 export function copyJson(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
-  if (Array.isArray(value)) return value.map(copyJson)
+  if (Array.isArray(value)) return value.map((each: unknown) => copyJson(each))
   const copy: Data = {}
   for (const key of Object.keys(value)) copy[key] = copyJson((value as Data)[key])
   return copy

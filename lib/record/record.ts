@@ -72,7 +72,7 @@ export class Decoded {
       return copyJson(data)
     } catch {
       // Nested too deeply for the stack; the parser needs none.
-      return JSON.parse(this.dataText)
+      return JSON.parse(this.dataText) as Record<string, unknown>
     }
   }
 

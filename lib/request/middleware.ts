@@ -1,14 +1,12 @@
 import { advise } from '../base/advice'
 import { SessionError } from '../base/errors'
-import type { HttpRequest, HttpResponse } from '../base/http'
+import type { HttpRequest, HttpResponse, Next } from '../base/http'
 import { isPromise, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { coversRequest, keysFor } from '../engine/identify'
 import { cookieOptions } from '../engine/new-cookie'
 import { sessionsOf } from './properties'
 import { RequestSessions } from './request-sessions'
-
-type Next = (err?: unknown) => void
 
 /** The request handler of both doors: finds out as little as it can, and leaves the rest to whoever asks. */
 export function handle(engine: Engine, req: HttpRequest, res: HttpResponse | undefined, next: Next): void {

@@ -22,7 +22,8 @@ type Owner = HttpRequest & { [SESSIONS_OF_REQUEST]?: SessionsOfRequest }
 
 /** The sessions of a request that a middleware of ours has seen. */
 export function sessionsOf(req: HttpRequest | undefined): SessionsOfRequest | undefined {
-  return (req as Owner | undefined)?.[SESSIONS_OF_REQUEST]
+  const owner: Owner | undefined = req
+  return owner?.[SESSIONS_OF_REQUEST]
 }
 
 /** Puts sessions on a request. */

@@ -78,7 +78,7 @@ export class Registry {
     if (main.status === 'found') await main.load()
     const sessions = [main, ...this.#handles.values()].flatMap(({ session }) => session ?? [])
     const results = await Promise.allSettled(sessions.map((session) => session.save()))
-    const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+    const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
     if (errors.length > 0)
       throw new AggregateError(errors, `${errors.length} of ${sessions.length} sessions could not be saved`)
   }

@@ -73,7 +73,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   set session(value: unknown) {
     this.#read = true
     if (value === null || value === undefined) {
-      this.#unset = value as null | undefined
+      this.#unset = value
       return
     }
     const session = ownSession(value, this.main.verbs, this.req)
@@ -204,9 +204,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     } catch (err) {
       throw this.#fault(err)
     }
-    return isPromise(result)
-      ? (result.then(undefined, (err) => Promise.reject(this.#fault(err) as Error)) as Promise<void>)
-      : undefined
+    return isPromise(result) ? result.then(nothing, (err) => Promise.reject(this.#fault(err))) : undefined
   }
 
   #commitHandle(handle: SessionHandle): MaybePromise<void> {
@@ -297,3 +295,5 @@ function notLoaded(): SessionError {
     'The session is not loaded yet: call "await req.sessions.load()" before reading req.session, or use the option load: "eager".'
   )
 }
+
+function nothing(): void {}

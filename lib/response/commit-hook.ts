@@ -11,7 +11,7 @@ export interface HeldResponse extends HttpResponse {
   statusMessage?: string
   readonly headersSent?: boolean
   readonly destroyed?: boolean
-  readonly req?: { readonly aborted?: boolean; clearTimeout?: unknown }
+  readonly req?: { readonly aborted?: boolean; clearTimeout?: () => void }
   readonly socket?: Socket | null
   /** The rendered header block of node:http; null or empty until there is one. */
   _header?: string | null

@@ -23,7 +23,7 @@ interface PatchedSocket extends Socket {
  * by then; so it goes first here, too.
  */
 export function delayClose(res: HeldResponse, defer: Defer): void {
-  const socket = res.socket as PatchedSocket | null | undefined
+  const socket: PatchedSocket | null | undefined = res.socket
   if (!isHttp1(res) || typeof socket?.destroy !== 'function') return
   if (socket[DESTROY] === undefined) {
     socket[DESTROY] = socket.destroy
@@ -37,17 +37,17 @@ export function delayClose(res: HeldResponse, defer: Defer): void {
 
 /** The response goes out: what is asked of the socket from now on is done at once. */
 export function allowClose(res: HeldResponse): void {
-  const socket = res.socket as PatchedSocket | null | undefined
+  const socket: PatchedSocket | null | undefined = res.socket
   if (socket?.[DEFER] !== undefined) socket[DEFER] = undefined
 }
 
 function destroy(this: PatchedSocket, err?: Error): PatchedSocket {
   // For a reason of its own, or because the client has gone: nothing is worth waiting for.
   if (!err && this.writable && this[DEFER]?.(() => this.destroy()) === true) return this
-  return this[DESTROY]!(err) as PatchedSocket
+  return this[DESTROY]!(err)
 }
 
 function end(this: PatchedSocket, ...args: unknown[]): PatchedSocket {
-  if (this.writable && this[DEFER]?.(() => Reflect.apply(this.end, this, args)) === true) return this
+  if (this.writable && this[DEFER]?.(() => void Reflect.apply(this.end, this, args)) === true) return this
   return Reflect.apply(this[END]!, this, args) as PatchedSocket
 }

@@ -126,7 +126,7 @@ export class OriginalMethods {
 /** Has the callback of a call that is not carried out called when the response has been sent. */
 export function dropCall(res: HeldResponse, args: unknown[]): void {
   const callback = args[args.length - 1]
-  if (typeof callback === 'function') res.once?.('finish', () => callback())
+  if (typeof callback === 'function') res.once?.('finish', () => void (callback as () => unknown)())
 }
 
 /** Answers a write that comes after the end, as Node does. */

@@ -126,7 +126,7 @@ export class ResponseHold extends OriginalMethods {
       wait = this.hook.commit()
     } catch (err) {
       // On a turn of its own: the handler that called end() has returned by then, as with any store.
-      wait = Promise.reject(err as Error)
+      wait = Promise.reject(err)
     }
     if (!isPromise(wait)) {
       this.committed = true

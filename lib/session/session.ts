@@ -159,7 +159,7 @@ function verbsOf(session: Session): SessionVerbs {
 }
 
 /** Answers a caller of the callback kind (then the session is returned) or of the promise kind. */
-function settle(session: Session, work: Promise<void>, callback: Callback | undefined): any {
+function settle<S extends Session>(session: S, work: Promise<void>, callback: Callback | undefined): Promise<void> | S {
   if (typeof callback !== 'function') return quiet(work)
   // Outside any try: a callback that throws is uncaught, as in express-session, never called a second time.
   work.then(

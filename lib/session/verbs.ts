@@ -136,7 +136,7 @@ export class DetachedVerbs implements SessionVerbs {
 
 function called<T = void>(call: (done: Done<T>) => void): Promise<T> {
   return new Promise((resolve, reject) => {
-    call((err, value) => (err ? reject(err as Error) : resolve(value as T)))
+    call((err, value) => (err ? reject(err) : resolve(value as T)))
   })
 }
 

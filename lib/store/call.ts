@@ -1,6 +1,9 @@
 import { isPromise, type MaybePromise } from '../base/time'
 import type { Callback } from './contract'
 
+/** A method of a store or a test double, whatever it takes. */
+export type Method = (...args: any[]) => unknown
+
 /**
  * Calls a method of any calling style: direct answer, promise, or Node callback.
  *
@@ -8,7 +11,7 @@ import type { Callback } from './contract'
  * or a promise: many return what their client returned. Of one that does not declare it, what it returns is the answer.
  * One that takes whatever comes stands for another, unknown one: its promise is the answer, and so is `null`.
  */
-export function callStore<T>(store: object, method: (...args: any[]) => unknown, args: unknown[]): MaybePromise<T> {
+export function callStore<T>(store: object, method: Method, args: unknown[]): MaybePromise<T> {
   let settled: { err?: unknown; value?: T } | undefined
   let resolve: ((value: T) => void) | undefined
   let reject: ((err: unknown) => void) | undefined
@@ -47,7 +50,7 @@ type Declaration = 'declared' | 'possible' | 'absent'
 
 const declarations = new WeakMap<object, Declaration>()
 
-function declarationOf(method: (...args: any[]) => unknown, before: number): Declaration {
+function declarationOf(method: Method, before: number): Declaration {
   // A test double of jest or vitest takes whatever comes, and tells what it runs.
   const asked = (method as { getMockImplementation?: () => typeof method }).getMockImplementation?.() ?? method
   if (asked.length > before) return 'declared'

@@ -7,6 +7,9 @@ import type { MaybePromise, Milliseconds } from '../base/time'
 /** Node's callback, always the last parameter of a store's method. */
 export type Callback<T = void> = (err?: unknown, value?: T) => void
 
+/** The same for callers that give the value a type of their own. */
+type AnyCallback = Callback<any>
+
 /** A stored session as a store sees it: `cookie` and the application's data. */
 export type SessionRecord = { cookie: any } & Record<string, any>
 
@@ -22,16 +25,16 @@ export type SessionRecord = { cookie: any } & Record<string, any>
  */
 export interface StoreContract {
   /** Finds a session; `null` when there is none, whatever the reason. */
-  get(id: string, callback: Callback<any>): unknown
+  get(id: string, callback: AnyCallback): unknown
   /** Keeps a session until `session.cookie.expires`. What it answers is ignored, unless the store declares `tokens`. */
-  set(id: string, session: any, callback: Callback<any>): unknown
-  destroy(id: string, callback: Callback<any>): unknown
+  set(id: string, session: any, callback: Callback<unknown>): unknown
+  destroy(id: string, callback: Callback<unknown>): unknown
   /** Extends the lifetime of a session, data untouched. */
-  touch?(id: string, session: any, callback: Callback<any>): unknown
-  all?(callback: Callback<any>): unknown
-  ids?(callback: Callback<any>): unknown
+  touch?(id: string, session: any, callback: Callback<unknown>): unknown
+  all?(callback: AnyCallback): unknown
+  ids?(callback: AnyCallback): unknown
   length?: unknown
-  clear?(callback: Callback<any>): unknown
+  clear?(callback: Callback<unknown>): unknown
   on?(event: string, listener: (...args: any[]) => void): unknown
   /** How its sessions travel in the cookie, for a store that has a say in that. */
   readonly tokens?: TokenCodec | undefined
@@ -67,7 +70,7 @@ export interface TokenCodec {
   /** The cookie's value for an ID; what it holds is authenticated by the store. */
   encode?(id: string, cookie: TokenContext): string
   /** The ID in a cookie's value; `null`, or an error code of kind `decode`, when it is not one of ours. */
-  decode?(value: string, cookie: TokenContext): string | SessionErrorCode | null
+  decode?(value: string, cookie: TokenContext): string | null
   /** A new ID, where the middleware's own do not fit. */
   newId?(cookie: Pick<TokenContext, 'name'>): string
 }
@@ -234,9 +237,11 @@ export function declareNative(storeClass: { prototype: StoreContract }): void {
   natives.set(storeClass.prototype, { get, set, destroy, touch })
 }
 
+const prototypeOf = Object.getPrototypeOf as (of: object) => object | null
+
 /** The verbs a store had when it was written; those it has now, for a class that declared nothing. */
 export function nativeVerbs(store: StoreContract): NativeVerbs {
-  for (let proto = Object.getPrototypeOf(store); proto; proto = Object.getPrototypeOf(proto)) {
+  for (let proto = prototypeOf(store); proto; proto = prototypeOf(proto)) {
     const verbs = natives.get(proto)
     if (verbs !== undefined) return verbs
   }

@@ -68,7 +68,7 @@ export class ForeignPowers implements Powers {
         const forward = this.#memory.forwards.get(id)
         return forward === undefined ? null : { text: forward }
       }
-      const hit = { text: '', record: withoutDeadline(record) }
+      const hit = { text: '', record: withoutDeadline(record as Data) }
       if (this.#memory.touched?.id === id) this.#learn(record)
       // It was made anew elsewhere.
       if (wasRemoved && !leadsOn(hit)) this.#memory.removed.delete(id)
@@ -195,7 +195,7 @@ export class ForeignPowers implements Powers {
 }
 
 /** Whether a store's `touch` looks as if it could make a record that is not there. */
-function mayCreate(touch: (...args: any[]) => unknown): boolean {
+function mayCreate(touch: object): boolean {
   let creates = creating.get(touch)
   if (creates === undefined) {
     creates = /\.(?:set|save|put|insert\w*)\s*\(|[Uu]psert|INSERT|REPLACE|\[native code\]/.test(
@@ -222,10 +222,12 @@ function unlessFault(err: unknown): Found | null {
   throw err
 }
 
+type Data = Record<string, unknown>
+
 // Stores of the contract keep a session as long as its cookie. One that ends with the browser says nothing of that, and
 // neither does one that outlives the session: what the store is given tells when the session itself ends.
-function withDeadline(session: any, { expiresAt }: Life): object {
-  const { cookie } = session
+function withDeadline(session: object, { expiresAt }: Life): object {
+  const { cookie } = session as { cookie?: { expires?: unknown; data?: Data } & Data }
   if (expiresAt === null || !cookie || Number(cookie.expires) === expiresAt) return session
   const until = reviveCookie({ ...(cookie.data ?? cookie), expires: new Date(expiresAt) })
   // A session object is a copy, made to be given away; a record is the store's own.
@@ -233,12 +235,13 @@ function withDeadline(session: any, { expiresAt }: Life): object {
 }
 
 // The way back: no cookie but such a one has an end without a span. An object that is no date (DynamoDB) tells nothing.
-function withoutDeadline(record: any): unknown {
-  const cookie = record.cookie?.data ?? record.cookie
+function withoutDeadline(record: Data): unknown {
+  const kept = record.cookie as ({ data?: Data } & Data) | null | undefined
+  const cookie = kept?.data ?? kept
   const expires: unknown = cookie?.expires
   if (!expires) return record
   const untold = typeof expires === 'object' && !(expires instanceof Date)
-  if (!untold && (cookie.originalMaxAge !== null || (record[META] ?? record[OLD_META]) === undefined)) return record
+  if (!untold && (cookie!.originalMaxAge !== null || (record[META] ?? record[OLD_META]) === undefined)) return record
   return { ...record, cookie: { ...cookie, expires: null } }
 }
 

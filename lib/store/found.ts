@@ -9,7 +9,7 @@ export const REMEMBERED_MAX = 4096
 const HEAD = 256
 
 /** By their text, so that nothing here can be out of date. A Map would hash each text that comes anew from a server. */
-const recent: ({ text: string; decoded: Decoded } | undefined)[] = new Array(PLACES).fill(undefined)
+const recent: ({ text: string; decoded: Decoded } | undefined)[] = new Array<undefined>(PLACES).fill(undefined)
 
 /** Takes apart what a store found, text or object; `undefined` when it is no session record. */
 export function decodeFound(found: Found): Decoded | undefined {

@@ -56,7 +56,7 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
   }
 
   /** Keeps a session, whatever was kept before. One that is over already is removed instead. */
-  set(id: string, session: SessionRecord, callback?: Callback<any>): Answer<void, Sync> {
+  set(id: string, session: SessionRecord, callback?: Callback<null>): Answer<void, Sync> {
     const powers = this[POWERS]
     const keep = () => {
       const text = JSON.stringify(session) as string | undefined
@@ -70,13 +70,13 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
   }
 
   /** Removes a session; does nothing when there is no such session. */
-  destroy(id: string, callback?: Callback<any>): Answer<void, Sync> {
+  destroy(id: string, callback?: Callback<null>): Answer<void, Sync> {
     const powers = this[POWERS]
     return respond(powers, () => chain(powers.remove(id), nothing), callback)
   }
 
   /** Replaces the cookie of a session, and with it the expiry; does nothing when there is no such session. */
-  override touch(id: string, session: SessionRecord, callback?: Callback<any>): Answer<void, Sync> {
+  override touch(id: string, session: SessionRecord, callback?: Callback<null>): Answer<void, Sync> {
     const powers = this[POWERS]
     const extend = () => {
       const cookie: unknown = session?.cookie
@@ -103,9 +103,9 @@ export abstract class RecordStore<Sync extends boolean = false> extends KeyedSto
   /** Every live session by ID, in an object without prototype. */
   override all(): Answer<Record<string, SessionRecord>, Sync>
   override all(callback: Callback<Record<string, SessionRecord>>): void
-  override all(callback?: Callback<any>): unknown {
+  override all(callback?: Callback<Record<string, SessionRecord>>): unknown {
     const collect = () => {
-      const records: Record<string, SessionRecord> = Object.create(null)
+      const records = Object.create(null) as Record<string, SessionRecord>
       const visit = (found: Listed) => {
         const record = parse(found)
         if (record !== null) records[found.id] = record
@@ -118,21 +118,21 @@ export abstract class RecordStore<Sync extends boolean = false> extends KeyedSto
   /** The IDs of all live sessions. */
   ids(): Answer<string[], Sync>
   ids(callback: Callback<string[]>): void
-  ids(callback?: Callback<any>): unknown {
+  ids(callback?: Callback<string[]>): unknown {
     return respond(this[POWERS], () => idsOf(this[POWERS]), callback)
   }
 
   /** How many sessions are live. */
   override length(): Answer<number, Sync>
   override length(callback: Callback<number>): void
-  override length(callback?: Callback<any>): unknown {
+  override length(callback?: Callback<number>): unknown {
     const powers = this[POWERS]
     const count = () => powers.count?.() ?? chain(idsOf(powers), (ids) => ids.length)
     return respond(powers, count, callback)
   }
 
   /** Removes every session. */
-  override clear(callback?: Callback<any>): Answer<void, Sync> {
+  override clear(callback?: Callback<null>): Answer<void, Sync> {
     return respond(this[POWERS], () => chain(this[POWERS].clear(), nothing), callback)
   }
 }
@@ -151,8 +151,8 @@ function endOf(usedAt: Milliseconds, ttl: Milliseconds | null): Milliseconds | n
 }
 
 // Callers without a callback get what is declared; those with one get nothing.
-function respond<T>(powers: Powers, work: () => MaybePromise<T>, callback: Callback<T> | undefined): any {
-  return powers.sync && typeof callback !== 'function' ? work() : answer(work, callback)
+function respond<T, A>(powers: Powers, work: () => MaybePromise<T>, callback: Callback<T> | undefined): A {
+  return (powers.sync && typeof callback !== 'function' ? work() : answer(work, callback)) as A
 }
 
 function idsOf(powers: ListedPowers): MaybePromise<string[]> {
@@ -177,7 +177,7 @@ function parse({ text, record, usedAt }: Omit<Listed, 'id'>): SessionRecord | nu
 
 /** When a cookie expires, as express-session's MemoryStore reads it; `undefined`: it names no time. */
 function expiryOf(cookie: unknown): Milliseconds | undefined {
-  const expires = (cookie as { expires?: any } | null | undefined)?.expires
+  const expires = (cookie as { expires?: Date | string | number | null } | null | undefined)?.expires
   const time = expires ? new Date(expires).getTime() : NaN
   return Number.isNaN(time) ? undefined : time
 }

@@ -1,10 +1,14 @@
 import { EventEmitter } from 'node:events'
-import type { Callback, SessionRecord } from './contract'
+import type { SessionRecord } from './contract'
 import { reviveCookie } from '../cookie/cookie'
 import { Session } from '../session/session'
 import type { HttpRequest } from '../base/http'
 import type { SessionData } from '../session/data'
 import { isPromise, type MaybePromise } from '../base/time'
+
+// Callers and subclasses may give the error any type.
+type Done = (err?: any) => void
+type Answered<T> = (err?: any, value?: T) => void
 
 /**
  * Base class of stores, ours and everybody's: an `EventEmitter` with express-session's helpers.
@@ -17,19 +21,19 @@ export interface Store extends StoreShape {}
 // on from any store; a subclass may answer by promise, too, or directly.
 declare abstract class StoreShape extends EventEmitter {
   /** Destroys the session of a request and begins another. */
-  regenerate(req: any, callback: (err?: any) => void): void
+  regenerate(req: any, callback: Done): void
   /** Reads a session that no request carries. */
-  load(id: string, callback: (err: any, session?: Session & SessionData) => void): void
+  load(id: string, callback: Answered<Session & SessionData>): void
   /** Makes the `Session` of a stored record and puts it on the request. */
   createSession(req: any, record: any): Session & SessionData
 
-  abstract get(id: string, callback: (err: any, session?: SessionData | null) => void): void
-  abstract set(id: string, session: SessionData, callback?: (err?: any) => void): void
-  abstract destroy(id: string, callback?: (err?: any) => void): void
-  touch?(id: string, session: SessionData, callback?: (err?: any) => void): void
-  all?(callback: (err: any, sessions?: SessionData[] | Record<string, SessionData> | null) => void): void
-  length?(callback: (err: any, length?: number) => void): void
-  clear?(callback?: (err?: any) => void): void
+  abstract get(id: string, callback: Answered<SessionData | null>): unknown
+  abstract set(id: string, session: SessionData, callback?: Done): unknown
+  abstract destroy(id: string, callback?: Done): unknown
+  touch?(id: string, session: SessionData, callback?: Done): unknown
+  all?(callback: Answered<SessionData[] | Record<string, SessionData> | null>): unknown
+  length?(callback: Answered<number>): unknown
+  clear?(callback?: Done): unknown
 }
 
 /** The verbs without a callback: so our own stores answer directly or by promise, and `await` takes both. */
@@ -49,7 +53,7 @@ export type RequestStore = Awaitable &
   Store & {
     /** Set by the middleware: begins a new session on the request. */
     generate(req: any): void
-    ids?(callback: (err: any, ids?: string[]) => void): void
+    ids?(callback: Answered<string[]>): unknown
   }
 
 type StoreConstructor = typeof StoreShape & {
@@ -68,8 +72,8 @@ Store.prototype = Object.create(EventEmitter.prototype, {
   constructor: { configurable: true, writable: true, value: Store }
 }) as Store
 
-Store.prototype.regenerate = function (this: any, req: any, callback: (err?: any) => void) {
-  this.destroy(req.sessionID, (err: unknown) => {
+Store.prototype.regenerate = function (this: RequestStore, req: HttpRequest, callback: Done) {
+  this.destroy(req.sessionID as string, (err: unknown) => {
     const generated: unknown = this.generate(req)
     if (!isPromise(generated)) return callback(err)
     generated.then(
@@ -79,8 +83,8 @@ Store.prototype.regenerate = function (this: any, req: any, callback: (err?: any
   })
 }
 
-Store.prototype.load = function (this: any, id: string, callback: Callback<any>) {
-  this.get(id, (err: unknown, record: SessionRecord | null | undefined) => {
+Store.prototype.load = function (this: Store, id: string, callback: Answered<Session & SessionData>) {
+  this.get(id, (err: unknown, record) => {
     if (err) return callback(err)
     if (!record) return callback()
     callback(null, this.createSession({ sessionID: id, sessionStore: this }, record))
@@ -88,9 +92,9 @@ Store.prototype.load = function (this: any, id: string, callback: Callback<any>)
 }
 
 Store.prototype.createSession = function (req: HttpRequest, record: SessionRecord) {
-  const { cookie, ...data } = record
+  const { cookie, ...data } = record as Record<string, unknown>
   const session = new Session(req, data)
-  session.cookie = reviveCookie(cookie)
+  session.cookie = reviveCookie(cookie as Record<string, unknown>)
   req.session = session
-  return session as Session & SessionData
+  return session
 }

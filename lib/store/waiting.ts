@@ -58,7 +58,7 @@ export class Waiting {
         },
         (err) => {
           this.#answered(call)
-          reject(failureOf(err, verb) as Error)
+          reject(failureOf(err, verb))
         }
       )
     })

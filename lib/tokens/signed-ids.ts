@@ -50,7 +50,7 @@ export class SignedIds implements Tokens {
   issue(id: string, keys: KeyRing): string {
     const { name, issues } = this.#options
     if (issues === 'plain') return keys.signPlain(id)
-    return keys.signBound(name, this.assigned && !isSessionId(id) ? ASSIGNED + id : id)
+    return keys.signBound(name, this.assigned && !isSessionId(id) ? `${ASSIGNED}${id as string}` : id)
   }
 
   #open(form: SignedForm, value: string, keys: KeyRing): VerifiedToken | undefined {

@@ -37,7 +37,8 @@ type KeptJson = [
 export function encodeKept({ hint, definitions, version, name }: Kept): string | undefined {
   const used = new Set<number>()
   const { i = {}, h = [], e } = hintJson(hint, used)
-  const keys = Object.fromEntries([...Object.entries(i), ...h.map(([key, o]) => [key, { o }])])
+  const carried = h.map(([key, o]) => [key, { o }] as const)
+  const keys = Object.fromEntries<HintJson | string>([...Object.entries(i), ...carried])
   if (version === undefined && e === undefined && Object.keys(keys).length === 0) return undefined
   const d = [...used].map((id): [number, string] => [id, definitions.get(id)!.raw.toString('base64')])
   return JSON.stringify([{ v: version, n: name, ...(d.length > 0 && { d }) }, keys, e] satisfies KeptJson)

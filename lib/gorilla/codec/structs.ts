@@ -87,7 +87,7 @@ class StructReader {
   }
 
   #struct(fields: readonly { name: string; id: number }[]): Record<string, unknown> {
-    const object: Record<string, unknown> = Object.create(null)
+    const object = Object.create(null) as Record<string, unknown>
     for (const { name, id } of fields) {
       const zero = zeroOf(id, this.#definitions)
       if (zero !== undefined) object[name] = zero

@@ -122,7 +122,7 @@ class Reader {
 
   entries(node: GoNode, members: ReadonlySet<string>): { json: Record<string, unknown>; hint: Hint } {
     const { type } = node
-    const json: Record<string, unknown> = Object.create(null)
+    const json = Object.create(null) as Record<string, unknown>
     const inner = new Map<string, Hint>()
     const hidden: [string, Opaque | null][] = []
     const entries: [Opaque, Opaque | null][] = []

@@ -3,10 +3,17 @@ import { OptionError, quote, SessionError } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
 import type { Shelf, Shelved } from './shelf'
 
+/** A document of mongostore. */
+interface MongoRecord {
+  _id: unknown
+  data?: unknown
+  modified?: unknown
+}
+
 /** A collection of `mongodb`. */
 export interface MongoCollection {
-  findOne(filter: object): Promise<any>
-  insertOne(document: any): Promise<unknown>
+  findOne(filter: object): Promise<MongoRecord | null>
+  insertOne(document: object): Promise<unknown>
   updateOne(filter: object, update: object): Promise<{ matchedCount: number }>
   deleteOne(filter: object): Promise<{ deletedCount?: number }>
 }
@@ -40,7 +47,7 @@ export class MongoShelf implements Shelf {
     const found = await this.#find(id)
     if (typeof found?.data !== 'string') return null
     const raw = Buffer.from(found.data, 'latin1')
-    const modified = new Date(found.modified).valueOf()
+    const modified = new Date(found.modified as Date).valueOf()
     return { raw, version: this.versionOf(raw), ...(!Number.isNaN(modified) && { modifiedAt: modified }) }
   }
 
@@ -78,7 +85,7 @@ export class MongoShelf implements Shelf {
     return createHash('sha1').update(raw).digest('hex')
   }
 
-  async #find(id: string): Promise<any> {
+  async #find(id: string): Promise<MongoRecord | null> {
     return isObjectId(id) ? this.#ask(() => this.#collection.findOne({ _id: this.#objectId(id) })) : null
   }
 

@@ -5,7 +5,7 @@ import type { Shelf, Shelved } from './shelf'
 
 /** A `pg` Pool or Client. */
 export interface PgPool {
-  query(text: string, values?: unknown[]): Promise<{ rows: any[]; rowCount?: number | null }>
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[]; rowCount?: number | null }>
 }
 
 const UNDEFINED_TABLE = '42P01'
@@ -68,7 +68,7 @@ export class PostgresShelf implements Shelf {
     return createHash('md5').update(raw).digest('hex')
   }
 
-  async #query(text: string, values: unknown[]): Promise<{ rows: any[]; rowCount?: number | null }> {
+  async #query(text: string, values: unknown[]): Promise<{ rows: unknown[]; rowCount?: number | null }> {
     try {
       return await this.#pool.query(text, values).catch(async (err: unknown) => {
         if ((err as { code?: unknown }).code !== UNDEFINED_TABLE) throw err

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import type { TokenCodec, TokenContext } from '../../store/contract'
-import type { SessionErrorCode } from '../../base/errors'
 import { isSessionId } from '../../base/ids'
 import { BoundedMap } from '../../base/bounded-map'
 import { decodeGob } from '../codec/decode'
@@ -105,7 +104,7 @@ export class SealedTokens implements GoTokens {
     return sealBytes(pair, name, withoutPadding(bytes, pair))
   }
 
-  decode(value: string, { name }: Named): string | null | SessionErrorCode {
+  decode(value: string, { name }: Named): string | null {
     const opened = openBytes(this.#pairs, name, value)
     if (typeof opened === 'string') return opened
     try {

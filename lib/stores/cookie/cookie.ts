@@ -207,7 +207,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
   }
 }
 
-declareNative(CookieStore as unknown as { prototype: StoreContract })
+declareNative(CookieStore)
 
 function revokedLife(): Life {
   const now = Date.now()

@@ -24,14 +24,14 @@ export class Leases implements LockPower {
   }
 
   release(id: string, token: string): Promise<void> {
-    return this.versions.change(hashOf(id), async (file) => (holderOf(file) === token ? 'remove' : 'leave'))
+    return this.versions.change(hashOf(id), (file) => (holderOf(file) === token ? 'remove' : 'leave'))
   }
 
   /** Removes those whose time is over. */
   async sweep(isOn: () => boolean): Promise<void> {
     for (const name of await this.#folder.names('leases')) {
       if (!isOn()) return
-      await this.versions.change(name, async (file) => (holderOf(file) === undefined ? 'remove' : 'leave'))
+      await this.versions.change(name, (file) => (holderOf(file) === undefined ? 'remove' : 'leave'))
     }
   }
 

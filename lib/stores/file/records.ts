@@ -9,7 +9,7 @@ const SHELF = /^[0-9a-f]{2}$/
 
 /** Turns sessions into what a file keeps, and back: to encrypt them at rest, say. Either may answer by promise. */
 export interface FileSerializer {
-  parse(text: string): any
+  parse(text: string): unknown
   stringify(record: any): string | Promise<string>
 }
 

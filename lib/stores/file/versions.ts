@@ -18,7 +18,7 @@
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs/promises'
 import { Turns } from '../../store/turns'
-import { MINUTE, type Milliseconds } from '../../base/time'
+import { MINUTE, type MaybePromise, type Milliseconds } from '../../base/time'
 import { ifThere } from './errors'
 import { HASH, type Folder, type OpenFile } from './folder'
 import { encodeFile, tagOf, type Draft } from './format'
@@ -52,7 +52,7 @@ export class Versions {
   }
 
   /** Changes a file. `decide` is asked anew, with what there is then, whenever another process was faster. */
-  change(name: string, decide: (file: OpenFile | undefined) => Promise<Change>): Promise<void> {
+  change(name: string, decide: (file: OpenFile | undefined) => MaybePromise<Change>): Promise<void> {
     const place = this.#placeOf(name)
     const work = async () => {
       for (let patience = PATIENCE, outcome: Outcome = 'late'; outcome !== 'done';) {

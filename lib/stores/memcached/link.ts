@@ -13,7 +13,7 @@ export interface MemcachedClient {
   del(key: string, callback: Reply): void
 }
 
-type Reply = (err: any, value?: any) => void
+type Reply = (err: unknown, value?: unknown) => void
 
 /** A value, and the number that the server gave to its last write. */
 export interface Versioned {
@@ -54,7 +54,9 @@ export class MemcachedLink {
   async add(key: string, value: unknown, exptime: number): Promise<boolean> {
     const done = await this.#ask('add', (callback) =>
       this.#client.add(key, value, exptime, (err, added) =>
-        err?.notStored === true ? callback(undefined, 'kept') : callback(err, added)
+        (err as { notStored?: unknown } | undefined)?.notStored === true
+          ? callback(undefined, 'kept')
+          : callback(err, added)
       )
     )
     if (done === false) throw refused('add')

@@ -56,7 +56,7 @@ export class MemcachedStore extends KeyedStore {
 }
 
 function checked(options: MemcachedStoreOptions): MemcachedStoreOptions {
-  const given = (options ?? {}) as MemcachedStoreOptions
+  const given = options ?? {}
   const { client, prefix, ttl, storeTimeout } = given
   const shape = (client ?? {}) as unknown as Record<string, unknown>
   if (!['gets', 'cas', 'add', 'set', 'del'].every((name) => typeof shape[name] === 'function')) {

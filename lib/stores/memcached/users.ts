@@ -103,7 +103,7 @@ export class MemcachedUsers {
 
 function entriesOf(value: unknown): Entry[] {
   const now = Date.now()
-  return Array.isArray(value) ? value.filter((each) => Array.isArray(each) && each[1] > now) : []
+  return Array.isArray(value) ? (value as Entry[]).filter((each) => Array.isArray(each) && each[1] > now) : []
 }
 
 function without(entries: Entry[], drop: (id: string, until: Milliseconds) => boolean): Entry[] | undefined {

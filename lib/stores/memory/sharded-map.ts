@@ -6,7 +6,7 @@ const SHARD_BITS = 8
  * One big Map stops the process for a tenth of a second and more when it doubles or halves at a million entries.
  */
 export class ShardedMap<V> {
-  readonly #shards: (Map<string, V> | undefined)[] = new Array(1 << SHARD_BITS).fill(undefined)
+  readonly #shards: (Map<string, V> | undefined)[] = new Array<undefined>(1 << SHARD_BITS).fill(undefined)
 
   get(name: string): V | undefined {
     return this.#shards[shardOf(name)]?.get(name)

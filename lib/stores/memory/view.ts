@@ -23,7 +23,7 @@ export function viewOf(kept: Texts): Record<string, string> {
     }
     return true
   }
-  const target: Record<string, string> = Object.create(null)
+  const target = Object.create(null) as Record<string, string>
   return new Proxy(target, {
     get: (_, id) => read(id),
     has: (_, id) => read(id) !== undefined,

@@ -3,14 +3,14 @@ import type { MaybePromise, Milliseconds } from '../../base/time'
 
 /** A collection of `mongodb`, as far as the store uses it. */
 export interface MongoCollection {
-  findOne(filter: object, options?: object): Promise<any>
-  find(filter: object, options?: object): AsyncIterable<any>
+  findOne(filter: object, options?: object): Promise<unknown>
+  find(filter: object, options?: object): AsyncIterable<unknown>
   updateOne(filter: object, update: object, options?: object): Promise<{ matchedCount: number; upsertedCount: number }>
-  findOneAndDelete(filter: object, options?: object): Promise<any>
+  findOneAndDelete(filter: object, options?: object): Promise<unknown>
   deleteOne(filter: object): Promise<{ deletedCount: number }>
   deleteMany(filter: object): Promise<unknown>
   countDocuments(filter: object): Promise<number>
-  createIndex(keys: any, options?: any): Promise<unknown>
+  createIndex(keys: any, options?: object): Promise<unknown>
 }
 
 /**

@@ -1,4 +1,3 @@
-import type { SessionRecord } from '../../store/contract'
 import { BoundedMap } from '../../base/bounded-map'
 import { isRecord, META, OLD_META } from '../../record/record'
 
@@ -51,7 +50,7 @@ export class Objects implements MongoFormat {
   }
 
   encode(text: string, ...sources: unknown[]): unknown {
-    const { cookie, ...data } = JSON.parse(text) as SessionRecord
+    const { cookie, ...data } = JSON.parse(text) as { cookie?: { expires?: unknown } }
     const record = { cookie, ...(typed(data, sources) as object) }
     // As connect-mongo keeps it.
     if (typeof cookie?.expires === 'string') record.cookie = { ...cookie, expires: new Date(cookie.expires) }
@@ -71,12 +70,13 @@ export class Objects implements MongoFormat {
 
 /** A JSON value, with those of `sources` instead that have the same JSON and a type which JSON does not know. */
 function typed(json: unknown, sources: unknown[]): unknown {
-  const known = sources.filter((source) => typeof source === 'object' && source !== null)
+  const known = sources.filter((source): source is object => typeof source === 'object' && source !== null)
   if (known.length === 0) return json
   for (const source of known) {
     if (isTyped(source) && JSON.stringify(source) === JSON.stringify(json)) return copyOf(source)
   }
-  const part = (key: string | number) => known.map((each: any) => (Object.hasOwn(each, key) ? each[key] : undefined))
+  const part = (key: string | number) =>
+    known.map((each) => (Object.hasOwn(each, key) ? each[key as keyof typeof each] : undefined))
   if (Array.isArray(json)) return json.map((each, i) => typed(each, part(i)))
   return isRecord(json) ? mapped(json, (value, key) => typed(value, part(key))) : json
 }

@@ -62,7 +62,7 @@ export class MongoStore extends RecordStore {
 }
 
 function checked(options: MongoStoreOptions): MongoStoreOptions {
-  const given = (options ?? {}) as MongoStoreOptions
+  const given = options ?? {}
   const { collection, ttl } = given
   if (!isPromise(collection)) demandCollection(collection)
   // A rejection reaches whoever uses the store.

@@ -92,7 +92,8 @@ export class MongoPowers implements ListedPowers {
 
   each(visit: (found: Listed) => void, condition: object = SESSIONS): Promise<void> {
     return this.#run('find', async (sessions) => {
-      for await (const each of sessions.find({ ...condition, ...isLive() })) {
+      for await (const found of sessions.find({ ...condition, ...isLive() })) {
+        const each = found as MongoDocument
         visit({ id: each._id, ...this.#found(each) })
       }
     })
@@ -102,7 +103,7 @@ export class MongoPowers implements ListedPowers {
     return this.#run('find', async (sessions) => {
       const ids: string[] = []
       const found = sessions.find({ ...SESSIONS, ...isLive() }, { projection: { _id: 1 } })
-      for await (const { _id } of found) ids.push(_id)
+      for await (const each of found) ids.push((each as MongoDocument)._id)
       return ids
     })
   }
@@ -120,7 +121,7 @@ export class MongoPowers implements ListedPowers {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const free = { ...withId(id), expires: { $lte: new Date() } }
       const created = this.#change(free, update, { upsert: true })
-      if (await created.catch((err) => (isDuplicate(err.cause) ? false : Promise.reject(err)))) {
+      if (await created.catch((err: Error) => (isDuplicate(err.cause) ? false : Promise.reject(err)))) {
         this.#format.remember(id, text, update.$set.session)
         return true
       }
@@ -154,7 +155,7 @@ export class MongoPowers implements ListedPowers {
   async #delete(filter: object): Promise<boolean> {
     const how = { projection: { expires: 1 }, includeResultMetadata: false }
     const removed = await this.#run('findAndModify', (sessions) => sessions.findOneAndDelete(filter, how))
-    return removed !== null && !isOver(removed)
+    return removed !== null && !isOver(removed as MongoDocument)
   }
 
   #update(text: string, life: Life, whose: object, ...sources: unknown[]): Update {
@@ -181,7 +182,7 @@ export class MongoPowers implements ListedPowers {
   }
 
   #find(id: string): Promise<MongoDocument | null> {
-    return this.#run('find', (sessions) => sessions.findOne(withId(id)))
+    return this.#run('find', (sessions) => sessions.findOne(withId(id)) as Promise<MongoDocument | null>)
   }
 
   /** Whether a document was found for the change, or made. */

@@ -1,7 +1,7 @@
 import { OptionError, quote } from '../../base/errors'
 import type { Dialect } from './dialect'
 import { Glide, type GlideShape } from './glide'
-import { IoRedis, NodeRedis } from './node-clients'
+import { IoRedis, NodeRedis, type IoRedisShape, type NodeRedisShape } from './node-clients'
 
 /**
  * A connected client of `redis` (5 or later: client, pool, sentinel, cluster), of `ioredis` or `iovalkey` (Redis or
@@ -10,7 +10,7 @@ import { IoRedis, NodeRedis } from './node-clients'
 export type RedisClient = Record<'get' | 'set' | 'del' | 'expire', Method> &
   ({ evalSha: Method; withTypeMapping: Method } | { evalsha: Method; pipeline: Method } | { customCommand: Method })
 
-type Method = (...args: any[]) => any
+type Method = (...args: any[]) => unknown
 
 /**
  * Recognises a client by what it can do.
@@ -18,12 +18,12 @@ type Method = (...args: any[]) => any
  * @throws {OptionError} when it is none of those that the store knows, or an older one.
  */
 export function dialectOf(client: unknown): Dialect {
-  const shape = (client ?? {}) as any
+  const shape = (client ?? {}) as Record<string, unknown>
   const has = (...names: string[]) => names.every((name) => typeof shape[name] === 'function')
   if (has('get', 'set', 'del', 'expire')) {
-    if (has('evalSha', 'eval', 'withTypeMapping', 'multi')) return new NodeRedis(shape)
-    if (has('evalsha', 'eval', 'pipeline')) return new IoRedis(shape)
-    if (has('customCommand')) return new Glide(shape as GlideShape)
+    if (has('evalSha', 'eval', 'withTypeMapping', 'multi')) return new NodeRedis(client as NodeRedisShape)
+    if (has('evalsha', 'eval', 'pipeline')) return new IoRedis(client as IoRedisShape)
+    if (has('customCommand')) return new Glide(client as GlideShape)
     // Their SET ignores how version 5 is told of lifetimes and conditions, or answers by callback alone.
     if (has('evalSha') || has('evalsha')) {
       throw new OptionError(

@@ -4,7 +4,7 @@ import type { Dialect, Health, Scanner } from './dialect'
 /** What the clients of `@valkey/valkey-glide` can do. */
 export interface GlideShape {
   isClosed?: boolean
-  customCommand(args: string[], options?: { route: unknown }): Promise<any>
+  customCommand(args: string[], options?: { route: unknown }): Promise<unknown>
   /** Clusters have it. */
   fcallWithRoute?: unknown
 }
@@ -69,7 +69,7 @@ export class Glide implements Dialect {
 
   async scanners(): Promise<Scanner[]> {
     if (!isCluster(this.#client)) return [this.#scanner()]
-    const ids: Record<string, unknown> | { key: string }[] = await this.#send(['CLUSTER', 'MYID'], 'allPrimaries')
+    const ids = await this.#send<Record<string, unknown> | { key: string }[]>(['CLUSTER', 'MYID'], 'allPrimaries')
     const addresses = Array.isArray(ids) ? ids.map(({ key }) => key) : Object.keys(ids)
     return addresses.map((address) => {
       const colon = address.lastIndexOf(':')
@@ -85,8 +85,9 @@ export class Glide implements Dialect {
     return (cursor, pattern, count) => this.#send(['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(count)], route)
   }
 
-  #send(args: string[], route?: unknown): Promise<any> {
-    return this.#client.customCommand(args, route === undefined ? undefined : { route }).catch((err: unknown) => {
+  #send<T>(args: string[], route?: unknown): Promise<T> {
+    const reply = this.#client.customCommand(args, route === undefined ? undefined : { route }) as Promise<T>
+    return reply.catch((err: unknown) => {
       throw asServerSaid(err)
     })
   }

@@ -22,6 +22,9 @@ interface Emitter {
   listenerCount?(event: string): number
 }
 
+/** Takes a reply, as the client gives it. */
+type Reader<T> = (reply: any) => T | Promise<T>
+
 /**
  * The connection to Redis as the store uses it: faults are `SessionError`s, nothing waits for a lost connection.
  *
@@ -109,7 +112,7 @@ export class RedisLink {
     key: string,
     args: string[],
     wait: RedisWait,
-    read: (reply: any) => T | Promise<T>
+    read: Reader<T>
   ): Promise<T> {
     const send = () => this.#evalAndWait({ source, key, args, ...wait })
     return this.#ask('EVAL', `${commands} wait`, send, ([reply, confirmed]) => {
@@ -147,7 +150,7 @@ export class RedisLink {
     { sha, source, commands }: Script,
     keys: string[],
     args: string[],
-    read: (reply: any) => T | Promise<T>,
+    read: Reader<T>,
     instead: (err: unknown) => T = rethrow
   ): Promise<T> {
     const load = (err: unknown) =>

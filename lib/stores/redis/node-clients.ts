@@ -1,13 +1,14 @@
 import type { Milliseconds } from '../../base/time'
 import type { Dialect, EvalAndWait, Health, Scanner } from './dialect'
 
-interface NodeRedisShape {
+/** What those of `redis` can do. */
+export interface NodeRedisShape {
   isOpen?: boolean
   /** Pools, and clusters of version 5, do not tell. */
   isReady?: boolean
-  _keyPrefix?: unknown
+  _keyPrefix?: string
   clientSideCache?: unknown
-  options?: { keyPrefix?: unknown }
+  options?: { keyPrefix?: string }
   slots?: { master?: { address?: string } }[]
   masters?: object[]
   nodeByAddress?: Map<string, object>
@@ -19,7 +20,7 @@ interface NodeRedisShape {
   expire(key: string, seconds: number): Promise<unknown>
   evalSha(sha: string, options: object): Promise<unknown>
   eval(source: string, options: object): Promise<unknown>
-  scan(cursor: string, options: object): Promise<any>
+  scan(cursor: string, options: object): Promise<{ cursor: unknown; keys: unknown[] }>
   multi(): NodeRedisBatch
 }
 
@@ -102,7 +103,7 @@ export class NodeRedis implements Dialect {
   async scanners(): Promise<Scanner[]> {
     const { masters } = this.#client
     const nodes = masters
-      ? await Promise.all(masters.map((master) => this.#client.nodeClient!(master)))
+      ? await Promise.all(masters.map(async (master) => this.#client.nodeClient!(master)))
       : [this.#client]
     return nodes.map((node) => async (cursor, pattern, count) => {
       const reply = await node.scan(cursor, { MATCH: pattern, COUNT: count })
@@ -111,9 +112,10 @@ export class NodeRedis implements Dialect {
   }
 }
 
-interface IoRedisShape {
+/** What those of `ioredis` and `iovalkey` can do. */
+export interface IoRedisShape {
   status?: string
-  options?: { keyPrefix?: unknown; host?: string; port?: number }
+  options?: { keyPrefix?: string; host?: string; port?: number }
   slots?: (string[] | undefined)[]
   nodes?(role: 'master'): IoRedisShape[]
   get(key: string): Promise<unknown>
@@ -123,7 +125,7 @@ interface IoRedisShape {
   expire(key: string, seconds: number): Promise<unknown>
   evalsha(sha: string, keys: number, ...args: string[]): Promise<unknown>
   eval(source: string, keys: number, ...args: string[]): Promise<unknown>
-  scan(cursor: string, ...options: (string | number)[]): Promise<any>
+  scan(cursor: string, ...options: (string | number)[]): ReturnType<Scanner>
   pipeline(): IoRedisBatch
 }
 

@@ -17,14 +17,17 @@ const ATTEMPTS_MAX = 8
 
 /** Turns records into what Redis keeps, and back. Either may answer by promise. */
 export interface RedisSerializer {
-  parse(text: string): any
+  parse(text: string): unknown
   stringify(record: any): string | Promise<string>
 }
+
+/** Seconds to keep a session, or the seconds for any session. */
+export type RedisTtl = number | ((session: any) => number)
 
 /** What the store was told, read at each use: connect-redis's properties may be changed later, too. */
 export interface RedisSettings {
   prefix: string
-  ttl: number | ((session: any) => number)
+  ttl: RedisTtl
   serializer: RedisSerializer
   disableTTL: boolean
   disableTouch: boolean
@@ -133,7 +136,7 @@ export class RedisRecords {
     for (let attempt = 1; ; attempt++) {
       const found = await this.read(id)
       if (found === null || attempt > ATTEMPTS_MAX) return found
-      const record = found.record as Record<string, any> | null
+      const record = found.record as Record<string, unknown> | null
       const meta: unknown = record?.[META] ?? record?.[OLD_META]
       if (typeof meta !== 'object' || meta === null) {
         if (px !== null) await this.#link.expire(key, Math.ceil(px / SECOND))

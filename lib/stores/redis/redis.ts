@@ -7,7 +7,7 @@ import type { RedisWait } from './errors'
 import { INDEX_PREFIX } from './index'
 import { RedisLink } from './link'
 import { LOCK_PREFIX, RedisPowers } from './powers'
-import type { RedisSerializer, RedisSettings } from './records'
+import type { RedisSerializer, RedisSettings, RedisTtl } from './records'
 
 const DAY_IN_SECONDS = 86_400
 
@@ -26,7 +26,7 @@ export interface RedisStoreOptions {
    *
    * @default 86400
    */
-  ttl?: number | ((session: any) => number)
+  ttl?: RedisTtl
   /**
    * Turns records into text and back. With any other than JSON a write takes one command more.
    *
@@ -78,7 +78,7 @@ export interface RedisStoreOptions {
 export class RedisStore extends Store implements RedisSettings {
   readonly client: RedisClient
   prefix: string
-  ttl: number | ((session: any) => number)
+  ttl: RedisTtl
   serializer: RedisSerializer
   scanCount: number
   disableTTL: boolean
@@ -113,7 +113,7 @@ export class RedisStore extends Store implements RedisSettings {
     return answer(() => this.#find(id), callback)
   }
 
-  set(id: string, session: any, callback?: Callback<any>): Promise<null> | undefined {
+  set(id: string, session: SessionRecord, callback?: Callback<null>): Promise<null> | undefined {
     return answer(async () => {
       const seconds = this.#secondsOf(session)
       if (seconds > 0) {
@@ -126,14 +126,14 @@ export class RedisStore extends Store implements RedisSettings {
     }, callback)
   }
 
-  destroy(id: string, callback?: Callback<any>): Promise<null> | undefined {
+  destroy(id: string, callback?: Callback<null>): Promise<null> | undefined {
     return answer(async () => {
       await this[POWERS].remove(id)
       return null
     }, callback)
   }
 
-  override touch(id: string, session: any, callback?: Callback<any>): Promise<null> | undefined {
+  override touch(id: string, session: SessionRecord, callback?: Callback<null>): Promise<null> | undefined {
     return answer(async () => {
       if (this.disableTouch || this.disableTTL) return null
       await this.#link.expire(this.prefix + id, Math.ceil(this.#secondsOf(session)))
@@ -153,15 +153,15 @@ export class RedisStore extends Store implements RedisSettings {
     }, callback)
   }
 
-  ids(callback?: Callback<any>): Promise<string[]> | undefined {
+  ids(callback?: Callback<string[]>): Promise<string[]> | undefined {
     return answer(() => this.#ids(), callback)
   }
 
-  override length(callback?: Callback<any>): Promise<number> | undefined {
+  override length(callback?: Callback<number>): Promise<number> | undefined {
     return answer(async () => (await this.#ids()).length, callback)
   }
 
-  override clear(callback?: Callback<any>): Promise<null> | undefined {
+  override clear(callback?: Callback<null>): Promise<null> | undefined {
     return answer(async () => {
       await this.#inBatches((id) => this.#link.del(this.prefix + id))
       return null
@@ -173,7 +173,7 @@ export class RedisStore extends Store implements RedisSettings {
     if (!raw) return null
     try {
       const session = await this.serializer.parse(raw)
-      return typeof session === 'object' && !Array.isArray(session) ? session : null
+      return typeof session === 'object' && !Array.isArray(session) ? (session as SessionRecord | null) : null
     } catch {
       return null
     }
@@ -191,9 +191,9 @@ export class RedisStore extends Store implements RedisSettings {
     for (let i = 0; i < ids.length; i += this.scanCount) await Promise.all(ids.slice(i, i + this.scanCount).map(work))
   }
 
-  #secondsOf(session: any): number {
+  #secondsOf(session: Partial<SessionRecord> | null | undefined): number {
     if (typeof this.ttl === 'function') return this.ttl(session)
-    const expires = session?.cookie?.expires
+    const { expires } = (session?.cookie ?? {}) as { expires?: Date | string | null }
     return expires ? Math.ceil((Number(new Date(expires)) - Date.now()) / SECOND) : this.ttl
   }
 }
@@ -201,7 +201,7 @@ export class RedisStore extends Store implements RedisSettings {
 declareNative(RedisStore)
 
 function checked(options: RedisStoreOptions): RedisStoreOptions {
-  const given = (options ?? {}) as RedisStoreOptions
+  const given = options ?? {}
   const { prefix, ttl, serializer, scanCount, wait } = given
   if (prefix != null && typeof prefix !== 'string') {
     throw new OptionError(`RedisStore: \`prefix\` must be a string, got ${quote(prefix)}`)

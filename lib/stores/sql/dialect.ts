@@ -15,14 +15,14 @@ export function usedAtIn(meta: string): string {
 }
 
 /** A row, as the statements name its columns. */
-export interface Row {
+export type Row = {
   readonly id: string
   readonly text: unknown
   readonly expires: unknown
 }
 
 export interface Answered {
-  readonly rows: readonly any[]
+  readonly rows: readonly Record<string, unknown>[]
   /** Rows inserted, removed, or found to be updated, whether or not that changed anything in them. */
   readonly changes: number
 }

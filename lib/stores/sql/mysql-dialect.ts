@@ -17,7 +17,7 @@ import {
 } from './dialect'
 
 interface Connection {
-  execute(statement: any): Promise<[any, unknown]>
+  execute(statement: any): Promise<[unknown, unknown]>
   release(): unknown
   destroy(): unknown
 }
@@ -48,7 +48,9 @@ export class MysqlDriver implements Driver {
   async run({ sql, selects }: Statement, values: unknown[]): Promise<Answered> {
     try {
       const result = await this.#execute(sql, values)
-      return selects ? { rows: result, changes: 0 } : { rows: [], changes: matchedBy(result) }
+      return selects
+        ? { rows: result as Answered['rows'], changes: 0 }
+        : { rows: [], changes: matchedBy(result as Done) }
     } catch (err) {
       // INSERT IGNORE would also ignore that a record was too long.
       if (numberOf(err) === DUPLICATE_ROW) return { rows: [], changes: 0 }
@@ -65,7 +67,7 @@ export class MysqlDriver implements Driver {
   }
 
   // mysql2's own timeout leaves a connection that does not answer in the pool, for good.
-  async #execute(sql: string, values: unknown[]): Promise<any> {
+  async #execute(sql: string, values: unknown[]): Promise<unknown> {
     const connection = await this.#pool.getConnection()
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
@@ -84,8 +86,13 @@ export class MysqlDriver implements Driver {
   }
 }
 
+interface Done {
+  info?: string
+  affectedRows: number
+}
+
 // A pool may be told to count only the rows that changed (the flag -FOUND_ROWS).
-function matchedBy({ info, affectedRows }: { info?: string; affectedRows: number }): number {
+function matchedBy({ info, affectedRows }: Done): number {
   return Number(/^Rows matched: (\d+)/.exec(info ?? '')?.[1] ?? affectedRows)
 }
 

@@ -18,7 +18,7 @@ import {
 
 /** A Pool of `pg` 8, as far as the store uses it. */
 export interface PostgresPool {
-  query(query: any): Promise<{ rows: any[]; rowCount: number | null }>
+  query(query: any): Promise<{ rows: unknown[]; rowCount: number | null }>
   on?(event: 'error', listener: (err: Error) => void): unknown
 }
 
@@ -47,7 +47,7 @@ export class PostgresDriver implements Driver {
       // A connection that does not answer is closed: the pool makes another in its place.
       query_timeout: this.#timeout
     })
-    return { rows, changes: rowCount ?? 0 }
+    return { rows: rows as Answered['rows'], changes: rowCount ?? 0 }
   }
 
   define(sql: string): Promise<unknown> {
@@ -102,7 +102,7 @@ export function postgresDialect(table: string, schema?: string): Dialect {
         if (!['sid', 'sess', 'expire'].every((name) => names.includes(name))) {
           throw unknownTable(table, names, 'sid, sess and expire (as of connect-pg-simple)')
         }
-        const isBinary = columns.find(({ name }) => name === 'sess').detail === 'jsonb'
+        const isBinary = columns.find(({ name }) => name === 'sess')!.detail === 'jsonb'
         const indexes = rows.filter(({ valid }) => valid !== null)
         const users = indexes.find(({ name }) => name === `${table}_user`)
         const lacks: string[] = []

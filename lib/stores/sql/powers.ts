@@ -120,7 +120,9 @@ export class SqlPowers implements ListedPowers {
   }
 
   #find(id: string): MaybePromise<Found | undefined> {
-    return chain(this.#table.run('read', { id }), ({ rows: [row] }) => row && this.#found(row as Row))
+    return chain(this.#table.run('read', { id }), ({ rows: [row] }) =>
+      row === undefined ? undefined : this.#found(row as Row)
+    )
   }
 
   #found(row: Row): MaybePromise<Found> {
@@ -177,7 +179,7 @@ function lockIn(powers: SqlPowers, table: SqlTable): LockPower {
 
 function holderOf(found: Found | null): unknown {
   try {
-    return JSON.parse(found!.text).lock
+    return (JSON.parse(found!.text) as { lock?: unknown }).lock
   } catch {
     return undefined
   }

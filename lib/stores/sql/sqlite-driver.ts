@@ -5,8 +5,8 @@ import type { Answered, Driver, Statement } from './dialect'
 
 /** A statement of `node:sqlite` or better-sqlite3, which are called alike. */
 interface Prepared {
-  all(...values: any[]): unknown[]
-  run(...values: any[]): { changes: number | bigint }
+  all(...values: unknown[]): unknown[]
+  run(...values: unknown[]): { changes: number | bigint }
 }
 
 /** An open database: a `DatabaseSync` of `node:sqlite`, or one of better-sqlite3. */
@@ -38,7 +38,7 @@ export class SqliteDriver implements Driver {
   run({ sql, selects }: Statement, values: unknown[]): Answered {
     let prepared = this.#prepared.get(sql)
     if (prepared === undefined) this.#prepared.set(sql, (prepared = this.database.prepare(sql)))
-    if (selects) return { rows: prepared.all(...values), changes: 0 }
+    if (selects) return { rows: prepared.all(...values) as Answered['rows'], changes: 0 }
     return { rows: [], changes: Number(prepared.run(...values).changes) }
   }
 
@@ -64,11 +64,14 @@ export function openDatabase(path: string, { busyTimeout, durable }: Opening): S
   return database
 }
 
-function databaseClass(): new (path: string) => SqliteDatabase {
-  const builtin = (process as { getBuiltinModule?(name: string): any }).getBuiltinModule?.('node:sqlite')
+type DatabaseClass = new (path: string) => SqliteDatabase
+
+function databaseClass(): DatabaseClass {
+  const since22 = process as { getBuiltinModule?(name: string): { DatabaseSync: DatabaseClass } | undefined }
+  const builtin = since22.getBuiltinModule?.('node:sqlite')
   if (builtin !== undefined) return builtin.DatabaseSync
   try {
-    return require(PEER)
+    return require(PEER) as DatabaseClass
   } catch (cause) {
     throw new SessionError(
       'ERR_SESSION_STORE',
