@@ -1,4 +1,29 @@
+import boundaries from 'eslint-plugin-boundaries'
 import tseslint from 'typescript-eslint'
+
+// The rooms of lib. A file imports from its own room and from those named here, types included; stores know nothing of
+// one another.
+const DATA = ['base', 'cookie', 'record', 'session', 'store']
+const STORES = ['memory', 'file', 'sql', 'memcached', 'mongo', 'redis', 'cookie'].map((name) => `stores/${name}`)
+const ENGINE = ['doors', 'tokens', 'options', 'engine', 'lifecycle', 'reply', 'request', 'manage']
+const ROOMS = {
+  base: [],
+  response: ['base'],
+  cookie: ['base'],
+  record: ['base'],
+  session: ['base', 'cookie', 'record'],
+  store: ['base', 'cookie', 'record', 'session'],
+  ...Object.fromEntries(STORES.map((store) => [store, DATA])),
+  ...Object.fromEntries(ENGINE.map((room, at) => [room, ['response', ...DATA, ...STORES, ...ENGINE.slice(0, at)]])),
+  // Go's sessions stand beside the engine.
+  'gorilla/codec': ['base'],
+  'gorilla/stores': [...DATA, ...STORES, 'gorilla/codec', 'gorilla'],
+  gorilla: [...DATA, ...STORES, 'gorilla/codec', 'gorilla/stores']
+}
+const importsOf = (type, below) => ({
+  from: { element: { type } },
+  allow: { to: { element: { types: { anyOf: [type, ...below] } } } }
+})
 
 export default tseslint.config(
   { ignores: ['dist/', 'coverage/', 'node_modules/', '**/node_modules/'] },
@@ -6,7 +31,6 @@ export default tseslint.config(
     files: ['**/*.ts'],
     extends: [tseslint.configs.recommended],
     rules: {
-      // Session data and foreign requests are the application's: `any` there is the honest type.
       '@typescript-eslint/no-explicit-any': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
@@ -18,6 +42,55 @@ export default tseslint.config(
       'max-depth': ['error', 4],
       eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-console': 'error'
+    }
+  },
+  {
+    files: ['lib/**/*.ts'],
+    extends: [tseslint.configs.recommendedTypeCheckedOnly],
+    languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
+    plugins: { boundaries },
+    settings: {
+      'import/resolver': { node: { extensions: ['.ts'] } },
+      'boundaries/elements': [
+        ...Object.keys(ROOMS).map((room) => ({ type: room, pattern: `lib/${room}` })),
+        { type: 'entry', pattern: 'lib' }
+      ]
+    },
+    rules: {
+      'boundaries/dependencies': [
+        'error',
+        {
+          default: 'disallow',
+          policies: [
+            ...Object.entries(ROOMS).map(([room, below]) => importsOf(room, below)),
+            importsOf('entry', Object.keys(ROOMS)),
+            { allow: { to: { module: { origin: ['core', 'external'] } } } }
+          ]
+        }
+      ],
+      // What a package at run time may be: the one dependency. Peers are loaded when a store needs them.
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        { patterns: [{ regex: '^(?!\\.|node:|cookie-signature$)' }] }
+      ],
+      'no-restricted-syntax': [
+        'error',
+        // The rule on rooms reads `import` and `export` alone.
+        { selector: 'TSImportType, TSExternalModuleReference', message: 'Import it by name.' },
+        { selector: 'CallExpression[callee.name="require"] > Literal[value=/^\\./]', message: 'Import it.' }
+      ],
+      // For session data, which is the application's, and where callers give a type of their own: `npm run lint` counts.
+      '@typescript-eslint/no-explicit-any': 'warn',
+      // Verbs of stores and responses are compared, kept, replaced and put back; they are called with their object.
+      '@typescript-eslint/unbound-method': 'off',
+      '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { returns: false } }],
+      // `async` also makes a rejection of what is thrown.
+      '@typescript-eslint/require-await': 'off',
+      // What stores and applications throw is passed on as it is.
+      '@typescript-eslint/only-throw-error': 'off',
+      '@typescript-eslint/prefer-promise-reject-errors': 'off',
+      '@typescript-eslint/no-base-to-string': 'off',
+      'no-warning-comments': ['error', { terms: ['todo', 'fixme', 'xxx', 'hack'], location: 'anywhere' }]
     }
   }
 )
