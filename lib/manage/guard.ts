@@ -28,7 +28,7 @@ export function requireSession(
       // The application may have put a property of its own in the place of req.sessions.
       const sessions = sessionsOf(req)?.sessions as Registry | undefined
       const session = await sessions?.load()
-      if (session && (await test(req.session as Session, req))) return next()
+      if (session && (await test(req.session, req))) return next()
     } catch (err) {
       return next(err)
     }

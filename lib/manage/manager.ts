@@ -13,11 +13,11 @@ import type { OpenOptions } from '../lifecycle/watch'
 import { userText } from '../options/option-checks'
 import type { Decoded } from '../record/record'
 import type { ModernSession } from '../session/modern'
-import { serializeSession } from '../session/serialize'
 import { Session, stateOf } from '../session/session'
 import type { Found } from '../store/contract'
 import { keptText } from '../store/found'
 import type { StoreKey } from '../store/port'
+import { createStored } from './create'
 import { reindex, type ReindexOptions, type ReindexProgress } from './reindex'
 
 /** A stored session, seen from outside a request. Times in ms since 1970. */
@@ -201,40 +201,6 @@ export class Manager implements SessionManager {
       monitor.note('error', settings.name, undefined, { error: err })
       throw storeFault(err, 'answer', settings.port.remote ? 503 : 500)
     }
-  }
-}
-
-/** Stores a new session outside any request. */
-export async function createStored(
-  engine: Engine,
-  data: Record<string, any>,
-  userId?: string
-): Promise<{ handle: SessionHandle; session: Session; data: Record<string, unknown> }> {
-  const handle = new SessionHandle(engine, engine.settings, new EmptyRequest())
-  const session = await begin(handle)
-  Object.assign(session, data)
-  handle.user = userId === undefined ? undefined : userText(userId)
-  // Judged as it will be loaded.
-  const result = await shaped(engine.settings, JSON.parse(serializeSession(session)) as Record<string, unknown>)
-  if ('issues' in result) {
-    const message = 'The schema refuses the data of the new session, which was not stored; see the cause.'
-    throw new SessionError('ERR_SESSION_SCHEMA', message, { cause: result.issues })
-  }
-  await handle.verbs.save(session)
-  return { handle, session, data: result.data }
-}
-
-// No store is asked for a session that nobody brought: what fails here is a function among the options.
-async function begin(handle: SessionHandle): Promise<Session> {
-  try {
-    return await handle.load()
-  } catch (err) {
-    if (err instanceof SessionError || err instanceof OptionError) throw err
-    throw new SessionError(
-      'ERR_SESSION_OPTION',
-      'A session is made here without a request: a function given as cookie or genid must do without its headers.',
-      { cause: err }
-    )
   }
 }
 

@@ -1,5 +1,5 @@
 import { OptionError } from '../base/errors'
-import { createStored } from './manager'
+import { createStored } from './create'
 import { tokenOf } from '../reply/set-cookie'
 import { engineOf } from './sessions'
 

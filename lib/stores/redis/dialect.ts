@@ -1,4 +1,5 @@
 import type { Milliseconds } from '../../base/time'
+import { unreachable } from './errors'
 
 /** `down`: not connected now; `closed`: nobody is trying to connect. */
 export type Health = 'ready' | 'down' | 'closed'
@@ -41,3 +42,15 @@ export interface Dialect {
 
 /** One step of SCAN: the next cursor and some keys. */
 export type Scanner = (cursor: string, pattern: string, count: number) => Promise<[cursor: unknown, keys: unknown[]]>
+
+/** A reply as text: clients may be set to answer bytes. */
+export function textOf(reply: unknown): string | null {
+  if (typeof reply === 'string') return reply
+  return reply instanceof Uint8Array ? Buffer.from(reply).toString() : null
+}
+
+/** A reply of so many parts; a connection out of step may hand out another one. @throws {SessionError} */
+export function listOf(reply: unknown, length: number): unknown[] {
+  if (Array.isArray(reply) && reply.length === length) return reply
+  throw unreachable('Redis answered something else than it was asked')
+}

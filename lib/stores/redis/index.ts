@@ -2,7 +2,8 @@ import type { Found, Listed } from '../../store/contract'
 import { hashOf } from '../../base/hash'
 import { decodeFound } from '../../store/found'
 import { MINUTE, type Milliseconds } from '../../base/time'
-import { textOf, type RedisLink } from './link'
+import { textOf } from './dialect'
+import type { RedisLink } from './link'
 import { INDEX_ADD, INDEX_DROP, INDEX_LIST } from './scripts'
 
 const BATCH = 100

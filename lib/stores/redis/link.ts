@@ -1,5 +1,5 @@
 import type { Milliseconds } from '../../base/time'
-import type { Dialect, EvalAndWait } from './dialect'
+import { listOf, textOf, type Dialect, type EvalAndWait } from './dialect'
 import {
   fault,
   isRefusedTogether,
@@ -214,18 +214,6 @@ export class RedisLink {
       throw unreachable('The connection to Redis is lost; the client is reconnecting')
     }
   }
-}
-
-/** A reply as text: clients may be set to answer bytes. */
-export function textOf(reply: unknown): string | null {
-  if (typeof reply === 'string') return reply
-  return reply instanceof Uint8Array ? Buffer.from(reply).toString() : null
-}
-
-/** A reply of so many parts; a connection out of step may hand out another one. @throws {SessionError} */
-export function listOf(reply: unknown, length: number): unknown[] {
-  if (Array.isArray(reply) && reply.length === length) return reply
-  throw unreachable('Redis answered something else than it was asked')
 }
 
 /** What stands for "absent" where a key holds no string. @throws any other error */

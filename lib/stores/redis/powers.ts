@@ -2,7 +2,8 @@ import { type Found, type Life, type Listed, type LockPower, type Powers, type W
 import { decodeFound, leadsOn } from '../../store/found'
 import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { RedisIndex } from './index'
-import { textOf, type RedisLink } from './link'
+import { textOf } from './dialect'
+import type { RedisLink } from './link'
 import { RedisRecords, type RedisSettings } from './records'
 import { LOCK_RELEASE, LOCK_RENEW } from './scripts'
 

@@ -6,7 +6,8 @@ import { BoundedMap } from '../../base/bounded-map'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { fault, isUnknownOption, isWrongType, type RedisWait } from './errors'
 import { Gathering } from './gather'
-import { absentIfOther, listOf, textOf, type RedisLink } from './link'
+import { listOf, textOf } from './dialect'
+import { absentIfOther, type RedisLink } from './link'
 import { REMOVE, TOUCH, WRITE } from './scripts'
 
 // The old text travels along to be compared; a longer one is named by its hash, which only the script can tell.
