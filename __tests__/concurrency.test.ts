@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import diagnostics from 'node:diagnostics_channel'
 import { createClient } from 'redis'
 import request from 'supertest'
@@ -127,6 +128,16 @@ describe('session.update()', () => {
     await session.save()
     return { auth, session }
   }
+
+  it('runs its function in the async context of its own request, also one that had to wait', async () => {
+    const { auth, session } = await begun()
+    const context = new AsyncLocalStorage<string>()
+    const headers = { cookie: `sid=${new KeyRing(secret).signBound('sid', session.id)}` }
+    const [first, second] = [await auth.open({ headers }), await auth.open({ headers })]
+    const seen = async () => context.getStore()
+    const updates = [context.run('first', () => first.update(seen)), context.run('second', () => second.update(seen))]
+    expect(await Promise.all(updates)).toEqual(['first', 'second'])
+  })
 
   it('inside another one of the same session does not hang', async () => {
     const { auth, session } = await begun()

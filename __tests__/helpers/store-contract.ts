@@ -229,6 +229,30 @@ export function hasPowers(opened: () => OpenStore): void {
     expect([await powers().extend(id, life()), await powers().remove(id)]).toEqual([false, false])
   })
 
+  it('removes only what is still what was read, and otherwise tells what there is', async () => {
+    const id = newId()
+    await powers().write({ id, text: textOf({ n: 1 }), expected: null, life: life() })
+    const before = (await powers().read(id))!.text
+    await powers().write({ id, text: textOf({ n: 2 }), expected: before, life: life() })
+    const { text } = (await powers().read(id))!
+    expect(await powers().remove(id, undefined, before)).toMatchObject({ text })
+    expect((await powers().read(id))!.text).toBe(text)
+    expect(await powers().remove(id, undefined, text)).toBe(true)
+    expect([await powers().read(id), await powers().remove(id, undefined, text)]).toEqual([null, false])
+  })
+
+  it('removes for one of many who have read the same', async () => {
+    const id = newId()
+    await powers().write({ id, text: textOf({ n: 0 }), expected: null, life: life() })
+    const { text } = (await powers().read(id))!
+    const answers = await race((n) =>
+      n % 2 === 0
+        ? powers().remove(id, undefined, text)
+        : powers().write({ id, text: textOf({ n }), expected: text, life: life() })
+    )
+    expect(answers.filter((answer) => answer === true)).toHaveLength(1)
+  })
+
   it('lists the sessions of a user, and no others', async () => {
     const user = newId()
     const ids = [newId(), newId(), newId()]

@@ -1,10 +1,12 @@
 import type { Engine } from '../engine/engine'
 import type { Settings } from '../options/options'
 import { decodeFound, keptText } from '../store/found'
-import type { StoreKey } from '../store/port'
+import { versionOf, type StoreKey } from '../store/port'
 
 /** Longest chain of rotations that the end of a session follows; also how often it yields to other writers. */
 const STEPS_MAX = 64
+/** What no store keeps: the first step of a removal then tells what there is. */
+const NOTHING = '{}'
 
 /** What is to be ended: an ID, and what is known of its record. */
 export interface Ending {
@@ -12,6 +14,7 @@ export interface Ending {
   readonly storeId?: string | undefined
   /** The key of its record, where that is all that is known of its ID. */
   readonly key?: StoreKey | undefined
+  /** `null`: no record of it is known of; `undefined`: nothing is known. */
   readonly version?: string | null | undefined
   readonly user?: string | undefined
 }
@@ -23,27 +26,25 @@ export interface Ending {
 export async function endRecord({ port }: Settings, ending: Ending): Promise<void> {
   let id = ending.storeId ?? ending.id
   let key = ending.key ?? port.keyOf(id)
-  let expected = ending.version ?? undefined
+  let expected = ending.version === undefined ? NOTHING : (ending.version ?? undefined)
   let user = ending.user
-  for (let step = 0; step < STEPS_MAX; step++) {
-    const answer = await port.remove(key, user, expected, id)
-    if (typeof answer !== 'object') return
+  const left: StoreKey[] = []
+  for (let step = 1; ; step++) {
+    const answer = await port.remove(key, user, step < STEPS_MAX ? expected : undefined, id)
+    if (typeof answer !== 'object') break
     // It is not what was read: changed, or moved on to another ID.
     const record = decodeFound(answer)
     user = record?.meta?.i
-    expected = record === undefined ? undefined : keptText(answer, record)
+    expected = record && keptText(answer, record)
     const next = record?.meta?.n
     if (next === undefined) continue
-    await port.remove(key)
+    left.push(key)
     id = next
     key = port.keyOf(next)
-    const found = await port.read(next)
-    if (found === null) return
-    const moved = decodeFound(found)
-    user = moved?.meta?.i
-    expected = moved === undefined ? undefined : keptText(found, moved)
+    expected = NOTHING
   }
-  await port.remove(key, user, undefined, id)
+  // What leads on goes last: where something fails before, the end of the session can be tried again.
+  for (const each of left) await port.remove(each)
 }
 
 /** Tells of the end of a session: events, counters, and those who wait for it. */
@@ -62,6 +63,6 @@ export async function evictSurplus(engine: Engine, settings: Settings, id: strin
   for (const item of listed.slice(0, Math.max(0, listed.length + 1 - maxPerUser!))) {
     // Told first: whatever becomes of the removal, those who hold the session must stop.
     noteEnd(engine, settings, item.id, 'maxPerUser')
-    await port.remove(item.id, user)
+    await endRecord(settings, { id: item.id, key: item.id, version: versionOf(item), user })
   }
 }

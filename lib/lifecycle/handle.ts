@@ -313,7 +313,7 @@ export class SessionHandle {
     if (this.writeAttempted || presentedId === id) return { id, storeId, version, user: meta?.i }
     if (settings.door.destroysUnsaved) return { id }
     // A store from npm may hide an outage as "no session": it is told to destroy what the request has proved to have.
-    return presentedId === undefined || settings.port.native ? undefined : { id: presentedId }
+    return presentedId === undefined || settings.port.native ? undefined : { id: presentedId, version: null }
   }
 
   /** Removes the session that the application took off the request. */

@@ -44,7 +44,7 @@ export interface Successor extends Began {
 /**
  * Ends the ID of a session, and gives what takes its place.
  *
- * Without `keep` the old record is removed, as in express-session. With it, the old record is turned in one conditional
+ * Without `keep` the old session is ended, as in express-session. With it, the old record is turned in one conditional
  * step into one that leads on to the new ID, whatever `grace` is: what another request has written in between is merged,
  * another rotation is joined, and a logout, which removed the record, leaves nothing to carry on.
  */
@@ -60,7 +60,8 @@ export async function succeed(
     return carried(rotation, session, old, next, keep)
   }
   if (keep === undefined && grace <= 0) {
-    await rotation.settings.port.remove(rotation.settings.port.keyOf(old.storeId), old.meta?.i, undefined, old.storeId)
+    const { version, storeId, meta } = old
+    await endRecord(rotation.settings, { id: rotation.id, storeId, version, user: meta?.i })
     return { ...next, renewed: true, user: undefined }
   }
   // The client could not be told any more, and its ID would be dead after the grace.
@@ -78,28 +79,29 @@ async function moveOn(
 ): Promise<Successor> {
   const { settings, engine } = rotation
   const { id } = first
-  let old = given
+  // What was stored is carried already.
+  let old = { ...given, data: given.storedData }
   let next = first
   const discard = async () => {
     if (next.snapshot.version === null) return
     await endRecord(settings, { id, version: next.snapshot.version, user: next.snapshot.meta?.i })
     noteEnd(engine, settings, id, 'regenerate')
   }
-  // A store of the contract keeps no record that no request may follow: its adapter remembers where the ID leads, and the
-  // end of the response stores what it leads to.
-  const isRemembered = !settings.port.native && grace <= 0
+  // What others have written to the old session since it was read comes along.
+  const take = (data: string) => {
+    const ours = parse(serializeSession(next.session))
+    replaceData(next.session, mergeData(partOf(parse(old.data), keep), ours, partOf(parse(data), keep)))
+  }
   for (;;) {
     // Before the record that leads on, so that the old ID never leads nowhere.
-    if (!isRemembered) {
-      const saving = { ...rotation, id, user: next.user, exact: false, inTurn: true }
-      const snapshot = await saveSession(saving, next.session, serializeSession(next.session), next.snapshot)
-      if (snapshot === 'gone') return { ...(await rotation.begin()), renewed: true, user: undefined }
-      next = { ...next, snapshot, renewed: false }
-      if (snapshot.storeId !== id) {
-        // A store that assigns tokens finds the session by that alone, which no old record could tell.
-        await settings.port.remove(settings.port.keyOf(old.storeId), old.meta?.i)
-        return next
-      }
+    const saving = { ...rotation, id, user: next.user, exact: false, inTurn: true }
+    const snapshot = await saveSession(saving, next.session, serializeSession(next.session), next.snapshot)
+    if (snapshot === 'gone') return { ...(await rotation.begin()), renewed: true, user: undefined }
+    next = { ...next, snapshot, renewed: false }
+    if (snapshot.storeId !== id) {
+      // A store that assigns tokens finds the session by that alone, which no old record could tell.
+      await settings.port.remove(settings.port.keyOf(old.storeId), old.meta?.i)
+      return next
     }
     let found: Found | true | null
     try {
@@ -112,16 +114,38 @@ async function moveOn(
     if (found === true) return next
     const record = found === null ? undefined : decodeFound(found)
     if (record !== undefined && record.meta?.n === undefined) {
-      // What others have written to the old session since it was read comes along.
-      const ours = parse(serializeSession(next.session))
-      replaceData(next.session, mergeData(partOf(parse(old.data), keep), ours, partOf(record.data, keep)))
+      take(record.dataText)
       old = { ...old, data: record.dataText, storedData: record.dataText, version: keptText(found as Found, record) }
       continue
     }
+    // A routine rotation joins another one. Of any other nobody else may know the ID: the one before leads on to it.
+    const isRoutine = keep === true && grace > 0
+    const moved = record === undefined || isRoutine ? undefined : await latest(rotation, old, record.meta!.n!)
+    if (moved !== undefined) {
+      take(moved.data)
+      old = moved
+      continue
+    }
     await discard()
-    const joined = record === undefined ? undefined : await join(rotation, session, old, record.meta!.n!, keep)
+    const joined =
+      record === undefined || !isRoutine ? undefined : await join(rotation, session, given, record.meta!.n!, keep)
     return joined ?? { ...(await rotation.begin()), renewed: true, user: undefined }
   }
+}
+
+// What is known of the session that an ID leads on to; `undefined`: it has ended.
+async function latest(
+  { settings }: Pick<Rotation, 'settings'>,
+  old: Snapshot,
+  id: string
+): Promise<Snapshot | undefined> {
+  const found = await settings.port.read(id)
+  const record = found === null ? undefined : decodeFound(found)
+  // What is in its cookie alone cannot be read here, and yet be led on.
+  if (found === null || record === undefined) return settings.tokens.selfContained ? { ...old, storeId: id } : undefined
+  const { dataText, meta } = record
+  if (meta?.n !== undefined) return latest({ settings }, old, meta.n)
+  return { ...old, storeId: id, version: keptText(found, record), data: dataText, storedData: dataText, meta }
 }
 
 // Puts a record that leads on in the place of the old one, unless that has changed: then it is what there is instead.

@@ -143,7 +143,9 @@ export class HandleVerbs implements SessionVerbs {
   async #succeed(session: Session, isCurrent: boolean, options: RegenerateOptions): Promise<Successor> {
     const handle = this.#handle
     const { engine, settings, req, user } = handle
-    if (!isCurrent || handle.status === 'gone' || handle.status === 'ended') {
+    // One that is gone may have been moved on to another ID: a rotation follows it.
+    const isLost = handle.status === 'gone' && handle.snapshot.version === null
+    if (!isCurrent || isLost || handle.status === 'ended') {
       return { ...(await this.#begin()), renewed: true, user: undefined }
     }
     const ending = handle.status === 'standin' || handle.status === 'readonly' ? handle.ending : undefined

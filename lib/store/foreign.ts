@@ -22,8 +22,6 @@ class Memory {
   readonly removed = new Map<string, Milliseconds>()
   /** Forwarding records of rotated IDs that no request may follow: a logout does. */
   readonly forwards = new BoundedMap<string, string>(FORWARDS_MAX)
-  /** IDs that were ended before their sessions were stored: a logout has followed a rotation to them. */
-  readonly endedAhead = new BoundedMap<string, true>(FORWARDS_MAX)
   /** A touch of this process, to see whether the store writes down what it is given with one. */
   touched: { id: string; usedAt: Milliseconds } | undefined
   /** Whether touching writes the time of last use into the record; `undefined`: not known yet. */
@@ -83,11 +81,8 @@ export class ForeignPowers implements Powers {
   }
 
   write({ id, text, expected, life, live, known }: Write): MaybePromise<Written> {
-    const { removed, endedAhead } = this.#memory
-    if (expected === null) {
-      if (endedAhead.get(id)) return null
-      removed.delete(id)
-    }
+    const { removed } = this.#memory
+    if (expected === null) removed.delete(id)
     return this.#inTurn('set', id, () => {
       const set = () => this.#set(id, withDeadline(live?.() ?? revive(text), life))
       if (expected === null) return set()
@@ -130,19 +125,15 @@ export class ForeignPowers implements Powers {
   }
 
   remove(id: string, _user?: string, expected?: string): MaybePromise<boolean | Found> {
-    const { forwards, endedAhead } = this.#memory
-    const forward = forwards.get(id)
-    if (forward !== undefined) {
-      if (expected !== undefined) return { text: forward }
-      endedAhead.set(decodeRecord(forward)!.meta!.n!, true)
-      forwards.delete(id)
-    }
-    return this.#inTurn('destroy', id, () =>
-      chain(callStore(this.#store, this.#store.destroy, [id]), () => {
+    const { forwards } = this.#memory
+    return this.#inTurn('destroy', id, () => {
+      const forward = forwards.get(id)
+      if (forward !== undefined && expected !== undefined) return { text: forward }
+      return chain(callStore(this.#store, this.#store.destroy, [id]), () => {
         this.#remember(id)
         return true
       })
-    )
+    })
   }
 
   // A call that is never answered must not keep its turn for ever.
@@ -162,10 +153,21 @@ export class ForeignPowers implements Powers {
 
   // What only leads a logout on is not worth a record: it is remembered here, where the logout would come.
   #forward(id: string, text: string, set: () => MaybePromise<Written>): MaybePromise<Written> {
+    const { forwards } = this.#memory
     this.#remember(id)
-    if ((decodeRecord(text)?.meta?.g ?? 0) > Date.now()) return set()
-    this.#memory.forwards.set(id, text)
-    return chain(callStore(this.#store, this.#store.destroy, [id]), () => true as const)
+    // Before the record is gone: who reads in between must not take the session for ended.
+    forwards.set(id, text)
+    const failed = (err: unknown): never => {
+      forwards.delete(id)
+      throw err
+    }
+    try {
+      const isFollowed = (decodeRecord(text)?.meta?.g ?? 0) > Date.now()
+      const done: unknown = isFollowed ? set() : callStore(this.#store, this.#store.destroy, [id])
+      return isPromise(done) ? done.then(() => true as const, failed) : true
+    } catch (err) {
+      return failed(err)
+    }
   }
 
   #learn(record: unknown): void {

@@ -20,28 +20,26 @@ export class Turns {
   take<T>(key: string, work: () => MaybePromise<T>): MaybePromise<T> {
     const queue = this.#queues.get(key)
     if (queue !== undefined) {
-      return new Promise<T>((resolve, reject) => {
-        queue.waiting.push(() => void this.#begin(key, queue, work).then(resolve, reject))
-      })
+      const turn = new Promise<void>((begin) => queue.waiting.push(begin))
+      // Not called by the one before, whose AsyncLocalStorage is another request's.
+      return turn.then(() => this.#run(key, queue, new Promise<T>((resolve) => resolve(work()))))
     }
     const result = work()
     if (!isPromise(result)) return result
-    const made = { waiting: [], running: 0 }
+    const made = { waiting: [], running: 1 }
     this.#queues.set(key, made)
     return this.#run(key, made, result)
   }
 
-  #begin<T>(key: string, queue: Queue, work: () => MaybePromise<T>): Promise<T> {
-    return this.#run(key, queue, new Promise<T>((resolve) => resolve(work())))
-  }
-
   #run<T>(key: string, queue: Queue, turn: Promise<T>): Promise<T> {
-    queue.running++
     let passed = false
     const pass = (count: number) => {
       if (passed) return
       passed = true
-      for (const begin of queue.waiting.splice(0, count)) begin()
+      for (const begin of queue.waiting.splice(0, count)) {
+        queue.running++
+        begin()
+      }
     }
     const timer = this.#patience === undefined ? undefined : setTimeout(pass, this.#patience, 1)
     timer?.unref()

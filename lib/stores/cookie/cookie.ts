@@ -162,15 +162,18 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
           unlessRevoked(() => this.#moveOn(revocations, id, text, expected, life))
         )
       },
-      remove: (id) => {
-        const alive = recent.remove(id)
-        const bury = (revoked: Found | null): MaybePromise<boolean> => {
+      remove: (id, user, expected) => {
+        const alive = recent.remove(id, user, expected)
+        if (typeof alive === 'object') return alive
+        const bury = (revoked: Found | null): MaybePromise<boolean | Found> => {
           // Another process has ended it before.
           if (revoked !== null && !leadsOn(revoked)) return false
+          // Or has moved it on.
+          if (revoked !== null && expected !== undefined) return revoked
           // The old ID must not lead on either.
-          const expected = revoked && keptText(revoked, decodeFound(revoked)!)
+          const sign = revoked && keptText(revoked, decodeFound(revoked)!)
           return chain(
-            revocations.write({ key: revocations.keyOf(id), text: tombstone(), expected, life: revokedLife() }),
+            revocations.write({ key: revocations.keyOf(id), text: tombstone(), expected: sign, life: revokedLife() }),
             (found) => (found !== null && typeof found === 'object' ? bury(found) : alive)
           )
         }

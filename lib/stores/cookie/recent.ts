@@ -75,10 +75,12 @@ export class RecentWrites implements Powers {
     return known === undefined || (known.text !== null && !known.leads)
   }
 
-  remove(id: string): boolean {
-    const alive = !this.isDead(id)
+  remove(id: string, _user?: string, expected?: string): boolean | Found {
+    const known = this.#lookUp(id)
+    if (expected !== undefined && typeof known?.text === 'string' && known.text !== expected)
+      return { text: known.text }
     this.#remember(id, null)
-    return alive
+    return known?.text !== null
   }
 
   #lookUp(id: string): Entry | undefined {

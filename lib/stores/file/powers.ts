@@ -100,8 +100,16 @@ export class FilePowers implements ListedPowers {
     })
   }
 
-  remove(id: string): Promise<boolean> {
-    return this.#guarded(async () => (await this.#erase(hashOf(id), () => true))?.isLive ?? false)
+  remove(id: string, _user?: string, expected?: string): Promise<boolean | Found> {
+    return this.#guarded(async () => {
+      let other: Kept | undefined
+      const isMeant = (kept: Kept) => {
+        other = kept.isLive && expected !== undefined && kept.text !== expected ? kept : undefined
+        return other === undefined
+      }
+      const erased = await this.#erase(hashOf(id), isMeant)
+      return other === undefined ? (erased?.isLive ?? false) : foundOf(other)
+    })
   }
 
   list(user: string): Promise<Listed[]> {

@@ -72,9 +72,10 @@ export class MemoryPowers implements ListedPowers {
     return true
   }
 
-  remove(id: string): boolean {
+  remove(id: string, _user?: string, expected?: string): boolean | Found {
     const entry = this.#entries.find(id)
     if (entry === undefined) return false
+    if (expected !== undefined && entry.text !== expected) return entry.found
     this.#entries.free(entry)
     return true
   }

@@ -6,7 +6,7 @@ import { compact } from './text'
 interface Texts {
   read(id: string): Found | null
   put(id: string, text: string, life: Life, user: string | undefined): void
-  remove(id: string): boolean
+  remove(id: string): unknown
   ids(): string[]
 }
 
