@@ -1,7 +1,7 @@
 import { OptionError } from '../base/errors'
 import type { HttpRequest } from '../base/http'
-import { reviveCookie, type Cookie } from '../cookie/cookie'
-import { META, OLD_META } from '../record/record'
+import { Cookie, reviveCookie } from '../cookie/cookie'
+import { isRecord, META, OLD_META } from '../record/record'
 import { cookieOf, isEndless } from './cookie-state'
 import { assignData } from './data'
 import { DetachedVerbs, type RegenerateOptions, type SessionState, type SessionVerbs } from './verbs'
@@ -54,7 +54,7 @@ export class Session {
     stateOf = (session) => (#state in session ? session.#state : (session as { [STATE]?: SessionState })[STATE])
   }
 
-  /** As in express-session: `req` carries `sessionID` and `sessionStore`; `data` is copied, `cookie` left out. */
+  /** As in express-session: `req` carries `sessionID` and `sessionStore`; `data` is copied. */
   constructor(req: HttpRequest, data?: Record<string, unknown> | null, origin?: Origin) {
     this.#state = {
       req,
@@ -68,6 +68,7 @@ export class Session {
       signal: undefined
     }
     if (!isModern(this)) ownAsInExpressSession(this, req)
+    if (origin === undefined) this.#state.cookie = cookieIn(data)
     Object.defineProperty(this, 'cookie', COOKIE_PROPERTY)
     if (typeof data === 'object' && data !== null) assignData(this, data, !isModern(this))
   }
@@ -145,6 +146,13 @@ function ownAsInExpressSession(session: Session, req: HttpRequest): void {
   Object.defineProperty(session, 'id', { value: state.id })
   Object.defineProperty(session, 'reload', { configurable: true, writable: true, value: Session.prototype.reload })
   Object.defineProperty(session, 'save', { configurable: true, writable: true, value: Session.prototype.save })
+}
+
+// Of a session that a socket library makes by hand, of a record, of a request's session, or of nothing.
+function cookieIn(data: Record<string, unknown> | null | undefined): Cookie {
+  const cookie = data?.cookie
+  if (cookie instanceof Cookie) return cookie
+  return isRecord(cookie) ? reviveCookie(cookie) : new Cookie()
 }
 
 function verbsOf(session: Session): SessionVerbs {
