@@ -10,7 +10,7 @@ import { keptAttributesOf } from '../session/cookie-state'
 import { stateOf, type Session } from '../session/session'
 import { commitSession } from './commit'
 import { endRecord, evictSurplus, noteEnd, type Ending } from './end'
-import { isDeleting } from './lifetime'
+import { extensionInterval, isDeleting, type CookieLife } from './lifetime'
 import { loadRecord, type Loaded, type LoadedSession } from './load'
 import { noteExtended } from './plan'
 import { saveSession } from './save'
@@ -202,8 +202,9 @@ export class SessionHandle {
     if (settings.door.touchesCookie || settings.rolling || settings.resave || settings.schema !== undefined)
       return false
     if (settings.userId !== undefined && record.meta?.i === undefined) return false
-    if (isDeleting(record.cookie as { originalMaxAge: number | null })) return false
-    return Date.now() - usedAt < settings.touchAfter || !settings.extend(req)
+    const cookie = record.cookie as unknown as CookieLife
+    if (isDeleting(cookie)) return false
+    return Date.now() - usedAt < extensionInterval(settings, req, cookie) || !settings.extend(req)
   }
 
   #failLoad(err: unknown): MaybePromise<Session> {
