@@ -3,6 +3,7 @@ import { OptionError, quote, SessionError } from '../base/errors'
 import type { StoreContract } from '../store/contract'
 import type { SessionsOptions, StandardSchema, Transport } from './sessions-options'
 import type { Milliseconds } from '../base/time'
+import { warnOfAttributes } from './misspelt'
 
 const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
 
@@ -44,7 +45,13 @@ export function checkCookie(
   name: string,
   given: CookieOptions | ((req: any) => CookieOptions)
 ): CookieOptions | ((req: any) => CookieOptions) {
-  if (typeof given === 'function') return (req) => completed(name, given(req) ?? {})
+  if (typeof given === 'function') {
+    return (req) => {
+      const answer = given(req) ?? {}
+      warnOfAttributes(answer)
+      return completed(name, answer)
+    }
+  }
   if (typeof given !== 'object' || given === null)
     throw new OptionError(`cookie must be an object, got ${quote(given)}`)
   return completed(name, given)
@@ -89,6 +96,7 @@ function completed(name: string, given: CookieOptions): CookieOptions {
   if (cookie.path !== undefined && !String(cookie.path).startsWith('/')) {
     throw new OptionError(`cookie.path must begin with '/', got ${quote(cookie.path)}`)
   }
+  checkMaxAge(cookie)
   checkAttributes(cookie)
   return cookie
 }
