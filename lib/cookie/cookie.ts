@@ -32,8 +32,8 @@ export interface CookieData {
   sameSite: CookieOptions['sameSite']
 }
 
-// Beyond the year 11,970 Date has no room for every clock to add to.
-const MAX_AGE = 10_000 * 365 * 24 * 60 * 60 * 1000
+/** Beyond the year 11,970 Date has no room for every clock to add to. */
+export const MAX_AGE = 10_000 * 365 * 24 * 60 * 60 * 1000
 
 /**
  * The cookie of a session: attributes and lifetime. Equal to express-session's `Cookie`, member for member.
@@ -142,7 +142,9 @@ export function reviveCookie(stored: Record<string, unknown>, CookieClass: typeo
   const { expires, ...attributes } = stored
   const cookie = new CookieClass(attributes)
   if (expires !== undefined) cookie.expires = typeof expires === 'string' ? new Date(expires) : (expires as Date | null)
-  cookie.originalMaxAge = stored.originalMaxAge as Milliseconds | null
+  const span = stored.originalMaxAge as Milliseconds | null | undefined
+  // A text there would throw at every touch.
+  cookie.originalMaxAge = typeof span === 'number' || span === undefined ? (span as Milliseconds | null) : null
   return cookie
 }
 
@@ -205,6 +207,16 @@ export function checkSendable(cookie: Cookie): void {
     serializeAttributes(cookie.data)
   } catch (err) {
     throw unsendableError(err)
+  }
+}
+
+/** Whether the attributes that a record keeps can be sent. */
+export function isSendable({ path, domain, priority, sameSite }: Record<string, unknown>): boolean {
+  try {
+    serializeAttributes({ path, domain, priority, sameSite } as Partial<CookieData>)
+    return true
+  } catch {
+    return false
   }
 }
 

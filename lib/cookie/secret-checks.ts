@@ -25,6 +25,15 @@ export function missingSecret(): Secret {
   return randomBytes(SECRET_BYTES_MIN)
 }
 
+/** express-session finds out at the first request. @throws {OptionError} for a secret that can sign nothing */
+export function checkSecretTypes(secret: unknown): void {
+  for (const item of Array.isArray(secret) ? (secret as unknown[]) : [secret]) {
+    if (item && typeof item !== 'string' && typeof item !== 'object') {
+      throw new OptionError(`secret must be a string or Buffer, got a ${typeof item}`)
+    }
+  }
+}
+
 /** @throws {OptionError} unless every secret is long enough and not one from a tutorial */
 export function checkSecret(secret: Secret | readonly Secret[]): Secret | readonly Secret[] {
   const list = (Array.isArray(secret) ? secret : [secret]) as unknown[]

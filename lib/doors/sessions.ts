@@ -1,5 +1,5 @@
 import { checkGeneratedId } from '../base/ids'
-import { checkSendable, reviveCookie, StrictCookie, withinBounds } from '../cookie/cookie'
+import { checkSendable, isSendable, reviveCookie, StrictCookie, withinBounds } from '../cookie/cookie'
 import { ModernSession } from '../session/modern'
 import { Session } from '../session/session'
 import type { Door, Facts, Plan } from './door'
@@ -11,6 +11,8 @@ export const modern: Door = {
   // express-session keeps `expires: false` and any number of years.
   reviveCookie: (kept) => reviveCookie(withinBounds(kept), StrictCookie),
   checkCookie: checkSendable,
+  // Whoever wrote it: its visitor can neither be locked out nor kept from a logout.
+  canSend: isSendable,
   checkId: checkGeneratedId,
   // Whole segments. @see RFC 6265 5.1.4
   coversPath: (pathname, path) =>

@@ -60,9 +60,12 @@ export async function evictSurplus(engine: Engine, settings: Settings, id: strin
   const listed = ((await port.list(user)) ?? []).filter((item) => item.id !== own)
   const lastUse = (item: (typeof listed)[number]) => item.usedAt ?? decodeFound(item)?.meta?.u ?? 0
   listed.sort((a, b) => lastUse(a) - lastUse(b))
-  for (const item of listed.slice(0, Math.max(0, listed.length + 1 - maxPerUser!))) {
-    // Told first: whatever becomes of the removal, those who hold the session must stop.
-    noteEnd(engine, settings, item.id, 'maxPerUser')
-    await endRecord(settings, { id: item.id, key: item.id, version: versionOf(item), user })
-  }
+  const surplus = listed.slice(0, Math.max(0, listed.length + 1 - maxPerUser!))
+  // Told first: whatever becomes of the removal, those who hold the session must stop.
+  for (const item of surplus) noteEnd(engine, settings, item.id, 'maxPerUser')
+  const removals = await Promise.allSettled(
+    surplus.map((item) => endRecord(settings, { id: item.id, key: item.id, version: versionOf(item), user }))
+  )
+  const failure = removals.find((removal) => removal.status === 'rejected')
+  if (failure !== undefined) throw failure.reason as Error
 }

@@ -13,7 +13,7 @@ import { stateOf, type Session } from '../session/session'
 import { rememberWritten } from '../store/found'
 import { commitSession } from './commit'
 import { endRecord, evictSurplus, noteEnd, type Ending } from './end'
-import { isDeleting } from './lifetime'
+import { extensionInterval, isDeleting, type CookieLife } from './lifetime'
 import { loadRecord, type Loaded, type LoadedSession } from './load'
 import { noteExtended } from './plan'
 import { saveSession } from './save'
@@ -209,8 +209,9 @@ export class SessionHandle {
     if (settings.door.touchesCookie || settings.rolling || settings.resave || settings.schema !== undefined)
       return false
     if (settings.userId !== undefined && record.meta?.i === undefined) return false
-    if (isDeleting(record.cookie as { originalMaxAge: number | null })) return false
-    return Date.now() - usedAt < settings.touchAfter || !settings.extend(req)
+    const cookie = record.cookie as unknown as CookieLife
+    if (isDeleting(cookie)) return false
+    return Date.now() - usedAt < extensionInterval(settings, req, cookie) || !settings.extend(req)
   }
 
   #failLoad(err: unknown): MaybePromise<Session> {

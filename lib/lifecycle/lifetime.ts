@@ -1,10 +1,13 @@
 import type { HttpRequest } from '../base/http'
-import type { Milliseconds } from '../base/time'
+import { SECOND, type Milliseconds } from '../base/time'
 import type { Limits } from '../doors/door'
 import { cookieOptions } from '../engine/new-cookie'
 import type { Settings } from '../options/options'
 import type { Meta } from '../record/record'
 import type { Life } from '../store/contract'
+
+/** How often a lifetime is extended at the most, within itself. */
+const EXTENSIONS = 20
 
 /** The part of a cookie that lifetimes look at. */
 export interface CookieLife {
@@ -33,8 +36,19 @@ export function idleLimit(
   const own = typeof originalMaxAge === 'number' ? originalMaxAge : null
   // The date of express-session's cookie ends the session by itself.
   if (own === null || (endsByDate && (idle === null || own <= 0))) return idle
-  if (own !== optionSpan || idle === null || !idleIsExplicit) return own
+  if (!isOfOptions(own, optionSpan) || idle === null || !idleIsExplicit) return own
   return Math.min(idle, own)
+}
+
+/**
+ * Least time between two extensions of one session: a short lifetime that the application gave it must not be over
+ * before it may be extended.
+ */
+export function extensionInterval(settings: Settings, req: HttpRequest, { originalMaxAge }: CookieLife): Milliseconds {
+  const { touchAfter } = settings
+  if (typeof originalMaxAge !== 'number' || originalMaxAge <= 0) return touchAfter
+  const interval = originalMaxAge / EXTENSIONS
+  return interval >= touchAfter || isOfOptions(originalMaxAge, optionSpan(settings, req)) ? touchAfter : interval
 }
 
 /** When a session ends; `null`: not by itself. The earliest of its idle, absolute and cookie's ends. */
@@ -71,6 +85,11 @@ export function isDeleting({ originalMaxAge }: CookieLife): boolean {
 /** What a store needs to know to keep a session as long as it lives. */
 export function lifeOf(settings: Settings, req: HttpRequest, cookie: CookieLife, times: Times): Life {
   return { usedAt: times.usedAt, expiresAt: deadline(settings, req, cookie, times) }
+}
+
+// A cookie counts its lifetime from a clock that may have ticked meanwhile, and dates have no fractions.
+function isOfOptions(own: Milliseconds, optionSpan: Milliseconds | null | undefined): boolean {
+  return typeof optionSpan === 'number' && Math.abs(own - optionSpan) < SECOND
 }
 
 /** The lifetime that the options give a cookie. */

@@ -5,6 +5,7 @@ import type { Plan } from '../doors/door'
 import type { Settings } from '../options/options'
 import { attributesOf, keptAttributesOf, lifeOfCookie } from '../session/cookie-state'
 import { stateOf, type Session } from '../session/session'
+import { extensionInterval, type CookieLife } from './lifetime'
 import type { Snapshot } from './snapshot'
 
 /** A session at the end of its request. */
@@ -30,19 +31,23 @@ export function planFor(planned: Planned, session: Session, data: string): Plan 
   const { door, tokens, rolling, resave, saveUninitialized, limits } = settings
   const cookie = lifeOfCookie(stateOf(session)!)
   const cookieChanged = (door.watchesCookie || original.id !== planned.id) && hasChangedCookie(session, snapshot)
-  const mustSave = isRenewed || lacksMeta(planned)
+  const isIncomplete = lacksMeta(planned) || isUnindexed(planned, session)
   const plan = door.plan({
     presented: isPresented,
     stored: snapshot.version !== null,
-    modified:
-      door.isModified({ original, id: planned.id, data, base: snapshot.data, mustSave }) ||
-      isUnindexed(planned, session),
+    modified: door.isModified({
+      original,
+      id: planned.id,
+      data,
+      base: snapshot.data,
+      mustSave: isRenewed || isIncomplete
+    }),
     // What an application gives the cookie after an explicit save is stored with the session's new ID (passport).
-    saved: snapshot.savedData === data && !isRenewed && !cookieChanged,
+    saved: snapshot.savedData === data && !isRenewed && !cookieChanged && !isIncomplete,
     everSaved: snapshot.savedData !== undefined,
     cookieChanged,
     persistent: door.endsByDate ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
-    due: isDue(planned),
+    due: isDue(planned, cookie),
     stale: planned.tokens.isStale,
     canTouch: tokens.selfContained ? door.resendsToExtend || limits.idle !== null : canTouch(settings),
     selfContained: tokens.selfContained,
@@ -66,18 +71,18 @@ function lacksMeta({ settings, snapshot }: Planned): boolean {
   return settings.writesMeta && !settings.tokens.selfContained && snapshot.version !== null && !snapshot.meta
 }
 
-// A session belongs to its user as soon as it is seen: the option may be younger than the session.
-function isUnindexed({ settings, snapshot }: Planned, session: Session): boolean {
-  if (settings.userId === undefined || snapshot.version === null || snapshot.meta?.i !== undefined) return false
-  return settings.userId(session) !== undefined
+/** Whether the record does not name the session's user: the option may be younger than the session, or have changed. */
+export function isUnindexed({ settings, snapshot }: Pick<Planned, 'settings' | 'snapshot'>, session: Session): boolean {
+  if (settings.userId === undefined || snapshot.version === null) return false
+  const user = settings.userId(session)
+  return user !== undefined && user !== snapshot.meta?.i
 }
 
-function isDue({ engine, settings, req, id, snapshot }: Planned): boolean {
-  const { touchAfter } = settings
+function isDue({ engine, settings, req, id, snapshot }: Planned, cookie: CookieLife): boolean {
   const extendedAt = tellsExtension(settings)
     ? snapshot.usedAt
     : Math.max(engine.extended.get(id) ?? 0, snapshot.meta?.u ?? 0)
-  return Date.now() - extendedAt >= touchAfter && settings.extend(req)
+  return Date.now() - extendedAt >= extensionInterval(settings, req, cookie) && settings.extend(req)
 }
 
 /** Remembers when a session was extended, where its record will not tell. */

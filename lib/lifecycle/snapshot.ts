@@ -1,5 +1,6 @@
 import type { HttpRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
+import { MAX_AGE } from '../cookie/cookie'
 import { beginCookie } from '../engine/new-cookie'
 import type { Settings } from '../options/options'
 import type { Decoded, Meta } from '../record/record'
@@ -86,7 +87,7 @@ export function storedSession(
 ): Began {
   const session = new settings.door.Session(req, undefined, { verbs, id })
   const state = stateOf(session)!
-  if (hasAttributes(record)) state.keptCookie = record
+  if (hasAttributes(record) && settings.door.canSend(record.cookie)) state.keptCookie = record
   else beginAs(record, state, settings, req)
   if (record.isJson) assignCopy(session, record, !isModern(session))
   else assignData(session, record.raw, !isModern(session))
@@ -111,8 +112,8 @@ export function storedSession(
   }
 }
 
-// A session that another program began (Go, over a shared cookie) says nothing of attributes: the options do. It may
-// say how long it lives.
+// A session that another program began (Go, over a shared cookie) says nothing of attributes, or such as cannot be sent:
+// then the options do. It may say how long it lives.
 function hasAttributes({ cookie }: Decoded): boolean {
   for (const attribute in cookie) if (attribute !== 'originalMaxAge') return true
   return false
@@ -120,7 +121,7 @@ function hasAttributes({ cookie }: Decoded): boolean {
 
 function beginAs({ cookie: { originalMaxAge } }: Decoded, state: SessionState, settings: Settings, req: HttpRequest) {
   beginCookie(state, settings, req)
-  if (typeof originalMaxAge === 'number') cookieOf(state)!.maxAge = originalMaxAge
+  if (typeof originalMaxAge === 'number') cookieOf(state)!.maxAge = Math.min(originalMaxAge, MAX_AGE)
 }
 
 /** A session's data as it is now. */

@@ -18,7 +18,7 @@ import type { Found } from '../store/contract'
 import { keptText } from '../store/found'
 import type { StoreKey } from '../store/port'
 import { createStored } from './create'
-import { reindex, type ReindexOptions, type ReindexProgress } from './reindex'
+import { indexLoaded, reindex, type ReindexOptions, type ReindexProgress } from './reindex'
 
 /** A stored session, seen from outside a request. Times in ms since 1970. */
 export interface SessionEntry<Data = Record<string, any>> {
@@ -81,7 +81,9 @@ export class Manager implements SessionManager {
   async open(req: HttpRequest, options: OpenOptions = {}): Promise<ModernSession & Record<string, any>> {
     const handle = new SessionHandle(this.#engine, this.#engine.settings, req)
     handle.openOptions = options
-    return (await handle.load()) as ModernSession & Record<string, any>
+    const session = await handle.load()
+    await indexLoaded(handle, session)
+    return session as ModernSession & Record<string, any>
   }
 
   async get(id: string): Promise<SessionEntry | null> {

@@ -1,11 +1,14 @@
 import { OptionError } from '../base/errors'
 import { EmptyRequest } from '../base/http'
 import type { Engine } from '../engine/engine'
+import { shaped } from '../engine/schema'
 import { recordOf } from '../lifecycle/load'
 import { lifeOf, type CookieLife } from '../lifecycle/lifetime'
 import { SessionHandle } from '../lifecycle/handle'
+import { isUnindexed } from '../lifecycle/plan'
 import { storedSession } from '../lifecycle/snapshot'
 import { encodeRecord } from '../record/record'
+import type { Session } from '../session/session'
 import { keptText } from '../store/found'
 import type { StoreKey } from '../store/port'
 
@@ -20,7 +23,7 @@ export interface ReindexOptions {
 export interface ReindexProgress {
   /** Sessions looked at. */
   seen: number
-  /** Those that belong to a user and were not in the index. */
+  /** Those that belong to a user whom their record did not name. */
   indexed: number
   /** Sessions in all. */
   total: number
@@ -31,7 +34,7 @@ export async function reindex(engine: Engine, { signal, onProgress }: ReindexOpt
   const { port, userId } = engine.settings
   const { store } = port
   if (userId === undefined) throw new OptionError('Listing and revoking need the option userId')
-  if (typeof store.ids !== 'function' || !port.native) {
+  if (typeof store.ids !== 'function' || !port.native || port.carrier !== undefined) {
     throw new OptionError('reindex() needs a store of this package that can list its IDs')
   }
   const ids = (await (store.ids as () => unknown).call(store)) as StoreKey[]
@@ -45,24 +48,44 @@ export async function reindex(engine: Engine, { signal, onProgress }: ReindexOpt
   return progress
 }
 
+/**
+ * Indexes a session that was loaded outside of a response: a revocation would miss its connection. Where the store takes
+ * no writes for now, the session is there all the same.
+ */
+export async function indexLoaded(handle: SessionHandle, session: Session): Promise<void> {
+  const { engine, settings, id, status } = handle
+  try {
+    if (status === 'stored' && isUnindexed(handle, session)) await handle.write(session, handle.snapshot.data)
+  } catch (error) {
+    engine.monitor.note('error', settings.name, id, { error })
+  }
+}
+
 // Another writer may come first: then it has indexed the session itself.
 async function indexOne(engine: Engine, key: StoreKey): Promise<boolean> {
   const { settings } = engine
   const { port } = settings
   const found = await port.readKey(key)
   const record = recordOf(found)
-  if (found === null || record === undefined || record.meta?.i !== undefined) return false
+  if (found === null || record === undefined) return false
+  const shape = await shaped(settings, record.data)
+  if ('issues' in shape) return false
   const handle = new SessionHandle(engine, settings, new EmptyRequest())
   const version = keptText(found, record)
-  const { session } = storedSession(handle.maker, key, { record, version, usedAt: found.usedAt })
+  const { session } = storedSession(handle.maker, key, {
+    record: record.withData(shape.data, record.dataText),
+    version,
+    usedAt: found.usedAt
+  })
   const user = settings.userId!(session)
-  if (user === undefined) return false
+  const from = record.meta?.i
+  if (user === undefined || user === from) return false
   const now = Date.now()
   const usedAt = found.usedAt ?? record.meta?.u ?? now
   const createdAt = record.meta?.c ?? now
   const meta = { ...record.meta, u: usedAt, c: createdAt, i: user }
   const life = lifeOf(settings, handle.req, record.cookie as unknown as CookieLife, { createdAt, usedAt })
   const text = encodeRecord(record.cookieText, meta, record.dataText)
-  const written = await port.write({ key, text, expected: version, life, user: { from: undefined, to: user } })
+  const written = await port.write({ key, text, expected: version, life, user: { from, to: user } })
   return written === true
 }

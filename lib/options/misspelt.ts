@@ -1,7 +1,7 @@
 import { isProduction, warnOnce } from '../base/warnings'
 
 const OPTIONS = [
-  ...(['secret', 'store', 'name', 'key', 'cookie', 'idle', 'absolute', 'touchAfter', 'extend', 'rolling'] as const),
+  ...(['secret', 'store', 'name', 'cookie', 'idle', 'absolute', 'touchAfter', 'extend', 'rolling'] as const),
   ...(['resave', 'saveUninitialized', 'unset', 'genid', 'proxy', 'transport', 'hashIds', 'load'] as const),
   ...([
     'storeTimeout',
@@ -21,11 +21,18 @@ const ATTRIBUTES = [
 ]
 
 /** Outside production, one warning for each option that has no effect and is nearly the name of one that has. */
-export function warnOfMisspelt(options: object): void {
+export function warnOfMisspelt(options: object, prefix = ''): void {
   if (isProduction()) return
-  const { cookie } = options as { cookie?: unknown }
-  warnOf('', Object.keys(options), OPTIONS, ATTRIBUTES)
-  if (typeof cookie === 'object' && cookie !== null) warnOf('cookie.', Object.keys(cookie), ATTRIBUTES, [])
+  const { cookie, adopt } = options as { cookie?: unknown; adopt?: unknown }
+  warnOf(prefix, Object.keys(options), OPTIONS, ATTRIBUTES)
+  if (typeof cookie === 'object' && cookie !== null) warnOfAttributes(cookie, prefix)
+  if (typeof adopt === 'object' && adopt !== null)
+    warnOf(`${prefix}adopt.`, Object.keys(adopt), ['from', 'reissue'], [])
+}
+
+/** The same for the attributes of a cookie. */
+export function warnOfAttributes(cookie: object, prefix = ''): void {
+  if (!isProduction()) warnOf(`${prefix}cookie.`, Object.keys(cookie), ATTRIBUTES, [])
 }
 
 function warnOf(prefix: string, keys: readonly string[], known: readonly string[], inCookie: readonly string[]): void {
@@ -33,7 +40,7 @@ function warnOf(prefix: string, keys: readonly string[], known: readonly string[
     if (known.includes(key)) continue
     const near = nearest(key, known)
     const attribute = near === undefined ? nearest(key, inCookie) : undefined
-    const meant = near === undefined ? attribute && `cookie.${attribute}` : `${prefix}${near}`
+    const meant = near === undefined ? attribute && `${prefix}cookie.${attribute}` : `${prefix}${near}`
     if (meant === undefined) continue
     warnOnce(
       'SILVERBACK_OPTION',
@@ -43,8 +50,9 @@ function warnOf(prefix: string, keys: readonly string[], known: readonly string[
   }
 }
 
-// Case aside, at most two letters added, left out, changed or swapped; short names allow one.
+// express-session's door knows `name` as `key`, too. Else: case aside, at most two letters added, left out, changed or swapped; short names allow one.
 function nearest(key: string, known: readonly string[]): string | undefined {
+  if (key === 'key' && known === OPTIONS) return 'name'
   const lower = key.toLowerCase()
   return known.find((name) => distance(lower, name.toLowerCase()) <= (name.length < 5 ? 1 : 2))
 }

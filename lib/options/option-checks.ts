@@ -4,6 +4,7 @@ import type { StoreContract } from '../store/contract'
 import type { SessionsOptions, StandardSchema, Transport } from './sessions-options'
 import type { HttpRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
+import { warnOfAttributes } from './misspelt'
 
 const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
 
@@ -45,7 +46,13 @@ export function checkCookie(
   name: string,
   given: CookieOptions | ((req: HttpRequest) => CookieOptions)
 ): CookieOptions | ((req: HttpRequest) => CookieOptions) {
-  if (typeof given === 'function') return (req) => completed(name, given(req) ?? {})
+  if (typeof given === 'function') {
+    return (req) => {
+      const answer = given(req) ?? {}
+      warnOfAttributes(answer)
+      return completed(name, answer)
+    }
+  }
   if (typeof given !== 'object' || given === null)
     throw new OptionError(`cookie must be an object, got ${quote(given)}`)
   return completed(name, given)
@@ -90,6 +97,7 @@ function completed(name: string, given: CookieOptions): CookieOptions {
   if (cookie.path !== undefined && !String(cookie.path).startsWith('/')) {
     throw new OptionError(`cookie.path must begin with '/', got ${quote(cookie.path)}`)
   }
+  checkMaxAge(cookie)
   checkAttributes(cookie)
   return cookie
 }

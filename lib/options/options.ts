@@ -28,7 +28,7 @@ import {
   transportOf,
   userAsText
 } from './option-checks'
-import { checkSecret, missingSecret } from '../cookie/secret-checks'
+import { checkSecret, checkSecretTypes, missingSecret } from '../cookie/secret-checks'
 import { SealedRecords } from '../tokens/sealed-records'
 import { SignedIds } from '../tokens/signed-ids'
 import { StoreTokens } from '../tokens/store-tokens'
@@ -139,11 +139,13 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
   if (Array.isArray(secret) && secret.length === 0) {
     throw new OptionError('secret option array must contain one or more strings')
   }
+  checkSecretTypes(secret)
   if (!secret) deprecate('req.secret; provide secret option')
   const name = given.name || given.key || 'connect.sid'
   checkName(name)
   checkMaxAge(given.cookie)
-  warnOfMisspelt(given)
+  const { key: _key, ...known } = given
+  warnOfMisspelt(known)
   const idle = checkSpan('idle', given.idle, null)
   const shared = common(given)
   const keys = secret ? new KeyRing(secret) : undefined
@@ -238,6 +240,7 @@ function withNamed(main: Settings & { named: Map<string, Settings> }, named: Ses
 /** The settings of a named session: its own options over the main session's. @throws {SessionError | OptionError} */
 export function namedSettings(main: Settings, name: string, given: NamedOptions = {}): Settings {
   checkName(name)
+  warnOfMisspelt(given, `named.${name}.`)
   checkFunctions({ userId: given.userId })
   const port =
     given.store === undefined && given.hashIds === undefined

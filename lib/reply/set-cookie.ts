@@ -1,4 +1,11 @@
-import { Cookie, encodeValue, serializeAttributes, serializeCookie, unsendableError } from '../cookie/cookie'
+import {
+  Cookie,
+  encodeValue,
+  isSendable,
+  serializeAttributes,
+  serializeCookie,
+  unsendableError
+} from '../cookie/cookie'
 import { isSecure, keysFor } from '../engine/identify'
 import { newCookie } from '../engine/new-cookie'
 import type { SessionHandle } from '../lifecycle/handle'
@@ -60,7 +67,9 @@ function preparedAttributes({ cookie, cookieText }: KeptCookie): string {
 /** The text that deletes a session's cookie, with the attributes it was set with. @see RFC 6265 4.1.2 */
 export function expireText(handle: SessionHandle): string {
   const { settings, req, latest } = handle
-  const cookie = latest === undefined ? newCookie(settings, req) : cookieOf(latest)
+  const own = latest === undefined ? undefined : cookieOf(latest)
+  // A logout is told to the client whatever the application has assigned.
+  const cookie = own !== undefined && isSendable({ ...own.data }) ? own : newCookie(settings, req)
   const data = { ...cookie.data, expires: EPOCH, secure: secureNow(handle, cookie) }
   if (data.sameSite === 'auto') data.sameSite = 'lax'
   return serializeCookie(settings.name, '', data, 0)
@@ -97,7 +106,7 @@ export function expireDuplicates(handle: SessionHandle): string[] {
     .filter((domain) => domain !== ownDomain)
     .map((domain) => serializeCookie(settings.name, '', domain === undefined ? base : { ...base, domain }, 0))
   const { path, domain } = (foundRecord?.cookie ?? {}) as { path?: string; domain?: string }
-  if (path !== undefined && path !== base.path) {
+  if (path !== undefined && path !== base.path && isSendable({ path, domain })) {
     texts.push(serializeCookie(settings.name, '', { ...base, domain, path }, 0))
   }
   return texts

@@ -64,7 +64,8 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     super()
     this.#encrypt = encrypt
     if (revocations !== undefined) {
-      if (typeof revocations.get !== 'function' || typeof revocations.set !== 'function') {
+      const { get, set, destroy } = (revocations ?? {}) as Partial<StoreContract>
+      if (typeof get !== 'function' || typeof set !== 'function' || typeof destroy !== 'function') {
         throw new OptionError('revocations must be a store with the methods get, set and destroy')
       }
       this.#revocations = new StorePort(revocations, { storeTimeout: 5 * SECOND, hashIds: false })

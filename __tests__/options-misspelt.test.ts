@@ -1,0 +1,114 @@
+import './helpers/quiet'
+import session, { MemoryStore, sessions } from '../lib/index'
+import { appWith, secret } from './helpers/app'
+import request from 'supertest'
+
+/** Warnings about options. Each is told once a process, so every test has names of its own. */
+const told: string[] = []
+beforeAll(() => {
+  jest.spyOn(process, 'emitWarning').mockImplementation((message, options) => {
+    if ((options as NodeJS.EmitWarningOptions)?.code === 'SILVERBACK_OPTION') told.push(String(message))
+  })
+})
+afterAll(() => jest.restoreAllMocks())
+beforeEach(() => (told.length = 0))
+
+const required = { secret, resave: false, saveUninitialized: false }
+
+describe('a misspelt option is told once, with the name that was meant:', () => {
+  it.each<[given: Record<string, unknown>, said: string, meant: string]>([
+    [{ hashIDs: true }, 'hashIDs', 'hashIds'],
+    [{ cookie: { samesite: 'strict' } }, 'cookie.samesite', 'cookie.sameSite'],
+    [{ cookie: { maxage: 1000 } }, 'cookie.maxage', 'cookie.maxAge'],
+    [{ cookie: { httponly: true } }, 'cookie.httponly', 'cookie.httpOnly'],
+    [{ maxAge: 1000 }, 'maxAge', 'cookie.maxAge'],
+    [{ sameSite: 'lax' }, 'sameSite', 'cookie.sameSite'],
+    [{ sotre: new MemoryStore() }, 'sotre', 'store'],
+    [{ Name: 'x' }, 'Name', 'name'],
+    [{ userID: () => 'u' }, 'userID', 'userId'],
+    [{ saveUninitialised: false }, 'saveUninitialised', 'saveUninitialized'],
+    [{ roling: true }, 'roling', 'rolling'],
+    [{ touchafter: 1 }, 'touchafter', 'touchAfter'],
+    [{ adopt: { from: 'express-session', reisue: false } }, 'adopt.reisue', 'adopt.reissue'],
+    [{ named: { cart: { idel: 1000 } } }, 'named.cart.idel', 'named.cart.idle'],
+    [{ named: { cart: { cookie: { Path: '/' } } } }, 'named.cart.cookie.Path', 'named.cart.cookie.path'],
+    [{ named: { cart: { maxAge: 1000 } } }, 'named.cart.maxAge', 'named.cart.cookie.maxAge']
+  ])('%j', (given, said, meant) => {
+    sessions({ ...required, ...given })
+    sessions({ ...required, ...given })
+    session({ ...required, ...given })
+    expect(told).toEqual([`The option ${said} is not known and has no effect; ${meant} was probably meant.`])
+  })
+
+  it('at the drop-in door as well', () => {
+    session({ ...required, storee: new MemoryStore() } as object)
+    expect(told).toEqual([expect.stringContaining('storee')])
+  })
+
+  it('key, which is a name at the drop-in door alone', () => {
+    session({ ...required, key: 'k' })
+    expect(told).toEqual([])
+    sessions({ ...required, key: 'k' } as object)
+    expect(told).toEqual([expect.stringMatching(/option key .*; name was/)])
+  })
+
+  it('in what a function answers for the cookie', async () => {
+    const app = appWith(sessions({ ...required, cookie: () => ({ domian: 'x.example' }) as object }), {
+      '/': (req, res) => res.json((req.session.a = 1))
+    })
+    expect((await request(app).get('/')).status).toBe(200)
+    expect(told).toEqual([expect.stringMatching(/cookie\.domian .*cookie\.domain was/)])
+  })
+
+  it('in options that a request gives a named session', async () => {
+    const app = appWith(sessions(required), {
+      '/': (req, res) => req.sessions.get('wizard', { hashIDs: true }).then(() => res.json(1))
+    })
+    for (let i = 0; i < 2; i++) expect((await request(app).get('/')).status).toBe(200)
+    expect(told).toEqual([expect.stringMatching(/named\.wizard\.hashIDs .*named\.wizard\.hashIds was/)])
+  })
+})
+
+it('says nothing of names that are like none, of every option there is, or in production', () => {
+  const cookie = { path: '/', domain: 'x.example', httpOnly: true, secure: false, sameSite: 'lax', maxAge: 1000 }
+  const all = { ...required, store: new MemoryStore(), name: 'n', idle: 1000, absolute: 1000, touchAfter: 1 }
+  const more = { extend: true, rolling: true, unset: 'keep', genid: undefined, proxy: true, transport: 'cookie' }
+  const rest = { load: 'auto', storeTimeout: 1, onStoreError: 'fail', cacheGuard: false, named: {}, adopt: undefined }
+  const given = { ...all, ...more, ...rest, cookie: { ...cookie, partitioned: false, priority: 'low' } }
+  const odd = { logger: console, '': 1, [Symbol('s')]: 1 }
+  for (const door of [session, sessions]) door({ ...given, ...odd, hashIds: false, bind: undefined } as never)
+  const { NODE_ENV } = process.env
+  process.env.NODE_ENV = 'production'
+  try {
+    sessions({ ...required, storre: 1, named: { a: { idlee: 1 } } } as object)
+    session({ ...required, storre: 1 } as object)
+  } finally {
+    process.env.NODE_ENV = NODE_ENV
+  }
+  expect(told).toEqual([])
+})
+
+// Checked by the compiler: a line that is no error is one.
+it('is an error in TypeScript', () => {
+  const typed = () => {
+    // @ts-expect-error hashIds
+    sessions({ hashIDs: true })
+    // @ts-expect-error sameSite
+    sessions({ cookie: { samesite: 'lax' } })
+    // @ts-expect-error cookie.maxAge
+    sessions({ maxAge: 1000 })
+    // @ts-expect-error store
+    sessions({ sotre: new MemoryStore() })
+    // @ts-expect-error name
+    sessions({ key: 'x' })
+    // @ts-expect-error reissue
+    sessions({ adopt: { from: 'express-session', reisue: false } })
+    // @ts-expect-error idle
+    sessions({ named: { cart: { idel: 1 } } })
+    // @ts-expect-error store
+    session({ sotre: new MemoryStore() })
+    // @ts-expect-error maxAge
+    session({ cookie: { maxage: 1 } })
+  }
+  expect(typed).toBeInstanceOf(Function)
+})

@@ -1,0 +1,105 @@
+import './helpers/quiet'
+import request from 'supertest'
+import session, { CookieStore, MemoryStore, sessions } from '../lib/index'
+import { appWith, secret } from './helpers/app'
+
+const refusal = (make: () => unknown): any => {
+  try {
+    make()
+  } catch (err) {
+    return err
+  }
+  return undefined
+}
+
+const required = { secret, resave: false, saveUninitialized: false }
+const big = BigInt(1000)
+
+// What comes from JSON, from the environment or from another language: nothing of it may wait for the first request.
+describe('is refused while the middleware is set up, with the name of the option:', () => {
+  const BOTH: [what: string, given: object, named: RegExp][] = [
+    ['idle as a BigInt', { idle: big }, /idle/],
+    ['absolute as a BigInt', { absolute: big }, /absolute/],
+    ['touchAfter as a BigInt', { touchAfter: big }, /touchAfter/],
+    ['touchAfter of no BigInt', { touchAfter: BigInt(0) }, /touchAfter/],
+    ['storeTimeout as a BigInt', { storeTimeout: big }, /storeTimeout/],
+    ['maxPerUser as a BigInt', { maxPerUser: big, userId: () => 'u' }, /maxPerUser/],
+    ['hashIds as a BigInt', { hashIds: big }, /hashIds/],
+    ['extend as a BigInt', { extend: big }, /extend/],
+    ['transport as a BigInt', { transport: big }, /transport/],
+    ['load as a BigInt', { load: big }, /load/],
+    ['onStoreError as a BigInt', { onStoreError: big }, /onStoreError/],
+    ['name as a BigInt', { name: big }, /name/],
+    ['genid as a BigInt', { genid: big }, /genid/],
+    ['store as a BigInt', { store: big }, /store/],
+    ['named as a BigInt', { named: big }, /named/],
+    ['schema as a BigInt', { schema: big }, /schema/],
+    ['secret as a BigInt', { secret: big }, /secret/],
+    ['a BigInt among the secrets', { secret: [secret, big] }, /secret/],
+    ['cookie.maxAge as a BigInt', { cookie: { maxAge: big } }, /maxAge/],
+    ['cookie.maxAge of no BigInt', { cookie: { maxAge: BigInt(0) } }, /maxAge/],
+    ['cookie.maxAge as a text', { cookie: { maxAge: '60000' } }, /maxAge/],
+    ['cookie.maxAge as an empty text', { cookie: { maxAge: '' } }, /maxAge/],
+    ['cookie.maxAge that is not a number', { cookie: { maxAge: NaN } }, /maxAge/],
+    ['cookie.maxAge as a flag', { cookie: { maxAge: true } }, /maxAge/],
+    ['an empty list of secrets', { secret: [] }, /secret/],
+    ['an empty list of secrets of a named session', { named: { cart: { secret: [] } } }, /secret/],
+    ['a named cookie.maxAge as a text', { named: { cart: { cookie: { maxAge: '60000' } } } }, /maxAge/],
+    ['a named sameSite of Object', { named: { cart: { cookie: { sameSite: '__proto__' } } } }, /sameSite/],
+    ['named idle as a BigInt', { named: { cart: { idle: big } } }, /idle/]
+  ]
+
+  it.each(BOTH)('%s', (_what, given, named) => {
+    for (const door of [sessions, session] as const) {
+      const err = refusal(() => door({ ...required, ...given } as never))
+      expect([err?.name, err?.code?.slice(0, 12), err?.message]).toEqual([
+        'TypeError',
+        'ERR_SESSION_',
+        expect.stringMatching(named)
+      ])
+    }
+  })
+
+  it.each<[string, object, RegExp]>([
+    ['a property of Object for sameSite', { cookie: { sameSite: '__proto__' } }, /sameSite/],
+    ['another one', { cookie: { sameSite: 'constructor' } }, /sameSite/],
+    ['sameSite as a BigInt', { cookie: { sameSite: big } }, /sameSite/],
+    ['a property of Object for priority', { cookie: { priority: '__proto__' } }, /priority/],
+    ['priority as a BigInt', { cookie: { priority: big } }, /priority/],
+    ['null among the secrets', { secret: [secret, null] }, /secret/],
+    ['an endless cookie.maxAge', { cookie: { maxAge: Infinity } }, /maxAge/],
+    ['cookie as a BigInt', { cookie: big }, /cookie/],
+    ['path as a BigInt', { cookie: { path: big } }, /path/],
+    ['adopt as a BigInt', { adopt: big }, /adopt/],
+    ['adopt.reissue as a text', { adopt: { from: 'express-session', reissue: 'no' } }, /adopt\.reissue/],
+    ['adopt from elsewhere', { adopt: { from: 'cookie-session' } }, /adopt/],
+    ['adopt from nowhere', { adopt: {} }, /adopt/]
+  ])('%s, at sessions()', (_what, given, named) => {
+    expect(refusal(() => sessions({ ...required, ...given } as never))?.message).toMatch(named)
+  })
+
+  it.each([null, 0, '', false, {}, big, { get() {} }, { get() {}, set() {} }])('revocations: %p', (revocations) => {
+    expect(refusal(() => new CookieStore({ revocations: revocations as never }))).toMatchObject({
+      code: 'ERR_SESSION_OPTION',
+      message: 'revocations must be a store with the methods get, set and destroy'
+    })
+  })
+})
+
+it('takes undefined for an option that was left out', () => {
+  expect(() => new CookieStore({ revocations: undefined })).not.toThrow()
+  const nothing = { idle: undefined, cookie: { maxAge: undefined, sameSite: undefined }, named: undefined }
+  for (const door of [sessions, session]) expect(() => door({ ...required, ...nothing })).not.toThrow()
+})
+
+// express-session takes its cookie options as they are, and finds out when it serializes them.
+it("answers as express-session does where the drop-in door's sameSite is a property of Object", async () => {
+  const routes = { '/': (req: any, res: any) => res.send(String((req.session.a = 1))) }
+  const answers = []
+  for (const door of [session, jest.requireActual('express-session')]) {
+    const auth = door({ ...required, store: new MemoryStore(), cookie: { sameSite: '__proto__' } })
+    const { status, text, headers } = await request(appWith(auth, routes)).get('/')
+    answers.push([status, text, headers['set-cookie']])
+  }
+  expect(answers[0]).toEqual(answers[1])
+})
