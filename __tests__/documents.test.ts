@@ -9,19 +9,22 @@ import express from 'express'
 import ts from 'typescript'
 import * as silverback from '../lib/index'
 import { appWith, secret } from './helpers/app'
-import { blocksOf } from './helpers/documented'
+import { blocksOf, run, syntaxErrors } from './helpers/documented'
+import { RedisServer } from './helpers/redis-server'
 import request from 'supertest'
 
 const ROOT = path.join(__dirname, '..')
 const GORILLA = 'docs/from-gorilla.md'
+const inFolder = (folder: string) => readdirSync(path.join(ROOT, folder)).map((name) => `${folder}/${name}`)
 const DOCUMENTS = [
-  'README.md',
-  'SECURITY.md',
-  'CONTRIBUTING.md',
-  'examples/login/README.md',
-  'examples/migrate/README.md',
-  ...['differences', 'from-gorilla', 'performance', 'stores', 'troubleshooting'].map((name) => `docs/${name}.md`)
+  ...['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'],
+  ...inFolder('docs').filter((name) => name.endsWith('.md')),
+  ...inFolder('examples')
+    .map((name) => `${name}/README.md`)
+    .filter((name) => !name.includes('node_modules') && existsSync(path.join(ROOT, name)))
 ]
+const textOf = (document: string) => readFileSync(path.join(ROOT, document), 'utf8')
+const isScript = ({ language }: { language: string }) => language === 'js' || language === 'ts'
 
 // Where the section on one login for both begins, there are no more twins.
 const twins = blocksOf(GORILLA).filter(({ language }) => language === 'go' || language === 'ts')
@@ -32,6 +35,20 @@ const PREAMBLE = `import type { Express } from 'express'
 import { sessions, CookieStore, generateKey, infoOf } from 'silverback'
 declare const app: Express
 `
+
+/** What TypeScript says of files, with its message and line. */
+function typeErrors(files: string[], folder: string): string[] {
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'))
+  const program = ts.createProgram(files, {
+    ...{ strict: true, noEmit: true, esModuleInterop: true, skipLibCheck: true, types: ['node'] },
+    ...{ module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
+    typeRoots: [path.join(ROOT, 'node_modules/@types')],
+    paths: { silverback: [path.join(ROOT, 'lib/index.ts')] }
+  })
+  return files
+    .flatMap((file) => ts.getPreEmitDiagnostics(program, program.getSourceFile(file)))
+    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))
+}
 
 describe('docs/from-gorilla.md', () => {
   let folder: string
@@ -131,15 +148,7 @@ describe('docs/from-gorilla.md', () => {
   it('has snippets with the types that they claim', () => {
     const file = path.join(folder, 'twins.ts')
     writeFileSync(file, PREAMBLE + codeIn('ts').join('\n'))
-    symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'))
-    const program = ts.createProgram([file], {
-      ...{ strict: true, noEmit: true, esModuleInterop: true, skipLibCheck: true, types: ['node'] },
-      ...{ module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
-      typeRoots: [path.join(ROOT, 'node_modules/@types')],
-      paths: { silverback: [path.join(ROOT, 'lib/index.ts')] }
-    })
-    const found = ts.getPreEmitDiagnostics(program, program.getSourceFile(file))
-    expect(found.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))).toEqual([])
+    expect(typeErrors([file], folder)).toEqual([])
   }, 60_000)
 })
 
@@ -167,11 +176,161 @@ describe('docs/stores.md', () => {
   })
 })
 
-it.each(DOCUMENTS)('%s links to what is there', (document) => {
-  const text = readFileSync(path.join(ROOT, document), 'utf8')
-  const targets = [...text.matchAll(/\]\((?!https?:|mailto:|#)([^)#]+)(?:#[^)]*)?\)/g)].map(([, target]) => target!)
-  const lost = targets.filter((target) => !existsSync(path.join(ROOT, path.dirname(document), target)))
-  expect(lost).toEqual([])
+describe('every document', () => {
+  // As GitHub makes them of headings.
+  const anchorsOf = (document: string) =>
+    [...textOf(document).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+      heading!
+        .toLowerCase()
+        .replace(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-')
+    )
+
+  it.each(DOCUMENTS)('%s links to what is there', (document) => {
+    const links = [...textOf(document).matchAll(/\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]*))?\)/g)]
+    const lost = links.filter(([, target, anchor]) => {
+      const file = target === '' ? document : path.join(path.dirname(document), target!)
+      if (!existsSync(path.join(ROOT, file))) return true
+      return anchor !== undefined && !anchorsOf(file).includes(anchor)
+    })
+    expect(lost.map(([link]) => link)).toEqual([])
+  })
+
+  it('has blocks that parse', () => {
+    const blocks = DOCUMENTS.flatMap((document) => blocksOf(document).filter(isScript))
+    expect(blocks.length).toBeGreaterThan(30)
+    expect(blocks.flatMap((block) => syntaxErrors(block).map((error) => [error, block.code]))).toEqual([])
+  })
+
+  it('has TypeScript whose types are right', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'silverback-types-'))
+    const blocks = DOCUMENTS.filter((name) => name !== GORILLA).flatMap((name) => blocksOf(name))
+    const files = blocks
+      .filter(({ language }) => language === 'ts')
+      .map(({ code }, i) => {
+        const file = path.join(folder, `block${i}${code.startsWith('// session.d.ts') ? '.d' : ''}.ts`)
+        writeFileSync(file, code)
+        return file
+      })
+    expect(files.length).toBeGreaterThan(2)
+    expect(typeErrors(files, folder)).toEqual([])
+    rmSync(folder, { recursive: true })
+  }, 60_000)
+})
+
+describe('blocks that run as they are printed', () => {
+  const listening: Server[] = []
+  let folder: string
+  let redis: RedisServer
+  const environment = { ...process.env }
+
+  beforeAll(async () => {
+    folder = mkdtempSync(path.join(tmpdir(), 'silverback-blocks-'))
+    redis = await RedisServer.start()
+    // Clients of these connect when they are first asked.
+    const nowhere = { DATABASE_URL: 'mysql://root@127.0.0.1:1/test', MONGODB_URL: 'mongodb://127.0.0.1:1/test' }
+    Object.assign(process.env, { SESSION_SECRET: secret, PORT: '0', ...nowhere })
+    const { listen } = express.application
+    jest.spyOn(express.application, 'listen').mockImplementation(function (this: any, ...args: any[]) {
+      const server = listen.apply(this, args as any)
+      listening.push(server)
+      return server
+    })
+  })
+
+  afterAll(async () => {
+    process.env = environment
+    for (const server of listening) server.close().closeAllConnections()
+    await redis?.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  it.each(DOCUMENTS.filter((name) => name !== GORILLA && blocksOf(name).some(isScript)))('%s', async (document) => {
+    let scope: Record<string, any> = {
+      ...{ sessions: silverback.sessions, store: new silverback.MemoryStore(), secret, app: express(), request },
+      ...{ userId: '1', until: AbortSignal.abort(), url: redis.url },
+      charge: async () => undefined
+    }
+    const blocks = blocksOf(document).filter(isScript)
+    const file = path.join(folder, `${path.basename(document)}.db`)
+    const replaced = { './sessions.db': file, '/var/lib/app/sessions.db': file }
+    const auth = silverback.sessions({ secret, userId: (session) => session.userId })
+    const site = appWith(auth, {
+      '/': async (req, res) => {
+        Object.assign(req.session, { count: 1, credit: 100, cart: [] })
+        await req.session.save()
+        for (const block of blocks) {
+          const declared = await run(block, { ...scope, req, res }, replaced)
+          scope = { ...scope, ...declared }
+          if (declared.client?.isOpen) await declared.client.close()
+          await (declared.store ?? {}).close?.()
+        }
+        res.send('ran')
+      }
+    })
+    const { status, body, text } = await request(site).get('/')
+    expect([status, body, text]).toEqual([200, {}, 'ran'])
+  })
+
+  it('serve what docs/getting-started.md says', async () => {
+    expect(listening.length).toBe(3)
+    const [first] = listening
+    const agent = request.agent(first)
+    expect((await agent.get('/')).text).toBe('view 1')
+    expect((await agent.get('/profile')).status).toBe(401)
+    const login = await agent.post('/login').type('form').send({ user: 'ann' })
+    expect([login.status, login.headers.location]).toEqual([302, '/profile'])
+    expect((await agent.get('/profile')).text).toBe('signed in as ann')
+    expect((await agent.get('/')).text).toBe('view 2')
+    await agent.post('/logout')
+    expect((await agent.get('/')).text).toBe('view 1')
+    expect((await request(listening[2]).get('/')).body.views).toBe(1)
+  })
+})
+
+/** A store that keeps what the middleware gives it, with the tokens that docs/stores.md shows. */
+it('docs/stores.md shows a store whose cookies another program reads', async () => {
+  const blocks = blocksOf('docs/stores.md').filter(({ code }) => /class (Map|Legacy)Store/.test(code))
+  let scope = {}
+  for (const block of blocks) scope = { ...scope, ...(await run(block, scope)) }
+  const { LegacyStore, sign } = scope as any
+  const app = appWith(silverback.sessions({ secret, store: new LegacyStore() }), {
+    '/': (req, res) => {
+      req.session.views = (req.session.views ?? 0) + 1
+      res.json([req.sessionID, req.session.views])
+    }
+  })
+  const first = await request(app).get('/')
+  const [, id, mac, rest] = /^sid=([^%]+)%3A([^;]+)(.*)/.exec(first.headers['set-cookie']![0]!)!
+  expect([first.body, mac]).toEqual([[id, 1], sign('sid', id, secret)])
+  expect(rest).toContain('Max-Age=2592000')
+  const send = (cookie: string) => request(app).get('/').set('Cookie', cookie)
+  expect((await send(`sid=${id}%3A${mac}`)).body).toEqual([id, 2])
+  expect((await send(`sid=${id}%3A${sign('other', id, secret)}`)).body[1]).toBe(1)
+})
+
+it('docs/errors.md and docs/troubleshooting.md name every code', () => {
+  const sources = (readdirSync(path.join(ROOT, 'lib'), { recursive: true }) as string[])
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => textOf(`lib/${name}`))
+    .join('\n')
+  const codes = (pattern: RegExp) => [...new Set(sources.match(pattern))]
+  const errors = codes(/\bERR_SESSION_[A-Z_]*[A-Z]\b/g)
+  const warnings = codes(/\bSILVERBACK_[A-Z_]*[A-Z]\b/g)
+  expect([errors.length > 15, warnings.length > 5]).toEqual([true, true])
+  const missing = (names: string[], document: string) =>
+    names.filter((name) => !textOf(document).includes(`\`${name}\``))
+  expect(missing(errors, 'docs/errors.md')).toEqual([])
+  expect(missing(warnings, 'docs/troubleshooting.md')).toEqual([])
+})
+
+it('ARCHITECTURE.md names files that are there, and every room', () => {
+  const text = textOf('ARCHITECTURE.md')
+  const named = [...text.matchAll(/`(lib\/[\w/.-]+)`/g)].map(([, name]) => name!)
+  expect(named.length).toBeGreaterThan(20)
+  expect(named.filter((name) => !existsSync(path.join(ROOT, name)))).toEqual([])
+  const rooms = readdirSync(path.join(ROOT, 'lib')).filter((name) => !name.includes('.'))
+  expect(rooms.filter((room) => !text.includes(`\`${room}`))).toEqual([])
 })
 
 it('README.md names every example, and a test starts each', () => {
@@ -186,6 +345,8 @@ it('README.md names every example, and a test starts each', () => {
   expect(examples.length).toBeGreaterThan(10)
   for (const example of examples) {
     expect(readme).toContain(`](${example})`)
-    expect(tests).toContain(`../../${example.replace(/\.js$/, '')}`)
+    const file = `../../${example.replace(/\.js$/, '')}`
+    // Several in one table are told apart by their names.
+    expect(tests.includes(file) || tests.includes(`'${path.basename(file)}'`)).toBe(true)
   }
 })

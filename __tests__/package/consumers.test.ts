@@ -26,7 +26,7 @@ describe('the packed package', () => {
   it('holds the build, the documents and the examples, and nothing else', () => {
     const files = run(work, 'tar', 'tzf', tarball).trim().split('\n')
     const kinds = /^package\/(dist\/.*\.(js|d\.ts)|docs\/.*\.(md|svg)|examples\/(package\.json|.*\.(js|md)))$/
-    const expected = ['CHANGELOG', 'CONTRIBUTING', 'LICENSE', 'README', 'SECURITY']
+    const expected = ['ARCHITECTURE', 'CHANGELOG', 'CONTRIBUTING', 'LICENSE', 'README', 'SECURITY']
       .map((name) => `package/${name}${name === 'LICENSE' ? '' : '.md'}`)
       .concat('package/package.json')
     expect(files.filter((file) => !kinds.test(file)).sort()).toEqual(expected.sort())

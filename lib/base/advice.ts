@@ -4,7 +4,7 @@ import { warnOnce } from './warnings'
 const ADVICE = {
   MEMORY_PER_PROCESS:
     'This is one of several processes, and each has a MemoryStore of its own: the next request may meet another one, ' +
-    'which does not know the session. Use FileStore on one machine, RedisStore on several.',
+    'which does not know the session. Use SqliteStore on one machine, RedisStore on several.',
   MOUNTED_TWICE:
     'A request that has a session already came to another session middleware, which does nothing then. Mount one, and ' +
     'use the option named for further sessions.',

@@ -36,7 +36,7 @@ export interface SessionEntry<Data = Record<string, any>> {
 
 /** What the middleware can do beside serving requests. */
 export interface SessionManager<Data = Record<string, any>> {
-  /** The session of a request without a response (a WebSocket upgrade): save it by hand, watch `session.signal`. */
+  /** The session of a request without a response (a WebSocket): save it by hand, watch `infoOf(session).signal`. */
   open(req: any, options?: OpenOptions): Promise<ModernSession & Data>
   /** A stored session, its data as requests see it; `null` where they would find none. */
   get(id: string): Promise<SessionEntry<Data> | null>
