@@ -31,8 +31,13 @@ function session(options?: session.SessionOptions): session.SessionsHandler {
 
 // Types and values of one name travel as one alias, so that `require`, `import` and module augmentation all see them.
 namespace session {
-  /** The session on a request. */
-  export type RequestSession = Session & Partial<SessionData>
+  /** The session on a request. Data of the application comes before a verb of the same name, as in JavaScript. */
+  export type RequestSession = Session & Partial<SessionData> & Omit<RequestVerbs, keyof SessionData>
+
+  /** What `sessions()` adds to a session; behind the drop-in door there are `update()`, `lock()` and `infoOf()`. */
+  export interface RequestVerbs extends Pick<ModernSession, 'isNew' | 'lock' | 'addFlash' | 'flashes'> {
+    update<T>(fn: (session: RequestSession) => T | Promise<T>): Promise<T>
+  }
 
   export import SessionData = sessionDataModule.SessionData
   export import Store = storeModule.Store
@@ -97,7 +102,7 @@ declare global {
   namespace Express {
     type SessionStore = session.RequestStore
     interface Request {
-      session: session.Session & Partial<session.SessionData>
+      session: session.RequestSession
       sessionID: string
       sessionStore: SessionStore
       /** The sessions of this request by name. */

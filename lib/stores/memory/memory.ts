@@ -45,8 +45,12 @@ const DEFAULT_MAX_BYTES = 32 * 1024 * 1024
  * app.use(sessions({ secret, store: new MemoryStore({ max: 100_000 }) }))
  */
 class BoundedMemoryStore extends RecordStore<true> {
-  static override readonly name = 'MemoryStore'
   declare readonly [POWERS]: MemoryPowers
+
+  static {
+    // Not declared: TypeScript would take it for a named export of `session/memory`.
+    Object.defineProperty(this, 'name', { configurable: true, value: 'MemoryStore' })
+  }
 
   /** @throws {OptionError} for an option out of its limits. */
   constructor(options?: MemoryStoreOptions) {
