@@ -260,7 +260,7 @@ describe('blocks that run as they are printed', () => {
         Object.assign(req.session, { count: 1, credit: 100, cart: [] })
         await req.session.save()
         for (const block of blocks) {
-          const declared = await run(block, { ...scope, req, res }, replaced)
+          const declared: any = await run(block, { ...scope, req, res }, replaced)
           scope = { ...scope, ...declared }
           if (declared.client?.isOpen) await declared.client.close()
           await (declared.store ?? {}).close?.()
@@ -275,7 +275,7 @@ describe('blocks that run as they are printed', () => {
   it('serve what docs/getting-started.md says', async () => {
     expect(listening.length).toBe(3)
     const [first] = listening
-    const agent = request.agent(first)
+    const agent = request.agent(first!)
     expect((await agent.get('/')).text).toBe('view 1')
     expect((await agent.get('/profile')).status).toBe(401)
     const login = await agent.post('/login').type('form').send({ user: 'ann' })
@@ -284,7 +284,7 @@ describe('blocks that run as they are printed', () => {
     expect((await agent.get('/')).text).toBe('view 2')
     await agent.post('/logout')
     expect((await agent.get('/')).text).toBe('view 1')
-    expect((await request(listening[2]).get('/')).body.views).toBe(1)
+    expect((await request(listening[2]!).get('/')).body.views).toBe(1)
   })
 })
 
