@@ -81,7 +81,7 @@ export class Manager implements SessionManager {
   async open(req: HttpRequest, options: OpenOptions = {}): Promise<ModernSession & Record<string, any>> {
     const handle = new SessionHandle(this.#engine, this.#engine.settings, req)
     handle.openOptions = options
-    return (await handle.load()) as ModernSession & Record<string, any>
+    return (await this.#withStatus(async () => handle.load())) as ModernSession & Record<string, any>
   }
 
   async get(id: string): Promise<SessionEntry | null> {
@@ -92,7 +92,8 @@ export class Manager implements SessionManager {
   }
 
   async create(data: Record<string, any>, options: { userId?: string } = {}): Promise<SessionEntry> {
-    const { handle, session, data: made } = await createStored(this.#engine, data, options.userId)
+    const created = await this.#withStatus(() => createStored(this.#engine, data, options.userId))
+    const { handle, session, data: made } = created
     const { snapshot, verbs } = handle
     const { createdAt } = stateOf(session)!
     const expiresAt = verbs.expiresAt(session)
@@ -189,6 +190,11 @@ export class Manager implements SessionManager {
   #keyOf(session: string | Session | undefined): StoreKey | undefined {
     if (session === undefined) return undefined
     return this.#engine.settings.port.keyOf(typeof session === 'string' ? session : stateOf(session)!.id)
+  }
+
+  // express-session's door leaves the faults of a store as they are.
+  #withStatus<T>(work: () => Promise<T>): Promise<T> {
+    return this.#engine.settings.rawFaults ? this.#guarded(work) : work()
   }
 
   // Faults of the store carry a status, as those of a request do.
