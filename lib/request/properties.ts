@@ -30,7 +30,7 @@ export function putOn(req: HttpRequest, sessions: SessionsOfRequest): void {
   ;(req as Owner)[SESSIONS_OF_REQUEST] = sessions
   Object.defineProperty(req, 'session', SESSION)
   Object.defineProperty(req, 'sessionID', SESSION_ID)
-  Object.defineProperty(req, 'sessions', SESSIONS)
+  if (!('sessions' in req)) Object.defineProperty(req, 'sessions', SESSIONS)
 }
 
 /** Puts `req.session` back after the application deleted it. */

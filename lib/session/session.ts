@@ -220,11 +220,12 @@ Object.defineProperty(Session.prototype, '__proto__', {
   set: () => undefined
 })
 
-// console.log(req.session) shows data and cookie, as of a plain object.
+// console.log(req.session) shows data and cookie, as of an object without accessors.
+const shownAs = Object.create(Session.prototype, { [Symbol.for('nodejs.util.inspect.custom')]: {} }) as object
 Object.defineProperty(Session.prototype, Symbol.for('nodejs.util.inspect.custom'), {
   configurable: true,
   value(this: Session, _depth: number, options: object, inspect?: (value: unknown, options: object) => string) {
-    const shown = Object.assign(Object.create({ constructor: Session }), this) as object
+    const shown = Object.assign(Object.create(shownAs), this) as object
     return inspect === undefined ? shown : inspect(shown, options)
   }
 })
