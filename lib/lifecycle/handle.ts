@@ -6,7 +6,8 @@ import type { Engine } from '../engine/engine'
 import { storeFault, tooLateError } from '../engine/faults'
 import { RequestTokens } from '../engine/request-tokens'
 import type { Settings } from '../options/options'
-import { keptAttributesOf } from '../session/cookie-state'
+import type { Decoded } from '../record/record'
+import { attributesOf, keptAttributesOf } from '../session/cookie-state'
 import { stateOf, type Session } from '../session/session'
 import { rememberWritten } from '../store/found'
 import { commitSession } from './commit'
@@ -43,10 +44,12 @@ export interface ResponseState {
 export interface HandleOwner {
   /** Another session object took the place of the one before. */
   replaced(session: Session): void
+  /** The session was taken off the request. */
+  ended?(): void
   /** express-session reads `req.sessionID`, which applications may set. */
   publicId(): unknown
   /** A session was begun, or made of a record: the store's own `generate` and `createSession` have their say. */
-  began(record?: Record<string, unknown>): void
+  began(record?: Decoded): void
   /** Whether the application has replaced the store's `regenerate`; then it is called instead of ours. */
   regenerate?(): Promise<void> | undefined
 }
@@ -190,9 +193,9 @@ export class SessionHandle {
   #adopt(loaded: Loaded): MaybePromise<Session> {
     if (!('id' in loaded)) return this.#beginFirst(loaded.error)
     const { id, readOnly } = loaded
-    const session = this.#start(id, storedSession(this.maker, id, loaded), readOnly ? 'readonly' : 'stored')
-    this.owner?.began(loaded.record.raw)
-    return this.#first(this.#session ?? session)
+    this.#start(id, storedSession(this.maker, id, loaded), readOnly ? 'readonly' : 'stored')
+    this.owner?.began(loaded.record)
+    return this.#first(this.latest!)
   }
 
   /** Whether nothing has to be stored or sent for the session that was found unless the application changes it. */
@@ -231,7 +234,7 @@ export class SessionHandle {
       const session = this.#start(id, newSession(this.maker, id), 'new')
       if (reason !== undefined) stateOf(session)!.error = reason
       this.owner?.began()
-      return this.#first(this.#session ?? session)
+      return this.#first(this.latest!)
     })
   }
 
@@ -268,19 +271,32 @@ export class SessionHandle {
     this.owner?.replaced(session)
   }
 
-  /** The application puts another session object on the request (`store.createSession`). */
-  put(session: Session): void {
+  /** The application puts another session object on the request (`store.createSession`), or begins one (`generate`). */
+  put(session: Session, begins = false): void {
     const state = stateOf(session)!
     if (this.status === 'ended') this.status = 'stored'
     if (this.#session === session) return
-    if (this.#session !== undefined && this.id === state.id) {
-      const attributes = this.snapshot.attributes ?? keptAttributesOf(stateOf(this.#session)!)
+    const before = this.#session === undefined ? undefined : stateOf(this.#session)!
+    if (before !== undefined && (begins || this.id === state.id)) {
+      const { createdAt, isNew, error } = before
+      Object.assign(state, { createdAt, isNew, error })
+    }
+    if (before !== undefined && this.id === state.id) {
+      const attributes = this.snapshot.attributes ?? keptAttributesOf(before)
       this.#session = session
       this.#snapshot = { ...this.snapshot, attributes, record: undefined }
       return
     }
-    const { snapshot } = newSession(this.maker, state.id)
-    this.#start(state.id, { session, snapshot }, 'renewed')
+    const snapshot = { ...newSession(this.maker, state.id).snapshot, attributes: attributesOf(state) }
+    this.#start(state.id, { session, snapshot }, begins && this.status === 'new' ? 'new' : 'renewed')
+  }
+
+  /** What the application's changes are counted from: the store's own `createSession` has changed the record first. */
+  rebase(data: string): void {
+    const { snapshot } = this
+    if (data === snapshot.data) return
+    const savedData = snapshot.savedData === undefined ? undefined : data
+    this.#snapshot = { ...snapshot, data, storedData: data, savedData, record: undefined }
   }
 
   /** Takes over what came of a write; an outcome for an ID that is no longer this one's is none of it. */
@@ -301,6 +317,7 @@ export class SessionHandle {
   /** Takes the session off the request: destroyed, or unset. */
   end(): void {
     this.status = 'ended'
+    this.owner?.ended?.()
     this.outgoing = this.tokens.values.length > 0 || this.outgoing === 'send' ? 'expire' : 'none'
   }
 

@@ -195,7 +195,8 @@ function carried(
   return { ...next, user: assignedUser(settings, from, old, user) }
 }
 
-function partOf(data: Data, keep: Keep): Data {
+/** What `keep` keeps of a session's data. */
+export function partOf(data: Data, keep: Keep): Data {
   const part: Data = {}
   if (keep === undefined) return part
   for (const key of keep === true ? Object.keys(data) : keep) {

@@ -14,7 +14,7 @@ import type { SessionHandle } from './handle'
 import { deadline } from './lifetime'
 import { recordOf } from './load'
 import { takeLock } from './lock'
-import { succeed, type Rotation, type Successor } from './regenerate'
+import { partOf, succeed, type Rotation, type Successor } from './regenerate'
 import { newSession, storedSession, type Began, type Snapshot } from './snapshot'
 import { updateSession } from './update'
 import { watch } from './watch'
@@ -74,6 +74,7 @@ export class HandleVerbs implements SessionVerbs {
     const fresh = storedSession(handle.maker, id, loaded, known.storeId)
     const { own, savedData, token } = known
     handle.replaceBy({ id, ...fresh, snapshot: { ...fresh.snapshot, own, savedData, token } }, status)
+    handle.owner?.began(record)
   }
 
   // What a cookie carries, and what a store shows late, is not gone because it cannot be read.
@@ -110,12 +111,12 @@ export class HandleVerbs implements SessionVerbs {
     const handle = this.#handle
     const { settings, engine } = handle
     const { id } = stateOf(session)!
-    const own = handle.owner?.regenerate?.()
-    if (own !== undefined) return own
     const isCurrent = id === handle.id && handle.latest !== undefined
     // A request with an ID of a moment ago may log in, but not carry on a session under an ID of its own.
     if (isCurrent && handle.status === 'readonly' && options.keep !== undefined) throw destroyedError()
     const before = dataOrNothing(session)
+    const own = handle.owner?.regenerate?.()
+    if (own !== undefined) return this.#regenerateAsTheStore(own, session, before, options)
     let next: Successor | undefined
     let failure: unknown
     try {
@@ -138,6 +139,25 @@ export class HandleVerbs implements SessionVerbs {
     // What the application has set while it did not wait goes where it would look for it.
     if (handle.latest !== undefined) carryLateChanges(session, before, handle.latest)
     if (failure !== undefined) throw failure as Error
+  }
+
+  // The store's own knows no options, and not what is set meanwhile.
+  async #regenerateAsTheStore(
+    own: Promise<void>,
+    session: Session,
+    before: Record<string, unknown> | undefined,
+    { keep }: RegenerateOptions
+  ): Promise<void> {
+    try {
+      await own
+    } finally {
+      const { latest } = this.#handle
+      if (latest !== undefined && latest !== session) {
+        Object.assign(latest, partOf(session as unknown as Record<string, unknown>, keep))
+        if (keep === true) stateOf(latest)!.createdAt = stateOf(session)!.createdAt
+        carryLateChanges(session, before, latest)
+      }
+    }
   }
 
   async #succeed(session: Session, isCurrent: boolean, options: RegenerateOptions): Promise<Successor> {

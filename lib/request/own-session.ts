@@ -1,12 +1,13 @@
 import type { HttpRequest } from '../base/http'
-import { reviveCookie } from '../cookie/cookie'
+import { Cookie, reviveCookie } from '../cookie/cookie'
 import { Session, stateOf } from '../session/session'
 import { DetachedVerbs, type SessionVerbs } from '../session/verbs'
 
 /** What express-session's own `Session` shows of itself; its `Store` is the base of many stores and makes them. */
 interface ForeignSession {
   id: string
-  cookie: { toJSON(): Record<string, unknown> }
+  /** Its `generate` gives one only when the session is on the request. */
+  cookie?: { toJSON(): Record<string, unknown> }
   save(): unknown
 }
 
@@ -21,12 +22,16 @@ export function ownSession(value: unknown, verbs: SessionVerbs, req: HttpRequest
   if (!isForeign(value)) return undefined
   const { cookie, id, ...data } = value
   const session = new Session(req, data, { verbs, id })
-  session.cookie = reviveCookie(cookie.toJSON())
+  session.cookie = cookie === undefined ? new Cookie() : reviveCookie(cookie.toJSON())
   return session
 }
 
 function isForeign(value: unknown): value is ForeignSession {
   if (typeof value !== 'object' || value === null) return false
   const { id, cookie, save } = value as Partial<ForeignSession>
-  return typeof id === 'string' && typeof save === 'function' && typeof cookie?.toJSON === 'function'
+  return (
+    typeof id === 'string' &&
+    typeof save === 'function' &&
+    (cookie === undefined || typeof cookie.toJSON === 'function')
+  )
 }

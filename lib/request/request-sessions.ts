@@ -4,11 +4,13 @@ import { chain, isPromise, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { storeFault } from '../engine/faults'
 import { SessionHandle, type HandleOwner } from '../lifecycle/handle'
+import type { Decoded } from '../record/record'
 import { addVary, guardCache, headerCase, writeHeaders } from '../reply/headers'
 import { renderedText } from '../reply/set-cookie'
 import { ResponseHold } from '../response/response-hold'
 import type { CommitHook } from '../response/commit-hook'
 import { useDictionaryMode } from '../response/dictionary-mode'
+import { Session } from '../session/session'
 import { ownSession } from './own-session'
 import { isDeleted, putBack, putOn, type SessionsOfRequest } from './properties'
 import { Registry } from './registry'
@@ -32,8 +34,10 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   #idAssigned = false
   /** The store's own `generate` or `regenerate` runs. */
   #hooked = false
-  /** A session of express-session's own making, whose middleware shares the store: not ours to keep. */
-  #draft: unknown
+  /** The ID that the store's own `generate` chose. */
+  #hookedId: unknown
+  /** A session of express-session's own making, whose middleware shares the store: its data is taken over. */
+  #draft: object | undefined
 
   constructor(engine: Engine, req: HttpRequest, next: (err?: unknown) => void) {
     this.engine = engine
@@ -76,11 +80,11 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       this.#unset = value as null | undefined
       return
     }
-    const session = ownSession(value, this.main.verbs, this.req)
-    if (session === undefined && this.#hooked) {
+    if (this.#hooked && typeof value === 'object' && !(value instanceof Session)) {
       this.#draft = value
       return
     }
+    const session = ownSession(value, this.main.verbs, this.req)
     if (session === undefined) {
       throw new OptionError(
         `req.session can only be set to null or to a session, got ${typeof value === 'object' ? quote(value) : typeof value}; ` +
@@ -89,10 +93,12 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       )
     }
     this.#unset = false
-    this.main.put(session)
+    this.main.put(session, this.#hooked)
+    if (this.#sessionId === session.id) this.#idAssigned = false
   }
 
   get sessionId(): unknown {
+    if (this.#hookedId !== undefined) return this.#hookedId
     if (this.#idAssigned) return this.#sessionId
     const { main } = this
     if (main.latest === undefined && main.status !== 'ended') void this.session
@@ -100,7 +106,10 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   set sessionId(value: unknown) {
-    if (this.#draft !== undefined || this.#hooked) return
+    if (this.#hooked) {
+      this.#hookedId = value
+      return
+    }
     this.#idAssigned = true
     this.#sessionId = value
   }
@@ -147,19 +156,32 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     return this.#main?.latest === undefined ? undefined : this.#main.id
   }
 
-  began(record?: Record<string, unknown>): void {
+  began(record?: Decoded): void {
     const { store } = this.engine.settings.port
     if (this.#hooked) return
-    const generate = record === undefined ? replacedGenerate(store) : undefined
-    const createSession = record === undefined ? undefined : replacedMember(store, 'createSession')
-    if (generate === undefined && createSession === undefined) return
+    if (record === undefined) {
+      const generate = replacedGenerate(store)
+      if (generate !== undefined) this.#hook(() => generate.call(store, this.req))
+      return
+    }
+    const createSession = replacedMember(store, 'createSession')
+    if (createSession === undefined) return
+    const given = { cookie: this.main.session!.cookie.toJSON(), ...record.data }
+    this.#hook(() => createSession.call(store, this.req, given))
+    const { cookie: _cookie, ...data } = given
+    this.main.rebase(JSON.stringify(data))
+  }
+
+  #hook(make: () => unknown): void {
     this.#hooked = true
     try {
-      if (generate !== undefined) generate.call(store, this.req)
-      else createSession!.call(store, this.req, { ...record, cookie: this.main.session!.cookie.toJSON() })
+      make()
+      if (this.#draft === undefined) return
+      const { cookie: _cookie, ...data } = this.#draft as Record<string, unknown>
+      Object.assign(this.main.session!, data)
     } finally {
       this.#hooked = false
-      this.#draft = undefined
+      this.#draft = this.#hookedId = undefined
     }
   }
 

@@ -1,7 +1,8 @@
 import type { HttpRequest } from '../base/http'
-import { chain, isPromise, type MaybePromise } from '../base/time'
+import { isPromise, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
-import { SessionHandle } from '../lifecycle/handle'
+import { SessionHandle, type HandleOwner } from '../lifecycle/handle'
+import { stateOf } from '../session/session'
 import { Store } from '../store/store'
 import { sessionsOf } from './properties'
 
@@ -39,11 +40,16 @@ export function offerGenerate(engine: Engine): void {
 
 // For a request that no middleware of ours has seen: nothing is read, and the session is in place when it returns.
 function begin(engine: Engine, req: HttpRequest): MaybePromise<void> {
-  const handle = new SessionHandle(engine, engine.settings, req)
-  return chain(handle.restart(), () => {
-    req.sessionID = handle.id
-    req.session = handle.session
-  })
+  const owner: HandleOwner = {
+    replaced(session) {
+      req.sessionID = stateOf(session)!.id
+      req.session = session
+    },
+    ended: () => void delete req.session,
+    publicId: () => req.sessionID,
+    began: () => undefined
+  }
+  return new SessionHandle(engine, engine.settings, req, undefined, owner).restart()
 }
 
 /** The store's `generate`, where the application has put another one in the place of ours. */

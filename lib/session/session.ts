@@ -1,7 +1,7 @@
 import { OptionError } from '../base/errors'
 import type { HttpRequest } from '../base/http'
-import { reviveCookie, type Cookie } from '../cookie/cookie'
-import { META, OLD_META } from '../record/record'
+import { Cookie, reviveCookie } from '../cookie/cookie'
+import { isRecord, META, OLD_META } from '../record/record'
 import { cookieOf, isEndless } from './cookie-state'
 import { assignData } from './data'
 import { DetachedVerbs, type RegenerateOptions, type SessionState, type SessionVerbs } from './verbs'
@@ -68,11 +68,9 @@ export class Session {
       signal: undefined
     }
     if (!isModern(this)) ownAsInExpressSession(this, req)
+    if (origin === undefined) this.#state.cookie = cookieIn(data)
     Object.defineProperty(this, 'cookie', COOKIE_PROPERTY)
-    if (typeof data !== 'object' || data === null) return
-    assignData(this, data, !isModern(this))
-    // Socket libraries make a session of a whole record.
-    if (origin === undefined && isCookie(data.cookie)) this.#state.cookie = data.cookie
+    if (typeof data === 'object' && data !== null) assignData(this, data, !isModern(this))
   }
 
   /** Resets the remaining lifetime of the cookie to its full length. */
@@ -150,8 +148,11 @@ function ownAsInExpressSession(session: Session, req: HttpRequest): void {
   Object.defineProperty(session, 'save', { configurable: true, writable: true, value: Session.prototype.save })
 }
 
-function isCookie(value: unknown): value is Cookie {
-  return typeof value === 'object' && value !== null
+// Of a session that a socket library makes by hand, of a record, of a request's session, or of nothing.
+function cookieIn(data: Record<string, unknown> | null | undefined): Cookie {
+  const cookie = data?.cookie
+  if (cookie instanceof Cookie) return cookie
+  return isRecord(cookie) ? reviveCookie(cookie) : new Cookie()
 }
 
 function verbsOf(session: Session): SessionVerbs {

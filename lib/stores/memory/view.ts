@@ -24,6 +24,9 @@ export function viewOf(kept: Texts): Record<string, string> {
     return true
   }
   const target: Record<string, string> = Object.create(null)
+  // console.log looks at what is behind a proxy.
+  const show = () => Object.fromEntries(kept.ids().map((id) => [id, read(id)]))
+  Object.defineProperty(target, Symbol.for('nodejs.util.inspect.custom'), { configurable: true, value: show })
   return new Proxy(target, {
     get: (_, id) => read(id),
     has: (_, id) => read(id) !== undefined,
