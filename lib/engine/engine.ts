@@ -143,6 +143,11 @@ const DROPPED_BEFORE =
   'A request changed a session that had meanwhile been destroyed, regenerated or revoked: its data was not stored. ' +
   'Await session.regenerate() and session.destroy(), and write to the new req.session.'
 const DROPPED: Partial<Record<SessionErrorCode, string>> = {
+  ERR_SESSION_HEADERS_SENT:
+    'A request changed its session after it had answered: its data was not stored. Change req.session before ' +
+    'res.end(), res.send() or res.redirect(), or call req.session.save() afterwards.',
+  ERR_SESSION_OPTION:
+    'A request changed its session and set req.sessionID to something that is no ID: its data was not stored.',
   ERR_SESSION_STORE:
     'A request changed the session that stood in for one which the store could not read: its data was not stored.'
 }

@@ -66,6 +66,11 @@ export class Monitor {
     target.publish(message)
   }
 
+  /** Whether anything listens to an event. */
+  tells(event: SessionEvent): boolean {
+    return channels[event].hasSubscribers
+  }
+
   stats(keys: SessionStats['keys'], lastCleanup: number | null, live?: number): SessionStats {
     const { conflict, error, ...counts } = this.#counts
     const active = live ?? Math.max(0, counts.created - counts.destroyed - counts.expired)

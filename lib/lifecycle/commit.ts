@@ -2,6 +2,7 @@ import { chain, isPromise, SECOND, type MaybePromise } from '../base/time'
 import type { Plan } from '../doors/door'
 import { tooLateError } from '../engine/faults'
 import { lifeOfCookie } from '../session/cookie-state'
+import { changesSince, dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
 import { sessionToGive } from './given-session'
 import type { SessionHandle } from './handle'
@@ -14,10 +15,12 @@ import { dataOf, takeData, type TakenData } from './snapshot'
 export function commitSession(handle: SessionHandle): MaybePromise<unknown> {
   const { settings, status, owner, latest: session } = handle
   const { door, tokens } = settings
+  reportLeft(handle)
   if (session === undefined || status === 'ended') return undefined
   if (status === 'standin' || status === 'gone' || status === 'readonly') return dropChanges(handle, session)
   if (door.deletesByMaxAge && isDeleting(lifeOfCookie(stateOf(session)!))) return handle.verbs.destroy(session)
-  if (door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string') return undefined
+  if (door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string')
+    return dropUnnamed(handle, session)
   const data = takeData(session, handle.snapshot)
   const plan = planFor(handle, session, data.text)
   if (plan.sendCookie) handle.outgoing = 'send'
@@ -35,6 +38,34 @@ function dropChanges(handle: SessionHandle, session: Session): void {
   handle.outgoing = 'none'
   if (status === 'gone' || dataOf(session, snapshot) === snapshot.data) return
   engine.drop(settings, id, status === 'standin' ? 'ERR_SESSION_STORE' : undefined)
+}
+
+// What was set on an object that the request went on without.
+function reportLeft(handle: SessionHandle): void {
+  for (const left of handle.left ?? []) {
+    const { set } = changesSince(left.data, left.session)
+    // Emptying what has ended loses nothing.
+    if (left.session === handle.session || Object.values(set).every((value) => value == null)) continue
+    left.data = dataNow(left.session)
+    handle.engine.drop(handle.settings, handle.id)
+  }
+}
+
+/** Tells of data that was set after the last write for the response, and that no save of the application's stores. */
+export function reportUnsaved(handle: SessionHandle): void {
+  const { session, status, snapshot, engine, settings, owner, id, isBusy } = handle
+  if (session === undefined || isBusy || (status !== 'stored' && status !== 'new')) return
+  if (settings.door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string') return
+  try {
+    if (dataOf(session, snapshot) !== snapshot.data) engine.drop(settings, id, 'ERR_SESSION_HEADERS_SENT')
+  } catch {
+    // No data that could have been stored.
+  }
+}
+
+// express-session stores nothing for such a request, and keeps quiet about it.
+function dropUnnamed({ snapshot, engine, settings, id }: SessionHandle, session: Session): void {
+  if (dataOf(session, snapshot) !== snapshot.data) engine.drop(settings, id, 'ERR_SESSION_OPTION')
 }
 
 // The first byte of a streaming response has stored it; the last byte extends it only if that was a while ago. A

@@ -8,6 +8,7 @@ import { RequestTokens } from '../engine/request-tokens'
 import type { Settings } from '../options/options'
 import type { Decoded } from '../record/record'
 import { attributesOf, keptAttributesOf } from '../session/cookie-state'
+import { dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
 import { rememberWritten } from '../store/found'
 import { commitSession } from './commit'
@@ -86,6 +87,8 @@ export class SessionHandle {
   /** A touch that failed: it never spoils a response, and express-session's door tells the application afterwards. */
   touchError: unknown
   openOptions: OpenOptions = {}
+  /** Session objects that the request goes on without, and their data then. */
+  left: { readonly session: Session; data: Record<string, unknown> | undefined }[] | undefined
   #prolonged = false
   #verbs: HandleVerbs | undefined
 
@@ -316,6 +319,7 @@ export class SessionHandle {
 
   /** Takes the session off the request: destroyed, or unset. */
   end(): void {
+    if (this.#session !== undefined) this.leave(this.#session)
     this.status = 'ended'
     this.owner?.ended?.()
     this.outgoing = this.tokens.values.length > 0 || this.outgoing === 'send' ? 'expire' : 'none'
@@ -343,10 +347,18 @@ export class SessionHandle {
 
   /** Decides and does what the store needs before the response may go; leaves in `outgoing` what the client needs. */
   commit(): MaybePromise<unknown> {
-    if (this.#underWay !== undefined && this.#underWay.size > 0) {
-      return Promise.allSettled(this.#underWay).then(() => this.commit())
-    }
+    if (this.isBusy) return Promise.allSettled(this.#underWay!).then(() => this.commit())
     return commitSession(this)
+  }
+
+  /** The request goes on without this session object: what the application sets on it from now on is not stored. */
+  leave(session: Session): void {
+    ;(this.left ??= []).push({ session, data: dataNow(session) })
+  }
+
+  /** Whether a verb is under way. */
+  get isBusy(): boolean {
+    return this.#underWay !== undefined && this.#underWay.size > 0
   }
 
   /** The cookie's lifetime starts anew once a request, and again at the end of a stream. */

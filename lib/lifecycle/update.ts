@@ -1,6 +1,7 @@
 import { SessionError } from '../base/errors'
 import { destroyedError } from '../engine/faults'
 import { mergeData } from '../record/merge'
+import { changesSince, repeatChanges } from '../session/late-changes'
 import { serializeSession } from '../session/serialize'
 import { replaceData, stateOf, type Session } from '../session/session'
 import type { Found } from '../store/contract'
@@ -49,13 +50,17 @@ export function updateSession<T>(
         updating.setUpdating(false)
       }
       const known = updating.known(session)
+      const made = serializeSession(session)
       try {
-        await updating.writeExactly(session, serializeSession(session))
+        await updating.writeExactly(session, made)
         return result
       } catch (err) {
         if (!(err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT')) throw err
         updating.learn(session, known)
+        // What the rest of the request has set meanwhile is none of what is done again.
+        const late = changesSince(JSON.parse(made) as Record<string, unknown>, session)
         undo()
+        repeatChanges(late, session)
       }
     }
     throw new SessionError(

@@ -4,6 +4,7 @@ import type { Cookie } from '../cookie/cookie'
 import { asFault, destroyedError, missingError, standInError, tooLateError } from '../engine/faults'
 import { encodeRecord } from '../record/record'
 import { jsonOfCookie, lifeOfCookie } from '../session/cookie-state'
+import { changesSince, dataNow, repeatChanges } from '../session/late-changes'
 import { serializeSession } from '../session/serialize'
 import { stateOf, type Session } from '../session/session'
 import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
@@ -59,11 +60,11 @@ export class HandleVerbs implements SessionVerbs {
     const handle = this.#handle
     this.#known(session)
     // What was saved before is read again, also by a caller that did not wait for it.
-    await this.#saving
-    return handle.waitFor(this.#reload())
+    return handle.waitFor(this.#reload(session, dataNow(session)))
   }
 
-  async #reload(): Promise<void> {
+  async #reload(session: Session, before: Record<string, unknown> | undefined): Promise<void> {
+    await this.#saving
     const handle = this.#handle
     const { id, settings, status, snapshot: known } = handle
     const read = await this.#guarded('read the session', async () => settings.port.read(known.storeId))
@@ -75,6 +76,8 @@ export class HandleVerbs implements SessionVerbs {
     const { own, savedData, token } = known
     handle.replaceBy({ id, ...fresh, snapshot: { ...fresh.snapshot, own, savedData, token } }, status)
     handle.owner?.began(record)
+    repeatChanges(changesSince(before, session), handle.latest!)
+    handle.leave(session)
   }
 
   // What a cookie carries, and what a store shows late, is not gone because it cannot be read.
@@ -114,7 +117,7 @@ export class HandleVerbs implements SessionVerbs {
     const isCurrent = id === handle.id && handle.latest !== undefined
     // A request with an ID of a moment ago may log in, but not carry on a session under an ID of its own.
     if (isCurrent && handle.status === 'readonly' && options.keep !== undefined) throw destroyedError()
-    const before = dataOrNothing(session)
+    const before = dataNow(session)
     const own = handle.owner?.regenerate?.()
     if (own !== undefined) return this.#regenerateAsTheStore(own, session, before, options)
     let next: Successor | undefined
@@ -137,7 +140,8 @@ export class HandleVerbs implements SessionVerbs {
     handle.replaceBy(next, status)
     handle.owner?.began()
     // What the application has set while it did not wait goes where it would look for it.
-    if (handle.latest !== undefined) carryLateChanges(session, before, handle.latest)
+    if (handle.latest !== undefined) repeatChanges(changesSince(before, session), handle.latest)
+    handle.leave(session)
     if (failure !== undefined) throw failure as Error
   }
 
@@ -155,7 +159,8 @@ export class HandleVerbs implements SessionVerbs {
       if (latest !== undefined && latest !== session) {
         Object.assign(latest, partOf(session as unknown as Record<string, unknown>, keep))
         if (keep === true) stateOf(latest)!.createdAt = stateOf(session)!.createdAt
-        carryLateChanges(session, before, latest)
+        repeatChanges(changesSince(before, session), latest)
+        this.#handle.leave(session)
       }
     }
   }
@@ -272,23 +277,5 @@ export class HandleVerbs implements SessionVerbs {
       }
       throw asFault(err, verb, settings)
     }
-  }
-}
-
-function dataOrNothing(session: Session): Record<string, unknown> | undefined {
-  try {
-    return JSON.parse(serializeSession(session)) as Record<string, unknown>
-  } catch {
-    return undefined
-  }
-}
-
-function carryLateChanges(from: Session, before: Record<string, unknown> | undefined, to: Session): void {
-  const now = before && dataOrNothing(from)
-  if (now === undefined) return
-  for (const key of Object.keys(now)) {
-    const changed = !Object.hasOwn(before!, key) || JSON.stringify(before![key]) !== JSON.stringify(now[key])
-    const source = from as unknown as Record<string, unknown>
-    if (changed) (to as unknown as Record<string, unknown>)[key] = source[key]
   }
 }

@@ -3,6 +3,7 @@ import type { HttpRequest, HttpResponse } from '../base/http'
 import { chain, isPromise, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { storeFault } from '../engine/faults'
+import { reportUnsaved } from '../lifecycle/commit'
 import { SessionHandle, type HandleOwner } from '../lifecycle/handle'
 import type { Decoded } from '../record/record'
 import { addVary, guardCache, headerCase, writeHeaders } from '../reply/headers'
@@ -303,6 +304,11 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   done(): void {
+    const { production } = this.engine.settings
+    // The application may go on in the turn in which it has answered.
+    if (!this.#failed && (!production || this.engine.monitor.tells('dropped'))) {
+      setImmediate(() => this.#handles().forEach(reportUnsaved))
+    }
     const touchError = this.#main?.touchError
     if (this.engine.settings.door.reportsThroughNext && touchError !== undefined) setImmediate(this.next, touchError)
   }
