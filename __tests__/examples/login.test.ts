@@ -72,7 +72,7 @@ describe('login example: pages', () => {
     expect(answer.status).toBe(409)
   })
 
-  it('H9 begins a new session ID at login and leaves the old one dead', async () => {
+  it('begins a new session ID at login and leaves the old one dead', async () => {
     await member('ada')
     const visitor = new Visitor(server)
     const planted = pairOf(cookieOf(await visitor.get('/login')))

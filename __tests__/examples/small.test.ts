@@ -104,7 +104,7 @@ it('oauth keeps two tabs apart, and leads nowhere else', async () => {
   delete process.env.PROVIDER
 })
 
-it('key-rotation logs nobody out, and gives up an old key once nobody has used it for long enough', async () => {
+it('key-rotation logs nobody out, and gives up a key that was not used for long enough', async () => {
   const now = jest.spyOn(Date, 'now')
   const { app, secret: keys, rotate, retire } = require('../../examples/key-rotation')
   const agents = Array.from({ length: 10 }, () => request.agent(app))

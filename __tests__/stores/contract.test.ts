@@ -107,7 +107,7 @@ describe.each(Object.keys(openers))('%s', (name) => {
   }
 
   if (name !== 'CookieStore') {
-    it('D1 begins anew for a visitor whose record is spoilt, and tells why', async () => {
+    it('begins anew for a visitor whose record is spoilt, and tells why', async () => {
       const app = appBehind(sessions({ secret, store: opened().store }))
       const cookie = cookieOf(await visit(app, '/login'))!
       const { id } = (await visit(app, '/who', cookie)).body
@@ -122,7 +122,7 @@ describe.each(Object.keys(openers))('%s', (name) => {
 
   if (name in NPM_STORES) {
     const better = HAND_OUT_ANYTHING.includes(name)
-    it(`D1 answers ${better ? 'with a new session' : 'as express-session does'} with the default door`, async () => {
+    it(`answers ${better ? 'with a new session' : 'as express-session does'} with the default door`, async () => {
       const options = { secret, name: 'sid', resave: false, saveUninitialized: false, store: opened().store }
       const answers = [session(options as never), expressSession(options)].map(async (middleware) => {
         const app = appBehind(middleware)

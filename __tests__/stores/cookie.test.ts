@@ -54,14 +54,14 @@ describe.each([
     expect(create()[CARRIER].open(value, 'sid', keys)).toEqual({ id: 'id', text, stale: false })
   })
 
-  it('A6 opens what an older listed key sealed, as stale', () => {
+  it('opens what an older listed key sealed, as stale', () => {
     const value = create().seal(recordOf({}), 'sid', olderKeys)
     const both = new KeyRing([secret, 'the secret from before the last rotation'])
     expect(create().open(value, 'sid', both)).toMatchObject({ id: 'id', stale: true })
     expect(create().open(value, 'sid', keys)).toBe('ERR_SESSION_SIGNATURE')
   })
 
-  it('A6 refuses what it opened before, once the key is gone', () => {
+  it('refuses what it opened before, once the key is gone', () => {
     const secrets = ['a newer secret of thirty-two bytes or more', secret]
     const ring = new KeyRing(secrets)
     const store = create()
@@ -73,7 +73,7 @@ describe.each([
     expect(store.open(value, 'sid', ring)).toBe('ERR_SESSION_SIGNATURE')
   })
 
-  it('A16 refuses a value of another name, secret or mode, and distinguishes what is authentic', () => {
+  it('refuses a value of another name, secret or mode, and distinguishes what is authentic', () => {
     const store = create()
     const value = store.seal(recordOf({}), 'sid', keys)
     expect(store.open(value, 'cart', keys)).toBe('ERR_SESSION_SIGNATURE')
@@ -91,7 +91,7 @@ describe.each([
     }
   })
 
-  it('A16 refuses a value dated more than five minutes ahead', () => {
+  it('refuses a value dated more than five minutes ahead', () => {
     const store = create()
     clock.forward(10 * MINUTE)
     const ahead = store.seal(recordOf({}), 'sid', keys)
@@ -101,7 +101,7 @@ describe.each([
     expect(store.open(ahead, 'sid', keys)).toMatchObject({ id: 'id' })
   })
 
-  it('A9 refuses a value longer than any of its own before any cryptography', () => {
+  it('refuses a value longer than any of its own before any cryptography', () => {
     const store = create()
     const long = store.seal(recordOf({}), 'sid', keys)[0] + 'A'.repeat(1_000_000)
     const [cipher, hmac] = [jest.spyOn(crypto, 'createDecipheriv'), jest.spyOn(crypto, 'createHmac')]
@@ -110,7 +110,7 @@ describe.each([
     expect(hmac).not.toHaveBeenCalled()
   })
 
-  it('J5 gives one kind of answer to whatever comes', () => {
+  it('gives one kind of answer to whatever comes', () => {
     const store = create()
     const value = store.seal(recordOf({}), 'sid', keys)
     const input = fc.oneof(
@@ -124,7 +124,7 @@ describe.each([
     )
   })
 
-  it('A17 seals up to 4096 bytes of name and value, and not one more', () => {
+  it('seals up to 4096 bytes of name and value, and not one more', () => {
     const store = create()
     const record = recordOf({ filler: '' })
     const sized = (filler: number) => recordOf({ filler: 'x'.repeat(filler) })
@@ -144,7 +144,7 @@ describe.each([
     expect(sealError(store, sized(filler), `${name}n`).code).toBe('ERR_SESSION_COOKIE_TOO_LARGE')
   })
 
-  it('A17 names the size, the limit and the largest keys, and none of their content', () => {
+  it('names the size, the limit and the largest keys, and none of their content', () => {
     const data = {
       tiny: 1,
       cart: 'CONTENT'.repeat(400),
@@ -187,7 +187,7 @@ describe('CookieStore', () => {
 })
 
 describe('what a process wrote lately', () => {
-  it('H4 answers a write that missed one with what was written', () => {
+  it('answers a write that missed one with what was written', () => {
     const recent = new RecentWrites()
     expect(recent.read('id')).toBeNull()
     expect(recent.write({ id: 'id', text: 'one', expected: 'zero', life: life() })).toBe(true)
@@ -196,7 +196,7 @@ describe('what a process wrote lately', () => {
     expect(recent.write({ id: 'id', text: 'two', expected: 'one', life: life() })).toBe(true)
   })
 
-  it('H1 keeps a destroyed session dead', () => {
+  it('keeps a destroyed session dead', () => {
     const recent = new RecentWrites()
     recent.write({ id: 'id', text: 'one', expected: null, life: life() })
     expect(recent.extend('id')).toBe(true)
@@ -281,7 +281,7 @@ describe.each([
   ["express-session's MemoryStore", () => new TheirMemoryStore()],
   ['a store of promises', () => new PromiseStore() as never]
 ])('CookieStore with revocations in %s', (_kind, createRevocations) => {
-  it('A18 refuses a destroyed session in every process, and cannot write it', async () => {
+  it('refuses a destroyed session in every process, and cannot write it', async () => {
     const revocations = createRevocations()
     const [here, there] = [new CookieStore({ revocations }), new CookieStore({ revocations })]
     const text = recordOf({ user: 'ann' })
@@ -301,7 +301,7 @@ describe.each([
 })
 
 describe('CookieStore with revocations', () => {
-  it('A18 refuses a copied cookie before its revocation lapses', async () => {
+  it('refuses a copied cookie before its revocation lapses', async () => {
     const revocations = new MemoryStore()
     const store = new CookieStore({ revocations })
     const value = store.seal(recordOf({}), 'sid', keys)
@@ -329,7 +329,7 @@ describe('CookieStore with revocations', () => {
     expect(get).toHaveBeenCalledTimes(1)
   })
 
-  it('E6 fails aloud when they cannot be reached, and does not trust the cookie', async () => {
+  it('fails aloud when they cannot be reached, and does not trust the cookie', async () => {
     const fault = new Error('unreachable')
     const down = {
       get: (_id: string, callback: Callback) => callback(fault),
@@ -368,7 +368,7 @@ describe('sessions in cookies', () => {
   const call = (app: ReturnType<typeof appOf>, path: string, cookie = '') =>
     request(app).get(path).set('Cookie', cookie)
 
-  it('H4 keep what processes write one after the other', async () => {
+  it('keep what processes write one after the other', async () => {
     const apps = [appOf(new CookieStore()), appOf(new CookieStore())]
     let cookie = ''
     for (let i = 0; i < 6; i++) {
@@ -379,7 +379,7 @@ describe('sessions in cookies', () => {
     for (const app of apps) expect((await call(app, '/get', cookie)).body.data).toEqual(all)
   })
 
-  it('H4 keep what parallel requests write, whichever response comes last', async () => {
+  it('keep what parallel requests write, whichever response comes last', async () => {
     const [entered, released] = [deferred(), deferred()]
     const app = appOf(new CookieStore(), {
       '/slow': async (req: any, res: any) => {
@@ -403,7 +403,7 @@ describe('sessions in cookies', () => {
     }
   })
 
-  it('A17 answer an overgrown session with an error, and the previous cookie stays', async () => {
+  it('answer an overgrown session with an error, and the previous cookie stays', async () => {
     const app = appOf(new CookieStore())
     const cookie = cookieOf(await call(app, '/set/small'))!
     const grown = await call(app, '/grow', cookie)
@@ -413,7 +413,7 @@ describe('sessions in cookies', () => {
     expect((await call(app, '/get', cookie)).body).toEqual({ data: { small: true } })
   })
 
-  it('A18 end with logout, copies of the cookie included', async () => {
+  it('end with logout, copies of the cookie included', async () => {
     const revocations = new MemoryStore()
     const [app, elsewhere] = [appOf(new CookieStore({ revocations })), appOf(new CookieStore({ revocations }))]
     const cookie = cookieOf(await call(app, '/set/user'))!
@@ -424,7 +424,7 @@ describe('sessions in cookies', () => {
     }
   })
 
-  it('A18 without revocations, live on as copies in other processes until they expire', async () => {
+  it('without revocations, live on as copies in other processes until they expire', async () => {
     const [app, elsewhere] = [appOf(new CookieStore()), appOf(new CookieStore())]
     const cookie = cookieOf(await call(app, '/set/user'))!
     await call(app, '/logout', cookie)
@@ -452,7 +452,7 @@ describe('sessions in cookies', () => {
     expect((await call(app, '/get', next)).body).toEqual({ data: { user: true } })
   })
 
-  it('A18 with revocations, lead on in the process that rotated them, and end there with a logout', async () => {
+  it('with revocations, lead on in the process that rotated them, and end there with a logout', async () => {
     const revocations = new MemoryStore()
     const more = {
       '/rotate': async (req: any, res: any) => {
@@ -516,7 +516,7 @@ describe('sessions in cookies', () => {
     expect(body.data).toEqual({ ...kept, slow: true })
   })
 
-  it('H1 with revocations, are not carried on under another ID after a logout elsewhere', async () => {
+  it('with revocations, are not carried on under another ID after a logout elsewhere', async () => {
     const revocations = new MemoryStore()
     const [entered, released] = [deferred(), deferred()]
     const more = {

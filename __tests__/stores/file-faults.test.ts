@@ -86,7 +86,7 @@ describe('a full disk', () => {
     })
   }
 
-  it(`G1 ENOSPC on save is an error, the old session stays, no temporary file is left (${mounted ? 'a full tmpfs' : 'injected: mount is not permitted here'})`, async () => {
+  it(`ENOSPC on save is an error, the old session stays, no temporary file is left (${mounted ? 'a full tmpfs' : 'injected: mount is not permitted here'})`, async () => {
     const path = mounted ? mountPoint.at('s') : folder.at('s')
     const full = new FileStore({ path })
     const server = app(full)
@@ -110,7 +110,7 @@ describe('a full disk', () => {
 })
 
 describe('a folder that cannot be used', () => {
-  it('G2 EACCES is an error for every verb, as a user who may not enter', async () => {
+  it('EACCES is an error for every verb, as a user who may not enter', async () => {
     await store.set('a', { cookie })
     chmodSync(folder.path, 0o755)
     chmodSync(folder.at('s'), process.getuid!() === 0 ? 0o700 : 0)
@@ -129,7 +129,7 @@ describe('a folder that cannot be used', () => {
     expect(await store.get('a')).not.toBeNull()
   })
 
-  it('G2 a removed folder: save, login, logout and reading are errors each time, and it is not made again', async () => {
+  it('a removed folder: save, login, logout and reading are errors each time, and it is not made again', async () => {
     const server = app()
     const sid = await login(server)
     rmSync(folder.at('s'), { recursive: true })
@@ -146,7 +146,7 @@ describe('a folder that cannot be used', () => {
     await expect(fs.stat(folder.at('s'))).rejects.toThrow('ENOENT')
   })
 
-  it('G2 works again once the folder is back, with or without what was in it', async () => {
+  it('works again once the folder is back, with or without what was in it', async () => {
     await store.set('a', { cookie })
     renameSync(folder.at('s'), folder.at('elsewhere'))
     await expect(store.set('a', { cookie })).rejects.toMatchObject({ code: 'ERR_SESSION_STORE' })
@@ -158,7 +158,7 @@ describe('a folder that cannot be used', () => {
     expect(await store.ids()).toEqual(['a'])
   })
 
-  it('G2 a file in place of the folder, or of one inside, is an error', async () => {
+  it('a file in place of the folder, or of one inside, is an error', async () => {
     writeFileSync(folder.at('s'), '')
     await expect(store.get('a')).rejects.toMatchObject({ code: 'ERR_SESSION_STORE' })
     await expect(store.set('a', { cookie })).rejects.toMatchObject({ code: 'ERR_SESSION_STORE' })
@@ -218,7 +218,7 @@ describe('what is no session', () => {
     await store.set('b', { cookie, n: 2 })
   })
 
-  it.each(PLANTS)('G4 %s is null, and looked at only once', async (_, plant) => {
+  it.each(PLANTS)('%s is null, and looked at only once', async (_, plant) => {
     plant(placeOf('a'))
     expect(await store.get('a')).toBeNull()
     const quarantined = await fs.readdir(folder.at('s', 'quarantine'))
@@ -232,7 +232,7 @@ describe('what is no session', () => {
     expect(await store.get('a')).toMatchObject({ n: 3 })
   })
 
-  it.each(PLANTS)('G4 %s gives way to a session, and is not destroyed with one', async (_, plant) => {
+  it.each(PLANTS)('%s gives way to a session, and is not destroyed with one', async (_, plant) => {
     plant(placeOf('a'))
     expect(
       await store[POWERS].write({ id: 'a', text: '{"cookie":{},"n":3}', expected: '{"cookie":{},"n":1}', life: life() })
@@ -244,13 +244,13 @@ describe('what is no session', () => {
     expect(readFileSync(folder.at('outside'), 'utf8')).toBe('untouched')
   })
 
-  it('G4 text that is no JSON is null, and looked at only once', async () => {
+  it('text that is no JSON is null, and looked at only once', async () => {
     writeFileSync(placeOf('a'), headerOf(placeOf('a'), 5) + '{"a:}')
     expect(await store.get('a')).toBeNull()
     await expect(fs.readdir(folder.at('s', 'quarantine'))).resolves.toHaveLength(1)
   })
 
-  it('G4 a truncated file is a fresh session with its reason', async () => {
+  it('a truncated file is a fresh session with its reason', async () => {
     const server = app()
     const sid = await login(server)
     const place = folder.at(
@@ -263,7 +263,7 @@ describe('what is no session', () => {
     expect((await request(server).get('/').set('Cookie', sid)).body).toEqual({ error: 'ERR_SESSION_MISSING' })
   })
 
-  it('G4 the sweep quarantines too, and keeps a bounded number', async () => {
+  it('the sweep quarantines too, and keeps a bounded number', async () => {
     for (let i = 0; i < 120; i++) {
       await store.set(`id${i}`, { cookie })
       writeFileSync(placeOf(`id${i}`), '')
@@ -291,7 +291,7 @@ describe('what is no session', () => {
   const life = () => ({ usedAt: Date.now(), expiresAt: null })
 })
 
-it('G5 an unknown ID costs one look at the file and one at the folder, and no retries', async () => {
+it('an unknown ID costs one look at the file and one at the folder, and no retries', async () => {
   await store.set('a', { cookie })
   const calls = (['open', 'stat', 'readFile', 'readdir', 'link', 'access', 'lstat'] as const).map((name) =>
     jest.spyOn(fs, name)
@@ -302,7 +302,7 @@ it('G5 an unknown ID costs one look at the file and one at the folder, and no re
   expect(timer).not.toHaveBeenCalled()
 })
 
-it('G6 files are for their owner only, folders too, whatever the umask', async () => {
+it('files are for their owner only, folders too, whatever the umask', async () => {
   const umask = process.umask(0)
   try {
     await store.set('a', JSON.parse('{"cookie":{},"__silverback":{"u":1,"c":1,"i":"ann"}}'))
@@ -324,7 +324,7 @@ it('G6 files are for their owner only, folders too, whatever the umask', async (
   expect(statSync(folder.at('s')).mode & 0o777).toBe(0o700)
 })
 
-it('A5 no ID reaches a file outside its folder, and none is in a file name', async () => {
+it('no ID reaches a file outside its folder, and none is in a file name', async () => {
   const ids = [
     '../victim',
     '../../victim',

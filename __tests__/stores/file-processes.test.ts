@@ -51,7 +51,7 @@ describe('several processes on one folder', () => {
     expect(leftovers()).toEqual([])
   })
 
-  it('G7 save one ID 10,000 times: always readable, and a lost update is detected', async () => {
+  it('save one ID 10,000 times: always readable, and a lost update is detected', async () => {
     const both = await Promise.all([start(), start()])
     await store.set('a', { cookie, items: [] })
     const before = (await store[POWERS].read('a'))!.text
@@ -66,7 +66,7 @@ describe('several processes on one folder', () => {
 })
 
 describe('processes that are killed', () => {
-  it('G3 between temporary file and rename: the old session stays, the next save works, temps are swept', async () => {
+  it('between temporary file and rename: the old session stays, the next save works, temps are swept', async () => {
     await store.set('a', { cookie, n: 'old' })
     const child = await start()
     await stopped(child, 'stopBeforeRename', 'a')
@@ -83,7 +83,7 @@ describe('processes that are killed', () => {
     expect(leftovers()).toEqual([])
   })
 
-  it('G3 at any moment, in 1,000 writers: each session is whole, nothing stays locked, everything is swept', async () => {
+  it('at any moment, in 1,000 writers: each session is whole, nothing stays locked, everything is swept', async () => {
     const ids = Array.from({ length: 20 }, (_, i) => `id${i}`)
     for (const id of ids) await store.set(id, { cookie, size: 0, filler: '' })
     for (let round = 0; round < 25; round++) {

@@ -218,7 +218,7 @@ describe('MemoryStore', () => {
       expect(powers.read('a')).toEqual({ text: text({ n: 2 }), usedAt: now, expiresAt: null })
     })
 
-    it('H1 does not write a session that was removed or expired', () => {
+    it('does not write a session that was removed or expired', () => {
       const powers = powersOf(new MemoryStore())
       powers.write({ id: 'a', text: text({}), expected: null, life: life() })
       expect(powers.remove('a')).toBe(true)
@@ -528,7 +528,7 @@ describe('MemoryStore', () => {
       expect([store.ids(), jest.getTimerCount()]).toEqual([[], 0])
     })
 
-    it('J1 frees 200,000 sessions that expire together in bounded slices', () => {
+    it('frees 200,000 sessions that expire together in bounded slices', () => {
       const entries = new Entries({ max: Infinity, maxBytes: Infinity, onMortal: () => undefined })
       for (let n = 0; n < 200_000; n++) {
         const expiresAt = n % 1000 === 0 ? null : now + MINUTE
@@ -550,7 +550,7 @@ describe('MemoryStore', () => {
       expect(entries.findUser('user0')).toHaveLength(200)
     })
 
-    it('J1 lets others run between the slices, and sweeps on when they write', async () => {
+    it('lets others run between the slices, and sweeps on when they write', async () => {
       fakeTimers()
       const store = new MemoryStore({ sweepEvery: 1000 })
       for (let n = 0; n < 10_000; n++)

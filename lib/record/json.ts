@@ -63,3 +63,59 @@ export function isSameJson(live: unknown, kept: unknown): boolean {
   }
   return true
 }
+
+// So deep can be written from any stack.
+const DEPTH_ALWAYS = 1000
+const DEPTH_STEP = 500
+const DEPTH_TRIED = 20_000
+
+let deepest: number | undefined
+
+/** Whether a text of JSON is nested more deeply than this process can ever write again. */
+export function isTooDeep(text: string): boolean {
+  return isNestedDeeper(text, DEPTH_ALWAYS) && isNestedDeeper(text, (deepest ??= deepestWritable()))
+}
+
+// What JSON.stringify does depends on the stack; since Node 26 it has no limit. A step more than is possible from here.
+function deepestWritable(): number {
+  let value: unknown = []
+  for (let depth = 2; depth <= DEPTH_TRIED; depth++) {
+    value = [value]
+    if (depth % DEPTH_STEP !== 0) continue
+    try {
+      JSON.stringify(value)
+    } catch {
+      return depth + DEPTH_STEP
+    }
+  }
+  return Infinity
+}
+
+/** Whether a text of JSON is nested deeper than that. */
+export function isNestedDeeper(text: string, most: number): boolean {
+  // Each level has two characters.
+  if (text.length < 2 * most) return false
+  let depth = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === 0x22 /* quote */) at = endOfString(text, at)
+    else if (code === 0x5b || code === 0x7b /* [ { */) {
+      if (++depth > most) return true
+    } else if (code === 0x5d || code === 0x7d /* ] } */) depth--
+  }
+  return false
+}
+
+// Where the string ends that begins there.
+function endOfString(text: string, from: number): number {
+  let end = from
+  do end = text.indexOf('"', end + 1)
+  while (end !== -1 && isEscaped(text, end))
+  return end === -1 ? text.length : end
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let backslashes = 0
+  while (text.charCodeAt(at - 1 - backslashes) === 0x5c) backslashes++
+  return backslashes % 2 === 1
+}

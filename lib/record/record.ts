@@ -5,7 +5,7 @@
  *
  * `cookie` comes first, as in every record of express-session; the reserved property, if there is one, second.
  */
-import { copyExactly, copyJson } from './json'
+import { copyExactly, copyJson, isTooDeep } from './json'
 import type { Milliseconds } from '../base/time'
 
 /**
@@ -126,9 +126,10 @@ export function decodeRecord(text: string): Decoded | undefined {
     // JSON may spell a letter of `__proto__` as \u005f, \u0070, ...
     const suspicious = text.includes('__proto__') || text.includes('\\u00')
     const clean = suspicious ? withoutProto(parsed) : parsed
+    if (isTooDeep(text)) return undefined
     return takeApart(clean, clean, suspicious ? undefined : text)
   } catch {
-    // No JSON, or nested too deeply to be written again.
+    // No JSON, or nested too deeply to be taken apart.
     return undefined
   }
 }

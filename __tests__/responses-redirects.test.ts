@@ -59,7 +59,7 @@ describe.each(Object.entries(DOORS))('behind %s', (_name, door) => {
     })
   })
 
-  it(`a browser that follows at the first byte of the headers finds user and flash, ${REDIRECTS} times of ${REDIRECTS}`, async () => {
+  it(`a browser that follows at the first byte finds user and flash, ${REDIRECTS} times of ${REDIRECTS}`, async () => {
     await serving(appWith(door(plain(new DistantStore())), routes), async (port) => {
       const follow = async () => {
         let page: Promise<Buffer> | undefined

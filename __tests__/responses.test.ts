@@ -60,7 +60,7 @@ describe('a buffered response', () => {
     })
   })
 
-  it('I2 holds the bytes, not the state: after end() headers are sent, setHeader throws, a second end() returns false, it is not over', async () => {
+  it('holds the bytes, not the state: after end() headers are sent, setHeader throws, a second end() returns false, it is not over', async () => {
     const store = new HeldStore()
     const seen: unknown[] = []
     store.onSet = () => setImmediate(() => store.waiting.shift()!())
@@ -84,7 +84,7 @@ describe('a buffered response', () => {
     )
   })
 
-  it('I2 shows what writeHead() was given, and takes it back where an error page follows', async () => {
+  it('shows what writeHead() was given, and takes it back where an error page follows', async () => {
     const store = new HeldStore()
     store.onSet = () => setImmediate(() => store.waiting.shift()!())
     const seen: unknown[] = []
@@ -190,7 +190,7 @@ describe('a streaming response', () => {
     warned.mockRestore()
   })
 
-  it('I1 reports a session begun after the first byte and leaves no record of it', async () => {
+  it('reports a session begun after the first byte and leaves no record of it', async () => {
     const store = new MemoryStore()
     const app = express()
     app.use(sessions({ secret, store }))
@@ -285,7 +285,7 @@ describe.each(['async', 'sync'] as const)(
       }
     })
 
-    it('I3 calls the callback of end() once', async () => {
+    it('calls the callback of end() once', async () => {
       let calls = 0
       const mw = sessions({ secret, store: answering() })
       await serving(
@@ -301,7 +301,7 @@ describe.each(['async', 'sync'] as const)(
   }
 )
 
-it('I6 keeps back-pressure: a held write() returns false and drain follows', async () => {
+it('keeps back-pressure: a held write() returns false and drain follows', async () => {
   const store = new HeldStore()
   store.onSet = () => setImmediate(() => store.waiting.shift()!())
   const mw = sessions({ secret, store: store as never })
@@ -321,7 +321,7 @@ it('I6 keeps back-pressure: a held write() returns false and drain follows', asy
   expect(seen).toEqual([false, 'drain'])
 })
 
-it('I6 works over HTTP/2, without writeHead and while the store is asked', async () => {
+it('works over HTTP/2, without writeHead and while the store is asked', async () => {
   const store = new HeldStore()
   store.onSet = () => setImmediate(() => store.waiting.shift()!())
   const mw = sessions({ secret, store: store as never })
@@ -407,7 +407,7 @@ describe.each(['async', 'sync'] as const)('a chunk that Node refuses, on a store
   })
 })
 
-it('a chunk that Node refuses for an error page, while the store fails, leads to another error page', async () => {
+it('leads to another error page for a chunk that Node refuses while the store fails', async () => {
   const app = express()
   const store = new MemoryStore()
   store.set = (() => Promise.reject(new Error('store down'))) as never
@@ -420,7 +420,7 @@ it('a chunk that Node refuses for an error page, while the store fails, leads to
   expect((await request(app).get('/')).body).toEqual({ code: 'ERR_INVALID_ARG_TYPE' })
 })
 
-it("leaves Express's own properties of request and response as they are, also when they are accessors", async () => {
+it("leaves Express's own properties of request and response as they are, accessors too", async () => {
   const seen: boolean[] = []
   const ownOf = (object: object) => {
     const own = Object.getOwnPropertyDescriptors(object) as Record<string, PropertyDescriptor>

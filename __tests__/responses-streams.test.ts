@@ -8,10 +8,10 @@ import { buffer } from 'node:stream/consumers'
 import express from 'express'
 import { gunzipSync } from 'node:zlib'
 import request from 'supertest'
-import session, { sessions } from '../../lib/index'
-import { deferred, secret } from '../helpers/app'
-import { exchange, get, serving } from '../helpers/raw'
-import { GUARDS, play, type Respond } from '../helpers/responses'
+import session, { sessions } from '../lib/index'
+import { deferred, secret } from './helpers/app'
+import { exchange, get, serving } from './helpers/raw'
+import { GUARDS, play, type Respond } from './helpers/responses'
 
 const compression = require('compression')
 
@@ -58,7 +58,7 @@ const STREAMS: Record<string, Respond> = {
   }
 }
 
-describe.each(Object.entries(GUARDS))('I6 %s', (_guard, open) => {
+describe.each(Object.entries(GUARDS))('a stream behind %s', (_guard, open) => {
   /** Answers as `respond` does, with a session that was written to. */
   const guarded = (respond: Respond) => {
     const guard = open()
@@ -236,7 +236,7 @@ async function askTwice(port: number): Promise<{ status: number | undefined; hea
   return answers
 }
 
-describe.each(Object.keys(DOORS))('I8 %s() before compression, and a save that fails', (door) => {
+describe.each(Object.keys(DOORS))('%s() before compression, and a save that fails', (door) => {
   const refused = [
     expect.objectContaining({ status: 500, body: 'sorry' }),
     expect.objectContaining({ status: 200, body: 'next' })
@@ -263,7 +263,7 @@ describe.each(Object.keys(DOORS))('I8 %s() before compression, and a save that f
 })
 
 it.each(Object.keys(MOMENTS))(
-  'I8 what is compressed goes out whole where nobody answers that the save has failed %s',
+  'what is compressed goes out whole where nobody answers that the save has failed %s',
   async (moment) => {
     for (const respond of Object.values(SENT)) {
       const answers = await serving(
@@ -352,7 +352,7 @@ const OVER_HTTP2: Record<string, Respond> = {
   ...STREAMS
 }
 
-describe.each(Object.entries(GUARDS))('I6 over HTTP/2, %s', (_guard, open) => {
+describe.each(Object.entries(GUARDS))('over HTTP/2, %s', (_guard, open) => {
   const answering =
     (guard: any, respond: Respond) =>
     (req: any, res: any): void => {

@@ -1,10 +1,10 @@
 import express from 'express'
-import { appWith, cookieOf, deferred, secret } from '../helpers/app'
-import { plainStore } from '../helpers/classic'
-import { exchange, get, serving } from '../helpers/raw'
-import { GUARDS, play, type Respond } from '../helpers/responses'
+import { appWith, cookieOf, deferred, secret } from './helpers/app'
+import { plainStore } from './helpers/classic'
+import { exchange, get, serving } from './helpers/raw'
+import { GUARDS, play, type Respond } from './helpers/responses'
 import request from 'supertest'
-import session, { sessions } from '../../lib/index'
+import session, { sessions } from '../lib/index'
 
 const bytes = new Uint8Array([0, 104, 255, 105])
 const pairs: [string, string][] = [
@@ -158,7 +158,7 @@ const DOORS: Record<string, (store: unknown) => any> = {
   'the drop-in door': (store) => session({ secret, store: store as never, resave: false, saveUninitialized: false })
 }
 
-describe.each(Object.entries(DOORS))('I2 with %s', (_door, open) => {
+describe.each(Object.entries(DOORS))('work after the end of a response, with %s', (_door, open) => {
   const unhandled: unknown[] = []
   const note = (err: unknown) => void unhandled.push(err)
   beforeAll(() => void process.on('unhandledRejection', note))
