@@ -246,15 +246,17 @@ describe('blocks that run as they are printed', () => {
   })
 
   it.each(DOCUMENTS.filter((name) => name !== GORILLA && blocksOf(name).some(isScript)))('%s', async (document) => {
+    // The default export has no name.
+    const { default: _default, ...exported } = silverback as any
     let scope: Record<string, any> = {
-      ...{ sessions: silverback.sessions, store: new silverback.MemoryStore(), secret, app: express(), request },
+      ...{ ...exported, session: silverback, secret, store: new silverback.MemoryStore(), app: express(), request },
       ...{ userId: '1', until: AbortSignal.abort(), url: redis.url },
       charge: async () => undefined
     }
     const blocks = blocksOf(document).filter(isScript)
     const file = path.join(folder, `${path.basename(document)}.db`)
     const replaced = { './sessions.db': file, '/var/lib/app/sessions.db': file }
-    const auth = silverback.sessions({ secret, userId: (session) => session.userId })
+    const auth = (scope.auth = silverback.sessions({ secret, userId: (session) => session.userId }))
     const site = appWith(auth, {
       '/': async (req, res) => {
         Object.assign(req.session, { count: 1, credit: 100, cart: [] })
