@@ -84,9 +84,8 @@ describe('the lock of a process that was killed', () => {
       }
       const [victim, other] = await Promise.all(children.map((child) => site(child, place)))
       const cookie = cookieOf(await other!.get('/set?user=ann'))!
-      // A database learns of a death by silence alone, the disk at once.
-      const ttl = kind === 'files' ? HOUR : 300
-      victim!.get(`/locked?ttl=${ttl}`, cookie).catch(() => undefined)
+      // A store learns of a death by silence alone.
+      victim!.get('/locked?ttl=300', cookie).catch(() => undefined)
       await victim!.get('/held/1')
       await children[0]!.kill()
       expect((await other!.get('/careful', cookie)).status).toBe(200)
