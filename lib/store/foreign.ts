@@ -99,7 +99,7 @@ export class ForeignPowers implements Powers {
       const hit: Found = { text: '', record: withoutDeadline(record) }
       const end = endIn(record)
       if (end !== undefined) hit.expiresAt = end
-      if (this.#memory.touched?.id === id) this.#learn(record as object)
+      if (this.#memory.touched?.id === id) this.#learn(record)
       // It was made anew elsewhere.
       if (wasRemoved && !leadsOn(hit)) this.#memory.removed.delete(id)
       return hit
