@@ -1,9 +1,15 @@
 import { SessionError } from '../base/errors'
 import { isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 
+interface Waiter {
+  readonly since: Milliseconds
+  begin(): void
+  refuse(err: SessionError): void
+}
+
 /** Those who wait for their turn on one thing. */
 interface Queue {
-  readonly waiting: (() => void)[]
+  readonly waiting: Waiter[]
   running: number
 }
 
@@ -20,7 +26,9 @@ export class Turns {
   take<T>(key: string, work: () => MaybePromise<T>): MaybePromise<T> {
     const queue = this.#queues.get(key)
     if (queue !== undefined) {
-      const turn = new Promise<void>((begin) => queue.waiting.push(begin))
+      const turn = new Promise<void>((begin, refuse) => {
+        queue.waiting.push({ since: performance.now(), begin, refuse })
+      })
       // Not called by the one before, whose AsyncLocalStorage is another request's.
       return turn.then(() => this.#run(key, queue, new Promise<T>((resolve) => resolve(work()))))
     }
@@ -33,21 +41,29 @@ export class Turns {
 
   #run<T>(key: string, queue: Queue, turn: Promise<T>): Promise<T> {
     let passed = false
-    const pass = (count: number) => {
-      if (passed) return
+    const begin = (waiter: Waiter) => {
+      queue.running++
+      waiter.begin()
+    }
+    const pass = () => {
+      if (!passed) queue.waiting.splice(0, 1).forEach(begin)
       passed = true
-      for (const begin of queue.waiting.splice(0, count)) {
-        queue.running++
-        begin()
+    }
+    // Those who wait for a store that hangs do not wait for one another, nor for as long again.
+    const passAll = (err: SessionError) => {
+      const earliest = performance.now() - (this.#patience ?? Infinity) / 2
+      for (const waiter of queue.waiting.splice(0)) {
+        if (waiter.since < earliest) waiter.refuse(err)
+        else begin(waiter)
       }
     }
-    const timer = this.#patience === undefined ? undefined : setTimeout(pass, this.#patience, 1)
+    const timer = this.#patience === undefined ? undefined : setTimeout(pass, this.#patience)
     timer?.unref()
     const done = (err?: unknown) => {
       clearTimeout(timer)
       queue.running--
-      // Those who wait for a store that hangs do not wait for one another.
-      pass(err instanceof SessionError && err.code === 'ERR_SESSION_STORE_TIMEOUT' ? Infinity : 1)
+      if (err instanceof SessionError && err.code === 'ERR_SESSION_STORE_TIMEOUT') passAll(err)
+      else pass()
       if (queue.running === 0 && queue.waiting.length === 0) this.#queues.delete(key)
     }
     turn.then(() => done(), done)
