@@ -84,6 +84,7 @@ export class SessionHandle {
   /** A write was begun: the store may know the session, whatever came of it. */
   writeAttempted = false
   updating = false
+  #offered: string[] | undefined
   /** A touch that failed: it never spoils a response, and express-session's door tells the application afterwards. */
   touchError: unknown
   openOptions: OpenOptions = {}
@@ -252,6 +253,7 @@ export class SessionHandle {
     this.#snapshot = snapshot
     this.status = status
     this.writeAttempted = snapshot.version !== null
+    this.#offered = undefined
     return session
   }
 
@@ -384,7 +386,8 @@ export class SessionHandle {
     const { engine, settings, req, id, status, user: told } = this
     const before = this.snapshot
     this.writeAttempted = true
-    const saving = { engine, settings, req, id, user: told, exact, inTurn: this.updating }
+    const offered = before.version === null ? (this.#offered ??= []) : undefined
+    const saving = { engine, settings, req, id, user: told, exact, inTurn: this.updating, offered }
     return chain(saveSession(saving, session, data, before), (outcome) => {
       // Another object of the same session (from before a reload) has saved its own data.
       const isOther = typeof outcome === 'object' && session !== this.#session && id === this.id

@@ -29,6 +29,8 @@ export interface Saving extends Visit {
   readonly exact: boolean
   /** An update is under way, which has its turn among the writers already. */
   readonly inTurn: boolean
+  /** Of a session that is not stored yet: the texts that the store was given, whatever came of it. */
+  readonly offered?: string[] | undefined
 }
 
 /** What the attempts of one write go by. */
@@ -87,6 +89,8 @@ function write(
   const record = encodeRecord(jsonOfCookie(state), meta, merged)
   const life = lifeOf(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
   const token = tokens.seal(record, keysFor(settings, req)!)
+  const offered = known.version === null ? saving.offered : undefined
+  offered?.push(record)
   // Made now: the session may change while the store is asked.
   const given = port.native
     ? undefined
@@ -117,10 +121,11 @@ function write(
     }
     if (answer === true || typeof answer === 'string') return saved
     const found = decodeFound(answer)
+    const isOwn = known.version === null && isOwnRecord(answer, offered ?? [record])
+    if (isOwn && answer.text === record) return saved
     if (known.version !== null) engine.monitor.note('conflict', settings.name, id)
-    else if (isOwnRecord(answer, record)) return saved
-    else if (!settings.door.replacesTakenId) throw idTaken()
-    if (saving.exact || count >= ATTEMPTS_MAX || found === undefined) throw conflict()
+    else if (!isOwn && !settings.door.replacesTakenId) throw idTaken()
+    if ((saving.exact && !isOwn) || count >= ATTEMPTS_MAX || found === undefined) throw conflict()
     if (found.meta?.n !== undefined) return 'gone'
     const next = {
       ...known,
@@ -135,8 +140,8 @@ function write(
 }
 
 // A first write whose answer never came, or that a client sent twice, has arrived all the same.
-function isOwnRecord({ text, record }: Found, written: string): boolean {
-  return record === undefined && text === written
+function isOwnRecord({ text, record }: Found, offered: readonly string[]): boolean {
+  return record === undefined && offered.includes(text)
 }
 
 // What the store keeps, with our changes since `data` laid over it.
