@@ -81,7 +81,7 @@ export class Manager implements SessionManager {
   async open(req: HttpRequest, options: OpenOptions = {}): Promise<ModernSession & Record<string, any>> {
     const handle = new SessionHandle(this.#engine, this.#engine.settings, req)
     handle.openOptions = options
-    const session = await handle.load()
+    const session = await this.#withStatus(async () => handle.load())
     await indexLoaded(handle, session)
     return session as ModernSession & Record<string, any>
   }
@@ -94,7 +94,8 @@ export class Manager implements SessionManager {
   }
 
   async create(data: Record<string, any>, options: { userId?: string } = {}): Promise<SessionEntry> {
-    const { handle, session, data: made } = await createStored(this.#engine, data, options.userId)
+    const created = await this.#withStatus(() => createStored(this.#engine, data, options.userId))
+    const { handle, session, data: made } = created
     const { snapshot, verbs } = handle
     const { createdAt } = stateOf(session)!
     const expiresAt = verbs.expiresAt(session)
@@ -191,6 +192,11 @@ export class Manager implements SessionManager {
   #keyOf(session: string | Session | undefined): StoreKey | undefined {
     if (session === undefined) return undefined
     return this.#engine.settings.port.keyOf(typeof session === 'string' ? session : stateOf(session)!.id)
+  }
+
+  // express-session's door leaves the faults of a store as they are.
+  #withStatus<T>(work: () => Promise<T>): Promise<T> {
+    return this.#engine.settings.rawFaults ? this.#guarded(work) : work()
   }
 
   // Faults of the store carry a status, as those of a request do.
