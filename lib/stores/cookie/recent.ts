@@ -5,6 +5,7 @@ import type { Milliseconds } from '../../base/time'
 
 const REMEMBER: Milliseconds = 5 * 60 * 1000
 const MAX = 10_000
+const ENDED_MAX = 100_000
 
 interface Entry {
   /** `null`: destroyed. */
@@ -25,6 +26,8 @@ export class RecentWrites implements Powers {
   readonly sync = true
   readonly remote = false
   readonly #entries = new BoundedMap<string, Entry>(MAX)
+  /** What was destroyed, or leads on: other visitors' writes must not push it out. */
+  readonly #ended = new BoundedMap<string, Entry>(ENDED_MAX)
 
   read(id: string): Found | null {
     const text = this.#lookUp(id)?.text
@@ -66,7 +69,7 @@ export class RecentWrites implements Powers {
   /** Takes back that an ID was rotated away: what was known before is known again. */
   restore(id: string, known: Found | null): void {
     if (this.#lookUp(id)?.leads !== true) return
-    this.#entries.delete(id)
+    this.#ended.delete(id)
     if (known !== null) this.#remember(id, known.text)
   }
 
@@ -84,8 +87,9 @@ export class RecentWrites implements Powers {
   }
 
   #lookUp(id: string): Entry | undefined {
-    const entry = this.#entries.get(id)
+    const entry = this.#ended.get(id) ?? this.#entries.get(id)
     if (entry === undefined || entry.until > Date.now()) return entry
+    this.#ended.delete(id)
     this.#entries.delete(id)
     return undefined
   }
@@ -94,12 +98,14 @@ export class RecentWrites implements Powers {
   #remember(id: string, text: string | null, expiresAt: Milliseconds | null = null, notBefore = 0): void {
     const now = Date.now()
     const until = Math.max(Math.min(now + REMEMBER, expiresAt ?? Infinity), this.#lookUp(id)?.until ?? 0)
-    this.#entries.set(id, { text, writtenAt: Math.max(now, notBefore), until, leads: false })
+    const entry = { text, writtenAt: Math.max(now, notBefore), until, leads: false }
+    if (text === null) this.#ended.set(id, entry)
+    else this.#entries.set(id, entry)
   }
 
   // The old ID leads on until the grace ends, and is then as dead as a destroyed one, for as long.
   #moveOn(id: string, text: string, end: Milliseconds): void {
-    this.#entries.set(id, { text, writtenAt: Date.now(), until: end + REMEMBER, leads: true })
+    this.#ended.set(id, { text, writtenAt: Date.now(), until: end + REMEMBER, leads: true })
     const next = this.#lookUp(decodeFound({ text })!.meta!.n!)
     if (next !== undefined) next.until = Math.max(next.until, end)
   }
