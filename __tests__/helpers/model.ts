@@ -106,7 +106,7 @@ export function cookieWorldOf(revocations?: object): World {
 }
 
 /** The methods of a store, answering by promise. */
-function promised(store: any, verbs: string[]): object {
+export function promised(store: any, verbs: string[]): object {
   const methods = verbs.map((verb) => {
     const method = (...args: unknown[]) =>
       new Promise((resolve, reject) => {

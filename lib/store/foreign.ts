@@ -129,9 +129,10 @@ export class ForeignPowers implements Powers {
     return this.#inTurn('destroy', id, () => {
       const forward = forwards.get(id)
       if (forward !== undefined && expected !== undefined) return { text: forward }
+      const wasRemoved = this.#memory.removed.has(id)
       return chain(callStore(this.#store, this.#store.destroy, [id]), () => {
         this.#remember(id)
-        return true
+        return !wasRemoved
       })
     })
   }

@@ -1,6 +1,6 @@
 import { hashOf } from '../base/hash'
-import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
-import { decodeRecord } from '../record/record'
+import { chain, isPromise, MINUTE, type MaybePromise, type Milliseconds } from '../base/time'
+import { decodeRecord, encodeRecord } from '../record/record'
 import {
   CARRIER,
   type EXPIRED,
@@ -19,8 +19,7 @@ import {
   type Written
 } from './contract'
 import { ForeignPowers } from './foreign'
-import { keptText } from './found'
-import { decodeFound } from './found'
+import { decodeFound, keptText, leadsOn } from './found'
 import { failureOf, Waiting } from './waiting'
 
 /** A session's ID as its store sees it: hashed, where the option `hashIds` says so. */
@@ -31,6 +30,9 @@ declare const KEY: unique symbol
 export interface PortWrite extends Omit<Write, 'id'> {
   readonly key: StoreKey
 }
+
+/** Longest that a request takes to move a record under the hash of its ID. */
+const MOVING_MAX: Milliseconds = 5 * MINUTE
 
 interface PortOptions {
   storeTimeout: Milliseconds
@@ -51,6 +53,8 @@ export class StorePort {
   readonly #own: Powers | undefined
   readonly #verbs: NativeVerbs
   readonly #adapter: ForeignPowers
+  /** Records that move under the hash of their IDs. */
+  readonly #moving = new Map<StoreKey, Promise<Found | null>>()
 
   constructor(store: StoreContract, { storeTimeout, hashIds }: PortOptions) {
     this.store = store
@@ -133,14 +137,12 @@ export class StorePort {
 
   /** With `expected`, only over that: what is kept instead is answered. `plainId`: from before IDs were hashed. */
   remove(key: StoreKey, user?: string, expected?: string, plainId?: string): MaybePromise<boolean | Found> {
-    const removed = this.#guard('destroy', () => this.#powers.remove(key, user, expected))
-    if (!this.#hashIds || plainId === undefined || plainId === key) return removed
-    return chain(removed, (answer) =>
-      chain(
-        this.#guard('destroy', () => this.#powers.remove(plainId, user)),
-        () => answer
-      )
-    )
+    const remove = () => this.#guard('destroy', () => this.#powers.remove(key, user, expected))
+    if (!this.#hashIds || plainId === undefined || plainId === key) return remove()
+    // The record from before goes first: whoever moves it afterwards finds that it is gone.
+    const plain = this.#guard('destroy', () => this.#powers.remove(plainId, user))
+    const tells = this.native && this.carrier === undefined
+    return chain(plain, (removed) => (tells && removed === true ? this.#removeMoving(key, user) : remove()))
   }
 
   /** `undefined` when the store keeps no index of users. */
@@ -163,29 +165,63 @@ export class StorePort {
     return this.native ? this.#own! : this.#adapter
   }
 
-  // A record from before `hashIds` was switched on moves under its hash the first time it is asked for. Only the one who
-  // then removes the old record keeps the new one: a logout that came in between has removed it.
+  // A record from before `hashIds` was switched on moves under its hash the first time it is asked for: whoever makes the
+  // new one removes the old one, unless a logout was faster.
   #adoptPlain(id: string, key: StoreKey): MaybePromise<Found | null> {
+    const moving = this.#moving.get(key)
+    if (moving !== undefined) return moving
+    const moved = this.#move(id, key)
+    if (!isPromise(moved)) return moved
+    const done = () => void this.#moving.delete(key)
+    this.#moving.set(key, moved)
+    moved.then(done, done)
+    return moved
+  }
+
+  #move(id: string, key: StoreKey): MaybePromise<Found | null> {
     const powers = this.#powers
     return chain(
       this.#guard('get', () => powers.read(id)),
       (found) => {
-        if (found === null) return null
+        // It may have been moved since its key was asked for.
+        if (found === null) return this.#guard('get', () => powers.read(key))
+        const { text } = found
         const life = { usedAt: found.usedAt ?? Date.now(), expiresAt: found.expiresAt ?? null }
-        const owner = decodeRecord(found.text)?.meta?.i
+        const owner = decodeRecord(text)?.meta?.i
         const user = owner === undefined ? undefined : { from: undefined, to: owner }
         const live = found.record === undefined ? undefined : () => found.record as object
-        const moved = this.#guard('set', () =>
-          powers.write({ id: key, text: found.text, expected: null, life, user, live })
-        )
-        return chain(moved, () =>
-          chain(
+        const moved = this.#guard('set', () => powers.write({ id: key, text, expected: null, life, user, live }))
+        return chain(moved, (answer) => {
+          // Another request moves it.
+          if (answer !== true) return typeof answer === 'object' && answer !== null && !leadsOn(answer) ? answer : null
+          return chain(
             this.#guard('destroy', () => powers.remove(id, owner)),
-            (removed) => (removed === true ? found : chain(this.remove(key, owner), () => null))
+            (removed) => {
+              if (removed === true) return found
+              // Not what a logout has put there.
+              return chain(this.remove(key, owner, text), (other) =>
+                typeof other !== 'object' || leadsOn(other) ? null : chain(this.remove(key, owner), () => null)
+              )
+            }
           )
-        )
+        })
       }
     )
+  }
+
+  // A request that has read the old record may be about to make the new one: what leads nowhere takes its place.
+  #removeMoving(key: StoreKey, user: string | undefined): MaybePromise<boolean | Found> {
+    const end = Date.now() + MOVING_MAX
+    const meta = { u: end, c: end, n: '', g: 0 }
+    const cookie = JSON.stringify({ originalMaxAge: MOVING_MAX, expires: new Date(end) })
+    const life = { usedAt: end, expiresAt: end }
+    const written = this.#guard('set', () =>
+      this.#powers.write({ id: key, text: encodeRecord(cookie, meta, '{}'), expected: null, life })
+    )
+    return chain(written, (answer): MaybePromise<boolean | Found> => {
+      if (typeof answer !== 'object' || answer === null) return true
+      return this.#guard('destroy', () => this.#powers.remove(key, user, versionOf(answer)))
+    })
   }
 
   #guard<T>(verb: string, call: () => MaybePromise<T>, load?: string): MaybePromise<T> {
