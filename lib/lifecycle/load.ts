@@ -1,14 +1,14 @@
 import type { SessionErrorCode } from '../base/errors'
-import { chain, isPromise, type MaybePromise } from '../base/time'
+import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf } from '../engine/binding'
 import { markOfId, type Visit } from '../engine/engine'
 import { shaped } from '../engine/schema'
 import type { Settings } from '../options/options'
-import { isRecord, type Decoded } from '../record/record'
+import { isRecord, type Decoded, type Meta } from '../record/record'
 import { EXPIRED, type Found } from '../store/contract'
 import { decodeFound, keptText } from '../store/found'
 import type { VerifiedToken } from '../tokens/tokens'
-import { isOver, type CookieLife } from './lifetime'
+import { isOver, lifeOf, type CookieLife } from './lifetime'
 import type { LoadedRecord } from './snapshot'
 
 /** Longest chain of rotations that a request with an old ID is led along. */
@@ -52,19 +52,45 @@ function admit(visit: Visit, id: string, found: Found, hops: number): MaybePromi
       return refused('ERR_SESSION_CORRUPT')
     }
     if (meta.n !== undefined) return follow(visit, meta.n, meta.g ?? 0, hops)
-    const lastUse = port.tellsLastUse ? (found.usedAt ?? meta.u) : undefined
+    const lastUse = lastUseOf(settings, found, record)
     const cookie = record.cookie as unknown as CookieLife
-    if (isOver(settings, req, cookie, meta, lastUse)) {
-      return chain(removeExpired(visit, id, meta.i), () => refused('ERR_SESSION_EXPIRED'))
-    }
+    if (isOver(settings, req, cookie, meta, lastUse)) return expired(visit, id, meta)
     if (settings.bind !== undefined && meta.b !== undefined && meta.b !== bindingOf(settings, req)) {
       return refused('ERR_SESSION_BINDING')
     }
     usedAt = lastUse ?? meta.u
+    const life = lifeOf(settings, req, cookie, { createdAt: meta.c, usedAt: Date.now() })
+    if (!port.native && isPastEnd(found) && life.expiresAt !== null) {
+      return chain(port.tellsEnd(id, found, life), (tells) => (tells ? expired(visit, id, meta) : admitted()))
+    }
   }
-  engine.monitor.note('loaded', settings.name, id)
-  const loaded = { id, record, version: keptText(found, record), usedAt, readOnly: hops > 0 }
-  return settings.schema === undefined ? loaded : validated(settings, loaded)
+  return admitted()
+
+  function admitted(): MaybePromise<Loaded> {
+    engine.monitor.note('loaded', settings.name, id)
+    const loaded = { id, record: record!, version: keptText(found, record!), usedAt, readOnly: hops > 0 }
+    return settings.schema === undefined ? loaded : validated(settings, loaded)
+  }
+}
+
+/**
+ * The time of last use, where a record tells it. In a foreign store an express-session instance may have written last,
+ * which leaves ours as it was: a cookie that ends with the browser, and has an end all the same, is ours.
+ */
+export function lastUseOf({ port }: Settings, found: Found, record: Decoded): Milliseconds | undefined {
+  const { meta, cookie } = record
+  if (port.native) return found.usedAt ?? meta?.u
+  const isOurs = cookie.originalMaxAge === null && typeof found.expiresAt === 'number'
+  return port.tellsLastUse && isOurs ? meta?.u : undefined
+}
+
+/** Whether the end that a record tells is over. */
+export function isPastEnd({ expiresAt }: Found): boolean {
+  return typeof expiresAt === 'number' && expiresAt <= Date.now()
+}
+
+function expired(visit: Visit, id: string, { i }: Meta): MaybePromise<Loaded> {
+  return chain(removeExpired(visit, id, i), () => refused('ERR_SESSION_EXPIRED'))
 }
 
 // express-session's door makes a cookie of whatever is kept, as express-session does.

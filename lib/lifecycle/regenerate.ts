@@ -1,10 +1,10 @@
 import type { Milliseconds } from '../base/time'
 import { MINUTE } from '../base/time'
 import { tooLateError } from '../engine/faults'
-import { mergeData } from '../record/merge'
 import { encodeRecord, typesOf } from '../record/record'
 import { serializeSession } from '../session/serialize'
 import { replaceData, stateOf, type Session } from '../session/session'
+import { mergeLive } from '../session/values'
 import type { RegenerateOptions } from '../session/verbs'
 import type { Found } from '../store/contract'
 import { decodeFound, keptText } from '../store/found'
@@ -88,9 +88,9 @@ async function moveOn(
     noteEnd(engine, settings, id, 'regenerate')
   }
   // What others have written to the old session since it was read comes along.
-  const take = (data: string) => {
+  const take = (data: Data) => {
     const ours = parse(serializeSession(next.session))
-    replaceData(next.session, mergeData(partOf(parse(old.data), keep), ours, partOf(parse(data), keep)))
+    replaceData(next.session, mergeLive(partOf(parse(old.data), keep), ours, partOf(data, keep), next.session))
   }
   for (;;) {
     // Before the record that leads on, so that the old ID never leads nowhere.
@@ -114,7 +114,7 @@ async function moveOn(
     if (found === true) return next
     const record = found === null ? undefined : decodeFound(found)
     if (record !== undefined && record.meta?.n === undefined) {
-      take(record.dataText)
+      take(record.data)
       old = { ...old, data: record.dataText, storedData: record.dataText, version: keptText(found as Found, record) }
       continue
     }
@@ -122,7 +122,7 @@ async function moveOn(
     const isRoutine = keep === true && grace > 0
     const moved = record === undefined || isRoutine ? undefined : await latest(rotation, old, record.meta!.n!)
     if (moved !== undefined) {
-      take(moved.data)
+      take(parse(moved.data))
       old = moved
       continue
     }
@@ -190,7 +190,7 @@ async function join(
   if (record.meta?.n !== undefined) return join(rotation, session, old, record.meta.n, keep)
   const next = storedSession(rotation, id, { record, version: keptText(found, record), usedAt: found.usedAt })
   const ours = partOf(parse(serializeSession(session)), keep)
-  replaceData(next.session, mergeData(partOf(parse(old.data), keep), ours, record.data))
+  replaceData(next.session, mergeLive(partOf(parse(old.data), keep), ours, record.data, session))
   return { ...next, id, renewed: false, user: undefined }
 }
 
@@ -205,7 +205,8 @@ function carried(
   if (old.storedData !== old.data) {
     // What a save has merged is in the store alone.
     const ours = parse(serializeSession(to.session))
-    replaceData(to.session, mergeData(partOf(parse(old.data), keep), ours, partOf(parse(old.storedData), keep)))
+    const base = partOf(parse(old.data), keep)
+    replaceData(to.session, mergeLive(base, ours, partOf(parse(old.storedData), keep), to.session))
   }
   // What the store needs to write the data as it was goes along with what is kept.
   const { t } = old.meta ?? {}

@@ -98,13 +98,13 @@ function write(
     life,
     user: userChange(known.meta?.i, user),
     live: given && (() => given),
-    known: known.own
+    earlier: known.own
   })
   return chain(written, (answer): MaybePromise<Snapshot | 'gone'> => {
     if (answer === null) return 'gone'
     const saved: Snapshot = {
       version: port.native ? record : merged,
-      own: true,
+      own: known.version === null ? [] : [...(known.own ?? []), known.version],
       data,
       storedData: merged,
       savedData: data,

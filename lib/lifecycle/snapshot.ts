@@ -5,7 +5,7 @@ import { beginCookie } from '../engine/new-cookie'
 import type { Settings } from '../options/options'
 import type { Decoded, Meta } from '../record/record'
 import { attributesOf, cookieOf } from '../session/cookie-state'
-import { assignCopy, assignData, changedCopy, isEmpty, isUnchanged } from '../session/data'
+import { assignCopy, assignValues, changedCopy, isEmpty, isUnchanged } from '../session/data'
 import { serializeSession } from '../session/serialize'
 import { isModern, stateOf, type Session } from '../session/session'
 import type { SessionState, SessionVerbs } from '../session/verbs'
@@ -14,8 +14,8 @@ import type { SessionState, SessionVerbs } from '../session/verbs'
 export interface Snapshot {
   /** What the store keeps, for a conditional write to compare against; `null`: nothing yet. */
   readonly version: string | null
-  /** This very request wrote it. */
-  readonly own: boolean
+  /** This very request wrote it, over these versions. */
+  readonly own: readonly string[] | undefined
   /** JSON of the data that the application's changes are counted from. */
   readonly data: string
   /** JSON of the data in the store: differs from `data` after a merge, or where a schema has migrated it. */
@@ -57,7 +57,7 @@ export function newSession({ settings, req, verbs }: Maker, id: string): Began {
     session,
     snapshot: {
       version: null,
-      own: false,
+      own: undefined,
       data: '{}',
       storedData: '{}',
       savedData: undefined,
@@ -90,7 +90,7 @@ export function storedSession(
   if (hasAttributes(record) && settings.door.canSend(record.cookie)) state.keptCookie = record
   else beginAs(record, state, settings, req)
   if (record.isJson) assignCopy(session, record, !isModern(session))
-  else assignData(session, record.raw, !isModern(session))
+  else assignValues(session, record.raw, !isModern(session))
   if (record.meta !== undefined) state.createdAt = record.meta.c
   // A schema migrates data when it is loaded: what is stored is the text, what the application sees is `raw`.
   const data = settings.schema === undefined ? record.dataText : serializeSession(session)
@@ -98,7 +98,7 @@ export function storedSession(
     session,
     snapshot: {
       version,
-      own: false,
+      own: undefined,
       data,
       storedData: record.dataText,
       savedData: settings.resave ? undefined : data,

@@ -1,9 +1,9 @@
 import { SessionError } from '../base/errors'
 import { destroyedError } from '../engine/faults'
-import { mergeData } from '../record/merge'
 import { changesSince, repeatChanges } from '../session/late-changes'
 import { serializeSession } from '../session/serialize'
 import { replaceData, stateOf, type Session } from '../session/session'
+import { copyValues, mergeLive } from '../session/values'
 import type { Found } from '../store/contract'
 import { keptText } from '../store/found'
 import { writers } from '../store/turns'
@@ -37,8 +37,8 @@ export function updateSession<T>(
   return writers.take(settings.port, stateOf(session)!.id, async () => {
     for (let count = 0; count < UPDATES_MAX; count++) {
       await refresh(updating, session)
-      const before = serializeSession(session)
-      const undo = () => replaceData(session, JSON.parse(before) as Record<string, unknown>)
+      const before = copyValues(session)
+      const undo = () => replaceData(session, copyValues(before))
       let result: T
       updating.setUpdating(true)
       try {
@@ -78,6 +78,7 @@ async function refresh(updating: Updating, session: Session): Promise<void> {
   // What a cookie carries, and what a store shows late, is not gone because it cannot be read.
   if (found === null && (updating.settings.tokens.selfContained || known.own)) return
   const record = recordOf(found)
+  if (record !== undefined && known.own?.includes(keptText(found!, record))) return
   // A rotated ID is read-only, and an ended one nothing.
   if (found === null || record === undefined) {
     updating.lose()
@@ -89,7 +90,7 @@ async function refresh(updating: Updating, session: Session): Promise<void> {
       Record<string, unknown>,
       Record<string, unknown>
     ]
-    replaceData(session, mergeData(base, ours, record.data))
+    replaceData(session, mergeLive(base, ours, record.data, session))
   }
   updating.learn(session, {
     ...known,

@@ -68,7 +68,9 @@ export class HandleVerbs implements SessionVerbs {
     const handle = this.#handle
     const { id, settings, status, snapshot: known } = handle
     const read = await this.#guarded('read the session', async () => settings.port.read(known.storeId))
-    const found = read ?? (await this.#unread(known))
+    const seen = recordOf(read)
+    const lags = seen === undefined || known.own?.includes(keptText(read!, seen))
+    const found = (lags ? await this.#unread(known) : null) ?? read
     const record = recordOf(found)
     if (found === null || record === undefined) throw missingError()
     const loaded = { record, version: keptText(found, record), usedAt: found.usedAt }

@@ -8,7 +8,7 @@ import { shaped } from '../engine/schema'
 import { endRecord, noteEnd } from '../lifecycle/end'
 import { SessionHandle } from '../lifecycle/handle'
 import { deadline, isOver, type CookieLife } from '../lifecycle/lifetime'
-import { recordOf } from '../lifecycle/load'
+import { isPastEnd, lastUseOf, recordOf } from '../lifecycle/load'
 import type { OpenOptions } from '../lifecycle/watch'
 import { userText } from '../options/option-checks'
 import type { Decoded } from '../record/record'
@@ -220,8 +220,8 @@ function hitOf({ settings }: Engine, id: string, key: StoreKey, found: Found): H
   const cookie = record.cookie as unknown as CookieLife
   const lastUsedAt = found.usedAt ?? meta?.u
   const now = Date.now()
-  const usedAt = settings.port.tellsLastUse ? lastUsedAt : undefined
-  if (meta !== undefined && isOver(settings, NO_REQUEST, cookie, meta, usedAt)) return null
+  if (meta !== undefined && isOver(settings, NO_REQUEST, cookie, meta, lastUseOf(settings, found, record))) return null
+  if (meta !== undefined && settings.port.knowsEnd && isPastEnd(found)) return null
   const times = { createdAt: meta?.c ?? now, usedAt: lastUsedAt ?? now }
   const expiresAt = deadline(settings, NO_REQUEST, cookie, times)
   const entry = { id, createdAt: meta?.c, lastUsedAt, expiresAt, current: false }

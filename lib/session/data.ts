@@ -1,6 +1,7 @@
 import type { Cookie } from '../cookie/cookie'
 import { copyExact, copyJson, isSameJson } from '../record/json'
 import { META, OLD_META, type Decoded } from '../record/record'
+import { copyValue } from './values'
 
 /** What an application keeps in its sessions: augment it with `declare module`. */
 export interface SessionData {
@@ -19,6 +20,17 @@ type Data = Record<string, unknown>
 export function assignData(session: object, data: Data, classic: boolean): void {
   const target = session as Data
   for (const key in data) if (isData(key, classic)) target[key] = data[key]
+}
+
+/** The same with copies of what is plain, for a record that its store may keep as it is. */
+export function assignValues(session: object, data: Data, classic: boolean): void {
+  const target = session as Data
+  try {
+    for (const key in data) if (isData(key, classic)) target[key] = copyValue(data[key])
+  } catch {
+    // Nested too deeply for the stack.
+    assignData(session, data, classic)
+  }
 }
 
 /** The same with copies, for a record that others read as well. It must have come out of `JSON.parse`. */

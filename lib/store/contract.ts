@@ -85,7 +85,7 @@ export interface Found {
   unreadable?: unknown
   /** Last use, where the store keeps it beside the text instead of inside (see `Meta.u`). */
   usedAt?: Milliseconds
-  /** When the store lets go of it; `null`: never. */
+  /** When the store lets go of it; `null`: never. Of a foreign store: the end that its record tells. */
   expiresAt?: Milliseconds | null
 }
 
@@ -114,8 +114,10 @@ export interface Write {
   readonly user?: UserChange | undefined
   /** Makes the session object for stores that take objects. */
   readonly live?: (() => object) | undefined
-  /** `expected` was written by this very request: a read that does not show it yet lags behind. */
-  readonly known?: boolean | undefined
+  /**
+   * `expected` was written by this very request, over these: a read that shows one of them, or nothing yet, lags behind.
+   */
+  readonly earlier?: readonly string[] | undefined
 }
 
 /**

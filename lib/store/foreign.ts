@@ -2,10 +2,19 @@ import { BoundedMap } from '../base/bounded-map'
 import { chain, HOUR, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 import { reviveCookie } from '../cookie/cookie'
 import { decodeObject, decodeRecord, META, OLD_META } from '../record/record'
-import { Session } from '../session/session'
 import { callStore } from './call'
 import type { Found, Life, Powers, SessionRecord, StoreContract, Write, Written } from './contract'
 import { leadsOn } from './found'
+import {
+  differBeside,
+  endIn,
+  mayCreate,
+  shownBy,
+  upToDate,
+  withDeadline,
+  withoutDeadline,
+  type Touched
+} from './habits'
 import { StoreTurns } from './turns'
 import type { Waiting } from './waiting'
 
@@ -23,9 +32,11 @@ class Memory {
   /** Forwarding records of rotated IDs that no request may follow: a logout does. */
   readonly forwards = new BoundedMap<string, string>(FORWARDS_MAX)
   /** A touch of this process, to see whether the store writes down what it is given with one. */
-  touched: { id: string; usedAt: Milliseconds } | undefined
+  touched: Touched | undefined
   /** Whether touching writes the time of last use into the record; `undefined`: not known yet. */
-  writesTouches: boolean | undefined
+  writesUse: boolean | undefined
+  /** The same for the end of the session. */
+  writesEnd: boolean | undefined
 }
 
 const memories = new WeakMap<object, Memory>()
@@ -55,7 +66,26 @@ export class ForeignPowers implements Powers {
 
   /** Whether records say when their sessions were used last: where touching rewrites them, or only writing extends. */
   get tellsLastUse(): boolean {
-    return typeof this.#store.touch !== 'function' || this.#memory.writesTouches === true
+    return typeof this.#store.touch !== 'function' || this.#memory.writesUse === true
+  }
+
+  /** The same of the end; `undefined`: not known yet. */
+  get tellsEnd(): boolean | undefined {
+    return typeof this.#store.touch !== 'function' || this.#memory.writesEnd
+  }
+
+  /** Finds out whether touches show in records, with one whose session would be over if they do. */
+  probeEnd(id: string, { record }: Found, { usedAt, expiresAt }: Life): MaybePromise<boolean> {
+    const memory = this.#memory
+    const { [OLD_META]: old, ...kept } = record as Record<string, unknown>
+    const meta = kept[META] ?? old
+    const session = withDeadline({ ...kept, [META]: { ...(meta as object), u: usedAt } }, { usedAt, expiresAt })
+    return this.#inTurn('touch', id, () => {
+      memory.touched = { id, usedAt, end: expiresAt! }
+      return chain(callStore<unknown>(this.#store, this.#store.touch!, [id, session]), () =>
+        chain(this.read(id), (found) => found === null || memory.writesEnd === true)
+      )
+    })
   }
 
   read(id: string): MaybePromise<Found | null> {
@@ -66,7 +96,9 @@ export class ForeignPowers implements Powers {
         const forward = this.#memory.forwards.get(id)
         return forward === undefined ? null : { text: forward }
       }
-      const hit = { text: '', record: withoutDeadline(record as Data) }
+      const hit: Found = { text: '', record: withoutDeadline(record) }
+      const end = endIn(record)
+      if (end !== undefined) hit.expiresAt = end
       if (this.#memory.touched?.id === id) this.#learn(record)
       // It was made anew elsewhere.
       if (wasRemoved && !leadsOn(hit)) this.#memory.removed.delete(id)
@@ -80,7 +112,7 @@ export class ForeignPowers implements Powers {
     }
   }
 
-  write({ id, text, expected, life, live, known }: Write): MaybePromise<Written> {
+  write({ id, text, expected, life, live, earlier }: Write): MaybePromise<Written> {
     const { removed } = this.#memory
     if (expected === null) removed.delete(id)
     return this.#inTurn('set', id, () => {
@@ -89,13 +121,13 @@ export class ForeignPowers implements Powers {
       const wasRemoved = removed.has(id)
       return chain(this.read(id), (current): MaybePromise<Written> => {
         // A read may lag behind what this very request has written; what was destroyed stays destroyed.
-        if (current === null) return known && !wasRemoved ? set() : null
+        if (current === null) return earlier !== undefined && !wasRemoved ? set() : null
         // A store that keeps sessions in their cookies finds what was removed as before.
         if (wasRemoved && !leadsOn(current)) {
           this.#remember(id)
           return null
         }
-        return chain(this.#differs(id, current, expected), (differs) => {
+        return chain(this.#differs(id, current, expected, earlier), (differs) => {
           if (differs) return current
           if (leadsOn({ text })) return this.#forward(id, text, set)
           return set()
@@ -110,16 +142,17 @@ export class ForeignPowers implements Powers {
     const extended = (session: object): MaybePromise<boolean> => {
       const given = withDeadline(session, life)
       if (typeof touch !== 'function') return chain(this.#set(id, given), () => true)
-      this.#memory.touched ??= { id, usedAt: life.usedAt }
+      const { usedAt, expiresAt } = life
+      if (expiresAt !== null) this.#memory.touched ??= { id, usedAt, end: expiresAt }
       return chain(callStore<unknown>(this.#store, touch, [id, given]), () => true)
     }
     return this.#inTurn('touch', id, () => {
       if (this.#memory.removed.has(id)) return false
       // A touch that writes brings back what another process has removed: look first.
-      if (live !== undefined && typeof touch === 'function' && !mayCreate(touch)) return extended(live())
+      if (live !== undefined && typeof touch === 'function' && !mayCreate(this.#store)) return extended(live())
       return chain(this.read(id), (found) => {
         if (found === null || leadsOn(found)) return false
-        return extended(live?.() ?? (found.record as object))
+        return extended(live === undefined ? (found.record as object) : upToDate(live(), found))
       })
     })
   }
@@ -145,10 +178,15 @@ export class ForeignPowers implements Powers {
   }
 
   // A store may add to its records what is new at every read (a counter, the time): such a difference is no other writer.
-  #differs(id: string, current: Found, expected: string): MaybePromise<boolean> {
-    const seen = dataOf(current)
-    if (seen === expected) return false
-    return chain(this.read(id), (again) => again === null || dataOf(again) === seen)
+  // Neither is what this very request has written over, in a read that lags behind.
+  #differs(id: string, current: Found, expected: string, earlier: Write['earlier']): MaybePromise<boolean> {
+    const first = dataOf(current)
+    if (first === expected || earlier?.includes(first)) return false
+    return chain(this.read(id), (again) => {
+      const second = again === null ? first : dataOf(again)
+      if (second === first) return true
+      return chain(this.read(id), (last) => last === null || differBeside(expected, [first, second, dataOf(last)]))
+    })
   }
 
   // What only leads a logout on is not worth a record: it is remembered here, where the logout would come.
@@ -171,14 +209,16 @@ export class ForeignPowers implements Powers {
   }
 
   #learn(record: unknown): void {
-    const { usedAt } = this.#memory.touched!
-    const meta = (record as Record<string, { u?: unknown } | undefined>)[META]
-    if (typeof meta?.u === 'number') this.#memory.writesTouches = meta.u >= usedAt
-    this.#memory.touched = undefined
+    const memory = this.#memory
+    const shown = shownBy(record, memory.touched!)
+    memory.writesUse = shown.usedAt || memory.writesUse === true
+    memory.writesEnd = shown.end || memory.writesEnd === true
+    memory.touched = undefined
   }
 
   #set(id: string, live: object): MaybePromise<true | string> {
     const store = this.#store
+    if (this.#memory.touched?.id === id) this.#memory.touched = undefined
     return chain(callStore<unknown>(store, store.set, [id, live]), (value) =>
       store.tokens !== undefined && typeof value === 'string' && value !== id ? value : true
     )
@@ -196,20 +236,6 @@ export class ForeignPowers implements Powers {
   }
 }
 
-/** Whether a store's `touch` looks as if it could make a record that is not there. */
-function mayCreate(touch: object): boolean {
-  let creates = creating.get(touch)
-  if (creates === undefined) {
-    creates = /\.(?:set|save|put|insert\w*)\s*\(|[Uu]psert|INSERT|REPLACE|\[native code\]/.test(
-      Function.prototype.toString.call(touch)
-    )
-    creating.set(touch, creates)
-  }
-  return creates
-}
-
-const creating = new WeakMap<object, boolean>()
-
 /** The data text a found record is compared by, whichever way the store hands it out. */
 function dataOf(current: Found): string {
   return current.record === undefined ? current.text : (decodeObject(current.record)?.dataText ?? '')
@@ -222,29 +248,6 @@ function unlessFault(err: unknown): Found | null {
   // Their parser has met what is no JSON.
   if (name === 'SyntaxError') return { text: '', unreadable: err }
   throw err
-}
-
-type Data = Record<string, unknown>
-
-// Stores of the contract keep a session as long as its cookie. One that ends with the browser says nothing of that, and
-// neither does one that outlives the session: what the store is given tells when the session itself ends.
-function withDeadline(session: object, { expiresAt }: Life): object {
-  const { cookie } = session as { cookie?: { expires?: unknown; data?: Data } & Data }
-  if (expiresAt === null || !cookie || Number(cookie.expires) === expiresAt) return session
-  const until = reviveCookie({ ...(cookie.data ?? cookie), expires: new Date(expiresAt) })
-  // A session object is a copy, made to be given away; a record is the store's own.
-  return session instanceof Session ? Object.assign(session, { cookie: until }) : { ...session, cookie: until }
-}
-
-// The way back: no cookie but such a one has an end without a span. An object that is no date (DynamoDB) tells nothing.
-function withoutDeadline(record: Data): unknown {
-  const kept = record.cookie as ({ data?: Data } & Data) | null | undefined
-  const cookie = kept?.data ?? kept
-  const expires: unknown = cookie?.expires
-  if (!expires) return record
-  const untold = typeof expires === 'object' && !(expires instanceof Date)
-  if (!untold && (cookie!.originalMaxAge !== null || (record[META] ?? record[OLD_META]) === undefined)) return record
-  return { ...record, cookie: { ...cookie, expires: null } }
 }
 
 function revive(text: string): SessionRecord {

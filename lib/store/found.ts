@@ -1,5 +1,5 @@
 import type { Found } from './contract'
-import { decodeObject, decodeRecord, META, type Decoded } from '../record/record'
+import { decodeObject, decodeRecord, META, OLD_META, type Decoded } from '../record/record'
 
 /** Requests of one visitor come in bursts: so many records, none of them large, are kept taken apart. */
 const PLACES = 512
@@ -46,7 +46,7 @@ export function keptText(found: Found, record: Decoded): string {
   return found.record === undefined || found.text !== '' ? found.text : record.dataText
 }
 
-const LEADS_ON = new RegExp(`"${META}":\\{"u":\\d+,"c":\\d+,"n":`)
+const LEADS_ON = new RegExp(`"(?:${META}|${OLD_META})":\\{"u":\\d+,"c":\\d+,"n":`)
 
 /** Whether an ID was rotated away, and only leads to the session that carries on (see `Meta.n`). */
 export function leadsOn(found: Found): boolean {

@@ -97,6 +97,18 @@ export class StorePort {
     return this.native || this.#adapter.tellsLastUse
   }
 
+  /** Whether the end that a record of a foreign store tells is known to be up to date. */
+  get knowsEnd(): boolean {
+    return !this.native && this.#adapter.tellsEnd === true
+  }
+
+  /** Whether the end that a record tells is up to date; where that is not known yet, finding out may touch the session. */
+  tellsEnd(id: string, found: Found, life: Life): MaybePromise<boolean> {
+    const known = this.native || this.#adapter.tellsEnd
+    if (known !== undefined) return known
+    return this.#guard('touch', () => this.#adapter.probeEnd(this.keyOf(id), found, life))
+  }
+
   keyOf(id: string): StoreKey {
     return (this.#hashIds ? hashOf('sha256', id, 'base64url') : id) as StoreKey
   }
@@ -123,8 +135,8 @@ export class StorePort {
     return this.#guard('get', () => this.#powers.read(key))
   }
 
-  write({ key, text, expected, life, user, live, known }: PortWrite): MaybePromise<Written> {
-    return this.#guard('set', () => this.#powers.write({ id: key, text, expected, life, user, live, known }))
+  write({ key, text, expected, life, user, live, earlier }: PortWrite): MaybePromise<Written> {
+    return this.#guard('set', () => this.#powers.write({ id: key, text, expected, life, user, live, earlier }))
   }
 
   extend(key: StoreKey, life: Life, live?: () => object): MaybePromise<boolean> {

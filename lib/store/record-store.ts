@@ -1,6 +1,6 @@
 import { answer, declareNative, POWERS, type Callback, type Life, type Listed } from './contract'
 import type { Powers, SessionRecord } from './contract'
-import { decodeRecord, isRecord, META, withUsedAt } from '../record/record'
+import { decodeRecord, isRecord, withUsedAt } from '../record/record'
 import { Store } from './store'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 
@@ -88,7 +88,7 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
       if (expiresAt !== undefined) return extendTo(expiresAt)
       return chain(powers.read(id), (found) => {
         // Ours expire also where the cookie does not: idle time is counted, whatever the browser keeps.
-        if (found?.text.includes(`"${META}":`)) return extendTo(found.expiresAt ?? null)
+        if (found !== null && decodeRecord(found.text)?.meta !== undefined) return extendTo(found.expiresAt ?? null)
         return extendTo(endOf(usedAt, powers.ttl))
       })
     }

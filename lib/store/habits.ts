@@ -1,0 +1,102 @@
+import type { Milliseconds } from '../base/time'
+import { reviveCookie } from '../cookie/cookie'
+import { decodeObject, META, OLD_META } from '../record/record'
+import { Session } from '../session/session'
+import { put } from '../session/values'
+import type { Found, Life, StoreContract } from './contract'
+
+type Data = Record<string, unknown>
+
+// What makes a record: a method that is called so, or a word of SQL. Parts of a date are set, too.
+const CREATES =
+  /[.#]_*(?:set(?!Time|Date|Month|(?:UTC)?(?:Milli)?[sS]econds|Minutes|Hours|FullYear)|put|save|write|insert|replace|create|store|add)\w*\s*\(|[Uu]psert|INSERT|REPLACE|MERGE|\[native code\]/
+
+const creating = new WeakMap<object, boolean>()
+
+/** Whether a store's `touch` looks as if it could make a record that is not there, itself or as it was inherited. */
+export function mayCreate(store: StoreContract): boolean {
+  const { touch } = store as { touch: object }
+  let creates = creating.get(touch)
+  if (creates === undefined) {
+    creates = false
+    for (let owner: object | null = store; owner !== null; owner = Object.getPrototypeOf(owner) as object | null) {
+      const own: unknown = Object.getOwnPropertyDescriptor(owner, 'touch')?.value
+      if (typeof own === 'function') creates ||= CREATES.test(Function.prototype.toString.call(own))
+    }
+    creating.set(touch, creates)
+  }
+  return creates
+}
+
+/** A touch of this process, and whether a later read shows what came of it. */
+export interface Touched {
+  readonly id: string
+  readonly usedAt: Milliseconds
+  readonly end: Milliseconds
+}
+
+/** Which part of a touch a record shows: the time of last use, and the end of its cookie. */
+export function shownBy(record: any, { usedAt, end }: Touched): { usedAt: boolean; end: boolean } {
+  const meta = record[META] ?? record[OLD_META]
+  return { usedAt: meta?.u === usedAt, end: endIn(record) === end }
+}
+
+/** The end that a record tells; `undefined`: none. An object that is no date (DynamoDB) tells nothing. */
+export function endIn(record: any): Milliseconds | undefined {
+  const expires: unknown = (record.cookie?.data ?? record.cookie)?.expires
+  const time = expires instanceof Date || typeof expires === 'string' ? new Date(expires).valueOf() : NaN
+  return Number.isNaN(time) ? undefined : time
+}
+
+/**
+ * Stores of the contract keep a session as long as its cookie. One that ends with the browser says nothing of that, and
+ * neither does one that outlives the session: what the store is given tells when the session itself ends.
+ */
+export function withDeadline(session: any, { expiresAt }: Life): object {
+  const { cookie } = session
+  if (expiresAt === null || !cookie || Number(cookie.expires) === expiresAt) return session
+  const until = reviveCookie({ ...(cookie.data ?? cookie), expires: new Date(expiresAt) })
+  // A session object is a copy, made to be given away; a record is the store's own.
+  return session instanceof Session ? Object.assign(session, { cookie: until }) : { ...session, cookie: until }
+}
+
+/** The way back: no cookie but such a one has an end without a span. */
+export function withoutDeadline(record: any): object {
+  const cookie = record.cookie?.data ?? record.cookie
+  const expires: unknown = cookie?.expires
+  if (!expires) return record
+  const untold = typeof expires === 'object' && !(expires instanceof Date)
+  if (!untold && (cookie.originalMaxAge !== null || (record[META] ?? record[OLD_META]) === undefined)) return record
+  return { ...record, cookie: { ...cookie, expires: null } }
+}
+
+/** A session to extend by writing, with the data that is kept now: what its request holds may be older. */
+export function upToDate(session: any, found: Found): object {
+  const seen = decodeObject(found.record)
+  if (seen === undefined) return session as object
+  const copy = Object.create(Session.prototype) as Data
+  for (const key of ['id', 'req']) Object.defineProperty(copy, key, { value: session[key] })
+  copy.cookie = session.cookie
+  for (const [key, value] of Object.entries(seen.data)) put(copy, key, value)
+  if (Object.hasOwn(session as object, META)) put(copy, META, session[META])
+  return copy
+}
+
+/** Whether two records differ in what does not change by itself, as three reads in a row tell. */
+export function differBeside(own: string, reads: readonly [string, string, string]): boolean {
+  const [first, second, third] = reads.map(parse) as [Data, Data, Data]
+  const known = parse(own)
+  for (const key of new Set([...Object.keys(known), ...Object.keys(first)])) {
+    const isVolatile = !isSame(first, second, key) && !isSame(second, third, key)
+    if (!isVolatile && !isSame(known, first, key)) return true
+  }
+  return false
+}
+
+function isSame(one: Data, other: Data, key: string): boolean {
+  return JSON.stringify(one[key]) === JSON.stringify(other[key])
+}
+
+function parse(text: string): Data {
+  return (text === '' ? {} : JSON.parse(text)) as Data
+}
