@@ -535,7 +535,7 @@ describe.each(DOORS)('behind %s', (_name, door) => {
     const kinds = (session: any) => [session.at, session.deep?.at, session.list?.[0]].map((one) => one instanceof Date)
     const values = () => ({ at: new Date(0), deep: { at: new Date(0), n: 0 }, list: [new Date(0)] })
     const kindsOf = async (app: any, cookie: string) => (await get(app, '/kinds', cookie)).body
-    const more = (hold?: { here: ReturnType<typeof deferred>; go: ReturnType<typeof deferred> }): typeof routes => ({
+    const more = (hold?: { here: ReturnType<typeof deferred<void>>; go: ReturnType<typeof deferred<void>> }): typeof routes => ({
       '/in': (req, res) => res.json(Object.assign(req.session, values())),
       '/kinds': (req, res) => res.json(kinds(req.session)),
       '/quick': (req, res) => res.json((req.session.deep.two = 2)),
@@ -710,11 +710,10 @@ describe.each(DOORS)('behind %s', (_name, door) => {
           {},
           {
             ...more,
-            '/go': async (req, reply, next) => {
+            '/go': async (req, res, next) => {
               void req.session.user
               store.lags = true
-              res = reply
-              await (more[path] as any)(req, reply, next)
+              await more[path]!(req, res, next)
             }
           }
         )
@@ -864,7 +863,7 @@ describe('MemoryStore', () => {
     const clock = new Clock()
     const store = new MemoryStore()
     const auth = sessions({ secret, store, idle: HOUR })
-    const { id } = await auth.create({ user: 'ann' })
+    const { id } = await auth.create({ user: 'ann' } as never)
     for (const name of ['silverback_meta', '__silverback']) {
       ;(store.sessions as any)[id] = store.sessions[id]!.replace(/silverback_meta|__silverback/, name)
       const before = (await auth.get(id))!.expiresAt
