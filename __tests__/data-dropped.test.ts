@@ -273,3 +273,27 @@ describe('a change that is not stored', () => {
     jest.restoreAllMocks()
   })
 })
+
+it('a request that only reads a session which has ended meanwhile is warned of nothing', async () => {
+  const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  let library!: Library
+  jest.isolateModules(() => (library = require('../lib/index')))
+  const store = plainStore({ touch: (_id: string, _session: object, done: any) => setImmediate(done) })
+  const app = appWith(library.sessions({ secret, store, touchAfter: 0 }), {
+    ...routes,
+    '/read': (req, res) => {
+      void req.session.seen
+      store.texts.clear()
+      store.touch = function (this: any, id: string, session: object, done: any) {
+        this.set(id, session, done)
+      }
+      res.send('read')
+    }
+  })
+  const cookie = cookieOf(await request(app).get('/visit'))!
+  expect((await request(app).get('/read').set('Cookie', cookie)).text).toBe('read')
+  expect(store.texts.size).toBe(0)
+  const codes = warned.mock.calls.map(([, options]) => (options as any).code)
+  warned.mockRestore()
+  expect(codes).not.toContain('SILVERBACK_DROPPED')
+})

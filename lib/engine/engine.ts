@@ -107,10 +107,11 @@ export class Engine {
     return () => settings.port.store.reasonOf?.(code, id) ?? reasonOf(code)
   }
 
-  /** Counts a change that is not stored, and outside production says so once for each cause. */
-  drop(settings: Settings, id: string, reason: SessionErrorCode = 'ERR_SESSION_DESTROYED'): void {
+  /** Counts a change or an extension that is not stored; of a change it says so, outside production, once for each cause. */
+  drop(settings: Settings, id: string, reason: SessionErrorCode = 'ERR_SESSION_DESTROYED', hasChanges = true): void {
     this.monitor.note('dropped', settings.name, id, { reason })
-    if (!settings.production) warnOnce('SILVERBACK_DROPPED', DROPPED[reason] ?? DROPPED_BEFORE, `dropped ${reason}`)
+    if (hasChanges && !settings.production)
+      warnOnce('SILVERBACK_DROPPED', DROPPED[reason] ?? DROPPED_BEFORE, `dropped ${reason}`)
   }
 
   /** A cookie that cannot be sent: counted always, and outside production said once for each cause. */

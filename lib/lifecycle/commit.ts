@@ -126,7 +126,7 @@ function confirm(handle: SessionHandle): MaybePromise<void> {
 
 // Nothing is written here that could get lost: a fault of the store is noted, and spoils no response.
 function unlessGone(handle: SessionHandle, ask: () => MaybePromise<boolean>, alive: () => void): MaybePromise<void> {
-  const done = (lives: boolean) => (lives ? alive() : handle.lose())
+  const done = (lives: boolean) => (lives ? alive() : handle.lose(false))
   const failed = (error: unknown) => {
     handle.engine.noteTouch(handle.settings, handle.id, { error })
     handle.touchError = error

@@ -312,10 +312,10 @@ export class SessionHandle {
   }
 
   /** The session was ended by another request: nothing brings it back. */
-  lose(): void {
+  lose(hasChanges = true): void {
     this.status = 'gone'
     this.outgoing = 'none'
-    this.engine.drop(this.settings, this.id)
+    this.engine.drop(this.settings, this.id, undefined, hasChanges)
   }
 
   /** Takes the session off the request: destroyed, or unset. */
