@@ -13,7 +13,7 @@ export function put(target: Data, key: string, value: unknown): void {
 export function copyValue(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(copyValue)
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
-  return copyValues(value as Data)
+  return copyValues(value)
 }
 
 /** The same for all properties of data but `cookie`. */

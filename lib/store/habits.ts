@@ -35,15 +35,29 @@ export interface Touched {
   readonly end: Milliseconds
 }
 
+interface KeptCookie {
+  readonly expires?: unknown
+  readonly originalMaxAge?: unknown
+  /** Of a cookie object that a store keeps as it is. */
+  readonly data?: KeptCookie
+}
+
+/** A record as a store hands it out. */
+export type KeptRecord = Data & { readonly cookie?: KeptCookie | null }
+
+function cookieIn({ cookie }: KeptRecord): KeptCookie | undefined {
+  return cookie?.data ?? cookie ?? undefined
+}
+
 /** Which part of a touch a record shows: the time of last use, and the end of its cookie. */
-export function shownBy(record: any, { usedAt, end }: Touched): { usedAt: boolean; end: boolean } {
-  const meta = record[META] ?? record[OLD_META]
+export function shownBy(record: KeptRecord, { usedAt, end }: Touched): { usedAt: boolean; end: boolean } {
+  const meta = (record[META] ?? record[OLD_META]) as { u?: unknown } | undefined
   return { usedAt: meta?.u === usedAt, end: endIn(record) === end }
 }
 
 /** The end that a record tells; `undefined`: none. An object that is no date (DynamoDB) tells nothing. */
-export function endIn(record: any): Milliseconds | undefined {
-  const expires: unknown = (record.cookie?.data ?? record.cookie)?.expires
+export function endIn(record: KeptRecord): Milliseconds | undefined {
+  const expires = cookieIn(record)?.expires
   const time = expires instanceof Date || typeof expires === 'string' ? new Date(expires).valueOf() : NaN
   return Number.isNaN(time) ? undefined : time
 }
@@ -52,8 +66,8 @@ export function endIn(record: any): Milliseconds | undefined {
  * Stores of the contract keep a session as long as its cookie. One that ends with the browser says nothing of that, and
  * neither does one that outlives the session: what the store is given tells when the session itself ends.
  */
-export function withDeadline(session: any, { expiresAt }: Life): object {
-  const { cookie } = session
+export function withDeadline(session: object, { expiresAt }: Life): object {
+  const { cookie } = session as KeptRecord
   if (expiresAt === null || !cookie || Number(cookie.expires) === expiresAt) return session
   const until = reviveCookie({ ...(cookie.data ?? cookie), expires: new Date(expiresAt) })
   // A session object is a copy, made to be given away; a record is the store's own.
@@ -61,24 +75,25 @@ export function withDeadline(session: any, { expiresAt }: Life): object {
 }
 
 /** The way back: no cookie but such a one has an end without a span. */
-export function withoutDeadline(record: any): object {
-  const cookie = record.cookie?.data ?? record.cookie
-  const expires: unknown = cookie?.expires
-  if (!expires) return record
+export function withoutDeadline(record: KeptRecord): object {
+  const cookie = cookieIn(record)
+  const expires = cookie?.expires
+  if (cookie === undefined || !expires) return record
   const untold = typeof expires === 'object' && !(expires instanceof Date)
   if (!untold && (cookie.originalMaxAge !== null || (record[META] ?? record[OLD_META]) === undefined)) return record
   return { ...record, cookie: { ...cookie, expires: null } }
 }
 
 /** A session to extend by writing, with the data that is kept now: what its request holds may be older. */
-export function upToDate(session: any, found: Found): object {
+export function upToDate(session: object, found: Found): object {
   const seen = decodeObject(found.record)
-  if (seen === undefined) return session as object
+  if (seen === undefined) return session
+  const given = session as Data
   const copy = Object.create(Session.prototype) as Data
-  for (const key of ['id', 'req']) Object.defineProperty(copy, key, { value: session[key] })
-  copy.cookie = session.cookie
+  for (const key of ['id', 'req']) Object.defineProperty(copy, key, { value: given[key] })
+  copy.cookie = given.cookie
   for (const [key, value] of Object.entries(seen.data)) put(copy, key, value)
-  if (Object.hasOwn(session as object, META)) put(copy, META, session[META])
+  if (Object.hasOwn(given, META)) put(copy, META, given[META])
   return copy
 }
 
