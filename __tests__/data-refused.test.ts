@@ -201,6 +201,19 @@ it('tells once in development, with its path, of a value that JSON changes', asy
   expect(told).toEqual(Object.keys(values).map((key) => [key, 'SILVERBACK_LOSSY']))
 })
 
+it('says nothing of a Date where the store declares that it keeps types', async () => {
+  const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  const store = Object.assign(new MemoryStore(), { keepsTypes: true })
+  const app = appWith(sessions({ secret, store }), {
+    '/': (req, res) => {
+      req.session.typed = { at: new Date(), bytes: Buffer.from('x'), map: new Map() }
+      res.send('x')
+    }
+  })
+  await visit(app, '/')
+  expect(warned.mock.calls.map(([message]) => String(message).split(' ')[0])).toEqual(['session.typed.map'])
+})
+
 describe('the cookie of a session', () => {
   it.each([null, undefined, 'x', 5])('cannot be replaced by %j', async (value) => {
     const app = appWith(sessions({ secret }), { '/': (req) => (req.session.cookie = value) })

@@ -1,5 +1,5 @@
-import { deferred } from '../helpers/app'
-import { classicApp, plainStore, ROUTES, setCookies, visit } from '../helpers/classic'
+import { appWith, deferred } from '../helpers/app'
+import { classic, classicApp, plainStore, ROUTES, setCookies, visit } from '../helpers/classic'
 
 describe('the session', () => {
   it('replaces req.session in reload() and regenerate(), and leaves the old object its data', async () => {
@@ -206,3 +206,22 @@ describe('the session', () => {
     expect((await visit(app, '/adminx')).body).toEqual({ there: true })
   })
 })
+
+it.each(['destroy', 'keep'])(
+  'unset: %j holds where the middleware is called again after req.session = null',
+  async (unset) => {
+    const auth = classic({ unset })
+    const app = appWith(auth, {
+      ...ROUTES,
+      '/out': (req, res, next) => {
+        req.session = null
+        auth(req, res, (err: unknown) => (err ? next(err) : res.json(req.session.user ?? null)))
+      }
+    })
+    const { cookie } = await visit(app, '/login')
+    // express-session reads the session again, which has not been destroyed yet, and never destroys it.
+    const user = unset === 'keep' ? 'ann' : null
+    expect((await visit(app, '/out', cookie)).body).toBe(user)
+    expect((await visit(app, '/who', cookie)).body.user ?? null).toBe(user)
+  }
+)

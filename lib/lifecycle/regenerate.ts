@@ -88,10 +88,9 @@ async function moveOn(
     noteEnd(engine, settings, id, 'regenerate')
   }
   // What others have written to the old session since it was read comes along.
-  const take = (theirs: Data) => {
+  const take = (data: Data) => {
     const ours = parse(serializeSession(next.session))
-    const base = partOf(parse(old.data), keep)
-    replaceData(next.session, mergeLive(base, ours, partOf(theirs, keep), next.session))
+    replaceData(next.session, mergeLive(partOf(parse(old.data), keep), ours, partOf(data, keep), next.session))
   }
   for (;;) {
     // Before the record that leads on, so that the old ID never leads nowhere.

@@ -55,7 +55,7 @@ export function saveSession(
   snapshot: Snapshot
 ): MaybePromise<Snapshot | 'gone'> {
   const { settings, req, id } = saving
-  if (settings.door.warns && !settings.production) warnOfLosses(session)
+  if (settings.door.warns && !settings.production) warnOfLosses(session, settings.port.store.keepsTypes === true)
   const attempt = {
     saving,
     session,

@@ -60,14 +60,15 @@ function findFault(value: unknown, path: string[], above: Set<unknown>): Fault |
   return undefined
 }
 
-/** For development: one warning for each key whose value JSON changes without a word. */
-export function warnOfLosses(session: Session): void {
+/** For development: one warning for each key whose value JSON, or a store that keeps types, changes without a word. */
+export function warnOfLosses(session: Session, keepsTypes: boolean): void {
   for (const key of Object.keys(session)) {
-    if (key !== 'cookie') warnOfLoss((session as unknown as Record<string, unknown>)[key], key, 0)
+    if (key !== 'cookie') warnOfLoss((session as unknown as Record<string, unknown>)[key], key, keepsTypes, 0)
   }
 }
 
-function warnOfLoss(value: unknown, path: string, depth: number): void {
+function warnOfLoss(value: unknown, path: string, keepsTypes: boolean, depth: number): void {
+  if (keepsTypes && (value instanceof Date || value instanceof Uint8Array)) return
   const loss = lossOf(value)
   if (loss !== undefined) {
     warnOnce(
@@ -77,7 +78,7 @@ function warnOfLoss(value: unknown, path: string, depth: number): void {
     )
   } else if (typeof value === 'object' && value !== null && depth < 8) {
     for (const key of Object.keys(value))
-      warnOfLoss((value as Record<string, unknown>)[key], `${path}.${key}`, depth + 1)
+      warnOfLoss((value as Record<string, unknown>)[key], `${path}.${key}`, keepsTypes, depth + 1)
   }
 }
 

@@ -38,6 +38,8 @@ export interface StoreContract {
   on?(event: string, listener: (...args: any[]) => void): unknown
   /** How its sessions travel in the cookie, for a store that has a say in that. */
   readonly tokens?: TokenCodec | undefined
+  /** A Date or binary data comes back as what it was: no warning says that it does not. @default false */
+  readonly keepsTypes?: boolean | undefined
   /** What its sessions are like, where the options of the middleware say nothing of it. */
   readonly sessionDefaults?: SessionDefaults | undefined
   /** Why a session was refused, where the store can say it better than the middleware. */

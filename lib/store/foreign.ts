@@ -13,6 +13,7 @@ import {
   upToDate,
   withDeadline,
   withoutDeadline,
+  type KeptRecord,
   type Touched
 } from './habits'
 import { StoreTurns } from './turns'
@@ -96,8 +97,8 @@ export class ForeignPowers implements Powers {
         const forward = this.#memory.forwards.get(id)
         return forward === undefined ? null : { text: forward }
       }
-      const hit: Found = { text: '', record: withoutDeadline(record) }
-      const end = endIn(record)
+      const hit: Found = { text: '', record: withoutDeadline(record as KeptRecord) }
+      const end = endIn(record as KeptRecord)
       if (end !== undefined) hit.expiresAt = end
       if (this.#memory.touched?.id === id) this.#learn(record)
       // It was made anew elsewhere.
@@ -209,9 +210,9 @@ export class ForeignPowers implements Powers {
     }
   }
 
-  #learn(record: object): void {
+  #learn(record: unknown): void {
     const memory = this.#memory
-    const shown = shownBy(record, memory.touched!)
+    const shown = shownBy(record as KeptRecord, memory.touched!)
     memory.writesUse = shown.usedAt || memory.writesUse === true
     memory.writesEnd = shown.end || memory.writesEnd === true
     memory.touched = undefined

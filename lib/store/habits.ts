@@ -35,25 +35,29 @@ export interface Touched {
   readonly end: Milliseconds
 }
 
-type Cookie = { expires?: unknown; originalMaxAge?: unknown; data?: Cookie } & Data
-
-function metaIn(record: Data): { u?: unknown } | undefined {
-  return (record[META] ?? record[OLD_META]) as { u?: unknown } | undefined
+interface KeptCookie {
+  readonly expires?: unknown
+  readonly originalMaxAge?: unknown
+  /** Of a cookie object that a store keeps as it is. */
+  readonly data?: KeptCookie
 }
 
-function cookieIn(record: Data): Cookie | undefined {
-  const kept = record.cookie as Cookie | null | undefined
-  return kept?.data ?? kept ?? undefined
+/** A record as a store hands it out. */
+export type KeptRecord = Data & { readonly cookie?: KeptCookie | null }
+
+function cookieIn({ cookie }: KeptRecord): KeptCookie | undefined {
+  return cookie?.data ?? cookie ?? undefined
 }
 
 /** Which part of a touch a record shows: the time of last use, and the end of its cookie. */
-export function shownBy(record: object, { usedAt, end }: Touched): { usedAt: boolean; end: boolean } {
-  return { usedAt: metaIn(record as Data)?.u === usedAt, end: endIn(record) === end }
+export function shownBy(record: KeptRecord, { usedAt, end }: Touched): { usedAt: boolean; end: boolean } {
+  const meta = (record[META] ?? record[OLD_META]) as { u?: unknown } | undefined
+  return { usedAt: meta?.u === usedAt, end: endIn(record) === end }
 }
 
 /** The end that a record tells; `undefined`: none. An object that is no date (DynamoDB) tells nothing. */
-export function endIn(record: object): Milliseconds | undefined {
-  const expires = cookieIn(record as Data)?.expires
+export function endIn(record: KeptRecord): Milliseconds | undefined {
+  const expires = cookieIn(record)?.expires
   const time = expires instanceof Date || typeof expires === 'string' ? new Date(expires).valueOf() : NaN
   return Number.isNaN(time) ? undefined : time
 }
@@ -63,7 +67,7 @@ export function endIn(record: object): Milliseconds | undefined {
  * neither does one that outlives the session: what the store is given tells when the session itself ends.
  */
 export function withDeadline(session: object, { expiresAt }: Life): object {
-  const { cookie } = session as { cookie?: Cookie }
+  const { cookie } = session as KeptRecord
   if (expiresAt === null || !cookie || Number(cookie.expires) === expiresAt) return session
   const until = reviveCookie({ ...(cookie.data ?? cookie), expires: new Date(expiresAt) })
   // A session object is a copy, made to be given away; a record is the store's own.
@@ -71,12 +75,12 @@ export function withDeadline(session: object, { expiresAt }: Life): object {
 }
 
 /** The way back: no cookie but such a one has an end without a span. */
-export function withoutDeadline(record: object): object {
-  const cookie = cookieIn(record as Data)
+export function withoutDeadline(record: KeptRecord): object {
+  const cookie = cookieIn(record)
   const expires = cookie?.expires
-  if (!expires) return record
+  if (cookie === undefined || !expires) return record
   const untold = typeof expires === 'object' && !(expires instanceof Date)
-  if (!untold && (cookie.originalMaxAge !== null || metaIn(record as Data) === undefined)) return record
+  if (!untold && (cookie.originalMaxAge !== null || (record[META] ?? record[OLD_META]) === undefined)) return record
   return { ...record, cookie: { ...cookie, expires: null } }
 }
 

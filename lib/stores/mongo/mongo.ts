@@ -50,11 +50,14 @@ export interface MongoStoreOptions {
  */
 export class MongoStore extends RecordStore {
   declare readonly [POWERS]: ListedPowers
+  /** Documents keep the types of BSON. */
+  readonly keepsTypes: boolean
 
   constructor(options: MongoStoreOptions) {
     super()
     const { collection, stringify = true, ttl = TWO_WEEKS_IN_SECONDS, createIndexes = true } = checked(options)
     const opened = new Opened(collection, createIndexes, warnOfIndexes)
+    this.keepsTypes = !stringify
     const powers = new MongoPowers(opened, stringify ? TEXTS : new Objects(), ttl * SECOND)
     // Not enumerable, as the methods: a store may be logged.
     Object.defineProperty(this, POWERS, { value: powers })
