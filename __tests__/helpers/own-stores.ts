@@ -12,6 +12,7 @@ import { TestFolder } from './folder'
 import { MongoDouble } from './mongo-double'
 import { SPOILT, type OpenStore } from './npm-stores'
 import { CLIENTS } from './redis-clients'
+import { openSqlite } from './sqlite'
 import { RedisServer, startCluster } from './redis-server'
 import { memcachedClient, startMariadb, startMemcached, startPostgres } from './servers'
 
@@ -39,7 +40,7 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
   SqliteStore: async () => {
     const folder = new TestFolder()
     const store = new SqliteStore({ path: folder.at('sessions.db') })
-    const database = new (require('better-sqlite3'))(folder.at('sessions.db'))
+    const database = openSqlite(folder.at('sessions.db'))
     return {
       store,
       spoil: (id) => database.prepare('UPDATE sessions SET sess = ? WHERE sid = ?').run(SPOILT, id),

@@ -5,13 +5,13 @@ import { Child } from '../helpers/child'
 import { TestFolder } from '../helpers/folder'
 import { describeSideBySide, type Generations } from '../helpers/incumbents'
 import { describeSqlStore, textOf, type SqlGround } from '../helpers/sql-suite'
+import { openSqlite } from '../helpers/sqlite'
 
-const Database: any = require('better-sqlite3')
 const expressSession = jest.requireActual('express-session')
 
 const folder = new TestFolder()
 const path = folder.at('sessions.db')
-const beside = new Database(path)
+const beside = openSqlite(path)
 
 afterAll(() => {
   beside.close()
@@ -28,7 +28,7 @@ const ground: SqlGround = {
   columns: { id: 'sid', text: 'sess', expires: 'expired' },
   recorded(options = {}) {
     const sent: [string, unknown[]][] = []
-    const database = new Database(path)
+    const database = openSqlite(path)
     const prepare = (sql: string): any => {
       const statement = database.prepare(sql)
       const noted =
@@ -60,7 +60,7 @@ describe('SqliteStore', () => {
   describeSqlStore(() => ground)
 
   it('leaves the file whole', () => {
-    expect(beside.pragma('integrity_check')).toEqual([{ integrity_check: 'ok' }])
+    expect(beside.prepare('PRAGMA integrity_check').all()).toEqual([{ integrity_check: 'ok' }])
   })
 })
 
@@ -115,22 +115,22 @@ describe('SqliteStore on a file', () => {
 
 describe('SqliteStore, when SQLite fails,', () => {
   const store = () => {
-    const database = new Database(path)
+    const database = openSqlite(path)
     return { database, store: new SqliteStore({ database: database as never, table: 'faults', createTable: true }) }
   }
-  const fails = (message: RegExp, code: string) =>
+  const fails = (message: RegExp) =>
     expect.objectContaining({
       code: 'ERR_SESSION_STORE',
       status: 503,
       message: expect.stringMatching(message),
-      cause: expect.objectContaining({ code })
+      cause: expect.objectContaining({ message: expect.any(String) })
     })
 
   it('says so where another process holds it for too long, and goes on afterwards', async () => {
     const waiting = new SqliteStore({ path, busyTimeout: 10 })
     waiting.set('a', { cookie: {} })
     beside.exec('BEGIN IMMEDIATE')
-    expect(() => waiting.set('a', { cookie: {} })).toThrow(fails(/SQLITE_BUSY .*busyTimeout/, 'SQLITE_BUSY'))
+    expect(() => waiting.set('a', { cookie: {} })).toThrow(fails(/SQLITE_BUSY .*busyTimeout/))
     expect(waiting.get('a')).toEqual({ cookie: {} })
     beside.exec('ROLLBACK')
     waiting.set('a', { cookie: {}, n: 1 })
@@ -142,11 +142,11 @@ describe('SqliteStore, when SQLite fails,', () => {
   it('says so where nothing can be written, and reads on', async () => {
     const { database, store: limited } = store()
     limited.set('a', { cookie: {}, n: 1 })
-    database.pragma('query_only = 1')
-    expect(() => limited.set('a', { cookie: {}, n: 2 })).toThrow(fails(/SQLITE_READONLY/, 'SQLITE_READONLY'))
-    expect(() => limited.destroy('a')).toThrow(fails(/SQLITE_READONLY/, 'SQLITE_READONLY'))
+    database.exec('PRAGMA query_only = 1')
+    expect(() => limited.set('a', { cookie: {}, n: 2 })).toThrow(fails(/SQLITE_READONLY/))
+    expect(() => limited.destroy('a')).toThrow(fails(/SQLITE_READONLY/))
     expect(limited.get('a')).toEqual({ cookie: {}, n: 1 })
-    database.pragma('query_only = 0')
+    database.exec('PRAGMA query_only = 0')
     limited.destroy('a')
     await limited.close()
   })
@@ -154,9 +154,9 @@ describe('SqliteStore, when SQLite fails,', () => {
   it('says so where the disk is full, and nothing is half written', async () => {
     const { database, store: limited } = store()
     limited.set('a', { cookie: {}, n: 1 })
-    database.pragma(`max_page_count = ${String(database.pragma('page_count', { simple: true }))}`)
+    database.exec(`PRAGMA max_page_count = ${String(database.prepare('PRAGMA page_count').get().page_count)}`)
     const large = { cookie: {}, n: 'x'.repeat(1_000_000) }
-    expect(() => limited.set('a', large)).toThrow(fails(/SQLITE_FULL \(the disk is full\)/, 'SQLITE_FULL'))
+    expect(() => limited.set('a', large)).toThrow(fails(/SQLITE_FULL \(the disk is full\)/))
     expect(limited.get('a')).toEqual({ cookie: {}, n: 1 })
     limited.destroy('a')
     await limited.close()
@@ -185,7 +185,7 @@ describe('SqliteStore, having migrated the table of connect-sqlite3,', () => {
     const ours = new SqliteStore({ path: folder.at('old.db'), createTable: false })
     expect(ours.migrate()).toHaveLength(2)
     expect(ours.migrate()).toEqual([])
-    const table = new Database(folder.at('old.db'))
+    const table = openSqlite(folder.at('old.db'))
     const row = async (id: string): Promise<any> =>
       table.prepare('SELECT sess AS text, expired AS expires FROM sessions WHERE sid = ?').get(id)
     generations = { theirs, ours, row, precision: 1 }
@@ -203,7 +203,7 @@ describe('SqliteStore, having migrated the table of better-sqlite3-session-store
   let generations: Generations
 
   beforeAll(() => {
-    const client = new Database(folder.at('older.db'))
+    const client = openSqlite(folder.at('older.db'))
     jest.spyOn(globalThis, 'setInterval').mockReturnValueOnce(undefined as never)
     const theirs = new (require('better-sqlite3-session-store')(expressSession))({ client })
     jest.mocked(globalThis.setInterval).mockRestore()
