@@ -1,6 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -42,6 +43,14 @@ function isFree(port: number): Promise<boolean> {
     const server = createServer().once('error', () => resolve(false))
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
+}
+
+/** Stops a process, and waits until each of its threads stands: the signal alone only says that they are to. */
+export function freeze(pid: number): void {
+  process.kill(pid, 'SIGSTOP')
+  const tasks = `/proc/${pid}/task`
+  const runs = (task: string) => !/\) [TtZ] /.test(readFileSync(`${tasks}/${task}/stat`, 'utf8'))
+  while (existsSync(tasks) && readdirSync(tasks).some(runs));
 }
 
 /** Waits until `check` holds, asking again and again; for what announces itself by no event. */
@@ -128,7 +137,7 @@ export class RedisServer {
 
   /** Hangs: connections stay open, nothing answers. */
   pause(): void {
-    this.#child!.kill('SIGSTOP')
+    freeze(this.#child!.pid!)
   }
 
   resume(): void {

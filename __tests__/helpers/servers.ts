@@ -5,7 +5,7 @@ import { rm } from 'node:fs/promises'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort, until } from './redis-server'
+import { freePort, freeze, until } from './redis-server'
 
 /** A real server of one test file. */
 export interface RunningServer {
@@ -31,7 +31,7 @@ export async function startMemcached(given: string[] = [], at?: number): Promise
   return {
     port,
     stop: () => end(child),
-    pause: () => void child.kill('SIGSTOP'),
+    pause: () => freeze(child.pid!),
     resume: () => void child.kill('SIGCONT')
   }
 }
@@ -120,9 +120,7 @@ export async function startMariadb(): Promise<Database> {
 
 async function database(port: number, folder: string, start: () => Promise<ChildProcess>): Promise<Database> {
   let child = await start()
-  const signal = (name: NodeJS.Signals) => {
-    for (const pid of [child.pid!, ...childrenOf(child.pid!)]) process.kill(pid, name)
-  }
+  const processes = () => [child.pid!, ...childrenOf(child.pid!)]
   return {
     port,
     kill: () => end(child),
@@ -130,8 +128,8 @@ async function database(port: number, folder: string, start: () => Promise<Child
       await end(child)
       child = await start()
     },
-    pause: () => signal('SIGSTOP'),
-    resume: () => signal('SIGCONT'),
+    pause: () => processes().forEach(freeze),
+    resume: () => processes().forEach((pid) => process.kill(pid, 'SIGCONT')),
     async stop() {
       await end(child)
       await rm(folder, { recursive: true, force: true })
