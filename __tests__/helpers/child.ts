@@ -1,11 +1,15 @@
 import { fork, type ChildProcess } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import {
   chmodSync,
+  copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync
@@ -15,6 +19,7 @@ import path from 'node:path'
 import ts from 'typescript'
 
 const ROOT = path.resolve(__dirname, '../..')
+const TRANSLATED = path.join(ROOT, 'node_modules/.cache/children')
 const running = new Set<Child>()
 let built: string | undefined
 
@@ -39,13 +44,21 @@ function build(): string {
   return folder
 }
 
+// Some 250 files, the same for most of the test files: each version of one is translated once.
 function translate(file: string, folder: string): void {
+  const source = readFileSync(path.join(ROOT, file), 'utf8')
+  const kept = path.join(TRANSLATED, createHash('sha256').update(source).digest('hex'))
+  if (!existsSync(kept)) {
+    const { outputText } = ts.transpileModule(source, {
+      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS, esModuleInterop: true }
+    })
+    mkdirSync(TRANSLATED, { recursive: true })
+    writeFileSync(`${kept}.${process.pid}`, outputText)
+    renameSync(`${kept}.${process.pid}`, kept)
+  }
   const target = path.join(folder, file.replace(/\.ts$/, '.js'))
-  const { outputText } = ts.transpileModule(readFileSync(path.join(ROOT, file), 'utf8'), {
-    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS, esModuleInterop: true }
-  })
   mkdirSync(path.dirname(target), { recursive: true })
-  writeFileSync(target, outputText)
+  copyFileSync(kept, target)
 }
 
 /** A real process that runs the exports of one helper script, which may import from `lib`. */
