@@ -1,3 +1,4 @@
+import { writeSession } from '../lifecycle/save'
 import { OptionError } from '../base/errors'
 import { EmptyRequest } from '../base/http'
 import type { Engine } from '../engine/engine'
@@ -9,7 +10,7 @@ import { isUnindexed } from '../lifecycle/plan'
 import { storedSession } from '../lifecycle/snapshot'
 import { encodeRecord } from '../record/record'
 import type { Session } from '../session/session'
-import { keptText } from '../store/found'
+import { versionOf } from '../store/record-cache'
 import type { StoreKey } from '../store/port'
 
 /** Options of `auth.reindex()`. */
@@ -55,7 +56,7 @@ export async function reindex(engine: Engine, { signal, onProgress }: ReindexOpt
 export async function indexLoaded(handle: SessionHandle, session: Session): Promise<void> {
   const { engine, settings, id, status } = handle
   try {
-    if (status === 'stored' && isUnindexed(handle, session)) await handle.write(session, handle.snapshot.data)
+    if (status === 'stored' && isUnindexed(handle, session)) await writeSession(handle, session, handle.snapshot.data)
   } catch (error) {
     engine.monitor.note('error', settings.name, id, { error })
   }
@@ -71,7 +72,7 @@ async function indexOne(engine: Engine, key: StoreKey): Promise<boolean> {
   const shape = await shaped(settings, record.data)
   if ('issues' in shape) return false
   const handle = new SessionHandle(engine, settings, new EmptyRequest())
-  const version = keptText(found, record)
+  const version = versionOf(found, record)
   const { session } = storedSession(handle.maker, key, {
     record: record.withData(shape.data, record.dataText),
     version,

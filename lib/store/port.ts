@@ -18,9 +18,9 @@ import {
   type Write,
   type Written
 } from './contract'
-import { ForeignPowers } from './foreign'
-import { decodeFound, keptText, leadsOn } from './found'
-import { failureOf, Waiting } from './waiting'
+import { AdaptedPowers } from './adapter'
+import { versionOf, isForwarding } from './record-cache'
+import { failureOf, CallDeadlines } from './deadlines'
 
 /** A session's ID as its store sees it: hashed, where the option `hashIds` says so. */
 export type StoreKey = string & { readonly [KEY]: true }
@@ -48,11 +48,11 @@ export class StorePort {
   readonly carrier: Carrier | undefined
   /** How long one call may take. */
   readonly timeout: Milliseconds
-  readonly #deadlines: Waiting
+  readonly #deadlines: CallDeadlines
   readonly #hashIds: boolean
   readonly #own: Powers | undefined
   readonly #verbs: NativeVerbs
-  readonly #adapter: ForeignPowers
+  readonly #adapter: AdaptedPowers
   /** Records that move under the hash of their IDs. */
   readonly #moving = new Map<StoreKey, Promise<Found | null>>()
 
@@ -60,11 +60,11 @@ export class StorePort {
     this.store = store
     this.carrier = (store as Partial<{ [CARRIER]: Carrier }>)[CARRIER]
     this.timeout = storeTimeout
-    this.#deadlines = new Waiting(storeTimeout)
+    this.#deadlines = new CallDeadlines(storeTimeout)
     this.#hashIds = hashIds
     this.#own = (store as Partial<PowerfulStore>)[POWERS]
     this.#verbs = nativeVerbs(store)
-    this.#adapter = new ForeignPowers(store, this.#deadlines)
+    this.#adapter = new AdaptedPowers(store, this.#deadlines)
   }
 
   /** Whether the store's own powers are in use; not while its verbs are replaced (a subclass, a spy, a wrapper). */
@@ -205,14 +205,15 @@ export class StorePort {
         const moved = this.#guard('set', () => powers.write({ id: key, text, expected: null, life, user, live }))
         return chain(moved, (answer) => {
           // Another request moves it.
-          if (answer !== true) return typeof answer === 'object' && answer !== null && !leadsOn(answer) ? answer : null
+          if (answer !== true)
+            return typeof answer === 'object' && answer !== null && !isForwarding(answer) ? answer : null
           return chain(
             this.#guard('destroy', () => powers.remove(id, owner)),
             (removed) => {
               if (removed === true) return found
               // Not what a logout has put there.
               return chain(this.remove(key, owner, text), (other) =>
-                typeof other !== 'object' || leadsOn(other) ? null : chain(this.remove(key, owner), () => null)
+                typeof other !== 'object' || isForwarding(other) ? null : chain(this.remove(key, owner), () => null)
               )
             }
           )
@@ -245,10 +246,4 @@ export class StorePort {
     }
     return isPromise(result) ? this.#deadlines.until(result, verb, load) : result
   }
-}
-
-/** What a later conditional write of a found record compares against. */
-export function versionOf(found: Found): string | undefined {
-  const record = decodeFound(found)
-  return record === undefined ? undefined : keptText(found, record)
 }

@@ -1,22 +1,23 @@
-import { SessionError } from '../base/errors'
-import type { Milliseconds } from '../base/time'
-import type { Cookie } from '../cookie/cookie'
-import { asFault, destroyedError, missingError, standInError, tooLateError } from '../engine/faults'
-import { encodeRecord } from '../record/record'
-import { jsonOfCookie, lifeOfCookie } from '../session/cookie-state'
-import { changesSince, dataNow, repeatChanges } from '../session/late-changes'
-import { serializeSession } from '../session/serialize'
-import { stateOf, type Session } from '../session/session'
-import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
-import type { Found } from '../store/contract'
-import { keptText } from '../store/found'
-import { endRecord, noteEnd } from './end'
-import type { SessionHandle } from './handle'
-import { deadline } from './lifetime'
-import { recordOf } from './load'
+import { writeSession } from '../save'
+import { SessionError } from '../../base/errors'
+import type { Milliseconds } from '../../base/time'
+import type { Cookie } from '../../cookie/cookie'
+import { asFault, destroyedError, missingError, standInError, tooLateError } from '../../engine/faults'
+import { encodeRecord } from '../../record/record'
+import { jsonOfCookie, lifeOfCookie } from '../../session/cookie-state'
+import { changesSince, dataNow, repeatChanges } from '../../session/late-changes'
+import { serializeSession } from '../../session/serialize'
+import { stateOf, type Session } from '../../session/session'
+import type { LockOptions, RegenerateOptions, SessionVerbs } from '../../session/verbs'
+import type { Found } from '../../store/contract'
+import { versionOf } from '../../store/record-cache'
+import { endRecord, noteEnd } from '../end'
+import type { SessionHandle } from '../handle'
+import { deadline } from '../lifetime'
+import { recordOf } from '../load'
 import { takeLock } from './lock'
 import { partOf, succeed, type Rotation, type Successor } from './regenerate'
-import { newSession, storedSession, type Began, type Snapshot } from './snapshot'
+import { newSession, storedSession, type Began, type Snapshot } from '../snapshot'
 import { updateSession } from './update'
 import { watch } from './watch'
 
@@ -52,7 +53,7 @@ export class HandleVerbs implements SessionVerbs {
     const isUntold = version === null || tokens.selfContained
     if (handle.isLate && door.refusesLateSaves && isUntold) throw tooLateError()
     const data = serializeSession(session)
-    const written = await this.#guarded('save the session', async () => handle.write(session, data))
+    const written = await this.#guarded('save the session', async () => writeSession(handle, session, data))
     if (!written) throw destroyedError()
   }
 
@@ -69,11 +70,11 @@ export class HandleVerbs implements SessionVerbs {
     const { id, settings, status, snapshot: known } = handle
     const read = await this.#guarded('read the session', async () => settings.port.read(known.storeId))
     const seen = recordOf(read)
-    const lags = seen === undefined || known.own?.includes(keptText(read!, seen))
+    const lags = seen === undefined || known.own?.includes(versionOf(read!, seen))
     const found = (lags ? await this.#unread(known) : null) ?? read
     const record = recordOf(found)
     if (found === null || record === undefined) throw missingError()
-    const loaded = { record, version: keptText(found, record), usedAt: found.usedAt }
+    const loaded = { record, version: versionOf(found, record), usedAt: found.usedAt }
     const fresh = storedSession(handle.maker, id, loaded, known.storeId)
     const { own, savedData, token } = known
     handle.replaceBy({ id, ...fresh, snapshot: { ...fresh.snapshot, own, savedData, token } }, status)
@@ -213,7 +214,7 @@ export class HandleVerbs implements SessionVerbs {
           learn: (_, snapshot) => handle.learn(snapshot),
           read: (storeId) => this.#guarded('read the session', async () => port.read(storeId)),
           writeExactly: async (of, data) => {
-            const written = await this.#guarded('save the session', async () => handle.write(of, data, true))
+            const written = await this.#guarded('save the session', async () => writeSession(handle, of, data, true))
             if (!written) throw destroyedError()
           },
           lose: () => handle.lose(),

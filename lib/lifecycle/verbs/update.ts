@@ -1,14 +1,14 @@
-import { SessionError } from '../base/errors'
-import { destroyedError } from '../engine/faults'
-import { changesSince, repeatChanges } from '../session/late-changes'
-import { serializeSession } from '../session/serialize'
-import { replaceData, stateOf, type Session } from '../session/session'
-import { copyValues, mergeLive } from '../session/values'
-import type { Found } from '../store/contract'
-import { keptText } from '../store/found'
-import { writers } from '../store/turns'
-import { recordOf } from './load'
-import type { Snapshot, Maker } from './snapshot'
+import { SessionError } from '../../base/errors'
+import { destroyedError } from '../../engine/faults'
+import { changesSince, repeatChanges } from '../../session/late-changes'
+import { serializeSession } from '../../session/serialize'
+import { replaceData, stateOf, type Session } from '../../session/session'
+import { copyValues, mergeLive } from '../../session/values'
+import type { Found } from '../../store/contract'
+import { versionOf } from '../../store/record-cache'
+import { writers } from '../../store/keyed-queue'
+import { recordOf } from '../load'
+import type { Snapshot, Maker } from '../snapshot'
 
 const UPDATES_MAX = 1000
 
@@ -78,7 +78,7 @@ async function refresh(updating: Updating, session: Session): Promise<void> {
   // What a cookie carries, and what a store shows late, is not gone because it cannot be read.
   if (found === null && (updating.settings.tokens.selfContained || known.own)) return
   const record = recordOf(found)
-  if (record !== undefined && known.own?.includes(keptText(found!, record))) return
+  if (record !== undefined && known.own?.includes(versionOf(found!, record))) return
   // A rotated ID is read-only, and an ended one nothing.
   if (found === null || record === undefined) {
     updating.lose()
@@ -94,7 +94,7 @@ async function refresh(updating: Updating, session: Session): Promise<void> {
   }
   updating.learn(session, {
     ...known,
-    version: keptText(found, record),
+    version: versionOf(found, record),
     data: record.dataText,
     storedData: record.dataText,
     meta: record.meta ?? known.meta,
