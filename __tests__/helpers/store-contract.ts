@@ -2,7 +2,7 @@ import { StorePort } from '../../lib/store/port'
 import { POWERS, type Found, type Life, type Powers, type Write } from '../../lib/store/contract'
 import { Cookie } from '../../lib/cookie/cookie'
 import { callStore } from '../../lib/store/call'
-import { decodeFound, keptText } from '../../lib/store/found'
+import { decodeFound, versionOf } from '../../lib/store/record-cache'
 import { encodeRecord } from '../../lib/record/record'
 import type { OpenStore } from './npm-stores'
 import { until } from './redis-server'
@@ -121,7 +121,7 @@ export function fulfilsTheContract(opened: () => OpenStore, ending: () => Ending
     const dataOf = (found: unknown) => decodeFound(found as Found)!.data
     const read = async (id: string) => (await backend().read(id))!
     /** What a later write compares against. */
-    const keptOf = (found: Found) => keptText(found, decodeFound(found)!)
+    const keptOf = (found: Found) => versionOf(found, decodeFound(found)!)
 
     it('writes what is new, and over what was read', async () => {
       const id = newId()

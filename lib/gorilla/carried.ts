@@ -1,4 +1,4 @@
-import { decodeRecord, encodeRecord, META, OLD_META, type Decoded, type Meta } from '../record/record'
+import { decodeRecord, encodeRecord, META, OLD_META, type ParsedRecord, type Meta } from '../record/record'
 import type { Milliseconds } from '../base/time'
 
 /**
@@ -21,7 +21,7 @@ export function isCarriedKey(key: unknown): boolean {
 
 /** `version` tells one writing from every other, so that a cookie tells which one it goes on from. */
 export function encodeCarried(
-  record: Decoded,
+  record: ParsedRecord,
   issuedAt: Milliseconds,
   version: string,
   end?: Milliseconds | null

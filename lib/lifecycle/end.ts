@@ -1,7 +1,7 @@
 import type { Engine } from '../engine/engine'
 import type { Settings } from '../options/options'
-import { decodeFound, keptText } from '../store/found'
-import { versionOf, type StoreKey } from '../store/port'
+import { decodeFound, versionOf } from '../store/record-cache'
+import type { StoreKey } from '../store/port'
 
 /** Longest chain of rotations that the end of a session follows; also how often it yields to other writers. */
 const STEPS_MAX = 64
@@ -35,7 +35,7 @@ export async function endRecord({ port }: Settings, ending: Ending): Promise<voi
     // It is not what was read: changed, or moved on to another ID.
     const record = decodeFound(answer)
     user = record?.meta?.i
-    expected = record && keptText(answer, record)
+    expected = record && versionOf(answer, record)
     const next = record?.meta?.n
     if (next === undefined) continue
     left.push(key)

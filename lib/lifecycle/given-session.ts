@@ -1,5 +1,5 @@
 import type { HttpRequest } from '../base/http'
-import { META, type Decoded, type Meta } from '../record/record'
+import { META, type ParsedRecord, type Meta } from '../record/record'
 import { asCookie } from '../session/cookie-state'
 import { Session, stateOf } from '../session/session'
 
@@ -8,7 +8,7 @@ type Data = Record<string, unknown>
 /** Data that is not the session's own as it stands: JSON of it, and the record that another writer left. */
 export interface Merged {
   readonly text: string
-  readonly theirs: Decoded | undefined
+  readonly theirs: ParsedRecord | undefined
 }
 
 /**

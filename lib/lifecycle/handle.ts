@@ -6,11 +6,11 @@ import type { Engine } from '../engine/engine'
 import { storeFault, tooLateError } from '../engine/faults'
 import { RequestTokens } from '../engine/request-tokens'
 import type { Settings } from '../options/options'
-import type { Decoded } from '../record/record'
+import type { ParsedRecord } from '../record/record'
 import { attributesOf, keptAttributesOf } from '../session/cookie-state'
 import { dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
-import { rememberWritten } from '../store/found'
+import { rememberWritten } from '../store/record-cache'
 import { commitSession } from './commit'
 import { endRecord, evictSurplus, noteEnd, type Ending } from './end'
 import { extensionInterval, isDeleting, type CookieLife } from './lifetime'
@@ -50,7 +50,7 @@ export interface HandleOwner {
   /** express-session reads `req.sessionID`, which applications may set. */
   publicId(): unknown
   /** A session was begun, or made of a record: the store's own `generate` and `createSession` have their say. */
-  began(record?: Decoded): void
+  began(record?: ParsedRecord): void
   /** Whether the application has replaced the store's `regenerate`; then it is called instead of ours. */
   regenerate?(): Promise<void> | undefined
 }

@@ -4,9 +4,9 @@ import { bindingOf } from '../engine/binding'
 import { markOfId, type Visit } from '../engine/engine'
 import { shaped } from '../engine/schema'
 import type { Settings } from '../options/options'
-import { isRecord, type Decoded } from '../record/record'
+import { isRecord, type ParsedRecord } from '../record/record'
 import { EXPIRED, type Found } from '../store/contract'
-import { decodeFound, keptText } from '../store/found'
+import { decodeFound, versionOf } from '../store/record-cache'
 import type { VerifiedToken } from '../tokens/tokens'
 import { isOver, type CookieLife } from './lifetime'
 import type { LoadedRecord } from './snapshot'
@@ -63,7 +63,7 @@ function admit(visit: Visit, id: string, found: Found, hops: number): MaybePromi
     usedAt = lastUse ?? meta.u
   }
   engine.monitor.note('loaded', settings.name, id)
-  const loaded = { id, record, version: keptText(found, record), usedAt, readOnly: hops > 0 }
+  const loaded = { id, record, version: versionOf(found, record), usedAt, readOnly: hops > 0 }
   return settings.schema === undefined ? loaded : validated(settings, loaded)
 }
 
@@ -122,7 +122,7 @@ function refused(error: SessionErrorCode): Loaded {
 }
 
 /** The record of a found session, for those who only read it; `undefined` for what only leads on or is none. */
-export function recordOf(found: Found | null): Decoded | undefined {
+export function recordOf(found: Found | null): ParsedRecord | undefined {
   const record = found === null ? undefined : decodeFound(found)
   return record?.meta?.n === undefined ? record : undefined
 }

@@ -7,7 +7,7 @@ import { serializeSession } from '../session/serialize'
 import { replaceData, stateOf, type Session } from '../session/session'
 import type { RegenerateOptions } from '../session/verbs'
 import type { Found } from '../store/contract'
-import { decodeFound, keptText } from '../store/found'
+import { decodeFound, versionOf } from '../store/record-cache'
 import { endRecord, noteEnd } from './end'
 import { saveSession, type Saving } from './save'
 import { storedSession, type Began, type Maker, type Snapshot } from './snapshot'
@@ -115,7 +115,7 @@ async function moveOn(
     const record = found === null ? undefined : decodeFound(found)
     if (record !== undefined && record.meta?.n === undefined) {
       take(record.dataText)
-      old = { ...old, data: record.dataText, storedData: record.dataText, version: keptText(found as Found, record) }
+      old = { ...old, data: record.dataText, storedData: record.dataText, version: versionOf(found as Found, record) }
       continue
     }
     // A routine rotation joins another one. Of any other nobody else may know the ID: the one before leads on to it.
@@ -145,7 +145,7 @@ async function latest(
   if (found === null || record === undefined) return settings.tokens.selfContained ? { ...old, storeId: id } : undefined
   const { dataText, meta } = record
   if (meta?.n !== undefined) return latest({ settings }, old, meta.n)
-  return { ...old, storeId: id, version: keptText(found, record), data: dataText, storedData: dataText, meta }
+  return { ...old, storeId: id, version: versionOf(found, record), data: dataText, storedData: dataText, meta }
 }
 
 // Puts a record that leads on in the place of the old one, unless that has changed: then it is what there is instead.
@@ -188,7 +188,7 @@ async function join(
     return { id: rotation.id, session, snapshot: old, renewed: false, readOnly: true, user: undefined }
   }
   if (record.meta?.n !== undefined) return join(rotation, session, old, record.meta.n, keep)
-  const next = storedSession(rotation, id, { record, version: keptText(found, record), usedAt: found.usedAt })
+  const next = storedSession(rotation, id, { record, version: versionOf(found, record), usedAt: found.usedAt })
   const ours = partOf(parse(serializeSession(session)), keep)
   replaceData(next.session, mergeData(partOf(parse(old.data), keep), ours, record.data))
   return { ...next, id, renewed: false, user: undefined }

@@ -5,13 +5,13 @@ import { markOfId, type Visit } from '../engine/engine'
 import { keysFor } from '../engine/identify'
 import type { Settings } from '../options/options'
 import { mergeData } from '../record/merge'
-import { encodeRecord, type Decoded, type Meta } from '../record/record'
+import { encodeRecord, type ParsedRecord, type Meta } from '../record/record'
 import { attributesOf, jsonOfCookie, lifeOfCookie } from '../session/cookie-state'
 import { warnOfLosses } from '../session/serialize'
 import { stateOf, type Session } from '../session/session'
 import type { Found, UserChange } from '../store/contract'
-import { decodeFound, keptText } from '../store/found'
-import { writers } from '../store/turns'
+import { decodeFound, versionOf } from '../store/record-cache'
+import { writers } from '../store/keyed-queue'
 import { sessionToGive } from './given-session'
 import { lifeOf } from './lifetime'
 import type { Snapshot } from './snapshot'
@@ -74,7 +74,7 @@ function leavesProcess({ writesMeta, door, port }: Settings): boolean {
 function write(
   attempt: Attempt,
   known: Snapshot,
-  theirs: Decoded | undefined,
+  theirs: ParsedRecord | undefined,
   count: number
 ): MaybePromise<Snapshot | 'gone'> {
   const { saving, session, data, usedAt } = attempt
@@ -126,7 +126,7 @@ function write(
       ...known,
       data: known.version === null ? '{}' : known.data,
       storedData: known.version === null ? '{}' : found.dataText,
-      version: keptText(answer, found),
+      version: versionOf(answer, found),
       meta: found.meta ?? known.meta
     }
     const again = () => write(attempt, next, found, count + 1)

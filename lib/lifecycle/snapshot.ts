@@ -3,7 +3,7 @@ import type { Milliseconds } from '../base/time'
 import { MAX_AGE } from '../cookie/cookie'
 import { beginCookie } from '../engine/new-cookie'
 import type { Settings } from '../options/options'
-import type { Decoded, Meta } from '../record/record'
+import type { ParsedRecord, Meta } from '../record/record'
 import { attributesOf, cookieOf } from '../session/cookie-state'
 import { assignCopy, assignData, changedCopy, isEmpty, isUnchanged } from '../session/data'
 import { serializeSession } from '../session/serialize'
@@ -27,7 +27,7 @@ export interface Snapshot {
   /** Attributes of the cookie when they were last in step with the store; `undefined`: as the record has them. */
   readonly attributes: string | undefined
   /** The record that the session object was made of. */
-  readonly record: Decoded | undefined
+  readonly record: ParsedRecord | undefined
   /** What the store knows the session by: its ID, or what a store with tokens of its own has assigned. */
   readonly storeId: string
   /** The token, where the record travels in it. */
@@ -73,7 +73,7 @@ export function newSession({ settings, req, verbs }: Maker, id: string): Began {
 
 /** What a store has answered: a record, its version, and when it was used last, where that is kept beside it. */
 export interface LoadedRecord {
-  readonly record: Decoded
+  readonly record: ParsedRecord
   readonly version: string
   readonly usedAt: Milliseconds | undefined
 }
@@ -114,12 +114,17 @@ export function storedSession(
 
 // A session that another program began (Go, over a shared cookie) says nothing of attributes, or such as cannot be sent:
 // then the options do. It may say how long it lives.
-function hasAttributes({ cookie }: Decoded): boolean {
+function hasAttributes({ cookie }: ParsedRecord): boolean {
   for (const attribute in cookie) if (attribute !== 'originalMaxAge') return true
   return false
 }
 
-function beginAs({ cookie: { originalMaxAge } }: Decoded, state: SessionState, settings: Settings, req: HttpRequest) {
+function beginAs(
+  { cookie: { originalMaxAge } }: ParsedRecord,
+  state: SessionState,
+  settings: Settings,
+  req: HttpRequest
+) {
   beginCookie(state, settings, req)
   if (typeof originalMaxAge === 'number') cookieOf(state)!.maxAge = Math.min(originalMaxAge, MAX_AGE)
 }

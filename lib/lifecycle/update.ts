@@ -5,8 +5,8 @@ import { changesSince, repeatChanges } from '../session/late-changes'
 import { serializeSession } from '../session/serialize'
 import { replaceData, stateOf, type Session } from '../session/session'
 import type { Found } from '../store/contract'
-import { keptText } from '../store/found'
-import { writers } from '../store/turns'
+import { versionOf } from '../store/record-cache'
+import { writers } from '../store/keyed-queue'
 import { recordOf } from './load'
 import type { Snapshot, Maker } from './snapshot'
 
@@ -93,7 +93,7 @@ async function refresh(updating: Updating, session: Session): Promise<void> {
   }
   updating.learn(session, {
     ...known,
-    version: keptText(found, record),
+    version: versionOf(found, record),
     data: record.dataText,
     storedData: record.dataText,
     meta: record.meta ?? known.meta,

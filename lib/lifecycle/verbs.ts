@@ -9,7 +9,7 @@ import { serializeSession } from '../session/serialize'
 import { stateOf, type Session } from '../session/session'
 import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
 import type { Found } from '../store/contract'
-import { keptText } from '../store/found'
+import { versionOf } from '../store/record-cache'
 import { endRecord, noteEnd } from './end'
 import type { SessionHandle } from './handle'
 import { deadline } from './lifetime'
@@ -71,7 +71,7 @@ export class HandleVerbs implements SessionVerbs {
     const found = read ?? (await this.#unread(known))
     const record = recordOf(found)
     if (found === null || record === undefined) throw missingError()
-    const loaded = { record, version: keptText(found, record), usedAt: found.usedAt }
+    const loaded = { record, version: versionOf(found, record), usedAt: found.usedAt }
     const fresh = storedSession(handle.maker, id, loaded, known.storeId)
     const { own, savedData, token } = known
     handle.replaceBy({ id, ...fresh, snapshot: { ...fresh.snapshot, own, savedData, token } }, status)

@@ -11,11 +11,11 @@ import { deadline, isOver, type CookieLife } from '../lifecycle/lifetime'
 import { recordOf } from '../lifecycle/load'
 import type { OpenOptions } from '../lifecycle/watch'
 import { userText } from '../options/option-checks'
-import type { Decoded } from '../record/record'
+import type { ParsedRecord } from '../record/record'
 import type { ModernSession } from '../session/modern'
 import { Session, stateOf } from '../session/session'
 import type { Found } from '../store/contract'
-import { keptText } from '../store/found'
+import { versionOf } from '../store/record-cache'
 import type { StoreKey } from '../store/port'
 import { createStored } from './create'
 import { indexLoaded, reindex, type ReindexOptions, type ReindexProgress } from './reindex'
@@ -63,7 +63,7 @@ export interface SessionManager<Data = Record<string, any>> {
 interface Hit {
   readonly key: StoreKey
   readonly id: string
-  readonly record: Decoded
+  readonly record: ParsedRecord
   readonly version: string
   readonly entry: Omit<SessionEntry, 'data'>
 }
@@ -225,5 +225,5 @@ function hitOf({ settings }: Engine, id: string, key: StoreKey, found: Found): H
   const times = { createdAt: meta?.c ?? now, usedAt: lastUsedAt ?? now }
   const expiresAt = deadline(settings, NO_REQUEST, cookie, times)
   const entry = { id, createdAt: meta?.c, lastUsedAt, expiresAt, current: false }
-  return { key, id, record, version: keptText(found, record), entry }
+  return { key, id, record, version: versionOf(found, record), entry }
 }

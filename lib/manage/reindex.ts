@@ -9,7 +9,7 @@ import { isUnindexed } from '../lifecycle/plan'
 import { storedSession } from '../lifecycle/snapshot'
 import { encodeRecord } from '../record/record'
 import type { Session } from '../session/session'
-import { keptText } from '../store/found'
+import { versionOf } from '../store/record-cache'
 import type { StoreKey } from '../store/port'
 
 /** Options of `auth.reindex()`. */
@@ -71,7 +71,7 @@ async function indexOne(engine: Engine, key: StoreKey): Promise<boolean> {
   const shape = await shaped(settings, record.data)
   if ('issues' in shape) return false
   const handle = new SessionHandle(engine, settings, new EmptyRequest())
-  const version = keptText(found, record)
+  const version = versionOf(found, record)
   const { session } = storedSession(handle.maker, key, {
     record: record.withData(shape.data, record.dataText),
     version,

@@ -39,7 +39,7 @@ export interface Meta {
 }
 
 /** A record taken apart. Whoever has one shares it: nothing in it is changed, and what is handed out is copied. */
-export class Decoded {
+export class ParsedRecord {
   readonly cookie: Record<string, unknown>
   readonly meta: Meta | undefined
   /** All of it, but perhaps for `cookie` and the reserved property. */
@@ -50,7 +50,7 @@ export class Decoded {
   readonly isJson: boolean
   #cookieText: string | undefined
 
-  constructor(of: Pick<Decoded, 'cookie' | 'meta' | 'raw' | 'dataText' | 'isJson'>, cookieText?: string) {
+  constructor(of: Pick<ParsedRecord, 'cookie' | 'meta' | 'raw' | 'dataText' | 'isJson'>, cookieText?: string) {
     this.cookie = of.cookie
     this.meta = of.meta
     this.raw = of.raw
@@ -77,14 +77,14 @@ export class Decoded {
   }
 
   /** The record that was written after this one with the same cookie. `raw`: plain JSON data, `dataText` its JSON. */
-  rewritten(raw: Record<string, unknown>, dataText: string, meta: Meta | undefined): Decoded {
-    return new Decoded({ cookie: this.cookie, meta, raw, dataText, isJson: true }, this.#cookieText)
+  rewritten(raw: Record<string, unknown>, dataText: string, meta: Meta | undefined): ParsedRecord {
+    return new ParsedRecord({ cookie: this.cookie, meta, raw, dataText, isJson: true }, this.#cookieText)
   }
 
   /** The same record with other data, whatever the text says. */
-  withData(raw: Record<string, unknown>, dataText = this.dataText): Decoded {
+  withData(raw: Record<string, unknown>, dataText = this.dataText): ParsedRecord {
     const { cookie, meta } = this
-    return new Decoded({ cookie, meta, raw, dataText, isJson: false }, this.#cookieText)
+    return new ParsedRecord({ cookie, meta, raw, dataText, isJson: false }, this.#cookieText)
   }
 }
 
@@ -120,7 +120,7 @@ function jsonOf(meta: Meta): string {
 }
 
 /** Takes a stored text apart; `undefined` for whatever is not a session record. Never throws. */
-export function decodeRecord(text: string): Decoded | undefined {
+export function decodeRecord(text: string): ParsedRecord | undefined {
   try {
     const parsed: unknown = JSON.parse(text)
     // JSON may spell a letter of `__proto__` as \u005f, \u0070, ...
@@ -134,7 +134,7 @@ export function decodeRecord(text: string): Decoded | undefined {
 }
 
 /** The same for a record that a store hands out as an object. */
-export function decodeObject(record: unknown): Decoded | undefined {
+export function decodeObject(record: unknown): ParsedRecord | undefined {
   try {
     // Copied if that is possible: a later change by the store, or by somebody else it gave the object to, is none of ours.
     const exact = isRecord(record) ? copyExactly(record, 'cookie') : undefined
@@ -148,7 +148,7 @@ export function decodeObject(record: unknown): Decoded | undefined {
 }
 
 // `json`: the data as if it came out of JSON.parse, where there is such a thing.
-function takeApart(record: unknown, json: unknown, text?: string): Decoded | undefined {
+function takeApart(record: unknown, json: unknown, text?: string): ParsedRecord | undefined {
   if (!isRecord(record)) return undefined
   const { cookie } = record
   const meta = META in record ? record[META] : record[OLD_META]
@@ -158,7 +158,7 @@ function takeApart(record: unknown, json: unknown, text?: string): Decoded | und
   const raw = isRecord(json) ? json : record
   const dataText =
     texts?.dataText ?? JSON.stringify(META in raw || OLD_META in raw || 'cookie' in raw ? dataOf(raw) : raw)
-  return new Decoded({ cookie, meta, raw, dataText, isJson: raw === json }, texts?.cookieText)
+  return new ParsedRecord({ cookie, meta, raw, dataText, isJson: raw === json }, texts?.cookieText)
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Engine } from '../engine/engine'
 import { storeFault } from '../engine/faults'
 import { reportUnsaved } from '../lifecycle/commit'
 import { SessionHandle, type HandleOwner } from '../lifecycle/handle'
-import type { Decoded } from '../record/record'
+import type { ParsedRecord } from '../record/record'
 import { addVary, guardCache, headerCase, writeHeaders } from '../reply/headers'
 import { renderedText } from '../reply/set-cookie'
 import { ResponseHold } from '../response/response-hold'
@@ -157,7 +157,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     return this.#main?.latest === undefined ? undefined : this.#main.id
   }
 
-  began(record?: Decoded): void {
+  began(record?: ParsedRecord): void {
     const { store } = this.engine.settings.port
     if (this.#hooked) return
     if (record === undefined) {

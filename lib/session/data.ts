@@ -1,6 +1,6 @@
 import type { Cookie } from '../cookie/cookie'
 import { copyExact, copyJson, isSameJson } from '../record/json'
-import { META, OLD_META, type Decoded } from '../record/record'
+import { META, OLD_META, type ParsedRecord } from '../record/record'
 
 /** What an application keeps in its sessions: augment it with `declare module`. */
 export interface SessionData {
@@ -22,7 +22,7 @@ export function assignData(session: object, data: Data, classic: boolean): void 
 }
 
 /** The same with copies, for a record that others read as well. It must have come out of `JSON.parse`. */
-export function assignCopy(session: object, { raw, dataText }: Decoded, classic: boolean): void {
+export function assignCopy(session: object, { raw, dataText }: ParsedRecord, classic: boolean): void {
   const target = session as Data
   try {
     for (const key of Object.keys(raw)) if (isData(key, classic)) target[key] = copyJson(raw[key])

@@ -18,10 +18,8 @@ import {
   type Write,
   type Written
 } from './contract'
-import { ForeignPowers } from './foreign'
-import { keptText } from './found'
-import { decodeFound } from './found'
-import { failureOf, Waiting } from './waiting'
+import { AdaptedPowers } from './adapter'
+import { failureOf, CallDeadlines } from './deadlines'
 
 /** A session's ID as its store sees it: hashed, where the option `hashIds` says so. */
 export type StoreKey = string & { readonly [KEY]: true }
@@ -46,21 +44,21 @@ export class StorePort {
   readonly carrier: Carrier | undefined
   /** How long one call may take. */
   readonly timeout: Milliseconds
-  readonly #deadlines: Waiting
+  readonly #deadlines: CallDeadlines
   readonly #hashIds: boolean
   readonly #own: Powers | undefined
   readonly #verbs: NativeVerbs
-  readonly #adapter: ForeignPowers
+  readonly #adapter: AdaptedPowers
 
   constructor(store: StoreContract, { storeTimeout, hashIds }: PortOptions) {
     this.store = store
     this.carrier = (store as Partial<{ [CARRIER]: Carrier }>)[CARRIER]
     this.timeout = storeTimeout
-    this.#deadlines = new Waiting(storeTimeout)
+    this.#deadlines = new CallDeadlines(storeTimeout)
     this.#hashIds = hashIds
     this.#own = (store as Partial<PowerfulStore>)[POWERS]
     this.#verbs = nativeVerbs(store)
-    this.#adapter = new ForeignPowers(store, this.#deadlines)
+    this.#adapter = new AdaptedPowers(store, this.#deadlines)
   }
 
   /** Whether the store's own powers are in use; not while its verbs are replaced (a subclass, a spy, a wrapper). */
@@ -197,10 +195,4 @@ export class StorePort {
     }
     return isPromise(result) ? this.#deadlines.until(result, verb, load) : result
   }
-}
-
-/** What a later conditional write of a found record compares against. */
-export function versionOf(found: Found): string | undefined {
-  const record = decodeFound(found)
-  return record === undefined ? undefined : keptText(found, record)
 }

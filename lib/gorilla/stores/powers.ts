@@ -1,5 +1,5 @@
 import { EXPIRED, type Found, type Life, type LockPower, type Powers, type Write } from '../../store/contract'
-import { leadsOn } from '../../store/found'
+import { isForwarding } from '../../store/record-cache'
 import { SessionError } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { BoundedMap } from '../../base/bounded-map'
@@ -65,7 +65,7 @@ export class GoPowers implements Powers {
     const found = shelved && this.#foundOf(id, shelved)
     if (found === null || !isOver(found)) return found
     // Go reads some of them still: what is over stays over only without its record.
-    return (await this.#shelf.remove(id, shelved!.version)) && !leadsOn(found) ? EXPIRED : null
+    return (await this.#shelf.remove(id, shelved!.version)) && !isForwarding(found) ? EXPIRED : null
   }
 
   async write({ id, text, expected, life }: Write): Promise<true | Found | null> {
@@ -83,7 +83,7 @@ export class GoPowers implements Powers {
   async extend(id: string, life: Life): Promise<boolean> {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const found = await this.read(id)
-      if (found === null || found.text === '' || leadsOn(found)) return false
+      if (found === null || found.text === '' || isForwarding(found)) return false
       const fresh = withUsedAt(found.text, life.usedAt)
       const text = life.cookieText === undefined ? fresh : withCookie(fresh, life.cookieText)
       if ((await this.write({ id, text, expected: found.text, life })) === true) return true

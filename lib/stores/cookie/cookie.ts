@@ -14,14 +14,14 @@ import {
   type StoreContract
 } from '../../store/contract'
 import { OptionError, type SessionErrorCode } from '../../base/errors'
-import { decodeFound, keptText, leadsOn } from '../../store/found'
+import { decodeFound, versionOf, isForwarding } from '../../store/record-cache'
 import type { KeyRing, Opening } from '../../cookie/keys'
 import { detached } from '../../base/recent-values'
 import { encodeRecord, type Meta } from '../../record/record'
 import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../../cookie/seal'
 import { Store } from '../../store/store'
 import { chain, DAY, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
-import { Turns } from '../../store/turns'
+import { KeyedQueue } from '../../store/keyed-queue'
 import { RecentWrites } from './recent'
 import { COOKIE_BYTES_MAX, cookieTooLarge } from '../../store/too-large'
 
@@ -91,7 +91,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     if (issuedAt < Date.now() - ISSUED_FOR) return 'ERR_SESSION_EXPIRED'
     return chain(this.#revocations.read(id), (revoked): Opened | SessionErrorCode => {
       if (revoked === null) return opened()
-      return leadsOn(revoked) ? { ...revoked, id, stale: false } : 'ERR_SESSION_MISSING'
+      return isForwarding(revoked) ? { ...revoked, id, stale: false } : 'ERR_SESSION_MISSING'
     })
   }
 
@@ -139,14 +139,14 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
 
   #withRevocations(revocations: StorePort): Powers {
     const recent = this.#recent
-    const moves = new Turns()
+    const moves = new KeyedQueue()
     return {
       sync: false,
       remote: false,
       read: (id) =>
         chain(revocations.read(id), (revoked) => {
           if (revoked === null) return recent.read(id)
-          return leadsOn(revoked) ? revoked : null
+          return isForwarding(revoked) ? revoked : null
         }),
       extend: (id) => chain(revocations.read(id), (revoked) => revoked === null && recent.extend(id)),
       write: (write) => {
@@ -154,9 +154,9 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
         const unlessRevoked = (work: () => MaybePromise<true | Found | null>) => () =>
           chain(revocations.read(id), (revoked) => {
             if (revoked === null) return work()
-            return leadsOn(revoked) ? revoked : null
+            return isForwarding(revoked) ? revoked : null
           })
-        if (!leadsOn({ text })) return unlessRevoked(() => recent.write(write))()
+        if (!isForwarding({ text })) return unlessRevoked(() => recent.write(write))()
         // Rotations of one process do not join each other before it is known which process was first.
         return moves.take(
           id,
@@ -168,11 +168,11 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
         if (typeof alive === 'object') return alive
         const bury = (revoked: Found | null): MaybePromise<boolean | Found> => {
           // Another process has ended it before.
-          if (revoked !== null && !leadsOn(revoked)) return false
+          if (revoked !== null && !isForwarding(revoked)) return false
           // Or has moved it on.
           if (revoked !== null && expected !== undefined) return revoked
           // The old ID must not lead on either.
-          const sign = revoked && keptText(revoked, decodeFound(revoked)!)
+          const sign = revoked && versionOf(revoked, decodeFound(revoked)!)
           return chain(
             revocations.write({ key: revocations.keyOf(id), text: tombstone(), expected: sign, life: revokedLife() }),
             (found) => (found !== null && typeof found === 'object' ? bury(found) : alive)
@@ -203,7 +203,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
       })
       if (found === true || typeof found === 'string') return true
       // Another process was first.
-      return found !== null && leadsOn(found) ? found : null
+      return found !== null && isForwarding(found) ? found : null
     } catch (err) {
       this.#recent.restore(id, before)
       throw err

@@ -1,5 +1,5 @@
 import type { Found, Powers, Write } from '../../store/contract'
-import { decodeFound, leadsOn } from '../../store/found'
+import { decodeFound, isForwarding } from '../../store/record-cache'
 import { BoundedMap } from '../../base/bounded-map'
 import type { Milliseconds } from '../../base/time'
 
@@ -58,7 +58,7 @@ export class RecentWrites implements Powers {
     const known = this.#lookUp(id)
     if (known?.text === null) return null
     if (known !== undefined && known.text !== expected) return { text: known.text }
-    if (leadsOn({ text })) this.#moveOn(id, text, life.expiresAt!)
+    if (isForwarding({ text })) this.#moveOn(id, text, life.expiresAt!)
     else this.#remember(id, text, life.expiresAt, known?.writtenAt)
     return true
   }

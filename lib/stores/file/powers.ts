@@ -1,5 +1,5 @@
 import { EXPIRED, type Found, type Life, type Listed, type LockPower, type Write } from '../../store/contract'
-import { leadsOn } from '../../store/found'
+import { isForwarding } from '../../store/record-cache'
 import type { ListedPowers } from '../../store/record-store'
 import { withCookie } from '../../record/record'
 import type { Milliseconds } from '../../base/time'
@@ -56,7 +56,7 @@ export class FilePowers implements ListedPowers {
       if (!isOver(kept)) return found(kept)
       // Whoever removes it may tell of it. Where nothing can be removed everybody does, until it can be swept.
       const erased = await this.#erase(hashOf(id), (now) => !now.isLive).catch(() => kept)
-      return erased !== undefined && !leadsOn(kept) ? EXPIRED : null
+      return erased !== undefined && !isForwarding(kept) ? EXPIRED : null
     })
   }
 
@@ -81,14 +81,14 @@ export class FilePowers implements ListedPowers {
     return this.#guarded(async () => {
       if (cookieText === undefined) {
         const kept = await this.#records.findLive(hash)
-        if (kept === undefined || leadsOn(kept)) return false
+        if (kept === undefined || isForwarding(kept)) return false
         // Only the time of last use changes, which is the file's.
         if (refit(kept, life) === kept) return this.#records.touch(hash, usedAt)
       }
       let isDone = false
       await this.#records.change(hash, async (kept) => {
         isDone = false
-        if (!kept?.isLive || leadsOn(kept)) return 'leave'
+        if (!kept?.isLive || isForwarding(kept)) return 'leave'
         if (cookieText !== undefined && kept.text === '') return 'leave'
         isDone = true
         const body =

@@ -17,7 +17,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs/promises'
-import { Turns } from '../../store/turns'
+import { KeyedQueue } from '../../store/keyed-queue'
 import { MINUTE, type MaybePromise, type Milliseconds } from '../../base/time'
 import { ifThere } from './errors'
 import { HASH, type Folder, type OpenFile } from './folder'
@@ -39,7 +39,7 @@ export class Versions {
   readonly #folder: Folder
   readonly #claims: string
   readonly #placeOf: (name: string) => string[]
-  readonly #turns = new Turns()
+  readonly #queue = new KeyedQueue()
   readonly #working = new Set<Promise<void>>()
   readonly #self = randomBytes(8).toString('hex')
   #written = 0
@@ -66,7 +66,7 @@ export class Versions {
         if (outcome === 'fenced') patience *= 2
       }
     }
-    const done = this.#turns.take(name, work) as Promise<void>
+    const done = this.#queue.take(name, work) as Promise<void>
     this.#working.add(done)
     return done.finally(() => this.#working.delete(done))
   }

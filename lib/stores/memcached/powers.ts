@@ -4,7 +4,7 @@ import { hashOf } from '../../base/hash'
 import { BoundedMap } from '../../base/bounded-map'
 import type { Milliseconds } from '../../base/time'
 import { withCookie, withUsedAt } from '../../record/record'
-import { decodeFound, leadsOn } from '../../store/found'
+import { decodeFound, isForwarding } from '../../store/record-cache'
 import type { RecordPowers } from '../../store/record-store'
 import { sessionTooLarge } from '../../store/too-large'
 import { AT_ONCE, exptimeOf } from './exptime'
@@ -77,7 +77,7 @@ export class MemcachedPowers implements RecordPowers {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const kept = await this.#find(key)
       const record = kept && decodeFound(kept)
-      if (record === undefined || leadsOn(kept!)) return false
+      if (record === undefined || isForwarding(kept!)) return false
       const value = this.#valueOf(extended(kept!.text, life))
       if (!(await this.#link.cas(key, value, kept!.version, this.#exptimeOf(life)))) continue
       const user = record.meta?.i

@@ -1,6 +1,6 @@
 import type { Listed } from '../../store/contract'
 import { SessionError } from '../../base/errors'
-import { decodeFound } from '../../store/found'
+import { decodeFound } from '../../store/record-cache'
 import { MINUTE, type Milliseconds } from '../../base/time'
 import { exptimeOf } from './exptime'
 import type { MemcachedLink } from './link'

@@ -1,5 +1,5 @@
 import { EXPIRED, type Found, type Life, type Listed, type Write } from '../../store/contract'
-import { leadsOn } from '../../store/found'
+import { isForwarding } from '../../store/record-cache'
 import type { ListedPowers } from '../../store/record-store'
 import { Sweeper } from '../../store/sweeper'
 import { withCookie } from '../../record/record'
@@ -52,7 +52,7 @@ export class MemoryPowers implements ListedPowers {
       return entry.found
     }
     this.#entries.free(entry)
-    return leadsOn(entry) ? null : EXPIRED
+    return isForwarding(entry) ? null : EXPIRED
   }
 
   write({ id, text, expected, life, user }: Write): true | Found | null {
@@ -66,7 +66,7 @@ export class MemoryPowers implements ListedPowers {
 
   extend(id: string, { usedAt, expiresAt, cookieText }: Life): boolean {
     const entry = this.#entries.find(id)
-    if (entry === undefined || leadsOn(entry)) return false
+    if (entry === undefined || isForwarding(entry)) return false
     if (cookieText === undefined) this.#entries.live(entry, usedAt, expiresAt)
     else this.#entries.put(id, entry, withCookie(entry.text, cookieText), usedAt, expiresAt)
     return true

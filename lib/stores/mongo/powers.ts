@@ -1,7 +1,7 @@
 import { EXPIRED, type Found, type Life, type Listed, type LockPower, type Write } from '../../store/contract'
 import { SessionError } from '../../base/errors'
 import type { MaybePromise, Milliseconds } from '../../base/time'
-import { decodeFound, leadsOn } from '../../store/found'
+import { decodeFound, isForwarding } from '../../store/record-cache'
 import type { ListedPowers } from '../../store/record-store'
 import { sessionTooLarge } from '../../store/too-large'
 import type { MongoCollection, MongoDocument, Opened } from './collection'
@@ -49,7 +49,7 @@ export class MongoPowers implements ListedPowers {
     if (!isOver(document)) return found
     const { expires } = document
     const removed = await this.#run('delete', (sessions) => sessions.deleteOne({ ...withId(id), expires })).catch(tell)
-    return removed.deletedCount === 1 && !leadsOn(found) ? EXPIRED : null
+    return removed.deletedCount === 1 && !isForwarding(found) ? EXPIRED : null
   }
 
   async write({ id, text, expected, life, user, live }: Write): Promise<true | Found | null> {

@@ -1,6 +1,6 @@
 import type { Found, Listed } from '../../store/contract'
 import { hashOf } from '../../base/hash'
-import { decodeFound } from '../../store/found'
+import { decodeFound } from '../../store/record-cache'
 import { MINUTE, type Milliseconds } from '../../base/time'
 import { textOf } from './dialect'
 import type { RedisLink } from './link'

@@ -1,5 +1,5 @@
 import { type Found, type Life, type Listed, type LockPower, type Powers, type Write } from '../../store/contract'
-import { decodeFound, leadsOn } from '../../store/found'
+import { decodeFound, isForwarding } from '../../store/record-cache'
 import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { RedisIndex } from './index'
 import { textOf } from './dialect'
@@ -64,7 +64,7 @@ export class RedisPowers implements Powers {
     if (this.#settings.disableTouch) return true
     const session = async () => live?.() ?? sessionIn(await this.#records.read(id))
     const found = await this.#records.touch(id, life, await this.#records.lifeOf(life, session))
-    if (found === null || leadsOn(found)) return false
+    if (found === null || isForwarding(found)) return false
     const user = decodeFound(found)?.meta?.i
     if (user !== undefined) this.#reindex(id, user, life.expiresAt)
     return true

@@ -1,5 +1,5 @@
 import type { Found, Life, Write } from '../../store/contract'
-import { leadsOn } from '../../store/found'
+import { isForwarding } from '../../store/record-cache'
 import { META, OLD_META, type Meta } from '../../record/record'
 import { hashOf } from '../../base/hash'
 import { BoundedMap } from '../../base/bounded-map'
@@ -82,7 +82,7 @@ export class RedisRecords {
   write({ id, text, expected, live }: Write, px: Milliseconds | null): Promise<true | Found | null> {
     const key = this.key(id)
     // An ID that was rotated away must not come back either.
-    const wait = this.#settings.wait && leadsOn({ text }) ? this.#settings.wait : undefined
+    const wait = this.#settings.wait && isForwarding({ text }) ? this.#settings.wait : undefined
     if (this.plain) return this.#exchange({ key, text, px, expected }, wait).then((result) => this.#decoded(result))
     return this.#writeEncoded({ id, text, expected, live }, px, wait)
   }

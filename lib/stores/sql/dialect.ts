@@ -101,7 +101,7 @@ export interface Parts {
   /** The text with another time of last use. */
   readonly refreshed: string
   /** Whether a record leads on to another ID. */
-  readonly leadsOn: string
+  readonly isForwarding: string
   /** Whose the session is, and a user to compare that with. */
   readonly user: string
   readonly userValue: string
@@ -132,7 +132,7 @@ export function statementsOf(parts: Parts) {
     create: `${insert} ${parts.orIgnore}`,
     put: `${insert} ${parts.orReplace}`,
     write: `UPDATE ${table} SET ${text} = ${parts.newText}, ${expires} = ${time('@expires')} WHERE ${row} AND ${parts.same('@expected')} AND ${live}`,
-    extend: `UPDATE ${table} SET ${text} = ${parts.refreshed}, ${expires} = ${time('@expires')} WHERE ${row} AND ${live} AND NOT ${parts.leadsOn}`,
+    extend: `UPDATE ${table} SET ${text} = ${parts.refreshed}, ${expires} = ${time('@expires')} WHERE ${row} AND ${live} AND NOT ${parts.isForwarding}`,
     remove: `DELETE FROM ${table} WHERE ${row}`,
     bury: `DELETE FROM ${table} WHERE ${row} AND ${over}`,
     release: `DELETE FROM ${table} WHERE ${row} AND ${parts.same('@text')}`,

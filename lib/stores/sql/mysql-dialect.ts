@@ -179,7 +179,7 @@ function partsOf(table: string, hasUsers: boolean): Parts {
     time: (parameter) => parameter,
     same: (parameter) => `${bytes('`data`')} = ${bytes(parameter)}`,
     refreshed: REFRESHED,
-    leadsOn: LEADS_ON,
+    isForwarding: LEADS_ON,
     user: hasUsers ? `\`${USER_COLUMN}\`` : USER,
     userValue: 'LEFT(@user, 255)',
     orIgnore: '',

@@ -132,7 +132,7 @@ const JSON_TEXT = {
   same: (parameter: string) => `"sess"::text = ${parameter}`,
   // In place, as `withUsedAt` does it: the rest stays as it was written.
   refreshed: String.raw`regexp_replace("sess"::text, '(${HEAD}"u":)\d+', '\1' || @used)::json`,
-  leadsOn: String.raw`("sess"::text ~ '${HEAD}"u":\d+,"c":\d+,"n":')`,
+  isForwarding: String.raw`("sess"::text ~ '${HEAD}"u":\d+,"c":\d+,"n":')`,
   user: USER_IN_JSON,
   userValue: 'left(@escaped, 255)'
 }
@@ -145,7 +145,7 @@ const REFRESHED = METAS.reduce(
 const JSON_BINARY = {
   same: (parameter: string) => `"sess" = ${parameter}::jsonb`,
   refreshed: `CASE WHEN jsonb_typeof("sess") = 'object' THEN ${REFRESHED} ELSE "sess" END`,
-  leadsOn: `(${inRecord('#>', 'n')} IS NOT NULL)`,
+  isForwarding: `(${inRecord('#>', 'n')} IS NOT NULL)`,
   user: USER_IN_JSONB,
   userValue: 'left(@user, 255)'
 }

@@ -4,7 +4,7 @@ import { chain, isPromise, type MaybePromise, type Milliseconds } from '../../ba
 import { warnOnce } from '../../base/warnings'
 import { decodeRecord } from '../../record/record'
 import { EXPIRED, type Found, type Life, type Listed, type LockPower, type Write } from '../../store/contract'
-import { leadsOn } from '../../store/found'
+import { isForwarding } from '../../store/record-cache'
 import type { ListedPowers } from '../../store/record-store'
 import { LOCK_PREFIX, PAGE_SIZE, type Row, type StatementName } from './dialect'
 import type { SqlTable } from './table'
@@ -35,7 +35,7 @@ export class SqlPowers implements ListedPowers {
     return chain(this.#find(id), (found) => {
       if (found === undefined) return null
       if (isLive(found)) return found
-      return chain(this.#bury(id), (mine) => (mine && !leadsOn(found) ? EXPIRED : null))
+      return chain(this.#bury(id), (mine) => (mine && !isForwarding(found) ? EXPIRED : null))
     })
   }
 

@@ -128,7 +128,7 @@ function partsOf(table: string, expires: string): Parts {
     time: (parameter) => parameter,
     same: (parameter) => `sess = ${parameter}`,
     refreshed: REFRESHED,
-    leadsOn: `(${inRecord('n')} IS NOT NULL)`,
+    isForwarding: `(${inRecord('n')} IS NOT NULL)`,
     user: USER,
     userValue: '@user',
     orIgnore: 'ON CONFLICT DO NOTHING',

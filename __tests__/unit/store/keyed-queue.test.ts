@@ -1,4 +1,4 @@
-import { StoreTurns, Turns } from '../../../lib/store/turns'
+import { StoreQueues, KeyedQueue } from '../../../lib/store/keyed-queue'
 import { deferred } from '../../helpers/app'
 
 const FIRST = { name: 'first' }
@@ -6,47 +6,47 @@ const SECOND = { name: 'second' }
 
 describe('turns', () => {
   it('are taken one after the other, whatever became of the one before', async () => {
-    const turns = new Turns(1000)
+    const queue = new KeyedQueue(1000)
     const first = deferred()
     const order: string[] = []
-    const failing = turns.take('a', () => first.promise.then(() => Promise.reject(new Error('first'))))
-    const others = ['b', 'c'].map((name) => turns.take('a', async () => order.push(name)))
-    await turns.take('other', async () => order.push('a'))
+    const failing = queue.take('a', () => first.promise.then(() => Promise.reject(new Error('first'))))
+    const others = ['b', 'c'].map((name) => queue.take('a', async () => order.push(name)))
+    await queue.take('other', async () => order.push('a'))
     first.resolve()
     await expect(failing).rejects.toThrow('first')
     await Promise.all(others)
     expect(order).toEqual(['a', 'b', 'c'])
     // Nothing to wait for any more.
-    expect(turns.take('a', () => 'at once')).toBe('at once')
+    expect(queue.take('a', () => 'at once')).toBe('at once')
   })
 
   it('are waited for without end where order counts', async () => {
-    const turns = new Turns()
+    const queue = new KeyedQueue()
     const first = deferred()
     let ended = false
-    void turns.take('a', () => first.promise.then(() => (ended = true)))
-    const next = turns.take('a', async () => ended)
+    void queue.take('a', () => first.promise.then(() => (ended = true)))
+    const next = queue.take('a', async () => ended)
     first.resolve()
     expect(await next).toBe(true)
   })
 
   it('begin behind one that never ends, and those behind them follow in order', async () => {
-    const turns = new Turns(1)
-    void turns.take('a', () => new Promise(() => undefined))
+    const queue = new KeyedQueue(1)
+    void queue.take('a', () => new Promise(() => undefined))
     const order: string[] = []
-    await Promise.all(['b', 'c', 'd'].map((name) => turns.take('a', async () => order.push(name))))
+    await Promise.all(['b', 'c', 'd'].map((name) => queue.take('a', async () => order.push(name))))
     expect(order).toEqual(['b', 'c', 'd'])
   })
 
   it('are done at once where nothing is waited for, and leave nothing to wait for', () => {
-    const turns = new Turns()
-    expect(turns.take('a', () => 1)).toBe(1)
+    const queue = new KeyedQueue()
+    expect(queue.take('a', () => 1)).toBe(1)
     expect(() =>
-      turns.take('a', () => {
+      queue.take('a', () => {
         throw new Error('no')
       })
     ).toThrow('no')
-    expect(turns.take('a', () => 2)).toBe(2)
+    expect(queue.take('a', () => 2)).toBe(2)
   })
 
   // One turn is under way: whether the next one begins at once, when the first ends, or when patience ends.
@@ -57,11 +57,11 @@ describe('turns', () => {
     ['of the same thing in another store', { key: 'a', store: SECOND, patience: undefined }, 'at once']
   ])('begin %s as they should', async (_what, { key, store, patience }, begins) => {
     jest.useFakeTimers()
-    const turns = new StoreTurns()
+    const queue = new StoreQueues()
     const first = deferred()
     let began = false
-    void turns.take(FIRST, 'a', () => first.promise, patience)
-    void turns.take(store, key, async () => (began = true), patience)
+    void queue.take(FIRST, 'a', () => first.promise, patience)
+    void queue.take(store, key, async () => (began = true), patience)
     await jest.advanceTimersByTimeAsync(999)
     expect(began).toBe(begins === 'at once')
     await jest.advanceTimersByTimeAsync(1)
@@ -69,7 +69,7 @@ describe('turns', () => {
     first.resolve()
     await jest.advanceTimersByTimeAsync(0)
     expect(began).toBe(true)
-    expect(turns.take(FIRST, 'a', () => 'at once')).toBe('at once')
+    expect(queue.take(FIRST, 'a', () => 'at once')).toBe('at once')
     jest.useRealTimers()
   })
 })

@@ -1,22 +1,22 @@
-import { failureOf, LOADS_MAX, Waiting } from '../../../lib/store/waiting'
+import { failureOf, LOADS_MAX, CallDeadlines } from '../../../lib/store/deadlines'
 import { deferred } from '../../helpers/app'
 
 const TIMEOUT = 1000
 const NEVER = new Promise<never>(() => undefined)
 const TOO_LATE = { code: 'ERR_SESSION_STORE_TIMEOUT', kind: 'store' }
 
-let waiting: Waiting
+let deadlines: CallDeadlines
 
 beforeEach(() => {
   jest.useFakeTimers()
-  waiting = new Waiting(TIMEOUT)
+  deadlines = new CallDeadlines(TIMEOUT)
 })
 
 afterEach(() => jest.useRealTimers())
 
 /** Ends without a rejection that is not heard. */
 const begin = (answer: Promise<unknown>, verb = 'get', key?: string): Promise<unknown> =>
-  waiting.until(answer, verb, key).catch((err: unknown) => err)
+  deadlines.until(answer, verb, key).catch((err: unknown) => err)
 
 describe('a call of a store', () => {
   const down = new Error('down')
@@ -81,7 +81,7 @@ describe('a call of a store', () => {
   it('keeps no process alive once nothing is waited for', async () => {
     const unref = jest.fn()
     jest.spyOn(global, 'setTimeout').mockImplementation(() => ({ unref, ref: () => undefined }) as never)
-    await waiting.until(Promise.resolve(), 'get')
+    await deadlines.until(Promise.resolve(), 'get')
     expect(unref).toHaveBeenCalled()
     jest.restoreAllMocks()
   })
@@ -93,7 +93,7 @@ describe('loads that wait', () => {
     Array.from({ length: count }, (_, i) => begin(NEVER, 'get', keyOf(from + i)))
   const admits = (key: string) => {
     try {
-      waiting.admit(key)
+      deadlines.admit(key)
       return true
     } catch (err) {
       expect(err).toMatchObject({ code: 'ERR_SESSION_STORE', status: 503 })

@@ -5,16 +5,16 @@ import { decodeObject, decodeRecord, META, OLD_META } from '../record/record'
 import { Session } from '../session/session'
 import { callStore } from './call'
 import type { Found, Life, Powers, SessionRecord, StoreContract, Write, Written } from './contract'
-import { leadsOn } from './found'
-import { StoreTurns } from './turns'
-import type { Waiting } from './waiting'
+import { isForwarding } from './record-cache'
+import { StoreQueues } from './keyed-queue'
+import type { CallDeadlines } from './deadlines'
 
 /** Longest that a request may hold a session which another one removes meanwhile. */
 const REQUEST_MAX = HOUR
 const REMOVED_MAX = 100_000
 const FORWARDS_MAX = 10_000
 // Every middleware on a store knows of the others' work.
-const turns = new StoreTurns()
+const queues = new StoreQueues()
 
 /** What this process knows of the sessions of one store, and the store cannot tell. */
 class Memory {
@@ -40,16 +40,16 @@ function memoryOf(store: object): Memory {
  * Gives a store that only knows the contract the powers the middleware works with, within this process: writes of one
  * session are serialised, compared with what was read, and checked against a session that is gone.
  */
-export class ForeignPowers implements Powers {
+export class AdaptedPowers implements Powers {
   readonly sync = false
   readonly remote = false
   readonly #store: StoreContract
-  readonly #waiting: Waiting
+  readonly #deadlines: CallDeadlines
   readonly #memory: Memory
 
-  constructor(store: StoreContract, waiting: Waiting) {
+  constructor(store: StoreContract, deadlines: CallDeadlines) {
     this.#store = store
-    this.#waiting = waiting
+    this.#deadlines = deadlines
     this.#memory = memoryOf(store)
   }
 
@@ -69,7 +69,7 @@ export class ForeignPowers implements Powers {
       const hit = { text: '', record: withoutDeadline(record as Data) }
       if (this.#memory.touched?.id === id) this.#learn(record)
       // It was made anew elsewhere.
-      if (wasRemoved && !leadsOn(hit)) this.#memory.removed.delete(id)
+      if (wasRemoved && !isForwarding(hit)) this.#memory.removed.delete(id)
       return hit
     }
     try {
@@ -91,13 +91,13 @@ export class ForeignPowers implements Powers {
         // A read may lag behind what this very request has written; what was destroyed stays destroyed.
         if (current === null) return known && !wasRemoved ? set() : null
         // A store that keeps sessions in their cookies finds what was removed as before.
-        if (wasRemoved && !leadsOn(current)) {
+        if (wasRemoved && !isForwarding(current)) {
           this.#remember(id)
           return null
         }
         return chain(this.#differs(id, current, expected), (differs) => {
           if (differs) return current
-          if (leadsOn({ text })) return this.#forward(id, text, set)
+          if (isForwarding({ text })) return this.#forward(id, text, set)
           return set()
         })
       })
@@ -118,7 +118,7 @@ export class ForeignPowers implements Powers {
       // A touch that writes brings back what another process has removed: look first.
       if (live !== undefined && typeof touch === 'function' && !mayCreate(touch)) return extended(live())
       return chain(this.read(id), (found) => {
-        if (found === null || leadsOn(found)) return false
+        if (found === null || isForwarding(found)) return false
         return extended(live?.() ?? (found.record as object))
       })
     })
@@ -138,9 +138,9 @@ export class ForeignPowers implements Powers {
 
   // A call that is never answered must not keep its turn for ever.
   #inTurn<T>(verb: string, id: string, work: () => MaybePromise<T>): MaybePromise<T> {
-    return turns.take(this.#store, id, () => {
+    return queues.take(this.#store, id, () => {
       const result = work()
-      return isPromise(result) ? this.#waiting.until(result, verb) : result
+      return isPromise(result) ? this.#deadlines.until(result, verb) : result
     })
   }
 

@@ -8,7 +8,7 @@ interface Queue {
 }
 
 /** Work on one thing, one after the other. With nothing to wait for it begins at once, and may be done at once. */
-export class Turns {
+export class KeyedQueue {
   readonly #queues = new Map<string, Queue>()
   readonly #patience: Milliseconds | undefined
 
@@ -56,13 +56,13 @@ export class Turns {
 }
 
 /** The same for the sessions of any store, whichever middleware asks: IDs may repeat from store to store. */
-export class StoreTurns {
-  readonly #stores = new WeakMap<object, Turns>()
+export class StoreQueues {
+  readonly #stores = new WeakMap<object, KeyedQueue>()
 
   take<T>(store: object, id: string, work: () => MaybePromise<T>, patience?: Milliseconds): MaybePromise<T> {
-    let turns = this.#stores.get(store)
-    if (turns === undefined) this.#stores.set(store, (turns = new Turns(patience)))
-    return turns.take(id, work)
+    let queue = this.#stores.get(store)
+    if (queue === undefined) this.#stores.set(store, (queue = new KeyedQueue(patience)))
+    return queue.take(id, work)
   }
 }
 
@@ -72,7 +72,7 @@ interface TimedStore {
   readonly timeout: Milliseconds
 }
 
-const turns = new StoreTurns()
+const queues = new StoreQueues()
 
 /**
  * The turns of all writers of this process that need one: updates, and those who lost against another writer once. They
@@ -82,5 +82,5 @@ const turns = new StoreTurns()
  */
 export const writers = {
   take: <T>({ store, timeout }: TimedStore, id: string, work: () => MaybePromise<T>): MaybePromise<T> =>
-    turns.take(store, id, work, timeout)
+    queues.take(store, id, work, timeout)
 }

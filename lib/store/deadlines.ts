@@ -18,7 +18,7 @@ interface Call {
  * A store that hangs keeps what it is asked. So the loads it left unanswered still count, until an answer to any load
  * shows that it goes on; while they fill all places, one load at a time finds out.
  */
-export class Waiting {
+export class CallDeadlines {
   readonly #timeout: Milliseconds
   // The earliest deadline first, for that is the order in which they come.
   readonly #calls = new Set<Call>()

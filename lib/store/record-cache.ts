@@ -1,5 +1,5 @@
 import type { Found } from './contract'
-import { decodeObject, decodeRecord, META, type Decoded } from '../record/record'
+import { decodeObject, decodeRecord, META, type ParsedRecord } from '../record/record'
 
 /** Requests of one visitor come in bursts: so many records, none of them large, are kept taken apart. */
 const PLACES = 512
@@ -9,14 +9,14 @@ export const REMEMBERED_MAX = 4096
 const HEAD = 256
 
 /** By their text, so that nothing here can be out of date. A Map would hash each text that comes anew from a server. */
-const recent: ({ text: string; decoded: Decoded } | undefined)[] = new Array<undefined>(PLACES).fill(undefined)
+const recent: ({ text: string; decoded: ParsedRecord } | undefined)[] = new Array<undefined>(PLACES).fill(undefined)
 
 /** Takes apart what a store found, text or object; `undefined` when it is no session record. */
-export function decodeFound(found: Found): Decoded | undefined {
+export function decodeFound(found: Found): ParsedRecord | undefined {
   return found.record === undefined ? decodeText(found.text) : decodeObject(found.record)
 }
 
-function decodeText(text: string): Decoded | undefined {
+function decodeText(text: string): ParsedRecord | undefined {
   if (text.length > REMEMBERED_MAX) return decodeRecord(text)
   const place = placeOf(text)
   const known = recent[place]
@@ -27,7 +27,7 @@ function decodeText(text: string): Decoded | undefined {
 }
 
 /** Keeps a record just written at hand: the next request of a burst will ask for it. */
-export function rememberWritten(text: string, decoded: Decoded): void {
+export function rememberWritten(text: string, decoded: ParsedRecord): void {
   if (text.length <= REMEMBERED_MAX) recent[placeOf(text)] = { text, decoded }
 }
 
@@ -42,14 +42,17 @@ function placeOf(text: string): number {
 }
 
 /** What a later conditional write compares against: the text as it is kept, or the data of a store of objects alone. */
-export function keptText(found: Found, record: Decoded): string {
+export function versionOf(found: Found, record: ParsedRecord): string
+export function versionOf(found: Found): string | undefined
+export function versionOf(found: Found, record = decodeFound(found)): string | undefined {
+  if (record === undefined) return undefined
   return found.record === undefined || found.text !== '' ? found.text : record.dataText
 }
 
 const LEADS_ON = new RegExp(`"${META}":\\{"u":\\d+,"c":\\d+,"n":`)
 
 /** Whether an ID was rotated away, and only leads to the session that carries on (see `Meta.n`). */
-export function leadsOn(found: Found): boolean {
+export function isForwarding(found: Found): boolean {
   // Most texts say at a glance that they do not: our own metadata, in the order in which `regenerate` writes it.
   if (found.record === undefined && !LEADS_ON.test(found.text)) return false
   return decodeFound(found)?.meta?.n !== undefined
