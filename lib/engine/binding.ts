@@ -1,6 +1,6 @@
 import { markOf } from './engine'
 import { SessionError } from '../base/errors'
-import type { Settings } from '../options/options'
+import type { Settings } from '../options/settings'
 import { EmptyRequest, type HttpRequest } from '../base/http'
 
 /**

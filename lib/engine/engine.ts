@@ -5,7 +5,7 @@ import { randomId } from '../base/ids'
 import { BoundedMap } from '../base/bounded-map'
 import type { HttpRequest } from '../base/http'
 import { Monitor } from './monitor'
-import type { Settings } from '../options/options'
+import type { Settings } from '../options/settings'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 import { isProduction, warnOnce } from '../base/warnings'
 

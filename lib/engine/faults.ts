@@ -1,5 +1,5 @@
 import { OptionError, SessionError } from '../base/errors'
-import type { Settings } from '../options/options'
+import type { Settings } from '../options/settings'
 
 /** A fault of the store as the application meets it: with a status, and the store's own error as its cause. */
 export function storeFault(err: unknown, verb: string, status: number): SessionError {

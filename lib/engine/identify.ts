@@ -4,7 +4,7 @@ import { isPromise, type MaybePromise } from '../base/time'
 import { deprecate } from '../base/warnings'
 import { cookieValues } from '../cookie/cookie-header'
 import { KeyRing } from '../cookie/keys'
-import type { Settings } from '../options/options'
+import type { Settings } from '../options/settings'
 import type { VerifiedToken } from '../tokens/tokens'
 
 /** What a request brought under one name. */

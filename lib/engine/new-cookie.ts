@@ -1,6 +1,6 @@
 import type { HttpRequest } from '../base/http'
 import type { Cookie, CookieOptions } from '../cookie/cookie'
-import type { Settings } from '../options/options'
+import type { Settings } from '../options/settings'
 import type { KeptCookie, SessionState } from '../session/verbs'
 import { isSecure } from './identify'
 

@@ -1,4 +1,4 @@
-import type { Settings } from '../options/options'
+import type { Settings } from '../options/settings'
 import { chain, type MaybePromise } from '../base/time'
 
 type Data = Record<string, unknown>

@@ -1,3 +1,4 @@
+import { writeSession } from './save'
 import { chain, isPromise, SECOND, type MaybePromise } from '../base/time'
 import type { Plan } from '../doors/door'
 import { tooLateError } from '../engine/faults'
@@ -92,7 +93,7 @@ function tooLate(handle: SessionHandle, session: Session): void {
 
 function save(handle: SessionHandle, session: Session, { text, copy }: TakenData): MaybePromise<unknown> {
   const own = handle.settings.door.ownSave(session)
-  if (own === undefined) return handle.write(session, text, false, copy)
+  if (own === undefined) return writeSession(handle, session, text, false, copy)
   return new Promise<void>((resolve, reject) => own((err) => (err ? reject(err) : resolve())))
 }
 

@@ -1,5 +1,5 @@
 import type { Engine } from '../engine/engine'
-import type { Settings } from '../options/options'
+import type { Settings } from '../options/settings'
 import { decodeFound, versionOf } from '../store/record-cache'
 import type { StoreKey } from '../store/port'
 

@@ -1,59 +1,20 @@
+import type { HandleOwner, Outgoing, ResponseState, Status } from './status'
 import type { SessionErrorCode } from '../base/errors'
 import type { HttpRequest } from '../base/http'
 import { randomId } from '../base/ids'
 import { chain, isPromise, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
-import { storeFault, tooLateError } from '../engine/faults'
 import { RequestTokens } from '../engine/request-tokens'
-import type { Settings } from '../options/options'
-import type { ParsedRecord } from '../record/record'
+import type { Settings } from '../options/settings'
 import { attributesOf, keptAttributesOf } from '../session/cookie-state'
 import { dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
-import { rememberWritten } from '../store/record-cache'
 import { commitSession } from './commit'
-import { endRecord, evictSurplus, noteEnd, type Ending } from './end'
-import { extensionInterval, isDeleting, type CookieLife } from './lifetime'
-import { loadRecord, type Loaded, type LoadedSession } from './load'
-import { noteExtended } from './plan'
-import { saveSession } from './save'
-import { dataOf, newSession, storedSession, type Began, type Snapshot } from './snapshot'
-import { HandleVerbs } from './verbs'
-import type { OpenOptions } from './watch'
-
-/**
- * What has become of a session in its request.
- *
- * - `unread`: nothing was asked of the store yet; `found`: its record is here, and no session object made of it
- * - `new`: begun by this request, and not stored; `renewed`: the same in place of another one (regenerate), and to be
- *   stored even if it is empty; `stored`: the store has it
- * - `readonly`: reached through an ID that was rotated away; `standin`: for one that the store could not read
- * - `gone`: ended by another request; `ended`: ended by this one
- */
-export type Status = 'unread' | 'found' | 'new' | 'renewed' | 'stored' | 'readonly' | 'standin' | 'gone' | 'ended'
-
-/** What the response has to tell the client about one session. */
-export type Outgoing = 'none' | 'send' | 'expire'
-
-/** The response of the request, if there is one. */
-export interface ResponseState {
-  /** The header block is gone: no cookie can be sent any more. */
-  readonly headCommitted: boolean
-}
-
-/** Who puts the main session on its request. */
-export interface HandleOwner {
-  /** Another session object took the place of the one before. */
-  replaced(session: Session): void
-  /** The session was taken off the request. */
-  ended?(): void
-  /** express-session reads `req.sessionID`, which applications may set. */
-  publicId(): unknown
-  /** A session was begun, or made of a record: the store's own `generate` and `createSession` have their say. */
-  began(record?: ParsedRecord): void
-  /** Whether the application has replaced the store's `regenerate`; then it is called instead of ours. */
-  regenerate?(): Promise<void> | undefined
-}
+import { endRecord, noteEnd, type Ending } from './end'
+import { adopt, findSession, type LoadedSession } from './load'
+import { dataOf, newSession, type Began, type Snapshot } from './snapshot'
+import { HandleVerbs } from './verbs/verbs'
+import type { OpenOptions } from './verbs/watch'
 
 /** One session of one request: what is known of it, and what becomes of it. */
 export class SessionHandle {
@@ -71,7 +32,8 @@ export class SessionHandle {
   #tokens: RequestTokens | undefined
   /** Why the visitor's session was not accepted. */
   refusal: SessionErrorCode | undefined
-  #found: LoadedSession | undefined
+  /** The session that the request began with, as the store had it. */
+  found: LoadedSession | undefined
   #loading: Promise<unknown> | undefined
   #underWay: Set<Promise<unknown>> | undefined
   /** What the request began with. */
@@ -137,7 +99,7 @@ export class SessionHandle {
 
   /** The record that the request began with. */
   get foundRecord(): LoadedSession['record'] | undefined {
-    return this.#found?.record
+    return this.found?.record
   }
 
   /** Whether the client has this very ID already. */
@@ -149,14 +111,14 @@ export class SessionHandle {
   load(): MaybePromise<Session> {
     if (this.#session !== undefined) return this.#session
     if (this.#loading !== undefined) return this.#loading.then(() => this.load())
-    if (this.status === 'found') return this.#adopt(this.#found!)
-    return this.#whileLoading(this.#find(false)) as MaybePromise<Session>
+    if (this.status === 'found') return adopt(this, this.found!)
+    return this.#whileLoading(findSession(this, false)) as MaybePromise<Session>
   }
 
   /** Reads the record, as `load` does. Where it only has to be there, the session is made of it when it is asked for. */
   prepare(): MaybePromise<unknown> {
     if (this.#session !== undefined || this.#loading !== undefined) return this.load()
-    return this.#whileLoading(this.#find(true))
+    return this.#whileLoading(findSession(this, true))
   }
 
   #whileLoading<T>(result: MaybePromise<T>): MaybePromise<T> {
@@ -167,86 +129,18 @@ export class SessionHandle {
     return result
   }
 
-  #find(prepares: boolean): MaybePromise<Session | undefined> {
-    const { tokens } = this
-    if (!tokens.bringsSession) return this.#beginFirst(tokens.refusal)
-    const adopt = (loaded: Loaded): MaybePromise<Session | undefined> => {
-      if ('id' in loaded) {
-        this.#found = loaded
-        this.status = 'found'
-        if (prepares && this.isAtRest) return undefined
-      }
-      return this.#adopt(loaded)
-    }
-    let result: MaybePromise<Loaded>
-    try {
-      result = this.#read()
-    } catch (err) {
-      return this.#failLoad(err)
-    }
-    return isPromise(result) ? result.then(adopt, (err) => this.#failLoad(err)) : adopt(result)
-  }
-
-  #read(): MaybePromise<Loaded> {
-    return chain(this.tokens.resolve(), (token): MaybePromise<Loaded> =>
-      typeof token === 'object' ? loadRecord(this, token) : { error: token }
-    )
-  }
-
-  #adopt(loaded: Loaded): MaybePromise<Session> {
-    if (!('id' in loaded)) return this.#beginFirst(loaded.error)
-    const { id, readOnly } = loaded
-    this.#start(id, storedSession(this.maker, id, loaded), readOnly ? 'readonly' : 'stored')
-    this.owner?.began(loaded.record)
-    return this.#first(this.latest!)
-  }
-
-  /** Whether nothing has to be stored or sent for the session that was found unless the application changes it. */
-  get isAtRest(): boolean {
-    const { settings, req } = this
-    const { record, usedAt, readOnly } = this.#found!
-    if (usedAt === undefined || readOnly || this.tokens.isStale || this.hasDuplicates) return false
-    if (settings.door.touchesCookie || settings.rolling || settings.resave || settings.schema !== undefined)
-      return false
-    if (settings.userId !== undefined && record.meta?.i === undefined) return false
-    const cookie = record.cookie as unknown as CookieLife
-    if (isDeleting(cookie)) return false
-    return Date.now() - usedAt < extensionInterval(settings, req, cookie) || !settings.extend(req)
-  }
-
-  #failLoad(err: unknown): MaybePromise<Session> {
-    const { engine, settings, req } = this
-    engine.monitor.note('error', settings.name, this.tokens.id, { error: err })
-    const fault = storeFault(err, 'read the session', 503)
-    if (settings.onStoreError(err, req) !== 'anonymous') throw settings.rawFaults ? err : fault
-    const session = this.standIn()
-    stateOf(session)!.error = fault
-    return session
-  }
-
   /** Goes on with a session that stands in for the one which the store cannot tell: nothing of it is written. */
   standIn(): Session {
     const id = randomId()
-    return this.#first(this.#start(id, newSession(this.maker, id), 'standin'))
-  }
-
-  #beginFirst(error: SessionErrorCode | undefined): MaybePromise<Session> {
-    const { engine, settings, req } = this
-    const reason = error === undefined ? undefined : engine.reject(settings, error, this.tokens.id)
-    this.refusal = error
-    return chain(engine.newId(settings, req), (id) => {
-      const session = this.#start(id, newSession(this.maker, id), 'new')
-      if (reason !== undefined) stateOf(session)!.error = reason
-      this.owner?.began()
-      return this.#first(this.latest!)
-    })
+    return this.first(this.start(id, newSession(this.maker, id), 'standin'))
   }
 
   get maker() {
     return { settings: this.settings, req: this.req, verbs: this.verbs }
   }
 
-  #start(id: string, { session, snapshot }: Began, status: Status): Session {
+  /** A session was begun, or made of a record. */
+  start(id: string, { session, snapshot }: Began, status: Status): Session {
     this.id = id
     this.#session = session
     this.#snapshot = snapshot
@@ -255,8 +149,8 @@ export class SessionHandle {
     return session
   }
 
-  // What the request changes from here on is what gets written.
-  #first(session: Session): Session {
+  /** What the request changes from here on is what gets written. */
+  first(session: Session): Session {
     const { snapshot } = this
     this.original = { id: this.id, data: snapshot.version === null ? dataOf(session, snapshot) : snapshot.data }
     return session
@@ -271,7 +165,7 @@ export class SessionHandle {
 
   /** Another session takes the place of this one. */
   replaceBy({ id, ...began }: Began & { id: string }, status: Status): void {
-    const session = this.#start(id, began, status)
+    const session = this.start(id, began, status)
     this.owner?.replaced(session)
   }
 
@@ -292,7 +186,7 @@ export class SessionHandle {
       return
     }
     const snapshot = { ...newSession(this.maker, state.id).snapshot, attributes: attributesOf(state) }
-    this.#start(state.id, { session, snapshot }, begins && this.status === 'new' ? 'new' : 'renewed')
+    this.start(state.id, { session, snapshot }, begins && this.status === 'new' ? 'new' : 'renewed')
   }
 
   /** What the application's changes are counted from: the store's own `createSession` has changed the record first. */
@@ -379,53 +273,8 @@ export class SessionHandle {
     return verb
   }
 
-  /** Writes the session. `false` when it is gone. */
-  write(session: Session, data: string, exact = false, copy?: Record<string, unknown>): MaybePromise<boolean> {
-    const { engine, settings, req, id, status, user: told } = this
-    const before = this.snapshot
-    this.writeAttempted = true
-    const saving = { engine, settings, req, id, user: told, exact, inTurn: this.updating }
-    return chain(saveSession(saving, session, data, before), (outcome) => {
-      // Another object of the same session (from before a reload) has saved its own data.
-      const isOther = typeof outcome === 'object' && session !== this.#session && id === this.id
-      this.apply(id, isOther ? { ...outcome, data: before.data } : outcome)
-      if (outcome === 'gone') return false
-      if (copy !== undefined) rememberRecord(session, before, outcome, copy)
-      noteExtended(engine, settings, id, outcome.usedAt)
-      if (before.version === null) {
-        const key = Object.keys(session).find((name) => name !== 'cookie')
-        engine.monitor.note('created', settings.name, id, key === undefined ? {} : { key })
-      }
-      engine.monitor.note('saved', settings.name, id)
-      if (outcome.storeId !== before.storeId) this.#reassigned(status)
-      const user = outcome.meta?.i
-      const arrived = settings.maxPerUser !== undefined && user !== undefined && user !== before.meta?.i
-      return arrived ? evictSurplus(engine, settings, id, user).then(() => true) : true
-    })
-  }
-
-  // The store has assigned another token with the write: the client has to be told.
-  #reassigned(status: Status): void {
-    if (status === 'gone' || this.isPresented) return
-    if (!this.isLate) this.outgoing = 'send'
-    else this.engine.withhold(this.settings, this.id, 'ERR_SESSION_HEADERS_SENT', tooLateError().message)
-  }
-
   /** Replaces what is known of the session, and the session object where another one stands for it. */
   learn(snapshot: Snapshot): void {
     this.#snapshot = snapshot
   }
-}
-
-// The next request of a burst will ask for what was just written: it need not be parsed then.
-function rememberRecord(
-  session: Session,
-  before: Snapshot,
-  { version, data, storedData, meta }: Snapshot,
-  copy: object
-) {
-  const { record } = before
-  const { cookie, keptCookie } = stateOf(session)!
-  if (record === undefined || cookie !== undefined || keptCookie !== record || storedData !== data) return
-  rememberWritten(version!, record.rewritten(copy as Record<string, unknown>, data, meta))
 }

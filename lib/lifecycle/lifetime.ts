@@ -2,7 +2,7 @@ import type { HttpRequest } from '../base/http'
 import { SECOND, type Milliseconds } from '../base/time'
 import type { Limits } from '../doors/door'
 import { cookieOptions } from '../engine/new-cookie'
-import type { Settings } from '../options/options'
+import type { Settings } from '../options/settings'
 import type { Meta } from '../record/record'
 import type { Life } from '../store/contract'
 

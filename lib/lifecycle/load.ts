@@ -1,15 +1,18 @@
+import { stateOf, type Session } from '../session/session'
+import { storeFault } from '../engine/faults'
+import type { SessionHandle } from './handle'
 import type { SessionErrorCode } from '../base/errors'
 import { chain, isPromise, type MaybePromise } from '../base/time'
 import { bindingOf } from '../engine/binding'
 import { markOfId, type Visit } from '../engine/engine'
 import { shaped } from '../engine/schema'
-import type { Settings } from '../options/options'
+import type { Settings } from '../options/settings'
 import { isRecord, type ParsedRecord } from '../record/record'
 import { EXPIRED, type Found } from '../store/contract'
 import { decodeFound, versionOf } from '../store/record-cache'
 import type { VerifiedToken } from '../tokens/tokens'
-import { isOver, type CookieLife } from './lifetime'
-import type { LoadedRecord } from './snapshot'
+import { extensionInterval, isDeleting, isOver, type CookieLife } from './lifetime'
+import { newSession, storedSession, type LoadedRecord } from './snapshot'
 
 /** Longest chain of rotations that a request with an old ID is led along. */
 const HOPS_MAX = 16
@@ -125,4 +128,74 @@ function refused(error: SessionErrorCode): Loaded {
 export function recordOf(found: Found | null): ParsedRecord | undefined {
   const record = found === null ? undefined : decodeFound(found)
   return record?.meta?.n === undefined ? record : undefined
+}
+
+/** Reads the session of a request, or begins one; where it is only prepared, it need not be made of its record yet. */
+export function findSession(handle: SessionHandle, prepares: boolean): MaybePromise<Session | undefined> {
+  const { tokens } = handle
+  if (!tokens.bringsSession) return beginFirst(handle, tokens.refusal)
+  const take = (loaded: Loaded): MaybePromise<Session | undefined> => {
+    if ('id' in loaded) {
+      handle.found = loaded
+      handle.status = 'found'
+      if (prepares && isAtRest(handle)) return undefined
+    }
+    return adopt(handle, loaded)
+  }
+  let result: MaybePromise<Loaded>
+  try {
+    result = loadPresented(handle)
+  } catch (err) {
+    return failLoad(handle, err)
+  }
+  return isPromise(result) ? result.then(take, (err) => failLoad(handle, err)) : take(result)
+}
+
+function loadPresented(handle: SessionHandle): MaybePromise<Loaded> {
+  return chain(handle.tokens.resolve(), (token): MaybePromise<Loaded> =>
+    typeof token === 'object' ? loadRecord(handle, token) : { error: token }
+  )
+}
+
+/** Makes the session of its record; begins one where there is none. */
+export function adopt(handle: SessionHandle, loaded: Loaded): MaybePromise<Session> {
+  if (!('id' in loaded)) return beginFirst(handle, loaded.error)
+  const { id, readOnly } = loaded
+  handle.start(id, storedSession(handle.maker, id, loaded), readOnly ? 'readonly' : 'stored')
+  handle.owner?.began(loaded.record)
+  return handle.first(handle.latest!)
+}
+
+/** Whether nothing has to be stored or sent for the session that was found unless the application changes it. */
+export function isAtRest(handle: SessionHandle): boolean {
+  const { settings, req } = handle
+  const { record, usedAt, readOnly } = handle.found!
+  if (usedAt === undefined || readOnly || handle.tokens.isStale || handle.hasDuplicates) return false
+  if (settings.door.touchesCookie || settings.rolling || settings.resave || settings.schema !== undefined) return false
+  if (settings.userId !== undefined && record.meta?.i === undefined) return false
+  const cookie = record.cookie as unknown as CookieLife
+  if (isDeleting(cookie)) return false
+  return Date.now() - usedAt < extensionInterval(settings, req, cookie) || !settings.extend(req)
+}
+
+function failLoad(handle: SessionHandle, err: unknown): MaybePromise<Session> {
+  const { engine, settings, req } = handle
+  engine.monitor.note('error', settings.name, handle.tokens.id, { error: err })
+  const fault = storeFault(err, 'read the session', 503)
+  if (settings.onStoreError(err, req) !== 'anonymous') throw settings.rawFaults ? err : fault
+  const session = handle.standIn()
+  stateOf(session)!.error = fault
+  return session
+}
+
+function beginFirst(handle: SessionHandle, error: SessionErrorCode | undefined): MaybePromise<Session> {
+  const { engine, settings, req } = handle
+  const reason = error === undefined ? undefined : engine.reject(settings, error, handle.tokens.id)
+  handle.refusal = error
+  return chain(engine.newId(settings, req), (id) => {
+    const session = handle.start(id, newSession(handle.maker, id), 'new')
+    if (reason !== undefined) stateOf(session)!.error = reason
+    handle.owner?.began()
+    return handle.first(handle.latest!)
+  })
 }

@@ -1,16 +1,21 @@
+import { tooLateError } from '../engine/faults'
+import { evictSurplus } from './end'
+import { noteExtended } from './plan'
+import type { Status } from './status'
+import type { SessionHandle } from './handle'
 import { SessionError } from '../base/errors'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf } from '../engine/binding'
 import { markOfId, type Visit } from '../engine/engine'
 import { keysFor } from '../engine/identify'
-import type { Settings } from '../options/options'
+import type { Settings } from '../options/settings'
 import { mergeData } from '../record/merge'
 import { encodeRecord, type ParsedRecord, type Meta } from '../record/record'
 import { attributesOf, jsonOfCookie, lifeOfCookie } from '../session/cookie-state'
 import { warnOfLosses } from '../session/serialize'
 import { stateOf, type Session } from '../session/session'
 import type { Found, UserChange } from '../store/contract'
-import { decodeFound, versionOf } from '../store/record-cache'
+import { decodeFound, rememberWritten, versionOf } from '../store/record-cache'
 import { writers } from '../store/keyed-queue'
 import { sessionToGive } from './given-session'
 import { lifeOf } from './lifetime'
@@ -176,4 +181,55 @@ function conflict(): SessionError {
     'ERR_SESSION_CONFLICT',
     'The session could not be written: other requests kept changing it. Use session.update() or session.lock().'
   )
+}
+
+/** Writes the session. `false` when it is gone. */
+export function writeSession(
+  handle: SessionHandle,
+  session: Session,
+  data: string,
+  exact = false,
+  copy?: Record<string, unknown>
+): MaybePromise<boolean> {
+  const { engine, settings, req, id, status, user: told } = handle
+  const before = handle.snapshot
+  handle.writeAttempted = true
+  const saving = { engine, settings, req, id, user: told, exact, inTurn: handle.updating }
+  return chain(saveSession(saving, session, data, before), (outcome) => {
+    // Another object of the same session (from before a reload) has saved its own data.
+    const isOther = typeof outcome === 'object' && session !== handle.latest && id === handle.id
+    handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome)
+    if (outcome === 'gone') return false
+    if (copy !== undefined) rememberRecord(session, before, outcome, copy)
+    noteExtended(engine, settings, id, outcome.usedAt)
+    if (before.version === null) {
+      const key = Object.keys(session).find((name) => name !== 'cookie')
+      engine.monitor.note('created', settings.name, id, key === undefined ? {} : { key })
+    }
+    engine.monitor.note('saved', settings.name, id)
+    if (outcome.storeId !== before.storeId) reassigned(handle, status)
+    const user = outcome.meta?.i
+    const arrived = settings.maxPerUser !== undefined && user !== undefined && user !== before.meta?.i
+    return arrived ? evictSurplus(engine, settings, id, user).then(() => true) : true
+  })
+}
+
+// The store has assigned another token with the write: the client has to be told.
+function reassigned(handle: SessionHandle, status: Status): void {
+  if (status === 'gone' || handle.isPresented) return
+  if (!handle.isLate) handle.outgoing = 'send'
+  else handle.engine.withhold(handle.settings, handle.id, 'ERR_SESSION_HEADERS_SENT', tooLateError().message)
+}
+
+// The next request of a burst will ask for what was just written: it need not be parsed then.
+function rememberRecord(
+  session: Session,
+  before: Snapshot,
+  { version, data, storedData, meta }: Snapshot,
+  copy: object
+) {
+  const { record } = before
+  const { cookie, keptCookie } = stateOf(session)!
+  if (record === undefined || cookie !== undefined || keptCookie !== record || storedData !== data) return
+  rememberWritten(version!, record.rewritten(copy as Record<string, unknown>, data, meta))
 }

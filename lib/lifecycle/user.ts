@@ -1,4 +1,4 @@
-import type { Settings } from '../options/options'
+import type { Settings } from '../options/settings'
 import { Session, stateOf } from '../session/session'
 import type { Snapshot } from './snapshot'
 

@@ -1,3 +1,4 @@
+import { writeSession } from '../lifecycle/save'
 import { OptionError } from '../base/errors'
 import { EmptyRequest } from '../base/http'
 import type { Engine } from '../engine/engine'
@@ -55,7 +56,7 @@ export async function reindex(engine: Engine, { signal, onProgress }: ReindexOpt
 export async function indexLoaded(handle: SessionHandle, session: Session): Promise<void> {
   const { engine, settings, id, status } = handle
   try {
-    if (status === 'stored' && isUnindexed(handle, session)) await handle.write(session, handle.snapshot.data)
+    if (status === 'stored' && isUnindexed(handle, session)) await writeSession(handle, session, handle.snapshot.data)
   } catch (error) {
     engine.monitor.note('error', settings.name, id, { error })
   }

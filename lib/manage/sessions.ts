@@ -1,6 +1,7 @@
 import type { Handler, HttpRequest, HttpResponse, Next } from '../base/http'
 import { Engine } from '../engine/engine'
-import { resolveClassicOptions, resolveSessionsOptions, type Settings } from '../options/options'
+import { resolveClassicOptions, resolveSessionsOptions } from '../options/options'
+import type { Settings } from '../options/settings'
 import type { SessionsOptions } from '../options/sessions-options'
 import { adviseOnSetup } from '../reply/cookie-advice'
 import { handle } from '../request/middleware'

@@ -1,16 +1,14 @@
-import type { HttpRequest } from '../base/http'
+import type { Settings } from './settings'
 import type { Carrier } from '../store/contract'
 import type { StoreContract } from '../store/contract'
 import { StorePort } from '../store/port'
-import type { CookieOptions } from '../cookie/cookie'
 import { OptionError, quote } from '../base/errors'
 import { KeyRing, SECRET_BYTES_MIN, tooShortToSeal } from '../cookie/keys'
-import type { Door, Limits } from '../doors/door'
 import { expressSession } from '../doors/express-session'
 import { modern } from '../doors/sessions'
 import { MemoryStore } from '../stores/memory/memory'
-import { DAY, HOUR, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../base/time'
-import type { NamedOptions, SessionsOptions, StandardSchema, StoreErrorPolicy } from './sessions-options'
+import { DAY, HOUR, MINUTE, SECOND, type Milliseconds } from '../base/time'
+import type { NamedOptions, SessionsOptions, StoreErrorPolicy } from './sessions-options'
 import {
   adoptOf,
   checkCookie,
@@ -35,46 +33,6 @@ import { StoreTokens } from '../tokens/store-tokens'
 import type { Tokens } from '../tokens/tokens'
 import { warnOfMisspelt } from './misspelt'
 import { deprecate, isProduction, warnOnce } from '../base/warnings'
-
-/** Every option resolved: defaults applied, values checked. Nothing later looks at a raw option. */
-export interface Settings {
-  readonly door: Door
-  readonly name: string
-  /** `undefined`: express-session's `req.secret`, left there by cookie-parser. */
-  readonly keys: KeyRing | undefined
-  readonly tokens: Tokens
-  readonly port: StorePort
-  readonly cookie: CookieOptions | ((req: HttpRequest) => CookieOptions)
-  readonly limits: Limits
-  readonly touchAfter: Milliseconds
-  readonly extend: (req: HttpRequest) => boolean
-  readonly rolling: boolean
-  readonly resave: boolean
-  readonly saveUninitialized: boolean
-  readonly unsetDestroys: boolean
-  readonly genid: ((req: HttpRequest) => MaybePromise<string>) | undefined
-  readonly proxy: boolean | undefined
-  readonly acceptsCookie: boolean
-  /** Lower-case name of the header transport. */
-  readonly header: string | undefined
-  /** The main session's: a client that sends it gets no cookie. */
-  readonly mainHeader: string | undefined
-  readonly load: 'auto' | 'eager' | 'lazy'
-  readonly storeTimeout: Milliseconds
-  readonly onStoreError: (err: unknown, req: HttpRequest) => StoreErrorPolicy
-  /** Faults of the store reach the application as the store made them, as in express-session. */
-  readonly rawFaults: boolean
-  readonly bind: ((req: HttpRequest) => string | undefined) | undefined
-  readonly userId: ((session: object) => string | undefined) | undefined
-  readonly schema: StandardSchema | undefined
-  readonly cacheGuard: boolean
-  readonly maxPerUser: number | undefined
-  readonly named: ReadonlyMap<string, Settings>
-  /** `NODE_ENV` at set-up: asking the environment for every request would cost more than most of the request. */
-  readonly production: boolean
-  /** Whether records carry our metadata. */
-  readonly writesMeta: boolean
-}
 
 /** Resolves the options of `sessions()`. @throws {OptionError} naming option, value and remedy */
 export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
 import { advise } from '../base/advice'
-import type { Settings } from '../options/options'
+import type { Settings } from '../options/settings'
 import type { HttpRequest, HttpResponse } from '../base/http'
 import type { SessionHandle } from '../lifecycle/handle'
 import type { Session } from '../session/session'

@@ -1,3 +1,4 @@
+import type { Engine } from '../engine/engine'
 import type { HttpResponse } from '../base/http'
 import { isProduction } from '../base/warnings'
 import type { SessionHandle } from '../lifecycle/handle'
@@ -25,7 +26,7 @@ const WITHHELD = {
 }
 
 /** Adds what the client must be told about one session to the header block. `false`: nothing. */
-export function writeHeaders(handle: SessionHandle, res: HttpResponse): boolean {
+function writeHeaders(handle: SessionHandle, res: HttpResponse): boolean {
   const { session, settings, outgoing } = handle
   const { viaHeader } = handle.tokens
   let sent = false
@@ -72,7 +73,7 @@ function append(res: HttpResponse, texts: string[]): void {
 }
 
 /** Keeps shared caches from storing a response that sets a session cookie. @see RFC 9111 3, OWASP Session Management */
-export function guardCache(res: HttpResponse): void {
+function guardCache(res: HttpResponse): void {
   const given = res.getHeader('Cache-Control')
   const text = given === undefined ? '' : String(given).toLowerCase()
   if (text !== '' && !isProduction() && /\bpublic\b|s-maxage/.test(text)) {
@@ -88,7 +89,7 @@ export function guardCache(res: HttpResponse): void {
 }
 
 /** Says that the response depends on a request header. */
-export function addVary(res: HttpResponse, field: string): void {
+function addVary(res: HttpResponse, field: string): void {
   const given = res.getHeader('Vary')
   if (given === undefined || given === '') return void res.setHeader('Vary', field)
   const text = Array.isArray(given) ? given.join(', ') : String(given)
@@ -97,6 +98,34 @@ export function addVary(res: HttpResponse, field: string): void {
 }
 
 /** The usual spelling of a header that is kept in lower case. */
-export function headerCase(name: string): string {
+function headerCase(name: string): string {
   return name.replace(/(^|-)[a-z]/g, (text) => text.toUpperCase())
+}
+
+/** Writes what the response has to tell of the sessions of its request. @param isRead the response depends on one */
+export function writeHead(
+  res: HttpResponse,
+  engine: Engine,
+  handles: readonly SessionHandle[],
+  isRead: boolean,
+  failed: (err: unknown) => void
+): void {
+  const { settings } = engine
+  const { cacheGuard, door, acceptsCookie, header } = settings
+  let sent = false
+  for (const handle of handles) {
+    try {
+      if (handle.outgoing !== 'none' || handle.hasDuplicates) sent = writeHeaders(handle, res) || sent
+    } catch (err) {
+      // express-session's way: the response goes out without the cookie, and the application hears of it.
+      if (!door.reportsThroughNext) throw err
+      setImmediate(failed, err)
+    }
+  }
+  if (!cacheGuard) return
+  if (sent) guardCache(res)
+  if (!isRead) return
+  if (acceptsCookie) addVary(res, 'Cookie')
+  if (header === undefined) return
+  for (const { settings } of [engine, ...handles]) addVary(res, headerCase(settings.header!))
 }

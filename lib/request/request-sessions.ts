@@ -1,12 +1,14 @@
+import { isAtRest } from '../lifecycle/load'
 import { OptionError, quote, SessionError } from '../base/errors'
 import type { HttpRequest, HttpResponse } from '../base/http'
 import { chain, isPromise, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { storeFault } from '../engine/faults'
 import { reportUnsaved } from '../lifecycle/commit'
-import { SessionHandle, type HandleOwner } from '../lifecycle/handle'
+import { SessionHandle } from '../lifecycle/handle'
+import type { HandleOwner } from '../lifecycle/status'
 import type { ParsedRecord } from '../record/record'
-import { addVary, guardCache, headerCase, writeHeaders } from '../reply/headers'
+import { writeHead } from '../reply/headers'
 import { renderedText } from '../reply/set-cookie'
 import { ResponseHold } from '../response/response-hold'
 import type { CommitHook } from '../response/commit-hook'
@@ -221,7 +223,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       if (this.#unset !== false && this.main.status !== 'ended') result = this.#commitUnset()
       for (const handle of this.#handles()) {
         // Time has passed since it was read, and the handlers may have changed what decides about its extension.
-        if (handle.status === 'found' && !handle.isAtRest) void handle.load()
+        if (handle.status === 'found' && !isAtRest(handle)) void handle.load()
         result = chain(result, () => this.#commitHandle(handle))
       }
     } catch (err) {
@@ -265,23 +267,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   head(res: HttpResponse): void {
-    const { cacheGuard, door, acceptsCookie, header } = this.engine.settings
-    let sent = false
-    for (const handle of this.#handles()) {
-      try {
-        if (handle.outgoing !== 'none' || handle.hasDuplicates) sent = writeHeaders(handle, res) || sent
-      } catch (err) {
-        // express-session's way: the response goes out without the cookie, and the application hears of it.
-        if (!door.reportsThroughNext) throw err
-        setImmediate(this.next, err)
-      }
-    }
-    if (!cacheGuard) return
-    if (sent) guardCache(res)
-    if (!this.#read) return
-    if (acceptsCookie) addVary(res, 'Cookie')
-    if (header === undefined) return
-    for (const { settings } of [this.engine, ...this.#handles()]) addVary(res, headerCase(settings.header!))
+    writeHead(res, this.engine, this.#handles(), this.#read, this.next)
   }
 
   abandon(): void {

@@ -2,7 +2,7 @@ import { KeyRing } from '../../../lib/cookie/keys'
 import { chooseToken, coversRequest, isSecure, presentedValues } from '../../../lib/engine/identify'
 import { expressSession } from '../../../lib/doors/express-session'
 import { modern } from '../../../lib/doors/sessions'
-import type { Settings } from '../../../lib/options/options'
+import type { Settings } from '../../../lib/options/settings'
 import type { Tokens } from '../../../lib/tokens/tokens'
 
 const keys = new KeyRing('k'.repeat(32))

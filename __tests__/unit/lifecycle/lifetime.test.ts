@@ -1,6 +1,6 @@
 import type { Limits } from '../../../lib/doors/door'
 import { deadline, idleLimit, isDeleting, isOver } from '../../../lib/lifecycle/lifetime'
-import type { Settings } from '../../../lib/options/options'
+import type { Settings } from '../../../lib/options/settings'
 import { Clock } from '../../helpers/clock'
 import { DAY, HOUR, MINUTE } from '../../helpers/times'
 

@@ -1,22 +1,23 @@
-import { SessionError } from '../base/errors'
-import type { Milliseconds } from '../base/time'
-import type { Cookie } from '../cookie/cookie'
-import { asFault, destroyedError, missingError, standInError, tooLateError } from '../engine/faults'
-import { encodeRecord } from '../record/record'
-import { jsonOfCookie, lifeOfCookie } from '../session/cookie-state'
-import { changesSince, dataNow, repeatChanges } from '../session/late-changes'
-import { serializeSession } from '../session/serialize'
-import { stateOf, type Session } from '../session/session'
-import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
-import type { Found } from '../store/contract'
-import { versionOf } from '../store/record-cache'
-import { endRecord, noteEnd } from './end'
-import type { SessionHandle } from './handle'
-import { deadline } from './lifetime'
-import { recordOf } from './load'
+import { writeSession } from '../save'
+import { SessionError } from '../../base/errors'
+import type { Milliseconds } from '../../base/time'
+import type { Cookie } from '../../cookie/cookie'
+import { asFault, destroyedError, missingError, standInError, tooLateError } from '../../engine/faults'
+import { encodeRecord } from '../../record/record'
+import { jsonOfCookie, lifeOfCookie } from '../../session/cookie-state'
+import { changesSince, dataNow, repeatChanges } from '../../session/late-changes'
+import { serializeSession } from '../../session/serialize'
+import { stateOf, type Session } from '../../session/session'
+import type { LockOptions, RegenerateOptions, SessionVerbs } from '../../session/verbs'
+import type { Found } from '../../store/contract'
+import { versionOf } from '../../store/record-cache'
+import { endRecord, noteEnd } from '../end'
+import type { SessionHandle } from '../handle'
+import { deadline } from '../lifetime'
+import { recordOf } from '../load'
 import { takeLock } from './lock'
 import { partOf, succeed, type Rotation, type Successor } from './regenerate'
-import { newSession, storedSession, type Began, type Snapshot } from './snapshot'
+import { newSession, storedSession, type Began, type Snapshot } from '../snapshot'
 import { updateSession } from './update'
 import { watch } from './watch'
 
@@ -52,7 +53,7 @@ export class HandleVerbs implements SessionVerbs {
     const isUntold = version === null || tokens.selfContained
     if (handle.isLate && door.refusesLateSaves && isUntold) throw tooLateError()
     const data = serializeSession(session)
-    const written = await this.#guarded('save the session', async () => handle.write(session, data))
+    const written = await this.#guarded('save the session', async () => writeSession(handle, session, data))
     if (!written) throw destroyedError()
   }
 
@@ -211,7 +212,7 @@ export class HandleVerbs implements SessionVerbs {
           learn: (_, snapshot) => handle.learn(snapshot),
           read: (storeId) => this.#guarded('read the session', async () => port.read(storeId)),
           writeExactly: async (of, data) => {
-            const written = await this.#guarded('save the session', async () => handle.write(of, data, true))
+            const written = await this.#guarded('save the session', async () => writeSession(handle, of, data, true))
             if (!written) throw destroyedError()
           },
           lose: () => handle.lose(),

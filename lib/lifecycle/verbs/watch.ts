@@ -1,7 +1,7 @@
-import { SessionError } from '../base/errors'
-import type { Milliseconds } from '../base/time'
-import { recordOf } from './load'
-import type { SessionHandle } from './handle'
+import { SessionError } from '../../base/errors'
+import type { Milliseconds } from '../../base/time'
+import { recordOf } from '../load'
+import type { SessionHandle } from '../handle'
 
 /** How often the store is asked whether a watched session still lives: half of what `signal` promises. */
 const POLL: Milliseconds = 500

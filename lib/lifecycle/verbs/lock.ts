@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import type { StorePort } from '../store/port'
-import type { LockPower, StoreContract } from '../store/contract'
-import { OptionError, SessionError } from '../base/errors'
-import type { LockOptions } from '../session/verbs'
-import type { Milliseconds } from '../base/time'
+import type { StorePort } from '../../store/port'
+import type { LockPower, StoreContract } from '../../store/contract'
+import { OptionError, SessionError } from '../../base/errors'
+import type { LockOptions } from '../../session/verbs'
+import type { Milliseconds } from '../../base/time'
 
 const WAIT: Milliseconds = 10_000
 const TTL: Milliseconds = 10_000
