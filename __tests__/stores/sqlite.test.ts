@@ -22,7 +22,7 @@ const ground: SqlGround = {
   open: (options = {}) => new SqliteStore({ path, ...options }),
   query: async (sql) => {
     const statement = beside.prepare(sql)
-    return statement.reader ? statement.all() : (statement.run(), [])
+    return sql.startsWith('SELECT') ? statement.all() : (statement.run(), [])
   },
   quote: (name) => `"${name}"`,
   columns: { id: 'sid', text: 'sess', expires: 'expired' },
