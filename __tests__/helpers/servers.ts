@@ -73,10 +73,10 @@ export async function startPostgres(): Promise<Database> {
       const child = launch('postgres', flags, 'postgresql', { ...as, cwd: folder })
       let said = ''
       child.stderr!.on('data', (chunk) => (said += String(chunk)))
-      await until(() => /ready to accept connections|shut down|FATAL/.test(said), 'PostgreSQL is ready')
-      if (said.includes('ready to accept connections')) return child
-      // The last one's processes are about to end, and still have its memory.
-      await end(child)
+      const ready = () => said.includes('ready to accept connections')
+      await until(() => ready() || child.exitCode !== null, 'PostgreSQL is ready')
+      if (ready()) return child
+      // It gave up: the last one's processes are about to end, and still have its memory.
     }
   }
   return database(port, folder, start)
