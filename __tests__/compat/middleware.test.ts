@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import request from 'supertest'
 import { appWith, secret } from '../helpers/app'
 import { classic, classicApp, plainStore, ROUTES, setCookies, visit } from '../helpers/classic'
@@ -38,7 +39,9 @@ describe('the middleware', () => {
   it.each([undefined, null, 7])('neither stores nor sends a session whose genid returned %s', async (id) => {
     const store = plainStore()
     const app = classicApp({ store, genid: () => id, saveUninitialized: true }, ROUTES)
-    const res = await visit(app, '/login')
+    const listener = () => undefined
+    subscribe('silverback:dropped', listener)
+    const res = await visit(app, '/login').finally(() => unsubscribe('silverback:dropped', listener))
     expect([res.status, res.text, res.cookie, store.texts.size]).toEqual([200, 'in', '', 0])
     expect((await visit(app, '/who')).body).toEqual(id === undefined ? {} : { id })
     expect((await visit(app, '/logout')).text).toBe('out')

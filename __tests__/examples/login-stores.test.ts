@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { dirname } from 'node:path'
 import request from 'supertest'
 import { FileStore, generateKey } from '../../lib'
 import { MysqlStore } from '../../lib/mysql'
@@ -27,6 +28,11 @@ function setEnvironment(values: (string | undefined)[]): void {
 }
 
 afterEach(() => setEnvironment(before))
+
+/** The package as the examples have it: they and the tests may each have one. */
+function fromExamples(name: string): any {
+  return require(require.resolve(name, { paths: [dirname(require.resolve('../../examples/login/app'))] }))
+}
 
 /** Signs in with one process, as it were, and visits the next, which opens the store anew. */
 async function outlivesAProcess(close: (store: any) => unknown, kind: new (...args: never[]) => unknown) {
@@ -89,8 +95,8 @@ describe('login example: the store', () => {
     const server = await start()
     const pools: any[] = []
     for (const [module, name] of [
-      [require('pg'), 'Pool'],
-      [require('mysql2/promise'), 'createPool']
+      [fromExamples('pg'), 'Pool'],
+      [fromExamples('mysql2/promise'), 'createPool']
     ]) {
       const make = module[name]
       jest.spyOn(module, name).mockImplementation((...args: any[]) => {

@@ -62,7 +62,8 @@ export class Monitor {
     const target = channels[event]
     if (!target.hasSubscribers) return
     const message: SessionEventMessage = { name, ...details }
-    if (id !== undefined) message.session = pseudonym(id)
+    // A genid may have returned anything.
+    if (typeof id === 'string') message.session = pseudonym(id)
     target.publish(message)
   }
 
