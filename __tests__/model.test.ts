@@ -44,6 +44,15 @@ const ORDERS: readonly [what: string, on: string, actions: Action[][], choices: 
     [['write'], ['update', 'update'], ['save'], ['save', 'write', 'rotate']],
     [0, 0, 0, 1]
   ],
+  [
+    'an update after a save that wrote what another one had just written begins from it',
+    'CookieStore, in one process',
+    [
+      ['write', 'update'],
+      ['update', 'save', 'update']
+    ],
+    [0]
+  ],
   ['a logout waits for the rotation under way', FOREIGN, [['save', 'write'], ['rotate'], ['unset', 'rotate']], []],
   [
     'a logout follows two rotations of one request',

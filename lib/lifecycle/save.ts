@@ -111,9 +111,11 @@ function write(
   })
   return chain(written, (answer): MaybePromise<Snapshot | 'gone'> => {
     if (answer === null) return 'gone'
+    const version = port.native ? record : merged
     const saved: Snapshot = {
-      version: port.native ? record : merged,
-      own: known.version === null ? [] : [...(known.own ?? []), known.version],
+      version,
+      // A save may write what is there already: that is not an earlier version.
+      own: known.version === null ? [] : [...(known.own ?? []), known.version].filter((text) => text !== version),
       data,
       storedData: merged,
       savedData: data,
