@@ -1,30 +1,9 @@
 import request from 'supertest'
-import { infoOf, CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
+import { CookieStore, MemoryStore, sessions } from '../lib/index'
 import { sessionCookie } from '../lib/testing'
+import { openToAgents } from './helpers/agents'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, read } from './helpers/basics'
-
-const routes = {
-  '/read': (req: any, res: any) => res.json({ user: req.session.user, code: infoOf(req.session).error?.code }),
-  '/write': (req: any, res: any) => {
-    req.session.user ??= 'bob'
-    req.session.visits = (req.session.visits ?? 0) + 1
-    res.json({ visits: req.session.visits })
-  }
-}
-
-function open(options: SessionsOptions) {
-  const auth = sessions<any>({ secret, ...options })
-  const app = appWith(auth, routes)
-  const visit = async (path: string, cookie?: string, agent?: string) => {
-    const asked = request(app).get(path)
-    if (agent !== undefined) asked.set('User-Agent', agent)
-    if (cookie !== undefined) asked.set('Cookie', cookie)
-    const res = await asked
-    return { status: res.status, body: res.body, cookie: cookieOf(res) ?? cookie! }
-  }
-  return { auth, visit }
-}
 
 const REFUSED = { code: 'ERR_SESSION_BINDING' }
 
@@ -40,7 +19,7 @@ describe('the option bind', () => {
     'by %s leaves a session without a request unbound until it is written',
     async (name) => {
       for (const store of [new MemoryStore(), new CookieStore()]) {
-        const { auth, visit } = open({ store, bind: BINDINGS[name] })
+        const { auth, visit } = openToAgents({ store, bind: BINDINGS[name] })
         expect((await auth.create({ user: 'ann' })).data).toEqual({ user: 'ann' })
         const cookie = await sessionCookie(auth, { user: 'ann' })
         expect((await visit('/read', cookie, 'Firefox')).body).toEqual({ user: 'ann' })
@@ -54,7 +33,7 @@ describe('the option bind', () => {
   )
 
   it('takes a request without the header for one with an empty one', async () => {
-    const { visit } = open({ bind: (req) => req.get('user-agent') })
+    const { visit } = openToAgents({ bind: (req) => req.get('user-agent') })
     const nameless = await visit('/write')
     expect(nameless.status).toBe(200)
     expect((await visit('/read', nameless.cookie)).body).toEqual({ user: 'bob' })
@@ -67,7 +46,7 @@ describe('the option bind', () => {
     'that answers %p is the application fault, not that of the store',
     async (answer) => {
       let answers: any = 'a string'
-      const { visit } = open({ bind: () => answers })
+      const { visit } = openToAgents({ bind: () => answers })
       const { cookie } = await visit('/write')
       answers = answer
       for (const sent of [undefined, cookie]) {

@@ -29,8 +29,12 @@ function thiefOf(app: FaultApp, first: string) {
 describe.each(OURS)('a lifetime of the cookie, in %s,', (name) => {
   const open = (options: object) => faultApp({ store: stores.open(name), touchAfter: 1000, absolute: null, ...options })
 
-  it('ends a session that is idle for so long, also where idle would be longer', async () => {
-    const app = open({ cookie: { maxAge: HOUR } })
+  it.each<[string, object]>([
+    ['ends a session that is idle for so long, also where idle would be longer', { cookie: { maxAge: HOUR } }],
+    ['gives way to an idle that was set on purpose', { cookie: { maxAge: 72 * HOUR }, idle: HOUR }],
+    ['counts where there is no idle at all', { cookie: { maxAge: HOUR }, idle: null }]
+  ])('%s', async (_what, options) => {
+    const app = open(options)
     const thief = thiefOf(app, await app.login())
     for (let i = 0; i < 3; i++) {
       await stores.forward(HOUR / 2)
@@ -49,28 +53,6 @@ describe.each(OURS)('a lifetime of the cookie, in %s,', (name) => {
     }
     await stores.forward(72 * HOUR + 1000)
     expect((await visitor.read()).user).toBeNull()
-  })
-
-  it('gives way to an idle that was set on purpose', async () => {
-    const app = open({ cookie: { maxAge: 72 * HOUR }, idle: HOUR })
-    const visitor = thiefOf(app, await app.login())
-    for (let i = 0; i < 3; i++) {
-      await stores.forward(HOUR / 2)
-      expect(await visitor.read()).toEqual({ user: 'ann', sent: true })
-    }
-    await stores.forward(HOUR + 1000)
-    expect((await visitor.read()).user).toBeNull()
-  })
-
-  it('counts where there is no idle at all', async () => {
-    const app = open({ cookie: { maxAge: HOUR }, idle: null })
-    const thief = thiefOf(app, await app.login())
-    for (let i = 0; i < 3; i++) {
-      await stores.forward(HOUR / 2)
-      expect(await thief.read()).toEqual({ user: 'ann', sent: true })
-    }
-    await stores.forward(HOUR + 1000)
-    expect((await thief.read()).user).toBeNull()
   })
 })
 

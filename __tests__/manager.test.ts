@@ -1,7 +1,8 @@
 import request from 'supertest'
-import { infoOf, CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
+import { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
 import { sessionCookie } from '../lib/testing'
-import { appWith, cookieOf, secret } from './helpers/app'
+import { openToAgents } from './helpers/agents'
+import { appWith, secret } from './helpers/app'
 import { basics, login } from './helpers/basics'
 import { OWN_STORES } from './helpers/own-stores'
 
@@ -20,28 +21,6 @@ it('stats() counts what lives', async () => {
 describe('without a request', () => {
   // Sessions that begin without a request, by auth.create() or sessionCookie(), and options that ask the request.
 
-  const routes = {
-    '/read': (req: any, res: any) => res.json({ user: req.session.user, code: infoOf(req.session).error?.code }),
-    '/write': (req: any, res: any) => {
-      req.session.user ??= 'bob'
-      req.session.visits = (req.session.visits ?? 0) + 1
-      res.json({ visits: req.session.visits })
-    }
-  }
-
-  function open(options: SessionsOptions) {
-    const auth = sessions<any>({ secret, ...options })
-    const app = appWith(auth, routes)
-    const visit = async (path: string, cookie?: string, agent?: string) => {
-      const asked = request(app).get(path)
-      if (agent !== undefined) asked.set('User-Agent', agent)
-      if (cookie !== undefined) asked.set('Cookie', cookie)
-      const res = await asked
-      return { status: res.status, body: res.body, cookie: cookieOf(res) ?? cookie! }
-    }
-    return { auth, visit }
-  }
-
   const OPTIONS: Record<string, SessionsOptions> = {
     'cookie by req.get()': { cookie: (req) => ({ path: req.get('x-base') ?? '/' }) },
     'cookie by req.headers': { cookie: (req) => ({ secure: req.headers.origin?.startsWith('https:') ?? false }) },
@@ -51,7 +30,7 @@ describe('without a request', () => {
   }
 
   it.each(Object.keys(OPTIONS))('%s finds no header', async (name) => {
-    const { auth, visit } = open(OPTIONS[name]!)
+    const { auth, visit } = openToAgents(OPTIONS[name]!)
     const { id } = await auth.create({ user: 'ann' })
     expect((await auth.get(id))?.data).toEqual({ user: 'ann' })
     expect((await visit('/read', await sessionCookie(auth, { user: 'ann' }))).body).toEqual({ user: 'ann' })
@@ -62,7 +41,7 @@ describe('without a request', () => {
     ['genid', { genid: (req) => req.hostname.replace('.', '-') }],
     ['genid', { genid: async (req) => req.hostname.replace('.', '-') }]
   ])('a function %s that cannot do without says so', async (option, options) => {
-    const { auth } = open(options)
+    const { auth } = openToAgents(options)
     for (const attempt of [auth.create({}), sessionCookie(auth)]) {
       const err = await attempt.catch((reason) => reason)
       expect(err).toMatchObject({ name: 'SessionError', code: 'ERR_SESSION_OPTION', cause: expect.any(TypeError) })

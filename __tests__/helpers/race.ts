@@ -1,7 +1,7 @@
 import request, { type Response } from 'supertest'
 import { FileStore, MemoryStore } from '../../lib/index'
 import type { Place } from './app-child'
-import { secret } from './app'
+import { cookieOf, secret } from './app'
 import { Child } from './child'
 import { TestFolder } from './folder'
 import { raceApp, serve, type RaceOptions } from './race-app'
@@ -88,6 +88,22 @@ export function apart(open: () => Promise<{ place: Place; close(): unknown }>): 
         await close()
       }
     }
+  }
+}
+
+/** One process takes the lock of a session and is killed; another gets it once its time is over. */
+export async function expectFreeLockAfterKill(place: Place): Promise<void> {
+  const children = await Promise.all([Child.start('app-child'), Child.start('app-child')])
+  try {
+    const ports = await Promise.all(children.map((child) => child.call<number>('start', place, secret)))
+    const [victim, other] = ports.map((port) => new Site(port)) as [Site, Site]
+    const cookie = cookieOf(await other.get('/set?user=ann'))!
+    victim.get('/locked?ttl=300', cookie).catch(() => undefined)
+    await victim.get('/held/1')
+    await children[0]!.kill()
+    expect((await other.get('/careful', cookie)).status).toBe(200)
+  } finally {
+    await Promise.all(children.map((child) => child.kill()))
   }
 }
 

@@ -8,6 +8,7 @@ import type { Place } from './app-child'
 import { Child } from './child'
 import { Clock } from './clock'
 import { until } from './redis-server'
+import { recordedTimers } from './timers'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -310,14 +311,9 @@ export function describeSqlStore(ground: () => SqlGround): void {
     })
 
     it('keeps no process alive, and stops with close', async () => {
-      const timers: NodeJS.Timeout[] = []
-      const { setTimeout } = globalThis
-      jest.spyOn(globalThis, 'setTimeout').mockImplementation(((...args: Parameters<typeof setTimeout>) => {
-        timers.push(setTimeout(...args))
-        return timers.at(-1)
-      }) as never)
+      const { timers, restore } = recordedTimers()
       const store = open()
-      jest.mocked(globalThis.setTimeout).mockRestore()
+      restore()
       expect(timers.map((timer) => timer.hasRef())).toEqual([false])
       const cleared = jest.spyOn(globalThis, 'clearTimeout')
       await store.close()

@@ -8,6 +8,7 @@ import { FileStore, type FileStoreOptions } from '../../lib/stores/file/file'
 import { hashOf } from '../../lib/stores/file/folder'
 import { Clock } from '../helpers/clock'
 import { TestFolder } from '../helpers/folder'
+import { recordedTimers } from '../helpers/timers'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -414,12 +415,7 @@ describe('FileStore', () => {
     })
 
     it('keeps no process alive, and stops with close', async () => {
-      const timers: NodeJS.Timeout[] = []
-      const { setTimeout } = globalThis
-      jest.spyOn(globalThis, 'setTimeout').mockImplementation(((...args: Parameters<typeof setTimeout>) => {
-        timers.push(setTimeout(...args))
-        return timers.at(-1)
-      }) as never)
+      const { timers } = recordedTimers()
       const store = open()
       await store.set('a', record({}))
       expect(timers).toHaveLength(1)

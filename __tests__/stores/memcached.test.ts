@@ -5,8 +5,7 @@ import silverback, { sessions } from '../../lib/index'
 import { MemcachedStore } from '../../lib/memcached'
 import { POWERS, type Life, type Listed, type Write } from '../../lib/store/contract'
 import { cookieOf, secret } from '../helpers/app'
-import { Child } from '../helpers/child'
-import { Site } from '../helpers/race'
+import { expectFreeLockAfterKill } from '../helpers/race'
 import { until } from '../helpers/redis-server'
 import { memcachedClient, startMemcached, type Memcached } from '../helpers/servers'
 
@@ -207,23 +206,7 @@ describe('the sessions of a user', () => {
   })
 })
 
-describe('the lock of a process that was killed', () => {
-  it('is free again', async () => {
-    const children = await Promise.all([Child.start('app-child'), Child.start('app-child')])
-    try {
-      const place = { memcached: server.port }
-      const ports = await Promise.all(children.map((child) => child.call<number>('start', place, secret)))
-      const [victim, other] = ports.map((port) => new Site(port)) as [Site, Site]
-      const cookie = cookieOf(await other.get('/set?user=ann'))!
-      victim.get('/locked?ttl=300', cookie).catch(() => undefined)
-      await victim.get('/held/1')
-      await children[0]!.kill()
-      expect((await other.get('/careful', cookie)).status).toBe(200)
-    } finally {
-      await Promise.all(children.map((child) => child.kill()))
-    }
-  }, 60_000)
-})
+it('frees the lock of a process that was killed', () => expectFreeLockAfterKill({ memcached: server.port }), 60_000)
 
 describe('a server that does not answer', () => {
   const sick: { server: Memcached; client: any } = {} as never

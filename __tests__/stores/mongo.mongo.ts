@@ -8,10 +8,9 @@ import silverback, { sessions } from '../../lib/index'
 import { MongoStore } from '../../lib/mongo'
 import { POWERS, type Life, type Write } from '../../lib/store/contract'
 import { cookieOf, secret } from '../helpers/app'
-import { Child } from '../helpers/child'
 import { openCollection, openMongoStore, mongoUrl, newName } from '../helpers/mongo-engine'
 import type { OpenStore } from '../helpers/npm-stores'
-import { Site } from '../helpers/race'
+import { expectFreeLockAfterKill } from '../helpers/race'
 import { freePort, until } from '../helpers/redis-server'
 import { type Ending, fulfilsTheContract, hasPowers, startEnding } from '../helpers/store-contract'
 
@@ -216,19 +215,7 @@ describe.each(KINDS)('as %s', (_kind, stringify) => {
   })
 
   it('frees the lock of a process that was killed', async () => {
-    const place = { mongo: { url: mongoUrl(), name: newName(), stringify } }
-    const children = await Promise.all([Child.start('app-child'), Child.start('app-child')])
-    try {
-      const ports = await Promise.all(children.map((child) => child.call<number>('start', place, secret)))
-      const [victim, other] = ports.map((port) => new Site(port)) as [Site, Site]
-      const cookie = cookieOf(await other.get('/set?user=ann'))!
-      victim.get('/locked?ttl=300', cookie).catch(() => undefined)
-      await victim.get('/held/1')
-      await children[0]!.kill()
-      expect((await other.get('/careful', cookie)).status).toBe(200)
-    } finally {
-      await Promise.all(children.map((child) => child.kill()))
-    }
+    await expectFreeLockAfterKill({ mongo: { url: mongoUrl(), name: newName(), stringify } })
   }, 120_000)
 })
 
