@@ -22,7 +22,8 @@ const UNSENDABLE: Record<string, object> = {
     sameSite: 'bogus',
     originalMaxAge: 86_400_000,
     expires: new Date(Date.now() + 86_400_000).toJSON()
-  }
+  },
+  'a lifetime beyond all dates beside it': { sameSite: 'bogus', originalMaxAge: 1e18 }
 }
 
 const routes: Record<string, (req: any, res: any) => unknown> = {

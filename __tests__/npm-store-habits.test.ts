@@ -363,6 +363,15 @@ describe.each(DOORS)('behind %s', (_name, door) => {
       }
     )
 
+    it('an end that a record tells ends nothing once the options have none', async () => {
+      const clock = new Clock()
+      const store = plainStore()
+      const cookie = await login(appOn(store, { idle: HOUR }))
+      clock.forward(2 * HOUR)
+      expect(await who(appOn(store, { idle: null, absolute: null, bind: () => '' }), cookie)).toBe('ann')
+      clock.restore()
+    })
+
     it('believes a store that prolongs without writing, whatever its records say (connect-redis)', async () => {
       const clock = new Clock()
       const ends = new Map<string, number>()
