@@ -193,6 +193,21 @@ describe('the sessions of a user', () => {
     await powers.remove(id, 'back')
   })
 
+  it('stay in the list when they come back while it is tidied', async () => {
+    const powers = powersOf()
+    const back = create(newId(), owned('late'), 'late')
+    await powers.write(back)
+    await drop(back.id)
+    const slow = Object.create(client)
+    slow.gets = (key: string, done: (err: unknown, value: unknown) => void) =>
+      client.gets(key, (err: unknown, value: unknown) => {
+        const written = key === back.id ? powers.write(back) : Promise.resolve()
+        void written.then(() => done(err, value))
+      })
+    expect(await powersOf({ client: slow }).list('late')).toEqual([])
+    expect((await powers.list('late')).map((each: Listed) => each.id)).toEqual([back.id])
+  })
+
   it('end before there are more than fit into the list, those first that end first', async () => {
     const powers = powersOf()
     const [first, newest] = [newId(), newId()]

@@ -335,6 +335,12 @@ describe('A serializer of the application', () => {
     expect((await powers.read('a'))!.record).toEqual({ cookie: { path: '/' }, since, n: 1 })
   })
 
+  it('finds a first write that was sent twice as its own', async () => {
+    const powers = powersOf({ serializer: { stringify: (value) => `v1${JSON.stringify(value)}`, parse: JSON.parse } })
+    const write = { id: 'a', text: textOf({ n: 1 }), expected: null, life: lifeOf() }
+    expect([await powers.write(write), await powers.write(write)]).toEqual([true, true])
+  })
+
   it('makes nothing of what it cannot read', async () => {
     const powers = powersOf({ serializer })
     await server.cli('set', 'sess:a', 'no')
