@@ -1,7 +1,7 @@
 /**
  * The text of a stored session, express-session's JSON with one reserved property:
  *
- *     {"cookie":{...},"__silverback":{"u":1700000000000,"c":1699990000000,...},"a":1,"b":2}
+ *     {"cookie":{...},"silverback_meta":{"u":1700000000000,"c":1699990000000,...},"a":1,"b":2}
  *
  * `cookie` comes first, as in every record of express-session; the reserved property, if there is one, second.
  */

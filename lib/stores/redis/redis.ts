@@ -13,7 +13,7 @@ const DAY_IN_SECONDS = 86_400
 
 /** The options of connect-redis 9, with its defaults. */
 export interface RedisStoreOptions {
-  /** A client of `redis` (5 or later: client, pool, sentinel or cluster) or `ioredis` (Redis or Cluster), connected. */
+  /** A connected client of `redis` (5 or later), `ioredis`, `iovalkey` or `@valkey/valkey-glide`, alone or of a cluster. */
   client: RedisClient
   /**
    * What every key begins with.
@@ -28,7 +28,7 @@ export interface RedisStoreOptions {
    */
   ttl?: RedisTtl
   /**
-   * Turns records into text and back. With any other than JSON a write takes one command more.
+   * Turns records into text and back. With any other than JSON an extension reads and writes.
    *
    * @default JSON
    */
