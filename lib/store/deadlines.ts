@@ -48,8 +48,9 @@ export class CallDeadlines {
    */
   until<T>(answer: Promise<T>, verb: string, key?: string): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      // Not the wall clock: it may be set while a call waits.
-      const call: Call = { due: performance.now() + this.#timeout, verb, key, reject }
+      // Not the wall clock: it may be set while a call waits. A little early: writers who wait behind this one have the
+      // same patience, and must hear that the store hangs before they ask it too.
+      const call: Call = { due: performance.now() + this.#timeout * 0.98, verb, key, reject }
       this.#begin(call)
       answer.then(
         (value) => {

@@ -98,6 +98,5 @@ const queues = new StoreQueues()
  */
 export const writers = {
   take: <T>({ store, timeout }: TimedStore, id: string, work: () => MaybePromise<T>): MaybePromise<T> =>
-    // Longer than the store may take, whose own deadline comes first and tells all who wait.
-    queues.take(store, id, work, timeout * 1.25)
+    queues.take(store, id, work, timeout)
 }
