@@ -147,16 +147,16 @@ async function installManagers() {
   await run(tools, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline')
 }
 
-/** Gives `{ passed, failed }`, and says on the way what failed. */
+/** Gives how many passed and what failed, and says on the way why. */
 export async function newcomer() {
   const work = mkdtempSync(path.join(tmpdir(), 'silverback-newcomer-'))
-  const result = { passed: 0, failed: 0 }
+  const result = { passed: 0, failed: [] }
   const check = async (title, body) => {
     try {
       await body()
       result.passed++
     } catch (err) {
-      result.failed++
+      result.failed.push(`${title}: ${err.message.split('\n', 1)}`)
       console.error(`FAILED ${title}: ${err.message}\n${err.stdout ?? ''}${err.stderr ?? ''}`)
     }
   }
@@ -184,6 +184,6 @@ export async function newcomer() {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { passed, failed } = await newcomer()
-  console.log(`${passed} passed, ${failed} failed`)
-  process.exitCode = failed === 0 ? 0 : 1
+  console.log(`${passed} passed, ${failed.length} failed`)
+  process.exitCode = failed.length === 0 ? 0 : 1
 }

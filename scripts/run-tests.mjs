@@ -39,7 +39,7 @@ function nodeOf(version) {
   return binary
 }
 
-/** Runs jest; a file that could not even run counts as one failure. */
+/** Runs jest. */
 function jest(node, ...args) {
   const output = path.join(work, 'results.json')
   rmSync(output, { force: true })
@@ -48,8 +48,18 @@ function jest(node, ...args) {
   const flags = [path.join(root, 'node_modules/jest/bin/jest.js'), '--ci', '--json', `--outputFile=${output}`]
   const { status } = spawnSync(node, [...flags, ...args], { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] })
   const found = existsSync(output) ? JSON.parse(readFileSync(output, 'utf8')) : {}
-  const { numPassedTests: passed = 0, numFailedTests = 0, numRuntimeErrorTestSuites: broken = 0 } = found
-  return { passed, failed: numFailedTests + broken || (status === 0 ? 0 : 1) }
+  const failed = (found.testResults ?? []).filter(({ status }) => status === 'failed').flatMap(failuresIn)
+  if (failed.length === 0 && status !== 0) failed.push('jest ended with an error')
+  return { passed: found.numPassedTests ?? 0, failed }
+}
+
+/** The titles of what failed in a file, or the file where no test of it could run. */
+function failuresIn({ name, assertionResults }) {
+  const file = path.relative(root, name)
+  const titles = assertionResults
+    .filter(({ status }) => status === 'failed')
+    .map(({ fullName }) => `${file}: ${fullName}`)
+  return titles.length > 0 ? titles : [file]
 }
 
 const runs = []
@@ -66,8 +76,9 @@ for (const [name, run] of runs) {
   const start = Date.now()
   const { passed, failed } = await run()
   total.passed += passed
-  total.failed += failed
-  lines.push(`${name}: ${passed} passed, ${failed} failed in ${Math.round((Date.now() - start) / 1000)} s`)
+  total.failed += failed.length
+  lines.push(`${name}: ${passed} passed, ${failed.length} failed in ${Math.round((Date.now() - start) / 1000)} s`)
+  lines.push(...failed.map((what) => `  FAILED ${what}`))
 }
 console.log([...lines, `${total.passed} passed, ${total.failed} failed`].join('\n'))
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1
