@@ -16,11 +16,7 @@ export function classic(options: Record<string, unknown> = {}) {
 }
 
 /** Calls a path with a cookie; the answer together with the cookie that is valid from then on. */
-export async function visit(
-  app: any,
-  path: string,
-  cookie = ''
-): Promise<request.Response & { cookie: string }> {
+export async function visit(app: any, path: string, cookie = ''): Promise<request.Response & { cookie: string }> {
   const res = await request(app).get(path).set('Cookie', cookie)
   return Object.assign(res, { cookie: cookieOf(res, 'connect.sid') ?? cookie })
 }
