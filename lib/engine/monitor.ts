@@ -1,5 +1,6 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
 import { createHash, randomBytes } from 'node:crypto'
+import { SessionError } from '../base/errors'
 import type { Milliseconds } from '../base/time'
 
 /** What happens to sessions, as published on `node:diagnostics_channel` under `silverback:<event>`. */
@@ -47,6 +48,13 @@ export interface SessionStats {
   lastCleanup: number | null
 }
 
+/** How often something happened for one reason: an error code, or a short word. There are few of them. */
+export interface ReasonCount {
+  event: SessionEvent
+  reason: string
+  count: number
+}
+
 const channels = Object.fromEntries(EVENTS.map((event) => [event, channel(`silverback:${event}`)])) as Record<
   SessionEvent,
   Channel
@@ -56,9 +64,11 @@ let salt: Buffer | undefined
 /** Counts and publishes the life of one middleware's sessions. */
 export class Monitor {
   readonly #counts = Object.fromEntries(EVENTS.map((event) => [event, 0])) as Record<SessionEvent, number>
+  readonly #reasons = new Map<string, ReasonCount>()
 
   note(event: SessionEvent, name: string, id?: string, details?: Omit<SessionEventMessage, 'name' | 'session'>): void {
     this.#counts[event]++
+    if (details !== undefined) this.#countReason(event, details)
     const target = channels[event]
     if (!target.hasSubscribers) return
     const message: SessionEventMessage = { name, ...details }
@@ -70,6 +80,21 @@ export class Monitor {
   /** Whether anything listens to an event. */
   tells(event: SessionEvent): boolean {
     return channels[event].hasSubscribers
+  }
+
+  /** Since set-up, of the events that have one. */
+  get reasons(): ReasonCount[] {
+    return [...this.#reasons.values()].map((count) => ({ ...count }))
+  }
+
+  #countReason(event: SessionEvent, { reason, error }: Omit<SessionEventMessage, 'name'>): void {
+    const fault = error instanceof SessionError ? error.code : 'ERR_SESSION_STORE'
+    const why = reason ?? (event === 'error' ? fault : undefined)
+    if (why === undefined) return
+    const key = `${event} ${why}`
+    const known = this.#reasons.get(key)
+    if (known === undefined) this.#reasons.set(key, { event, reason: why, count: 1 })
+    else known.count++
   }
 
   stats(keys: SessionStats['keys'], lastCleanup: number | null, live?: number): SessionStats {

@@ -1,4 +1,5 @@
 import { hashOf } from '../base/hash'
+import { isTraced, traced } from '../base/trace'
 import { chain, isPromise, MINUTE, type MaybePromise, type Milliseconds } from '../base/time'
 import { decodeRecord, encodeRecord } from '../record/record'
 import {
@@ -238,6 +239,10 @@ export class StorePort {
   }
 
   #guard<T>(verb: string, call: () => MaybePromise<T>, load?: string): MaybePromise<T> {
+    return isTraced() ? traced(verb, this, () => this.#limited(verb, call, load)) : this.#limited(verb, call, load)
+  }
+
+  #limited<T>(verb: string, call: () => MaybePromise<T>, load?: string): MaybePromise<T> {
     let result: MaybePromise<T>
     try {
       result = call()

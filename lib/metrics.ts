@@ -1,0 +1,1 @@
+export { metricsOf, type Metrics, type MetricValues, type StoreCallCounts } from './manage/metrics'
