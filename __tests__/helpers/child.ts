@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process'
+import { fork, type ChildProcess, type ForkOptions } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import {
@@ -76,10 +76,13 @@ export class Child {
   }
 
   /** @param script name of a file in `__tests__/helpers`, without extension; `uid`: run it as that user */
-  static async start(script: string, options: { uid?: number } = {}): Promise<Child> {
+  static async start(script: string, options: { uid?: number; env?: object; silent?: boolean } = {}): Promise<Child> {
     const folder = path.join(build(), '__tests__/helpers')
     const child = new Child(
-      fork(path.join(folder, 'child-runner.js'), [path.join(folder, script)], { execArgv: [], ...options })
+      fork(path.join(folder, 'child-runner.js'), [path.join(folder, script)], {
+        execArgv: [],
+        ...options
+      } as ForkOptions)
     )
     await once(child.process, 'message')
     return child

@@ -2,6 +2,7 @@ import { channel, type Channel } from 'node:diagnostics_channel'
 import { createHash, randomBytes } from 'node:crypto'
 import { SessionError } from '../base/errors'
 import type { Milliseconds } from '../base/time'
+import { explains, noteDecision } from './decisions'
 
 /** What happens to sessions, as published on `node:diagnostics_channel` under `silverback:<event>`. */
 export const EVENTS = [
@@ -69,6 +70,7 @@ export class Monitor {
   note(event: SessionEvent, name: string, id?: string, details?: Omit<SessionEventMessage, 'name' | 'session'>): void {
     this.#counts[event]++
     if (details !== undefined) this.#countReason(event, details)
+    if (explains) noteDecision(name, inWords(event, details))
     const target = channels[event]
     if (!target.hasSubscribers) return
     const message: SessionEventMessage = { name, ...details }
@@ -88,8 +90,7 @@ export class Monitor {
   }
 
   #countReason(event: SessionEvent, { reason, error }: Omit<SessionEventMessage, 'name'>): void {
-    const fault = error instanceof SessionError ? error.code : 'ERR_SESSION_STORE'
-    const why = reason ?? (event === 'error' ? fault : undefined)
+    const why = reason ?? (event === 'error' ? codeOf(error) : undefined)
     if (why === undefined) return
     const key = `${event} ${why}`
     const known = this.#reasons.get(key)
@@ -104,7 +105,17 @@ export class Monitor {
   }
 }
 
-function pseudonym(id: string): string {
+function codeOf(error: unknown): string {
+  return error instanceof SessionError ? error.code : 'ERR_SESSION_STORE'
+}
+
+function inWords(event: SessionEvent, { reason, error, key }: Omit<SessionEventMessage, 'name'> = {}): string {
+  const why = reason ?? (error === undefined ? key && `for ${key}` : codeOf(error))
+  return why === undefined ? event : `${event} (${why})`
+}
+
+/** Tells sessions apart in this process, and leads back to none. */
+export function pseudonym(id: string): string {
   // Not while the module is loaded: workerd has no random bytes then.
   salt ??= randomBytes(16)
   return createHash('sha256').update(salt).update(id).digest('base64url').slice(0, 12)

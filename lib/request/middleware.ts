@@ -2,9 +2,11 @@ import { advise } from '../base/advice'
 import { SessionError } from '../base/errors'
 import type { HttpRequest, HttpResponse, Next } from '../base/http'
 import { isPromise, type MaybePromise } from '../base/time'
+import { explains, serveExplained } from '../engine/decisions'
 import type { Engine } from '../engine/engine'
 import { coversRequest, keysFor } from '../engine/identify'
 import { cookieOptions } from '../engine/new-cookie'
+import { explain } from '../reply/explain'
 import { sessionsOf } from './properties'
 import { RequestSessions } from './request-sessions'
 
@@ -29,6 +31,12 @@ export function handle(engine: Engine, req: HttpRequest, res: HttpResponse | und
   if (keysFor(settings, req) === undefined) return next(new Error('secret option required for sessions'))
 
   const sessions = new RequestSessions(engine, req, next)
+  if (explains) explainAtEnd(sessions, res, () => serve(sessions, res, ready))
+  else serve(sessions, res, ready)
+}
+
+function serve(sessions: RequestSessions, res: HttpResponse | undefined, ready: boolean): void {
+  const { engine, next } = sessions
   sessions.install(res)
   if (!ready) sessions.main.standIn()
   if (!ready || !needsLoading(engine, sessions)) return next()
@@ -39,6 +47,19 @@ export function handle(engine: Engine, req: HttpRequest, res: HttpResponse | und
     return next(err)
   }
   goOn(loading, next)
+}
+
+function explainAtEnd(sessions: RequestSessions, res: HttpResponse | undefined, work: () => void): void {
+  const { method, originalUrl, url } = sessions.req as HttpRequest & { method?: string }
+  const path = String(originalUrl ?? url).split('?', 1)[0]
+  const print = serveExplained(work)
+  const response = (res ?? {}) as { once?: (event: string, listener: () => void) => void; statusCode?: number }
+  response.once?.('close', () =>
+    print((happened) => {
+      const facts = [sessions.main, ...sessions.handles().slice(1)].map((each) => explain(each, res, happened(each)))
+      return `${method} ${path} ${response.statusCode}; ${facts.join('; ')}`
+    })
+  )
 }
 
 // On a turn of its own after a promise: what a handler throws is not a rejection of ours.

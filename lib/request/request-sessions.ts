@@ -208,7 +208,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   get hasHead(): boolean {
     if (this.#failed) return false
     if (this.#read && this.engine.settings.cacheGuard) return true
-    return this.#handles().some((handle) => handle.outgoing !== 'none' || handle.hasDuplicates)
+    return this.handles().some((handle) => handle.outgoing !== 'none' || handle.hasDuplicates)
   }
 
   get lenient(): boolean {
@@ -221,7 +221,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     let result: MaybePromise<unknown> = undefined
     try {
       if (this.#unset !== false && this.main.status !== 'ended') result = this.#commitUnset()
-      for (const handle of this.#handles()) {
+      for (const handle of this.handles()) {
         // Time has passed since it was read, and the handlers may have changed what decides about its extension.
         if (handle.status === 'found' && !isAtRest(handle)) void handle.load()
         result = chain(result, () => this.#commitHandle(handle))
@@ -267,7 +267,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   head(res: HttpResponse): void {
-    writeHead(res, this.engine, this.#handles(), this.#read, this.next)
+    writeHead(res, this.engine, this.handles(), this.#read, this.next)
   }
 
   abandon(): void {
@@ -291,13 +291,14 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     const { production } = this.engine.settings
     // The application may go on in the turn in which it has answered.
     if (!this.#failed && (!production || this.engine.monitor.tells('dropped'))) {
-      setImmediate(() => this.#handles().forEach(reportUnsaved))
+      setImmediate(() => this.handles().forEach(reportUnsaved))
     }
     const touchError = this.#main?.touchError
     if (this.engine.settings.door.reportsThroughNext && touchError !== undefined) setImmediate(this.next, touchError)
   }
 
-  #handles(): readonly SessionHandle[] {
+  /** The main session, once it was asked for, and those of the registry. */
+  handles(): readonly SessionHandle[] {
     if (this.#registry !== undefined) return [this.main, ...this.#registry.handles()]
     return this.#main === undefined ? NONE : [this.#main]
   }
