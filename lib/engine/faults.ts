@@ -1,5 +1,6 @@
 import { OptionError, SessionError } from '../base/errors'
-import type { Settings } from '../options/settings'
+import type { MaybePromise } from '../base/time'
+import type { Visit } from './engine'
 
 /** A fault of the store as the application meets it: with a status, and the store's own error as its cause. */
 export function storeFault(err: unknown, verb: string, status: number): SessionError {
@@ -43,13 +44,17 @@ export function tooLateError(): SessionError {
   )
 }
 
-/** The session as applications meet a fault of the store: unchanged where they asked for express-session's ways. */
-export function asFault(
-  err: unknown,
-  verb: string,
-  { rawFaults, port }: Pick<Settings, 'rawFaults' | 'port'>
-): unknown {
-  return rawFaults ? err : storeFault(err, verb, port.remote ? 503 : 500)
+/** Does what a verb asks of the store; a fault is counted, and left unchanged where express-session's ways were asked for. */
+export async function guarded<T>({ engine, settings }: Visit, verb: string, work: () => MaybePromise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (err) {
+    if (err instanceof SessionError && err.kind === 'usage') throw err
+    if (!(err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT')) {
+      engine.monitor.note('error', settings.name, undefined, { error: err })
+    }
+    throw settings.rawFaults ? err : storeFault(err, verb, settings.port.remote ? 503 : 500)
+  }
 }
 
 /** The store does not know the session (any more). */

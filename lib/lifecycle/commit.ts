@@ -6,20 +6,20 @@ import { lifeOfCookie } from '../session/cookie-state'
 import { changesSince, dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
 import { sessionToGive } from './given-session'
-import type { SessionHandle } from './handle'
+import type { Handle } from './handle'
 import { isDeleting, lifeOf } from './lifetime'
 import { recordOf } from './load'
 import { noteExtended, planFor } from './plan'
 import { dataOf, takeData, type TakenData } from './snapshot'
 
 /** Decides and does what the store needs for one session before the response may go. */
-export function commitSession(handle: SessionHandle): MaybePromise<unknown> {
+export function commitSession(handle: Handle): MaybePromise<unknown> {
   const { settings, status, owner, latest: session } = handle
   const { door, tokens } = settings
   reportLeft(handle)
   if (session === undefined || status === 'ended') return undefined
   if (status === 'standin' || status === 'gone' || status === 'readonly') return dropChanges(handle, session)
-  if (door.deletesByMaxAge && isDeleting(lifeOfCookie(stateOf(session)!))) return handle.verbs.destroy(session)
+  if (door.deletesByMaxAge && isDeleting(lifeOfCookie(stateOf(session)!))) return handle.destroy(session)
   if (door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string')
     return dropUnnamed(handle, session)
   const data = takeData(session, handle.snapshot)
@@ -34,7 +34,7 @@ export function commitSession(handle: SessionHandle): MaybePromise<unknown> {
   return save(handle, session, plan.store === 'save' ? data : { text: handle.snapshot.data, copy: undefined })
 }
 
-function dropChanges(handle: SessionHandle, session: Session): void {
+function dropChanges(handle: Handle, session: Session): void {
   const { status, snapshot, engine, settings, id } = handle
   handle.outgoing = 'none'
   if (status === 'gone' || dataOf(session, snapshot) === snapshot.data) return
@@ -42,7 +42,7 @@ function dropChanges(handle: SessionHandle, session: Session): void {
 }
 
 // What was set on an object that the request went on without.
-function reportLeft(handle: SessionHandle): void {
+function reportLeft(handle: Handle): void {
   for (const left of handle.left ?? []) {
     const { set } = changesSince(left.data, left.session)
     // Emptying what has ended loses nothing.
@@ -53,7 +53,7 @@ function reportLeft(handle: SessionHandle): void {
 }
 
 /** Tells of data that was set after the last write for the response, and that no save of the application's stores. */
-export function reportUnsaved(handle: SessionHandle): void {
+export function reportUnsaved(handle: Handle): void {
   const { session, status, snapshot, engine, settings, owner, id, isBusy } = handle
   if (session === undefined || isBusy || (status !== 'stored' && status !== 'new')) return
   if (settings.door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string') return
@@ -65,24 +65,24 @@ export function reportUnsaved(handle: SessionHandle): void {
 }
 
 // express-session stores nothing for such a request, and keeps quiet about it.
-function dropUnnamed({ snapshot, engine, settings, id }: SessionHandle, session: Session): void {
+function dropUnnamed({ snapshot, engine, settings, id }: Handle, session: Session): void {
   if (dataOf(session, snapshot) !== snapshot.data) engine.drop(settings, id, 'ERR_SESSION_OPTION')
 }
 
 // The first byte of a streaming response has stored it; the last byte extends it only if that was a while ago. A
 // cookie that is the record cannot follow the first byte at all.
-function needsNoTouch({ isLate, settings, snapshot }: SessionHandle): boolean {
+function needsNoTouch({ isLate, settings, snapshot }: Handle): boolean {
   return isLate && (settings.tokens.selfContained || Date.now() - snapshot.usedAt < SECOND)
 }
 
 // What the client would have to be told, and cannot be any more.
-function isUnannounced({ settings, isPresented, announced, id }: SessionHandle, { store, sendCookie }: Plan): boolean {
+function isUnannounced({ settings, isPresented, announced, id }: Handle, { store, sendCookie }: Plan): boolean {
   if (settings.tokens.selfContained) return store === 'save'
   return sendCookie && !isPresented && announced !== id
 }
 
 // The client would never learn this ID, so no record is made either.
-function tooLate(handle: SessionHandle, session: Session): void {
+function tooLate(handle: Handle, session: Session): void {
   const { engine, settings, snapshot, id } = handle
   handle.outgoing = 'none'
   if (snapshot.version === null) handle.status = 'gone'
@@ -91,13 +91,13 @@ function tooLate(handle: SessionHandle, session: Session): void {
   stateOf(session)!.error = reason
 }
 
-function save(handle: SessionHandle, session: Session, { text, copy }: TakenData): MaybePromise<unknown> {
+function save(handle: Handle, session: Session, { text, copy }: TakenData): MaybePromise<unknown> {
   const own = handle.settings.door.ownSave(session)
   if (own === undefined) return writeSession(handle, session, text, false, copy)
   return new Promise<void>((resolve, reject) => own((err) => (err ? reject(err) : resolve())))
 }
 
-function touch(handle: SessionHandle, session: Session): MaybePromise<void> {
+function touch(handle: Handle, session: Session): MaybePromise<void> {
   const { settings, req, snapshot, id, engine } = handle
   const state = stateOf(session)!
   const usedAt = Date.now()
@@ -118,7 +118,7 @@ function touch(handle: SessionHandle, session: Session): MaybePromise<void> {
 
 // Whether a session still lives whose cookie is to be sent again, where nothing else asks the store: a slow response
 // must not put the ID of a session that ended meanwhile in the place of the next one.
-function confirm(handle: SessionHandle): MaybePromise<void> {
+function confirm(handle: Handle): MaybePromise<void> {
   const { settings, snapshot } = handle
   if (!settings.door.watchesCookie || !handle.isPresented || snapshot.own) return undefined
   const ask = () => chain(settings.port.read(snapshot.storeId), (found) => recordOf(found) !== undefined)
@@ -126,7 +126,7 @@ function confirm(handle: SessionHandle): MaybePromise<void> {
 }
 
 // Nothing is written here that could get lost: a fault of the store is noted, and spoils no response.
-function unlessGone(handle: SessionHandle, ask: () => MaybePromise<boolean>, alive: () => void): MaybePromise<void> {
+function unlessGone(handle: Handle, ask: () => MaybePromise<boolean>, alive: () => void): MaybePromise<void> {
   const done = (lives: boolean) => (lives ? alive() : handle.lose(false))
   const failed = (error: unknown) => {
     handle.engine.noteTouch(handle.settings, handle.id, { error })

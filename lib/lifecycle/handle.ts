@@ -1,23 +1,23 @@
-import type { HandleOwner, Outgoing, ResponseState, Status } from './status'
 import type { SessionErrorCode } from '../base/errors'
 import type { HttpRequest } from '../base/http'
 import { randomId } from '../base/ids'
-import { chain, isPromise, type MaybePromise } from '../base/time'
+import { chain, type MaybePromise, type Milliseconds } from '../base/time'
+import type { Cookie } from '../cookie/cookie'
 import type { Engine } from '../engine/engine'
+import { destroyedError, standInError } from '../engine/faults'
 import { RequestTokens } from '../engine/request-tokens'
 import type { Settings } from '../options/settings'
-import { attributesOf, keptAttributesOf } from '../session/cookie-state'
+import { attributesOf, keptAttributesOf, lifeOfCookie } from '../session/cookie-state'
 import { dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
-import { commitSession } from './commit'
-import { endRecord, noteEnd, type Ending } from './end'
-import { adopt, findSession, type LoadedSession } from './load'
-import { dataOf, newSession, type Began, type Snapshot } from './snapshot'
-import { HandleVerbs } from './verbs/verbs'
-import type { OpenOptions } from './verbs/watch'
+import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
+import type { Ending } from './end'
+import { deadline } from './lifetime'
+import { dataOf, newSession, type Began, type LoadedSession, type Snapshot } from './snapshot'
+import type { HandleOwner, OpenOptions, Outgoing, ResponseState, Status } from './status'
 
-/** One session of one request: what is known of it, and what becomes of it. */
-export class SessionHandle {
+/** One session of one request: what is known of it, and what becomes of it. Its verbs are `SessionHandle`'s. */
+export abstract class Handle implements SessionVerbs {
   readonly engine: Engine
   readonly settings: Settings
   readonly req: HttpRequest
@@ -34,8 +34,6 @@ export class SessionHandle {
   refusal: SessionErrorCode | undefined
   /** The session that the request began with, as the store had it. */
   found: LoadedSession | undefined
-  #loading: Promise<unknown> | undefined
-  #underWay: Set<Promise<unknown>> | undefined
   /** What the request began with. */
   original = { id: '', data: '{}' }
   outgoing: Outgoing = 'none'
@@ -54,7 +52,6 @@ export class SessionHandle {
   /** Session objects that the request goes on without, and their data then. */
   left: { readonly session: Session; data: Record<string, unknown> | undefined }[] | undefined
   #prolonged = false
-  #verbs: HandleVerbs | undefined
 
   constructor(engine: Engine, settings: Settings, req: HttpRequest, response?: ResponseState, owner?: HandleOwner) {
     this.engine = engine
@@ -62,10 +59,6 @@ export class SessionHandle {
     this.req = req
     this.#response = response
     this.owner = owner
-  }
-
-  get verbs(): HandleVerbs {
-    return (this.#verbs ??= new HandleVerbs(this))
   }
 
   get hasResponse(): boolean {
@@ -109,40 +102,17 @@ export class SessionHandle {
     return this.tokens.id === this.id && (!this.settings.tokens.assigned || this.snapshot.storeId === this.id)
   }
 
-  /** Finds the session of the request, or begins a new one; rejects only for a fault of the store. */
-  load(): MaybePromise<Session> {
-    if (this.#session !== undefined) return this.#session
-    if (this.#loading !== undefined) return this.#loading.then(() => this.load())
-    if (this.status === 'found') return adopt(this, this.found!)
-    return this.#whileLoading(findSession(this, false)) as MaybePromise<Session>
-  }
-
-  /** Reads the record, as `load` does. Where it only has to be there, the session is made of it when it is asked for. */
-  prepare(): MaybePromise<unknown> {
-    if (this.#session !== undefined || this.#loading !== undefined) return this.load()
-    return this.#whileLoading(findSession(this, true))
-  }
-
-  #whileLoading<T>(result: MaybePromise<T>): MaybePromise<T> {
-    if (!isPromise(result)) return result
-    const done = () => void (this.#loading = undefined)
-    this.#loading = result
-    result.then(done, done)
-    return result
-  }
-
   /** Goes on with a session that stands in for the one which the store cannot tell: nothing of it is written. */
   standIn(): Session {
-    const id = randomId()
-    return this.first(this.start(id, newSession(this.maker, id), 'standin'))
+    return this.first(this.start(newSession(this, randomId()), 'standin'))
   }
 
-  get maker() {
-    return { settings: this.settings, req: this.req, verbs: this.verbs }
+  get verbs(): SessionVerbs {
+    return this
   }
 
   /** A session was begun, or made of a record. */
-  start(id: string, { session, snapshot }: Began, status: Status): Session {
+  start({ id, session, snapshot }: Began, status: Status): Session {
     this.id = id
     this.#session = session
     this.#snapshot = snapshot
@@ -161,14 +131,17 @@ export class SessionHandle {
 
   /** Begins another session where the last one was destroyed. */
   restart(): MaybePromise<void> {
-    return chain(this.engine.newId(this.settings, this.req), (id) => {
-      this.replaceBy({ id, ...newSession(this.maker, id) }, 'new')
-    })
+    return chain(this.begin(), (began) => this.replaceBy(began, 'new'))
+  }
+
+  /** A new session. */
+  begin(): MaybePromise<Began> {
+    return chain(this.engine.newId(this.settings, this.req), (id) => newSession(this, id))
   }
 
   /** Another session takes the place of this one. */
-  replaceBy({ id, ...began }: Began & { id: string }, status: Status): void {
-    const session = this.start(id, began, status)
+  replaceBy(began: Began, status: Status): void {
+    const session = this.start(began, status)
     this.owner?.replaced(session)
   }
 
@@ -188,8 +161,8 @@ export class SessionHandle {
       this.#snapshot = { ...this.snapshot, attributes, record: undefined }
       return
     }
-    const snapshot = { ...newSession(this.maker, state.id).snapshot, attributes: attributesOf(state) }
-    this.start(state.id, { session, snapshot }, begins && this.status === 'new' ? 'new' : 'renewed')
+    const snapshot = { ...newSession(this, state.id).snapshot, attributes: attributesOf(state) }
+    this.start({ id: state.id, session, snapshot }, begins && this.status === 'new' ? 'new' : 'renewed')
   }
 
   /** What the application's changes are counted from: the store's own `createSession` has changed the record first. */
@@ -235,28 +208,9 @@ export class SessionHandle {
     return presentedId === undefined || settings.port.native ? undefined : { id: presentedId, version: null }
   }
 
-  /** Removes the session that the application took off the request. */
-  async discard(): Promise<void> {
-    const { ending, id, engine, settings } = this
-    this.end()
-    if (ending !== undefined) await endRecord(settings, ending)
-    noteEnd(engine, settings, id)
-  }
-
-  /** Decides and does what the store needs before the response may go; leaves in `outgoing` what the client needs. */
-  commit(): MaybePromise<unknown> {
-    if (this.isBusy) return Promise.allSettled(this.#underWay!).then(() => this.commit())
-    return commitSession(this)
-  }
-
   /** The request goes on without this session object: what the application sets on it from now on is not stored. */
   leave(session: Session): void {
     ;(this.left ??= []).push({ session, data: dataNow(session) })
-  }
-
-  /** Whether a verb is under way. */
-  get isBusy(): boolean {
-    return this.#underWay !== undefined && this.#underWay.size > 0
   }
 
   /** The cookie's lifetime starts anew once a request, and again at the end of a stream. */
@@ -267,17 +221,58 @@ export class SessionHandle {
     settings.door.prolong(session, settings.extend(req))
   }
 
-  /** The response waits for a verb under way, whether or not the application does. */
-  waitFor<T>(verb: Promise<T>): Promise<T> {
-    const underWay = (this.#underWay ??= new Set())
-    const done = () => void underWay.delete(verb)
-    underWay.add(verb)
-    verb.then(done, done)
-    return verb
-  }
-
   /** Replaces what is known of the session, and the session object where another one stands for it. */
   learn(snapshot: Snapshot): void {
     this.#snapshot = snapshot
   }
+
+  /** What is known of the session, for a verb. @throws {SessionError} where it has ended */
+  known(session: Session): Snapshot {
+    const { id, status, snapshot } = this
+    if (status === 'standin') throw standInError()
+    if (this.#session === undefined || status === 'gone' || status === 'ended' || stateOf(session)!.id !== id) {
+      throw destroyedError()
+    }
+    return snapshot
+  }
+
+  /** The same for one that writes. */
+  writable(session: Session): Snapshot {
+    const snapshot = this.known(session)
+    if (this.status === 'readonly') throw destroyedError()
+    return snapshot
+  }
+
+  get name(): string {
+    return this.settings.name
+  }
+
+  get store(): unknown {
+    return this.settings.port.store
+  }
+
+  expiresAt(session: Session): Milliseconds | null {
+    const { settings, req, snapshot } = this
+    const state = stateOf(session)!
+    return deadline(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt: snapshot.usedAt })
+  }
+
+  reviveCookie(kept: Record<string, unknown>): Cookie {
+    return this.settings.door.reviveCookie(kept)
+  }
+
+  checkCookie(cookie: Cookie): void {
+    this.settings.door.checkCookie(cookie)
+  }
+
+  /** Whether a verb is under way. */
+  abstract readonly isBusy: boolean
+
+  abstract save(session: Session): Promise<void>
+  abstract reload(session: Session): Promise<void>
+  abstract destroy(session: Session): Promise<void>
+  abstract regenerate(session: Session, options: RegenerateOptions): Promise<void>
+  abstract update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T>
+  abstract lock<T>(session: Session, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T>
+  abstract watch(): AbortSignal
 }

@@ -1,6 +1,6 @@
 import { stateOf, type Session } from '../session/session'
 import { storeFault } from '../engine/faults'
-import type { SessionHandle } from './handle'
+import type { Handle } from './handle'
 import type { SessionErrorCode } from '../base/errors'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf } from '../engine/binding'
@@ -12,19 +12,13 @@ import { EXPIRED, type Found } from '../store/contract'
 import { decodeFound, versionOf } from '../store/record-cache'
 import type { VerifiedToken } from '../tokens/tokens'
 import { extensionInterval, isDeleting, isOver, lifeOf, type CookieLife } from './lifetime'
-import { newSession, storedSession, type LoadedRecord } from './snapshot'
+import { storedSession, type LoadedSession } from './snapshot'
 
 /** Longest chain of rotations that a request with an old ID is led along. */
 const HOPS_MAX = 16
 
 /** A session that was found, or why there is none. */
-export type Loaded = LoadedSession | { readonly error: SessionErrorCode | undefined }
-
-export interface LoadedSession extends LoadedRecord {
-  readonly id: string
-  /** Reached through an ID that was rotated away: nothing is written or sent. */
-  readonly readOnly: boolean
-}
+type Loaded = LoadedSession | { readonly error: SessionErrorCode | undefined }
 
 /** Reads and checks the record of a session; decides nothing by exception but faults of the store. */
 export function loadRecord(visit: Visit, { id, found }: VerifiedToken): MaybePromise<Loaded> {
@@ -157,7 +151,7 @@ export function recordOf(found: Found | null): ParsedRecord | undefined {
 }
 
 /** Reads the session of a request, or begins one; where it is only prepared, it need not be made of its record yet. */
-export function findSession(handle: SessionHandle, prepares: boolean): MaybePromise<Session | undefined> {
+export function findSession(handle: Handle, prepares: boolean): MaybePromise<Session | undefined> {
   const { tokens } = handle
   if (!tokens.bringsSession) return beginFirst(handle, tokens.refusal)
   const take = (loaded: Loaded): MaybePromise<Session | undefined> => {
@@ -177,23 +171,23 @@ export function findSession(handle: SessionHandle, prepares: boolean): MaybeProm
   return isPromise(result) ? result.then(take, (err) => failLoad(handle, err)) : take(result)
 }
 
-function loadPresented(handle: SessionHandle): MaybePromise<Loaded> {
+function loadPresented(handle: Handle): MaybePromise<Loaded> {
   return chain(handle.tokens.resolve(), (token): MaybePromise<Loaded> =>
     typeof token === 'object' ? loadRecord(handle, token) : { error: token }
   )
 }
 
 /** Makes the session of its record; begins one where there is none. */
-export function adopt(handle: SessionHandle, loaded: Loaded): MaybePromise<Session> {
+export function adopt(handle: Handle, loaded: Loaded): MaybePromise<Session> {
   if (!('id' in loaded)) return beginFirst(handle, loaded.error)
   const { id, readOnly } = loaded
-  handle.start(id, storedSession(handle.maker, id, loaded), readOnly ? 'readonly' : 'stored')
+  handle.start(storedSession(handle, id, loaded), readOnly ? 'readonly' : 'stored')
   handle.owner?.began(loaded.record)
   return handle.first(handle.latest!)
 }
 
 /** Whether nothing has to be stored or sent for the session that was found unless the application changes it. */
-export function isAtRest(handle: SessionHandle): boolean {
+export function isAtRest(handle: Handle): boolean {
   const { settings, req } = handle
   const { record, usedAt, readOnly } = handle.found!
   if (usedAt === undefined || readOnly || handle.tokens.isStale || handle.hasDuplicates) return false
@@ -204,7 +198,7 @@ export function isAtRest(handle: SessionHandle): boolean {
   return Date.now() - usedAt < extensionInterval(settings, req, cookie) || !settings.extend(req)
 }
 
-function failLoad(handle: SessionHandle, err: unknown): MaybePromise<Session> {
+function failLoad(handle: Handle, err: unknown): MaybePromise<Session> {
   const { engine, settings, req } = handle
   engine.monitor.note('error', settings.name, handle.tokens.id, { error: err })
   const fault = storeFault(err, 'read the session', 503)
@@ -214,12 +208,12 @@ function failLoad(handle: SessionHandle, err: unknown): MaybePromise<Session> {
   return session
 }
 
-function beginFirst(handle: SessionHandle, error: SessionErrorCode | undefined): MaybePromise<Session> {
-  const { engine, settings, req } = handle
+function beginFirst(handle: Handle, error: SessionErrorCode | undefined): MaybePromise<Session> {
+  const { engine, settings } = handle
   const reason = error === undefined ? undefined : engine.reject(settings, error, handle.tokens.id)
   handle.refusal = error
-  return chain(engine.newId(settings, req), (id) => {
-    const session = handle.start(id, newSession(handle.maker, id), 'new')
+  return chain(handle.begin(), (began) => {
+    const session = handle.start(began, 'new')
     if (reason !== undefined) stateOf(session)!.error = reason
     handle.owner?.began()
     return handle.first(handle.latest!)

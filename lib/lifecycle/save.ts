@@ -1,8 +1,8 @@
-import { tooLateError } from '../engine/faults'
+import { destroyedError, guarded, tooLateError } from '../engine/faults'
 import { evictSurplus } from './end'
 import { noteExtended } from './plan'
 import type { Status } from './status'
-import type { SessionHandle } from './handle'
+import type { Handle } from './handle'
 import { SessionError } from '../base/errors'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf } from '../engine/binding'
@@ -192,7 +192,7 @@ function conflict(): SessionError {
 
 /** Writes the session. `false` when it is gone. */
 export function writeSession(
-  handle: SessionHandle,
+  handle: Handle,
   session: Session,
   data: string,
   exact = false,
@@ -223,7 +223,7 @@ export function writeSession(
 }
 
 // The store has assigned another token with the write: the client has to be told.
-function reassigned(handle: SessionHandle, status: Status): void {
+function reassigned(handle: Handle, status: Status): void {
   if (status === 'gone' || handle.isPresented) return
   if (!handle.isLate) handle.outgoing = 'send'
   else handle.engine.withhold(handle.settings, handle.id, 'ERR_SESSION_HEADERS_SENT', tooLateError().message)
@@ -240,4 +240,11 @@ function rememberRecord(
   const { cookie, keptCookie } = stateOf(session)!
   if (record === undefined || cookie !== undefined || keptCookie !== record || storedData !== data) return
   rememberWritten(version!, record.rewritten(copy as Record<string, unknown>, data, meta))
+}
+
+/** The same for a verb. @throws {SessionError} `ERR_SESSION_DESTROYED` when it is gone, or the store's fault */
+export async function writeNow(handle: Handle, session: Session, data: string, exact = false): Promise<void> {
+  if (!(await guarded(handle, 'save the session', () => writeSession(handle, session, data, exact)))) {
+    throw destroyedError()
+  }
 }

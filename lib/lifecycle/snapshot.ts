@@ -34,8 +34,9 @@ export interface Snapshot {
   readonly token: string | undefined
 }
 
-/** A session object and what is known of its record. */
+/** A session object, its ID, and what is known of its record. */
 export interface Began {
+  readonly id: string
   readonly session: Session
   readonly snapshot: Snapshot
 }
@@ -54,6 +55,7 @@ export function newSession({ settings, req, verbs }: Maker, id: string): Began {
   beginCookie(state, settings, req)
   state.isNew = true
   return {
+    id,
     session,
     snapshot: {
       version: null,
@@ -78,6 +80,13 @@ export interface LoadedRecord {
   readonly usedAt: Milliseconds | undefined
 }
 
+/** A session that was found. */
+export interface LoadedSession extends LoadedRecord {
+  readonly id: string
+  /** Reached through an ID that was rotated away: nothing is written or sent. */
+  readonly readOnly: boolean
+}
+
 /** Makes the session of a record. */
 export function storedSession(
   { settings, req, verbs }: Maker,
@@ -95,6 +104,7 @@ export function storedSession(
   // A schema migrates data when it is loaded: what is stored is the text, what the application sees is `raw`.
   const data = settings.schema === undefined ? record.dataText : serializeSession(session)
   return {
+    id,
     session,
     snapshot: {
       version,

@@ -34,3 +34,9 @@ export interface HandleOwner {
   /** Whether the application has replaced the store's `regenerate`; then it is called instead of ours. */
   regenerate?(): Promise<void> | undefined
 }
+
+/** Options of `auth.open()`. */
+export interface OpenOptions {
+  /** Ends the watch, as the end of the connection does; for what outlives the request that it began with. */
+  until?: AbortSignal | undefined
+}

@@ -2,7 +2,7 @@ import { OptionError, SessionError } from '../base/errors'
 import { EmptyRequest } from '../base/http'
 import type { Engine } from '../engine/engine'
 import { shaped } from '../engine/schema'
-import { SessionHandle } from '../lifecycle/handle'
+import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import { userText } from '../options/option-checks'
 import { serializeSession } from '../session/serialize'
 import type { Session } from '../session/session'
@@ -23,7 +23,7 @@ export async function createStored(
     const message = 'The schema refuses the data of the new session, which was not stored; see the cause.'
     throw new SessionError('ERR_SESSION_SCHEMA', message, { cause: result.issues })
   }
-  await handle.verbs.save(session)
+  await handle.save(session)
   return { handle, session, data: result.data }
 }
 

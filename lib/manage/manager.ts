@@ -6,10 +6,10 @@ import { storeFault } from '../engine/faults'
 import type { SessionStats } from '../engine/monitor'
 import { shaped } from '../engine/schema'
 import { endRecord, noteEnd } from '../lifecycle/end'
-import { SessionHandle } from '../lifecycle/handle'
+import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import { deadline, isOver, type CookieLife } from '../lifecycle/lifetime'
 import { isPastEnd, lastUseOf, recordOf } from '../lifecycle/load'
-import type { OpenOptions } from '../lifecycle/verbs/watch'
+import type { OpenOptions } from '../lifecycle/status'
 import { userText } from '../options/option-checks'
 import type { ParsedRecord } from '../record/record'
 import type { ModernSession } from '../session/modern'
@@ -96,9 +96,9 @@ export class Manager implements SessionManager {
   async create(data: Record<string, any>, options: { userId?: string } = {}): Promise<SessionEntry> {
     const created = await this.#withStatus(() => createStored(this.#engine, data, options.userId))
     const { handle, session, data: made } = created
-    const { snapshot, verbs } = handle
+    const { snapshot } = handle
     const { createdAt } = stateOf(session)!
-    const expiresAt = verbs.expiresAt(session)
+    const expiresAt = handle.expiresAt(session)
     return { id: snapshot.storeId, createdAt, lastUsedAt: snapshot.usedAt, expiresAt, current: false, data: made }
   }
 

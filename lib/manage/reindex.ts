@@ -5,7 +5,7 @@ import type { Engine } from '../engine/engine'
 import { shaped } from '../engine/schema'
 import { recordOf } from '../lifecycle/load'
 import { lifeOf, type CookieLife } from '../lifecycle/lifetime'
-import { SessionHandle } from '../lifecycle/handle'
+import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import { isUnindexed } from '../lifecycle/plan'
 import { storedSession } from '../lifecycle/snapshot'
 import { encodeRecord } from '../record/record'
@@ -73,7 +73,7 @@ async function indexOne(engine: Engine, key: StoreKey): Promise<boolean> {
   if ('issues' in shape) return false
   const handle = new SessionHandle(engine, settings, new EmptyRequest())
   const version = versionOf(found, record)
-  const { session } = storedSession(handle.maker, key, {
+  const { session } = storedSession(handle, key, {
     record: record.withData(shape.data, record.dataText),
     version,
     usedAt: found.usedAt

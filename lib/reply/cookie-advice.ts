@@ -2,7 +2,7 @@ import cluster from 'node:cluster'
 import { advise } from '../base/advice'
 import type { Settings } from '../options/settings'
 import type { HttpRequest, HttpResponse } from '../base/http'
-import type { SessionHandle } from '../lifecycle/handle'
+import type { Handle } from '../lifecycle/handle'
 import type { Session } from '../session/session'
 import { MemoryStore } from '../stores/memory/memory'
 
@@ -12,7 +12,7 @@ export function adviseOnSetup({ name, port: { store } }: Settings): void {
 }
 
 /** Looks, outside production, for what makes browsers drop a cookie that is being sent. */
-export function adviseOnCookie({ req, settings }: SessionHandle, { cookie }: Session, res: HttpResponse): void {
+export function adviseOnCookie({ req, settings }: Handle, { cookie }: Session, res: HttpResponse): void {
   const sameSite = String(cookie.sameSite ?? 'lax').toLowerCase()
   const { 'sec-fetch-site': site, 'sec-fetch-mode': mode } = req.headers ?? {}
   if (cookie.domain && !isWithin(req, cookie.domain)) advise('DOMAIN', settings.name)

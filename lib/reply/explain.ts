@@ -1,6 +1,6 @@
 import type { HttpResponse } from '../base/http'
 import { pseudonym } from '../engine/monitor'
-import type { SessionHandle } from '../lifecycle/handle'
+import type { Handle } from '../lifecycle/handle'
 import type { Status } from '../lifecycle/status'
 
 /** Why a session was not saved. */
@@ -17,7 +17,7 @@ const UNSAVED: Record<Status, string> = {
 }
 
 /** What has become of a session in its request, and why: no ID, no data. @param happened the events and their reasons */
-export function explain(handle: SessionHandle, res: HttpResponse | undefined, happened: readonly string[]): string {
+export function explain(handle: Handle, res: HttpResponse | undefined, happened: readonly string[]): string {
   const { id, status, settings } = handle
   const isWritten = happened.some((what) => /^(saved|touched|destroyed)/.test(what))
   const named = id === '' ? settings.name : `${settings.name} ${pseudonym(id)}`
@@ -25,7 +25,7 @@ export function explain(handle: SessionHandle, res: HttpResponse | undefined, ha
   return `${named}: ${facts.join(', ')}`
 }
 
-function cookieFact(handle: SessionHandle, res: HttpResponse | undefined): string {
+function cookieFact(handle: Handle, res: HttpResponse | undefined): string {
   const { status, settings, outgoing, tokens } = handle
   if (res === undefined) return 'no cookie: there is no response'
   const given = res.getHeader('Set-Cookie')

@@ -1,7 +1,7 @@
 import type { Engine } from '../engine/engine'
 import type { HttpResponse } from '../base/http'
 import { isProduction } from '../base/warnings'
-import type { SessionHandle } from '../lifecycle/handle'
+import type { Handle } from '../lifecycle/handle'
 import type { Session } from '../session/session'
 import { adviseOnCookie } from './cookie-advice'
 import {
@@ -26,7 +26,7 @@ const WITHHELD = {
 }
 
 /** Adds what the client must be told about one session to the header block. `false`: nothing. */
-function writeHeaders(handle: SessionHandle, res: HttpResponse): boolean {
+function writeHeaders(handle: Handle, res: HttpResponse): boolean {
   const { session, settings, outgoing } = handle
   const { viaHeader } = handle.tokens
   let sent = false
@@ -45,7 +45,7 @@ function writeHeaders(handle: SessionHandle, res: HttpResponse): boolean {
   return sent
 }
 
-function sendCookie(handle: SessionHandle, session: Session, res: HttpResponse): boolean {
+function sendCookie(handle: Handle, session: Session, res: HttpResponse): boolean {
   const { settings, engine, req, id } = handle
   if (settings.door.touchesCookie) handle.prolong()
   if (!isDeliverable(handle, session)) {
@@ -106,7 +106,7 @@ function headerCase(name: string): string {
 export function writeHead(
   res: HttpResponse,
   engine: Engine,
-  handles: readonly SessionHandle[],
+  handles: readonly Handle[],
   isRead: boolean,
   failed: (err: unknown) => void
 ): void {

@@ -8,7 +8,7 @@ import {
 } from '../cookie/cookie'
 import { isSecure, keysFor } from '../engine/identify'
 import { newCookie } from '../engine/new-cookie'
-import type { SessionHandle } from '../lifecycle/handle'
+import type { Handle } from '../lifecycle/handle'
 import { isEndless } from '../session/cookie-state'
 import { stateOf, type Session } from '../session/session'
 import type { KeptCookie } from '../session/verbs'
@@ -21,13 +21,13 @@ const PREPARED_MAX = 64
 const PARENTS_MAX = 4
 
 /** The value that stands for a session on the wire: signed, sealed, or made by the store. */
-export function tokenOf({ settings, req, snapshot }: SessionHandle): string {
+export function tokenOf({ settings, req, snapshot }: Handle): string {
   return snapshot.token ?? settings.tokens.issue(snapshot.storeId, keysFor(settings, req)!)
 }
 
 /** The `Set-Cookie` text that carries a session. @throws {TypeError} when an attribute cannot be sent */
-export function sendText(handle: SessionHandle, session: Session): string {
-  const { settings, verbs } = handle
+export function sendText(handle: Handle, session: Session): string {
+  const { settings } = handle
   const token = tokenOf(handle)
   const state = stateOf(session)!
   // A cookie that nothing has looked at, and that has no end, differs in nothing but its value.
@@ -40,13 +40,13 @@ export function sendText(handle: SessionHandle, session: Session): string {
   }
   // Cookie, record and `expiresAt` end together: with the session, if that is sooner than the cookie's own span.
   const now = Date.now()
-  const end = verbs.expiresAt(session) ?? now + cookie.originalMaxAge
+  const end = handle.expiresAt(session) ?? now + cookie.originalMaxAge
   const data = { ...cookie.data, expires: new Date(end) }
   return serializeCookie(settings.name, token, data, Math.max(0, Math.ceil((end - now) / 1000)))
 }
 
 /** The same before anything is sent. @throws {SessionError} that names the attribute which cannot be sent */
-export function renderedText(handle: SessionHandle, session: Session): string {
+export function renderedText(handle: Handle, session: Session): string {
   try {
     return sendText(handle, session)
   } catch (err) {
@@ -65,7 +65,7 @@ function preparedAttributes({ cookie, cookieText }: KeptCookie): string {
 }
 
 /** The text that deletes a session's cookie, with the attributes it was set with. @see RFC 6265 4.1.2 */
-export function expireText(handle: SessionHandle): string {
+export function expireText(handle: Handle): string {
   const { settings, req, latest } = handle
   const own = latest === undefined ? undefined : cookieOf(latest)
   // A logout is told to the client whatever the application has assigned.
@@ -79,7 +79,7 @@ export function expireText(handle: SessionHandle): string {
  * Whether cookies of our name may stand beside ours, for other hosts or paths: planted ones, or one of a release with
  * another `domain` or `path`, which browsers would go on sending along with the new one.
  */
-export function hasDuplicates(handle: SessionHandle): boolean {
+export function hasDuplicates(handle: Handle): boolean {
   const { tokens, session, outgoing, settings, foundRecord } = handle
   if (tokens.viaHeader || settings.door.believesFirst) return false
   if (handle.hasDuplicates) return true
@@ -96,7 +96,7 @@ function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string
  * The texts that delete cookies of our name that are not ours, on the host itself and its parent domains, wherever ours
  * is not, and where an earlier release put it. Browsers ignore those that are not theirs to set (public suffixes).
  */
-export function expireDuplicates(handle: SessionHandle): string[] {
+export function expireDuplicates(handle: Handle): string[] {
   const { settings, req, latest, foundRecord } = handle
   const own = latest === undefined ? newCookie(settings, req) : cookieOf(latest)
   const base = { path: own.path ?? '/', expires: EPOCH, httpOnly: true, secure: secureNow(handle, own) }
@@ -130,12 +130,12 @@ export function alreadyExpired(header: unknown, name: string): boolean {
 }
 
 /** Whether the cookie may travel over this connection. */
-export function isDeliverable({ req, settings }: SessionHandle, session: Session): boolean {
+export function isDeliverable({ req, settings }: Handle, session: Session): boolean {
   const { cookie, keptCookie } = stateOf(session)!
   return !(cookie ?? keptCookie!.cookie).secure || isSecure(req, settings.proxy)
 }
 
-function secureNow({ req, settings }: SessionHandle, { secure }: Cookie): boolean {
+function secureNow({ req, settings }: Handle, { secure }: Cookie): boolean {
   return secure === 'auto' ? isSecure(req, settings.proxy) : Boolean(secure)
 }
 

@@ -5,7 +5,7 @@ import { chain, isPromise, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { storeFault } from '../engine/faults'
 import { reportUnsaved } from '../lifecycle/commit'
-import { SessionHandle } from '../lifecycle/handle'
+import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import type { HandleOwner } from '../lifecycle/status'
 import type { ParsedRecord } from '../record/record'
 import { writeHead } from '../reply/headers'
@@ -87,7 +87,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       this.#draft = value
       return
     }
-    const session = ownSession(value, this.main.verbs, this.req)
+    const session = ownSession(value, this.main, this.req)
     if (session === undefined) {
       throw new OptionError(
         `req.session can only be set to null or to a session, got ${typeof value === 'object' ? quote(value) : typeof value}; ` +

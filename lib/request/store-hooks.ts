@@ -1,7 +1,7 @@
 import type { HttpRequest } from '../base/http'
 import { isPromise, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
-import { SessionHandle } from '../lifecycle/handle'
+import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import type { HandleOwner } from '../lifecycle/status'
 import { stateOf } from '../session/session'
 import { Store } from '../store/store'

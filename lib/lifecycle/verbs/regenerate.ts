@@ -1,6 +1,7 @@
 import type { Milliseconds } from '../../base/time'
 import { MINUTE } from '../../base/time'
 import { tooLateError } from '../../engine/faults'
+import type { Settings } from '../../options/settings'
 import { encodeRecord, typesOf } from '../../record/record'
 import { serializeSession } from '../../session/serialize'
 import { replaceData, stateOf, type Session } from '../../session/session'
@@ -9,8 +10,9 @@ import type { RegenerateOptions } from '../../session/verbs'
 import type { Found } from '../../store/contract'
 import { decodeFound, versionOf } from '../../store/record-cache'
 import { endRecord, noteEnd } from '../end'
-import { saveSession, type Saving } from '../save'
-import { storedSession, type Began, type Maker, type Snapshot } from '../snapshot'
+import type { Handle } from '../handle'
+import { saveSession } from '../save'
+import { storedSession, type Began, type Snapshot } from '../snapshot'
 import { assignedUser } from '../user'
 
 /**
@@ -23,17 +25,17 @@ type Keep = RegenerateOptions['keep']
 type Data = Record<string, unknown>
 
 /** A session whose ID is to end. */
-export interface Rotation extends Maker, Saving {
-  /** Removes the ID where the store may know it although nothing is known of its record. */
-  endUnknown(): Promise<void>
-  readonly isLate: boolean
+export interface Rotation {
+  readonly handle: Handle
+  readonly id: string
+  /** Whose it is, where its data does not say. */
+  readonly user: string | undefined
   /** Begins another session under a new ID. */
-  begin(): Promise<Began & { id: string }>
+  begin(): Promise<Began>
 }
 
 /** What takes the place of a session. */
 export interface Successor extends Began {
-  readonly id: string
   /** It has to be stored even if it is empty. */
   readonly renewed: boolean
   /** Its cookie is on the way from another process: nothing of this request may take its place. */
@@ -54,18 +56,22 @@ export async function succeed(
   old: Snapshot,
   { keep, grace = 0 }: RegenerateOptions
 ): Promise<Successor> {
+  const { handle } = rotation
+  const { settings, isLate } = handle
   const next = await rotation.begin()
   if (old.version === null) {
-    await rotation.endUnknown()
+    // The store may know the ID although nothing is known of its record.
+    const unknown = handle.ending
+    if (unknown !== undefined) await endRecord(settings, unknown)
     return carried(rotation, session, old, next, keep)
   }
   if (keep === undefined && grace <= 0) {
     const { version, storeId, meta } = old
-    await endRecord(rotation.settings, { id: rotation.id, storeId, version, user: meta?.i })
+    await endRecord(settings, { id: rotation.id, storeId, version, user: meta?.i })
     return { ...next, renewed: true, user: undefined }
   }
   // The client could not be told any more, and its ID would be dead after the grace.
-  if (rotation.isLate && (grace > 0 || rotation.settings.door.refusesLateSaves)) throw tooLateError()
+  if (isLate && (grace > 0 || settings.door.refusesLateSaves)) throw tooLateError()
   return moveOn(rotation, session, old, carried(rotation, session, old, next, keep), keep, grace)
 }
 
@@ -77,7 +83,7 @@ async function moveOn(
   keep: Keep,
   grace: Milliseconds
 ): Promise<Successor> {
-  const { settings, engine } = rotation
+  const { settings, engine, req } = rotation.handle
   const { id } = first
   // What was stored is carried already.
   let old = { ...given, data: given.storedData }
@@ -94,7 +100,7 @@ async function moveOn(
   }
   for (;;) {
     // Before the record that leads on, so that the old ID never leads nowhere.
-    const saving = { ...rotation, id, user: next.user, exact: false, inTurn: true }
+    const saving = { engine, settings, req, id, user: next.user, exact: false, inTurn: true }
     const snapshot = await saveSession(saving, next.session, serializeSession(next.session), next.snapshot)
     if (snapshot === 'gone') return { ...(await rotation.begin()), renewed: true, user: undefined }
     next = { ...next, snapshot, renewed: false }
@@ -105,7 +111,7 @@ async function moveOn(
     }
     let found: Found | true | null
     try {
-      found = await leadOn(rotation, session, old, id, grace)
+      found = await leadOn(settings, session, old, id, grace)
     } catch (err) {
       // What could not be discarded either is reached by no cookie, and expires.
       await discard().catch(() => undefined)
@@ -120,7 +126,7 @@ async function moveOn(
     }
     // A routine rotation joins another one. Of any other nobody else may know the ID: the one before leads on to it.
     const isRoutine = keep === true && grace > 0
-    const moved = record === undefined || isRoutine ? undefined : await latest(rotation, old, record.meta!.n!)
+    const moved = record === undefined || isRoutine ? undefined : await latest(settings, old, record.meta!.n!)
     if (moved !== undefined) {
       take(parse(moved.data))
       old = moved
@@ -134,23 +140,19 @@ async function moveOn(
 }
 
 // What is known of the session that an ID leads on to; `undefined`: it has ended.
-async function latest(
-  { settings }: Pick<Rotation, 'settings'>,
-  old: Snapshot,
-  id: string
-): Promise<Snapshot | undefined> {
+async function latest(settings: Settings, old: Snapshot, id: string): Promise<Snapshot | undefined> {
   const found = await settings.port.read(id)
   const record = found === null ? undefined : decodeFound(found)
   // What is in its cookie alone cannot be read here, and yet be led on.
   if (found === null || record === undefined) return settings.tokens.selfContained ? { ...old, storeId: id } : undefined
   const { dataText, meta } = record
-  if (meta?.n !== undefined) return latest({ settings }, old, meta.n)
+  if (meta?.n !== undefined) return latest(settings, old, meta.n)
   return { ...old, storeId: id, version: versionOf(found, record), data: dataText, storedData: dataText, meta }
 }
 
 // Puts a record that leads on in the place of the old one, unless that has changed: then it is what there is instead.
 async function leadOn(
-  { settings, id: oldId }: Rotation,
+  settings: Settings,
   session: Session,
   old: Snapshot,
   nextId: string,
@@ -162,7 +164,7 @@ async function leadOn(
   const meta = { u: end, c: stateOf(session)!.createdAt, n: nextId, g: now + grace }
   const cookie = { ...session.cookie, originalMaxAge: end - now, expires: new Date(end) }
   const result = await settings.port.write({
-    key: settings.port.keyOf(old.storeId ?? oldId),
+    key: settings.port.keyOf(old.storeId),
     text: encodeRecord(JSON.stringify(cookie), meta, '{}'),
     expected: old.version,
     life: { usedAt: end, expiresAt: end },
@@ -179,7 +181,7 @@ async function join(
   id: string,
   keep: Keep
 ): Promise<Successor | undefined> {
-  const { settings } = rotation
+  const { settings } = rotation.handle
   const found = await settings.port.read(id)
   const record = found === null ? undefined : decodeFound(found)
   if (found === null || record === undefined) {
@@ -188,17 +190,17 @@ async function join(
     return { id: rotation.id, session, snapshot: old, renewed: false, readOnly: true, user: undefined }
   }
   if (record.meta?.n !== undefined) return join(rotation, session, old, record.meta.n, keep)
-  const next = storedSession(rotation, id, { record, version: versionOf(found, record), usedAt: found.usedAt })
+  const next = storedSession(rotation.handle, id, { record, version: versionOf(found, record), usedAt: found.usedAt })
   const ours = partOf(parse(serializeSession(session)), keep)
   replaceData(next.session, mergeLive(partOf(parse(old.data), keep), ours, record.data, session))
-  return { ...next, id, renewed: false, user: undefined }
+  return { ...next, renewed: false, user: undefined }
 }
 
 function carried(
-  { settings, user }: Rotation,
+  { handle: { settings }, user }: Rotation,
   from: Session,
   old: Snapshot,
-  to: Began & { id: string },
+  to: Began,
   keep: Keep
 ): Successor {
   Object.assign(to.session, partOf(from as unknown as Data, keep))

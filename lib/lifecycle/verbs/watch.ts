@@ -1,24 +1,18 @@
 import { SessionError } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
 import { recordOf } from '../load'
-import type { SessionHandle } from '../handle'
+import type { Handle } from '../handle'
 
 /** How often the store is asked whether a watched session still lives: half of what `signal` promises. */
 const POLL: Milliseconds = 500
-
-/** Options of `auth.open()`. */
-export interface OpenOptions {
-  /** Ends the watch, as the end of the connection does; for what outlives the request that it began with. */
-  until?: AbortSignal | undefined
-}
 
 /**
  * A signal that fires when a session is destroyed, revoked or expires: at once in this process, within a second when
  * it happens in another. The timers do not keep the process alive; asking the store does not extend the session. The
  * watch ends with the connection, or with `until`.
  */
-export function watch(handle: SessionHandle): AbortSignal {
-  const { engine, settings, req, id, verbs } = handle
+export function watch(handle: Handle): AbortSignal {
+  const { engine, settings, req, id } = handle
   const { port, tokens } = settings
   const { until } = handle.openOptions
   const controller = new AbortController()
@@ -54,7 +48,7 @@ export function watch(handle: SessionHandle): AbortSignal {
       if (found === null) return fire()
       const usedAt = found.usedAt ?? recordOf(found)?.meta?.u ?? snapshot.usedAt
       handle.learn({ ...snapshot, usedAt: Math.max(usedAt, snapshot.usedAt) })
-      const end = latest === undefined ? null : verbs.expiresAt(latest)
+      const end = latest === undefined ? null : handle.expiresAt(latest)
       if (end !== null && end <= Date.now() && port.native) fire()
     } catch {
       // The next poll asks again; the store's faults are reported by the requests that need it.

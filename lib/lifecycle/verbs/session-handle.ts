@@ -1,0 +1,235 @@
+import { isPromise, type MaybePromise } from '../../base/time'
+import { destroyedError, guarded, missingError, tooLateError } from '../../engine/faults'
+import { encodeRecord } from '../../record/record'
+import { jsonOfCookie } from '../../session/cookie-state'
+import { changesSince, dataNow, repeatChanges } from '../../session/late-changes'
+import { serializeSession } from '../../session/serialize'
+import { stateOf, type Session } from '../../session/session'
+import type { LockOptions, RegenerateOptions } from '../../session/verbs'
+import type { Found } from '../../store/contract'
+import { versionOf } from '../../store/record-cache'
+import { commitSession } from '../commit'
+import { endRecord, noteEnd } from '../end'
+import { Handle } from '../handle'
+import { adopt, findSession, recordOf } from '../load'
+import { writeNow } from '../save'
+import { storedSession, type Began, type Snapshot } from '../snapshot'
+import { takeLock } from './lock'
+import { partOf, succeed, type Successor } from './regenerate'
+import { updateSession } from './update'
+import { watch } from './watch'
+
+/** A session of a request, with what can be done to it: loaded, committed, and the verbs of its session object. */
+export class SessionHandle extends Handle {
+  #loading: Promise<unknown> | undefined
+  #underWay: Set<Promise<unknown>> | undefined
+  #saving: Promise<unknown> | undefined
+  #begun: Began | undefined
+
+  /** Finds the session of the request, or begins a new one; rejects only for a fault of the store. */
+  load(): MaybePromise<Session> {
+    if (this.latest !== undefined) return this.latest
+    if (this.#loading !== undefined) return this.#loading.then(() => this.load())
+    if (this.status === 'found') return adopt(this, this.found!)
+    return this.#whileLoading(findSession(this, false)) as MaybePromise<Session>
+  }
+
+  /** Reads the record, as `load` does. Where it only has to be there, the session is made of it when it is asked for. */
+  prepare(): MaybePromise<unknown> {
+    if (this.latest !== undefined || this.#loading !== undefined) return this.load()
+    return this.#whileLoading(findSession(this, true))
+  }
+
+  #whileLoading<T>(result: MaybePromise<T>): MaybePromise<T> {
+    if (!isPromise(result)) return result
+    const done = () => void (this.#loading = undefined)
+    this.#loading = result
+    result.then(done, done)
+    return result
+  }
+
+  /** Decides and does what the store needs before the response may go; leaves in `outgoing` what the client needs. */
+  commit(): MaybePromise<unknown> {
+    if (this.isBusy) return Promise.allSettled(this.#underWay!).then(() => this.commit())
+    return commitSession(this)
+  }
+
+  /** Whether a verb is under way. */
+  get isBusy(): boolean {
+    return this.#underWay !== undefined && this.#underWay.size > 0
+  }
+
+  // The response waits for a verb under way, whether or not the application does.
+  #waitFor<T>(verb: Promise<T>): Promise<T> {
+    const underWay = (this.#underWay ??= new Set())
+    const done = () => void underWay.delete(verb)
+    underWay.add(verb)
+    verb.then(done, done)
+    return verb
+  }
+
+  /** Removes the session that the application took off the request. */
+  async discard(): Promise<void> {
+    const { ending, id, engine, settings } = this
+    this.end()
+    if (ending !== undefined) await endRecord(settings, ending)
+    noteEnd(engine, settings, id)
+  }
+
+  save(session: Session): Promise<void> {
+    const saving = this.#waitFor(this.#save(session))
+    this.#saving = Promise.allSettled([this.#saving, saving])
+    return saving
+  }
+
+  async #save(session: Session): Promise<void> {
+    const { door, tokens } = this.settings
+    const { version } = this.writable(session)
+    // The client was not told this ID, or keeps the session itself: it would never come back.
+    const isUntold = version === null || tokens.selfContained
+    if (this.isLate && door.refusesLateSaves && isUntold) throw tooLateError()
+    await writeNow(this, session, serializeSession(session))
+  }
+
+  async reload(session: Session): Promise<void> {
+    this.known(session)
+    // What was saved before is read again, also by a caller that did not wait for it.
+    return this.#waitFor(this.#reload(session, dataNow(session)))
+  }
+
+  async #reload(session: Session, before: Record<string, unknown> | undefined): Promise<void> {
+    await this.#saving
+    const { id, settings, status, snapshot: known } = this
+    const read = await guarded(this, 'read the session', () => settings.port.read(known.storeId))
+    const seen = recordOf(read)
+    const lags = seen === undefined || known.own?.includes(versionOf(read!, seen))
+    const found = (lags ? await this.#unread(known) : null) ?? read
+    const record = recordOf(found)
+    if (found === null || record === undefined) throw missingError()
+    const loaded = { record, version: versionOf(found, record), usedAt: found.usedAt }
+    const fresh = storedSession(this, id, loaded, known.storeId)
+    const { own, savedData, token } = known
+    this.replaceBy({ ...fresh, snapshot: { ...fresh.snapshot, own, savedData, token } }, status)
+    this.owner?.began(record)
+    repeatChanges(changesSince(before, session), this.latest!)
+    this.leave(session)
+  }
+
+  // What a cookie carries, and what a store shows late, is not gone because it cannot be read.
+  async #unread({ version, own, meta, storedData, usedAt }: Snapshot): Promise<Found | null> {
+    const { settings, id, latest } = this
+    const { port, tokens } = settings
+    if (version === null || latest === undefined || !(own || tokens.selfContained)) return null
+    // Whether it was destroyed can be asked all the same.
+    if (tokens.selfContained && !(await port.extend(port.keyOf(id), { usedAt, expiresAt: null }))) return null
+    return { text: port.native ? version : encodeRecord(jsonOfCookie(stateOf(latest)!), meta, storedData) }
+  }
+
+  destroy(session: Session): Promise<void> {
+    return this.#waitFor(this.#destroy(session))
+  }
+
+  async #destroy(session: Session): Promise<void> {
+    const { settings, engine } = this
+    const { id } = stateOf(session)!
+    // By its ID: an object from before reload() is the same session, one from before regenerate() is another.
+    const isCurrent = id === this.id
+    const ending = isCurrent ? this.ending : { id }
+    if (isCurrent) this.end()
+    if (ending !== undefined) await guarded(this, 'destroy the session', () => endRecord(settings, ending))
+    noteEnd(engine, settings, id)
+  }
+
+  regenerate(session: Session, options: RegenerateOptions): Promise<void> {
+    return this.#waitFor(this.#regenerate(session, options))
+  }
+
+  async #regenerate(session: Session, options: RegenerateOptions): Promise<void> {
+    const { settings, engine } = this
+    const { id } = stateOf(session)!
+    const isCurrent = id === this.id && this.latest !== undefined
+    // A request with an ID of a moment ago may log in, but not carry on a session under an ID of its own.
+    if (isCurrent && this.status === 'readonly' && options.keep !== undefined) throw destroyedError()
+    const before = dataNow(session)
+    const own = this.owner?.regenerate?.()
+    if (own !== undefined) return this.#regenerateAsTheStore(own, session, before, options)
+    let next: Successor | undefined
+    let failure: unknown
+    try {
+      next = await guarded(this, 'destroy the session', () => this.#succeed(session, isCurrent, options))
+    } catch (err) {
+      // express-session hands out the new session and the error together.
+      if (!settings.door.reportsThroughNext) throw err
+      failure = err
+    }
+    // What was carried over may have been offered to the store already, and is not offered again.
+    const begun = options.keep === undefined ? this.#begun : undefined
+    next ??= { ...(begun ?? (await this.#begin())), renewed: true, user: undefined }
+    this.#begun = undefined
+    engine.ended(id)
+    engine.monitor.note('destroyed', settings.name, isCurrent ? id : undefined, { reason: 'regenerate' })
+    this.user = next.user
+    const status = next.readOnly ? 'readonly' : next.renewed ? 'renewed' : 'stored'
+    this.replaceBy(next, status)
+    this.owner?.began()
+    // What the application has set while it did not wait goes where it would look for it.
+    if (this.latest !== undefined) repeatChanges(changesSince(before, session), this.latest)
+    this.leave(session)
+    if (failure !== undefined) throw failure as Error
+  }
+
+  // The store's own knows no options, and not what is set meanwhile.
+  async #regenerateAsTheStore(
+    own: Promise<void>,
+    session: Session,
+    before: Record<string, unknown> | undefined,
+    { keep }: RegenerateOptions
+  ): Promise<void> {
+    try {
+      await own
+    } finally {
+      const { latest } = this
+      if (latest !== undefined && latest !== session) {
+        Object.assign(latest, partOf(session as unknown as Record<string, unknown>, keep))
+        if (keep === true) stateOf(latest)!.createdAt = stateOf(session)!.createdAt
+        repeatChanges(changesSince(before, session), latest)
+        this.leave(session)
+      }
+    }
+  }
+
+  async #succeed(session: Session, isCurrent: boolean, options: RegenerateOptions): Promise<Successor> {
+    // One that is gone may have been moved on to another ID: a rotation follows it.
+    const isLost = this.status === 'gone' && this.snapshot.version === null
+    if (!isCurrent || isLost || this.status === 'ended') {
+      return { ...(await this.#begin()), renewed: true, user: undefined }
+    }
+    const ending = this.status === 'standin' || this.status === 'readonly' ? this.ending : undefined
+    const snapshot = ending === undefined ? this.snapshot : { ...this.snapshot, version: null }
+    const rotation = { handle: this, id: this.id, user: this.user, begin: () => this.#begin() }
+    return succeed(rotation, session, snapshot, options)
+  }
+
+  async #begin(): Promise<Began> {
+    return (this.#begun = await this.begin())
+  }
+
+  update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {
+    return this.#waitFor(updateSession(this, session, fn))
+  }
+
+  async lock<T>(session: Session, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T> {
+    const { port } = this.settings
+    const key = port.keyOf(stateOf(session)!.id)
+    const lock = await guarded(this, 'lock the session', () => takeLock(port, key, options))
+    try {
+      return await fn(lock.signal)
+    } finally {
+      await lock.release()
+    }
+  }
+
+  watch(): AbortSignal {
+    return watch(this)
+  }
+}
