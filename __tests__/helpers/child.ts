@@ -28,8 +28,8 @@ afterAll(() => {
   if (built !== undefined) rmSync(built, { recursive: true, force: true })
 })
 
-// Plain JavaScript, made once a test file: a child then starts as quickly as Node itself.
-function build(): string {
+/** The folder of plain JavaScript, made once a test file: a child then starts as quickly as Node itself. */
+export function build(): string {
   if (built !== undefined) return built
   const folder = (built = mkdtempSync(path.join(tmpdir(), 'silverback-child-')))
   chmodSync(folder, 0o755)
@@ -47,10 +47,10 @@ function build(): string {
 // Some 250 files, the same for most of the test files: each version of one is translated once.
 function translate(file: string, folder: string): void {
   const source = readFileSync(path.join(ROOT, file), 'utf8')
-  const kept = path.join(TRANSLATED, createHash('sha256').update(source).digest('hex'))
+  const kept = path.join(TRANSLATED, createHash('sha256').update(`16\n${source}`).digest('hex'))
   if (!existsSync(kept)) {
     const { outputText } = ts.transpileModule(source, {
-      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS, esModuleInterop: true }
+      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.Node16, esModuleInterop: true }
     })
     mkdirSync(TRANSLATED, { recursive: true })
     writeFileSync(`${kept}.${process.pid}`, outputText)

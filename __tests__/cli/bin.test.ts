@@ -1,0 +1,162 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import path from 'node:path'
+import { CookieStore, FileStore, sessions } from '../../lib/index'
+import { sessionCookie } from '../../lib/testing'
+import { secret } from '../helpers/app'
+import { build } from '../helpers/child'
+import { TestFolder } from '../helpers/folder'
+import { siteWith } from '../helpers/sites'
+
+const ROOT = path.join(__dirname, '../..')
+const folder = new TestFolder()
+const sessionsAt = folder.at('sessions')
+let id: string
+
+beforeAll(async () => {
+  const store = new FileStore({ path: sessionsAt })
+  id = (await sessions({ secret, store }).create({ userId: 'ann' } as object)).id
+  await store.close()
+})
+
+afterAll(() => folder.remove())
+
+/** Runs the command itself, in a process and a folder of its own. */
+function silverback(args: string[], { input = '', bin = path.join(build(), 'lib/bin.js') } = {}) {
+  const child = spawn(process.execPath, [bin, ...args], { cwd: folder.path, env: { PATH: process.env.PATH } })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', (chunk) => (out += String(chunk)))
+  child.stderr.on('data', (chunk) => (err += String(chunk)))
+  child.stdin.end(input)
+  return new Promise<{ exit: number | null; out: string; err: string }>((resolve) =>
+    child.on('close', (exit) => resolve({ exit, out, err }))
+  )
+}
+
+function config(name: string, text: string): string {
+  writeFileSync(folder.at(name), text.replace('SILVERBACK', JSON.stringify(path.join(build(), 'lib/index.js'))))
+  return folder.at(name)
+}
+
+const AUTH = `sessions({ secret: '${secret}', userId: (session) => session.userId, idle: 3600_000,
+  store: new FileStore({ path: ${JSON.stringify(sessionsAt)} }) })`
+
+it('is what the package offers as a command, with a line that says by what it runs', () => {
+  const { bin } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'))
+  expect(bin).toEqual({ silverback: './dist/bin.js' })
+  expect(readFileSync(path.join(ROOT, 'lib/bin.ts'), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/)
+})
+
+it('reads the ID from standard input, and ends with a code of its own', async () => {
+  const at = ['--store', `file:${sessionsAt}`]
+  expect(await silverback(['show', '-', ...at], { input: id })).toMatchObject({ exit: 0, err: '' })
+  expect(await silverback(['show', 'nobody', ...at])).toMatchObject({ exit: 1 })
+  expect(await silverback(['clear', ...at])).toMatchObject({ exit: 2, err: expect.stringMatching(/say --yes/) })
+  expect(await silverback([])).toMatchObject({ exit: 2, out: expect.stringMatching(/^Usage: silverback COMMAND/) })
+})
+
+it('names the package that is missing', async () => {
+  cpSync(path.join(build(), 'lib'), folder.at('alone/lib'), { recursive: true })
+  mkdirSync(folder.at('alone/node_modules'))
+  const dependency = 'node_modules/cookie-signature'
+  symlinkSync(path.join(ROOT, dependency), folder.at('alone', dependency))
+  const args = ['stats', '--store', 'postgres://127.0.0.1/x']
+  const { exit, err } = await silverback(args, { bin: folder.at('alone/lib/bin.js') })
+  const message = 'A store of postgres: needs the package pg, which is not installed here: npm install pg\n'
+  expect([exit, err]).toEqual([3, message])
+})
+
+describe('with the module of an application', () => {
+  const MODULES: [string, string][] = [
+    ['auth.cjs', `const { sessions, FileStore } = require(SILVERBACK); exports.auth = ${AUTH}`],
+    ['main.cjs', `const { sessions, FileStore } = require(SILVERBACK); module.exports = ${AUTH}`],
+    [
+      'auth.mjs',
+      `import s from SILVERBACK; const { sessions, FileStore } = s; export const auth = Promise.resolve(${AUTH})`
+    ],
+    [
+      'main.mjs',
+      `import s from SILVERBACK; const { sessions, FileStore } = s; export default ${AUTH}; setInterval(() => {}, 1000)`
+    ]
+  ]
+  it.each(MODULES)('%s', async (name, text) => {
+    const file = config(name, text)
+    await silverback(['reindex', '--config', file])
+    const { exit, out } = await silverback(['list', 'ann', '--config', file, '--json'])
+    expect([exit, JSON.parse(out).sessions.length]).toEqual([0, 1])
+    // The application's own limit, an hour.
+    const { lastUsedAt, endsAt } = JSON.parse(out).sessions[0]
+    expect(Date.parse(endsAt) - Date.parse(lastUsedAt)).toBe(3600_000)
+  })
+
+  it('indexes sessions that were stored before', async () => {
+    const store = new FileStore({ path: sessionsAt })
+    await sessions({ secret, store }).create({ userId: 'bob' } as object)
+    await store.close()
+    const file = config('auth.cjs', MODULES[0]![1])
+    expect(await silverback(['reindex', '--config', file])).toMatchObject({ out: 'Looked at 2 sessions, indexed 1.\n' })
+    expect(JSON.parse((await silverback(['list', 'bob', '--config', file, '--json'])).out).sessions).toHaveLength(1)
+  })
+
+  it('takes name, secrets and limits of a cookie from it', async () => {
+    const auth = sessions({ secret, name: 'app', store: new CookieStore() })
+    const [, value] = (await sessionCookie(auth, {})).split('=')
+    const options = `{ secret: '${secret}', name: 'app', idle: 3600_000, store: new CookieStore() }`
+    const file = config(
+      'cookie.cjs',
+      `const { sessions, CookieStore } = require(SILVERBACK); exports.auth = sessions(${options})`
+    )
+    const { out } = await silverback(['decode', value!, '--config', file, '--json'])
+    const { authentic, secret: key, issuedAt, endsAt } = JSON.parse(out)
+    expect([authentic, key, Math.round((Date.parse(endsAt) - Date.parse(issuedAt)) / 1000)]).toEqual([true, 1, 3600])
+  })
+
+  it('works on a store of others, as far as that goes', async () => {
+    const text = `const sessions = { a: '{"cookie":{}}', b: '{"cookie":{}}' }
+      exports.store = { get: (id, cb) => cb(null, sessions[id] && JSON.parse(sessions[id])), set: (id, s, cb) => cb(),
+        destroy: (id, cb) => cb(), length: (cb) => cb(null, Object.keys(sessions).length) }`
+    const file = config('foreign.cjs', text)
+    expect(await silverback(['stats', '--config', file])).toMatchObject({ exit: 0, out: `${file}: 2 sessions\n` })
+    expect(await silverback(['show', 'a', '--config', file])).toMatchObject({ exit: 0 })
+    expect(await silverback(['list', 'ann', '--config', file])).toMatchObject({
+      exit: 2,
+      err: expect.stringMatching(/no index of users/)
+    })
+  })
+
+  it('says what is wrong with it', async () => {
+    const empty = config('empty.cjs', 'exports.x = 1')
+    expect(await silverback(['stats', '--config', empty])).toMatchObject({
+      exit: 2,
+      err: expect.stringMatching(/exports neither/)
+    })
+    expect(await silverback(['stats', '--config', folder.at('none.js')])).toMatchObject({ exit: 3 })
+  })
+})
+
+it('asks an application by TLS', async () => {
+  const [key, cert] = [folder.at('key.pem'), folder.at('cert.pem')]
+  const subject = [
+    '-nodes',
+    '-subj',
+    '/CN=localhost',
+    '-days',
+    '1',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256'
+  ]
+  execFileSync('openssl', ['req', '-x509', ...subject, '-keyout', key, '-out', cert], { stdio: 'pipe' })
+  const site = siteWith('express-session', { cookie: { secure: false }, options: { saveUninitialized: true } })
+  const server = createServer({ key: readFileSync(key), cert: readFileSync(cert) }, site)
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
+  const url = `https://localhost:${(server.address() as AddressInfo).port}/`
+  expect(await silverback(['doctor', url])).toMatchObject({ exit: 3, err: expect.stringMatching(/self.signed/) })
+  const { exit, out } = await silverback(['doctor', url, '--insecure'])
+  server.close().closeAllConnections()
+  expect([exit, out]).toEqual([1, expect.stringMatching(/cookie-secure: .*anonymous-session: /s)])
+})

@@ -1,0 +1,137 @@
+import { FileStore, sessions } from '../../lib/index'
+import { MemcachedStore } from '../../lib/memcached'
+import { MysqlStore } from '../../lib/mysql'
+import { PostgresStore } from '../../lib/postgres'
+import { RedisStore } from '../../lib/redis'
+import { SqliteStore } from '../../lib/sqlite'
+import { secret } from '../helpers/app'
+import { describeCommands, silverback, type Ground } from '../helpers/command-line'
+import { TestFolder } from '../helpers/folder'
+import { RedisServer } from '../helpers/redis-server'
+import { memcachedClient, startMariadb, startMemcached, startPostgres, type RunningServer } from '../helpers/servers'
+
+const folder = new TestFolder()
+const servers: RunningServer[] = []
+
+afterAll(async () => {
+  await Promise.all(servers.map((server) => server.stop()))
+  folder.remove()
+})
+
+async function running<T extends RunningServer>(starting: Promise<T>): Promise<T> {
+  const server = await starting
+  servers.push(server)
+  return server
+}
+
+const GROUNDS: Record<string, () => Promise<Ground> | Ground> = {
+  sqlite: () => {
+    const path = folder.at('sessions.db')
+    const store = new SqliteStore({ path })
+    return { url: `sqlite:${path}`, store, close: () => store.close() }
+  },
+  file: () => {
+    const store = new FileStore({ path: folder.at('sessions') })
+    return { url: `file://${folder.at('sessions')}`, store, close: () => store.close() }
+  },
+  redis: async () => {
+    const server = await running(RedisServer.start())
+    const client = await require('redis').createClient({ url: server.url }).connect()
+    return { url: server.url, store: new RedisStore({ client }), close: () => client.close() }
+  },
+  postgres: async () => {
+    const { port } = await running(startPostgres())
+    const url = `postgres://postgres:pass-word@127.0.0.1:${port}/postgres`
+    const pool = new (require('pg').Pool)({ connectionString: url })
+    return { url, store: new PostgresStore({ pool, createTable: true }), close: () => pool.end() }
+  },
+  mysql: async () => {
+    const { port } = await running(startMariadb())
+    const url = `mysql://root@127.0.0.1:${port}/test`
+    const pool = require('mysql2/promise').createPool(url)
+    return { url, store: new MysqlStore({ pool, createTable: true }), close: () => pool.end() }
+  }
+}
+
+describe.each(Object.keys(GROUNDS))('on a store of %s:', (name) => describeCommands(GROUNDS[name]!))
+
+it('takes prefix, table and hashed IDs as the stores do', async () => {
+  const path = folder.at('other.db')
+  const store = new SqliteStore({ path, table: 'other' })
+  const auth = sessions({ secret, store, hashIds: true, userId: (session) => session.userId })
+  const { id } = await auth.create({ userId: 'ann' } as object)
+  const at = ['--store', `sqlite:${path}`, '--table', 'other']
+  expect(await silverback(['show', id, ...at])).toMatchObject({ exit: 1 })
+  expect(await silverback(['show', id, ...at, '--hash-ids'])).toMatchObject({ exit: 0 })
+  expect(await silverback(['list', 'ann', ...at, '--hash-ids', '--json'])).toMatchObject({ json: { sessions: [{}] } })
+  await store.close()
+})
+
+it('memcached, which enumerates nothing: shows, lists and revokes', async () => {
+  const { port } = await running(startMemcached())
+  const client = memcachedClient(port)
+  const store = new MemcachedStore({ client, prefix: 'app:' })
+  const auth = sessions({ secret, store, userId: (session) => session.userId })
+  const { id } = await auth.create({ userId: 'ann' } as object)
+  const at = ['--store', `memcached://127.0.0.1:${port}`, '--prefix', 'app:']
+  expect(await silverback(['show', id, ...at])).toMatchObject({ exit: 0 })
+  expect(await silverback(['stats', ...at])).toMatchObject({
+    exit: 2,
+    err: 'This store cannot do that: it has no length().\n'
+  })
+  expect(await silverback(['revoke', 'ann', ...at, '--yes'])).toMatchObject({ exit: 0, out: 'Ended 1 session.\n' })
+  client.end()
+})
+
+it('purges sessions whose time is over', async () => {
+  const path = folder.at('over.db')
+  const store = new SqliteStore({ path, sweepEvery: null })
+  const cookie = { originalMaxAge: 1000, expires: new Date(Date.now() + 1000) }
+  store.set('over', { cookie })
+  const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 5000)
+  await silverback(['purge', '--store', `sqlite:${path}`])
+  clock.mockRestore()
+  expect(store.get('over')).toBeNull()
+  await store.close()
+})
+
+describe('says what is missing:', () => {
+  const nowhere = folder.at('nowhere')
+  it.each([
+    ['no store', ['stats'], 2, /Which store\?/],
+    ['another scheme', ['stats', '--store', 'constructor:x'], 2, /begins with one of redis:, rediss:/],
+    ['nothing at a path', ['stats', '--store', `sqlite:${nowhere}`], 3, /There is nothing at .*nowhere/],
+    ['nothing at a path', ['stats', '--store', `file:${nowhere}`], 3, /There is nothing at .*nowhere/],
+    ['no server', ['stats', '--store', 'redis://:pass-word@127.0.0.1:1'], 3, /ECONNREFUSED/],
+    ['no server', ['stats', '--store', 'postgres://ann:pass-word@127.0.0.1:1/x'], 3, /PostgreSQL/],
+    [
+      'an option of another store',
+      ['stats', '--store', `sqlite:${nowhere}`, '--prefix', 'x'],
+      2,
+      /--prefix says nothing/
+    ],
+    ['no application', ['reindex', '--store', `file:${folder.path}`], 2, /reindex needs --config/],
+    ['an unknown option', ['stats', '--stroe', 'x'], 2, /Unknown option '--stroe'/],
+    ['no argument', ['list'], 2, /takes one argument, USER; got 0/],
+    ['an argument too many', ['stats', 'ann'], 2, /takes no argument; got 1/],
+    ['an unknown command', ['lst'], 2, /There is no command "lst"/]
+  ])('%s', async (_what, args, exit, message) => {
+    const result = await silverback(args)
+    expect(result).toMatchObject({ exit, out: '', err: expect.stringMatching(message) })
+    expect(result.err).not.toMatch(/pass-word/)
+    const { json } = await silverback([...args, '--json'])
+    expect(json).toEqual({ error: expect.stringMatching(message) })
+  })
+
+  it('makes nothing where there was nothing', () => expect(folder.files()).not.toContain('nowhere'))
+})
+
+it('helps with every command', async () => {
+  const { out } = await silverback(['--help'])
+  const names = [...out.matchAll(/^ {2}(\w+)/gm)].map(([, name]) => name!)
+  expect(names).toHaveLength(10)
+  for (const name of names) {
+    const { exit, out: help } = await silverback([name, '--help'])
+    expect([exit, help]).toEqual([0, expect.stringMatching(`^Usage: silverback ${name}`)])
+  }
+})

@@ -1,0 +1,29 @@
+#!/usr/bin/env node
+import { createInterface } from 'node:readline/promises'
+import { text } from 'node:stream/consumers'
+import { run, type Terminal } from './cli/command'
+import { decode, secret } from './cli/decode'
+import { doctor } from './cli/doctor'
+import { SESSION_COMMANDS } from './cli/sessions'
+
+const { stdin, stdout, stderr } = process
+
+const terminal: Terminal = {
+  env: process.env,
+  out: (said) => void stdout.write(said),
+  err: (said) => void stderr.write(said),
+  read: () => text(stdin),
+  async confirm(question) {
+    if (!stdin.isTTY || !stderr.isTTY) return undefined
+    const dialogue = createInterface({ input: stdin, output: stderr })
+    const answer = await dialogue.question(`${question} [y/N] `)
+    dialogue.close()
+    return /^y(es)?$/i.test(answer.trim())
+  }
+}
+
+// A module of the application may keep the process alive: it ends when everything is said.
+void run([secret, decode, doctor, ...SESSION_COMMANDS], process.argv.slice(2), terminal).then((exit) => {
+  process.exitCode = exit
+  stdout.write('', () => process.exit())
+})

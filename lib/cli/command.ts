@@ -1,0 +1,174 @@
+import { parseArgs } from 'node:util'
+import { OptionError, SessionError } from '../base/errors'
+
+/** What the process ends with. */
+export const EXIT = {
+  ok: 0,
+  /** Something is wrong, or not there: a finding, no such session, a cookie that is not authentic. */
+  found: 1,
+  usage: 2,
+  /** The store or the application could not be asked. */
+  failed: 3
+} as const
+
+/** What a command has to say: as text, or with `--json` as JSON. */
+export interface Outcome {
+  readonly exit?: (typeof EXIT)[keyof typeof EXIT]
+  readonly text: string
+  readonly json: unknown
+}
+
+/** What is around a command. */
+export interface Terminal {
+  readonly env: Readonly<Record<string, string | undefined>>
+  out(text: string): void
+  err(text: string): void
+  /** All of standard input. */
+  read(): Promise<string>
+  /** Asks whoever sits there; `undefined` where nobody does. */
+  confirm(question: string): Promise<boolean | undefined>
+}
+
+export interface Option {
+  readonly type: 'string' | 'boolean'
+  readonly multiple?: boolean
+  /** What stands for its value in the help text. */
+  readonly value?: string
+  readonly help: string
+}
+
+/** The options as they were given: texts, lists of them where an option may be repeated, and `true`. */
+export type Values = Readonly<Record<string, string | boolean | readonly string[] | undefined>>
+
+export interface Call {
+  readonly argument: string
+  readonly values: Values
+  readonly terminal: Terminal
+}
+
+export interface Command {
+  readonly name: string
+  /** What stands for its argument in the help text, if it takes one. */
+  readonly argument?: string
+  readonly help: string
+  readonly options: Readonly<Record<string, Option>>
+  run(call: Call): Promise<Outcome>
+}
+
+/** A fault that ends the command with a message. */
+export class CommandError extends Error {
+  constructor(
+    message: string,
+    readonly exit: number = EXIT.usage
+  ) {
+    super(message)
+  }
+}
+
+const COMMON: Readonly<Record<string, Option>> = {
+  json: { type: 'boolean', help: 'print JSON' },
+  help: { type: 'boolean', help: 'print this' }
+}
+
+/** Runs the command that the arguments name. Resolves with the exit code; everything else is printed. */
+export async function run(commands: readonly Command[], args: readonly string[], terminal: Terminal): Promise<number> {
+  const [name, ...rest] = args
+  const command = commands.find((each) => each.name === name)
+  const json = rest.includes('--json')
+  try {
+    if (command === undefined) {
+      const asked = name === undefined || name === '--help' || name === 'help'
+      if (!asked) throw new CommandError(`There is no command ${JSON.stringify(name)}; silverback --help lists them.`)
+      terminal.out(overview(commands))
+      return name === undefined ? EXIT.usage : EXIT.ok
+    }
+    const { values, positionals } = parse(command, rest)
+    if (values.help === true) {
+      terminal.out(helpOf(command))
+      return EXIT.ok
+    }
+    const wanted = command.argument === undefined ? 0 : 1
+    if (positionals.length !== wanted) {
+      throw new CommandError(
+        `silverback ${command.name} takes ${wanted ? `one argument, ${command.argument}` : 'no argument'}; got ${positionals.length}.`
+      )
+    }
+    // What is secret need not be on the command line, where other users of the machine see it.
+    const argument = positionals[0] === '-' ? (await terminal.read()).trim() : (positionals[0] ?? '')
+    const outcome = await command.run({ argument, values, terminal })
+    terminal.out(json ? `${JSON.stringify(outcome.json, null, 2)}\n` : outcome.text)
+    return outcome.exit ?? EXIT.ok
+  } catch (err) {
+    const { message, exit } = faultOf(err)
+    if (json) terminal.out(`${JSON.stringify({ error: message }, null, 2)}\n`)
+    else terminal.err(`${message}\n`)
+    return exit
+  }
+}
+
+function parse({ options }: Command, args: string[]): { values: Values; positionals: string[] } {
+  try {
+    const given = parseArgs({ args, options: { ...options, ...COMMON }, allowPositionals: true })
+    return given as { values: Values; positionals: string[] }
+  } catch (err) {
+    throw new CommandError((err as Error).message)
+  }
+}
+
+function faultOf(err: unknown): { message: string; exit: number } {
+  if (err instanceof CommandError) return err
+  const message = err instanceof Error ? err.message || String((err as NodeJS.ErrnoException).code) : String(err)
+  const usage = err instanceof OptionError || (err instanceof SessionError && err.kind === 'usage')
+  return { message, exit: usage ? EXIT.usage : EXIT.failed }
+}
+
+function overview(commands: readonly Command[]): string {
+  const rows = commands.map(({ name, argument = '', help }) => [`  ${name} ${argument}`, help.split('\n', 1)[0]!])
+  return `Usage: silverback COMMAND [options]\n\n${table(rows)}\nsilverback COMMAND --help tells more.\n`
+}
+
+function helpOf({ name, argument, help, options }: Command): string {
+  const rows = Object.entries({ ...options, ...COMMON }).map(([option, { value, help: says }]) => [
+    `  --${option}${value === undefined ? '' : ` ${value}`}`,
+    says
+  ])
+  const usage = ['silverback', name, ...(argument === undefined ? [] : [argument]), '[options]'].join(' ')
+  return `Usage: ${usage}\n\n${help}\n\n${table(rows)}`
+}
+
+/** Rows as lines, their columns one below the other. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows.reduce<number[]>((max, row) => row.map((cell, at) => Math.max(max[at] ?? 0, cell.length)), [])
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, at) => cell.padEnd(widths[at]!))
+          .join('  ')
+          .trimEnd()}\n`
+    )
+    .join('')
+}
+
+/** A time as everybody reads it. */
+export function timeText(time: number | null | undefined): string {
+  if (time === null) return 'never'
+  return time === undefined ? 'unknown' : `${new Date(time).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}
+
+/** The same for JSON: `null`: never; left out where it is not known. */
+export function timeJson(time: number | null | undefined): string | null | undefined {
+  return typeof time === 'number' ? new Date(time).toISOString() : time
+}
+
+/** The value of an option that takes one text. */
+export function textOf(values: Values, option: string): string | undefined {
+  const value = values[option]
+  return typeof value === 'string' ? value : undefined
+}
+
+/** The values of an option that may be repeated. */
+export function listOf(values: Values, option: string): readonly string[] {
+  const value = values[option]
+  return Array.isArray(value) ? (value as string[]) : []
+}

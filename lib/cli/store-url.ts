@@ -1,0 +1,182 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join, resolve } from 'node:path'
+import type { StoreContract } from '../store/contract'
+import { FileStore } from '../stores/file/file'
+import { MemcachedStore, type MemcachedStoreOptions } from '../stores/memcached/memcached'
+import { MongoStore, type MongoStoreOptions } from '../stores/mongo/mongo'
+import { RedisStore, type RedisStoreOptions } from '../stores/redis/redis'
+import { MysqlStore, type MysqlStoreOptions } from '../stores/sql/mysql'
+import { PostgresStore, type PostgresStoreOptions } from '../stores/sql/postgres'
+import { SqliteStore } from '../stores/sql/sqlite'
+import { CommandError, EXIT, textOf, type Option, type Values } from './command'
+
+/** A store, and how to let go of it. */
+export interface OpenedStore {
+  readonly store: StoreContract
+  /** What is said of it: without user and password. */
+  readonly place: string
+  close(): Promise<unknown>
+}
+
+type Opening = Omit<OpenedStore, 'place'>
+
+interface Scheme {
+  /** Which of the options below say more. */
+  readonly takes: readonly string[]
+  open(url: string, values: Values): Opening | Promise<Opening>
+}
+
+export const STORE_OPTIONS: Readonly<Record<string, Option>> = {
+  prefix: { type: 'string', value: 'TEXT', help: 'what every key begins with (redis:, memcached:)' },
+  table: { type: 'string', value: 'NAME', help: 'the table (sqlite:, postgres:, mysql:)' },
+  schema: { type: 'string', value: 'NAME', help: 'the schema of the table (postgres:)' },
+  collection: { type: 'string', value: 'NAME', help: "the collection (mongodb:), 'sessions' by default" },
+  objects: { type: 'boolean', help: 'sessions are documents, as with stringify: false (mongodb:)' }
+}
+
+const PATIENCE = 5000
+
+const SCHEMES: Readonly<Record<string, Scheme>> = {
+  redis: { takes: ['prefix'], open: openRedis },
+  rediss: { takes: ['prefix'], open: openRedis },
+  postgres: { takes: ['table', 'schema'], open: openPostgres },
+  postgresql: { takes: ['table', 'schema'], open: openPostgres },
+  mysql: { takes: ['table'], open: openMysql },
+  sqlite: { takes: ['table'], open: openSqlite },
+  memcached: { takes: ['prefix'], open: openMemcached },
+  mongodb: { takes: ['collection', 'objects'], open: openMongo },
+  'mongodb+srv': { takes: ['collection', 'objects'], open: openMongo },
+  file: { takes: [], open: openFolder }
+}
+
+/** Opens the store that a URL names. Nothing is made where there is none. */
+export async function openUrl(url: string, values: Values): Promise<OpenedStore> {
+  const [name = ''] = url.split(':', 1)
+  const scheme = Object.hasOwn(SCHEMES, name) ? SCHEMES[name]! : undefined
+  if (scheme === undefined) {
+    throw new CommandError(`The URL of a store begins with one of ${Object.keys(SCHEMES).join(':, ')}:`)
+  }
+  for (const option of Object.keys(STORE_OPTIONS)) {
+    if (values[option] === undefined || scheme.takes.includes(option)) continue
+    throw new CommandError(`--${option} says nothing about a store of ${name}:`)
+  }
+  const opening = await scheme.open(url, values)
+  return { ...opening, place: withoutCredentials(url) }
+}
+
+/** A URL as it may be printed: parameters may hold a password as well. */
+function withoutCredentials(url: string): string {
+  return url.replace(/\/\/[^/?#]*@/, '//').replace(/[?#].*$/, '')
+}
+
+// Of a path nothing is cut off.
+function pathOf(url: string): string {
+  const path = resolve(url.replace(/^\w+:(\/\/(?=\/))?/, ''))
+  if (!existsSync(path)) throw new CommandError(`There is nothing at ${path}`, EXIT.failed)
+  return path
+}
+
+function openSqlite(url: string, values: Values): Opening {
+  const store = new SqliteStore({ path: pathOf(url), createTable: false, sweepEvery: null, ...named(values, 'table') })
+  return { store, close: () => store.close() }
+}
+
+function openFolder(url: string): Opening {
+  const store = new FileStore({ path: pathOf(url) })
+  return { store, close: () => store.close() }
+}
+
+function openPostgres(url: string, values: Values): Opening {
+  const { Pool } = peer<{ Pool: new (options: object) => PostgresStoreOptions['pool'] & Ending }>(url, ['pg'])
+  const pool = new Pool({ connectionString: url, connectionTimeoutMillis: PATIENCE })
+  const options = { sweepEvery: null, ...named(values, 'table'), ...named(values, 'schema') }
+  return { store: new PostgresStore({ pool, ...options }), close: () => pool.end() }
+}
+
+function openMysql(url: string, values: Values): Opening {
+  const { createPool } = peer<{ createPool(options: object): MysqlStoreOptions['pool'] & Ending }>(url, [
+    'mysql2/promise'
+  ])
+  const pool = createPool({ uri: url, connectTimeout: PATIENCE })
+  return { store: new MysqlStore({ pool, sweepEvery: null, ...named(values, 'table') }), close: () => pool.end() }
+}
+
+interface Ending {
+  end(): Promise<unknown>
+}
+
+async function openRedis(url: string, values: Values): Promise<Opening> {
+  const module = peer<RedisModule>(url, ['redis', 'ioredis', 'iovalkey'])
+  const client = 'createClient' in module ? nodeRedis(module, url) : ioRedis(module, url)
+  // What a client emits, a call rejects with as well.
+  client.on('error', () => undefined)
+  await client.connect()
+  const store = new RedisStore({ client, ...named(values, 'prefix') })
+  return { store, close: async () => client.disconnect() }
+}
+
+type RedisModule =
+  { createClient(options: object): Connection } | { default: new (url: string, options: object) => Connection }
+type Connection = RedisStoreOptions['client'] & {
+  on(event: 'error', listener: () => void): unknown
+  connect(): Promise<unknown>
+  disconnect(): unknown
+}
+
+function nodeRedis({ createClient }: { createClient(options: object): Connection }, url: string): Connection {
+  return createClient({ url, socket: { reconnectStrategy: false, connectTimeout: PATIENCE } })
+}
+
+function ioRedis({ default: Redis }: { default: new (url: string, options: object) => Connection }, url: string) {
+  return new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: PATIENCE })
+}
+
+function openMemcached(url: string, values: Values): Opening {
+  const Memcached = peer<new (servers: string, options: object) => MemcachedStoreOptions['client'] & { end(): void }>(
+    url,
+    ['memcached']
+  )
+  const client = new Memcached(url.replace(/^memcached:(\/\/)?/, ''), { retries: 0, timeout: PATIENCE })
+  return { store: new MemcachedStore({ client, ...named(values, 'prefix') }), close: async () => client.end() }
+}
+
+async function openMongo(url: string, values: Values): Promise<Opening> {
+  const { MongoClient } = peer<{ MongoClient: new (url: string, options: object) => MongoConnection }>(url, ['mongodb'])
+  const client = new MongoClient(url, { serverSelectionTimeoutMS: PATIENCE })
+  await client.connect()
+  const collection = client.db().collection(textOf(values, 'collection') ?? 'sessions')
+  const store = new MongoStore({ collection, stringify: values.objects !== true, createIndexes: false })
+  return { store, close: () => client.close() }
+}
+
+interface MongoConnection {
+  connect(): Promise<unknown>
+  db(): { collection(name: string): Awaited<MongoStoreOptions['collection']> }
+  close(): Promise<unknown>
+}
+
+function named(values: Values, option: string): Record<string, string> {
+  const value = textOf(values, option)
+  return value === undefined ? {} : { [option]: value }
+}
+
+/** An optional peer: that of the project which is worked in, else the one beside this package. */
+function peer<T>(url: string, packages: readonly string[]): T {
+  for (const name of packages) {
+    for (const from of [createRequire(join(process.cwd(), 'package.json')), require]) {
+      let file: string
+      try {
+        file = from.resolve(name)
+      } catch {
+        continue
+      }
+      return from(file) as T
+    }
+  }
+  const names = packages.map((name) => name.split('/', 1)[0]!)
+  throw new CommandError(
+    `A store of ${url.split(':', 1)[0]}: needs ${names.length > 1 ? `one of the packages ${names.join(', ')}` : `the package ${names[0]}`}, which is not installed here: npm install ${names[0]}`,
+    EXIT.failed
+  )
+}
