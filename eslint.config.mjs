@@ -56,7 +56,7 @@ export default tseslint.config(
     settings: {
       'import/resolver': { node: { extensions: ['.ts'] } },
       'boundaries/elements': [
-// The first that fits counts: a room within another one before that.
+        // The first that fits counts: a room within another one before that.
         ...[...LIBRARY, ...Object.keys(TOOLS)]
           .sort()
           .reverse()
