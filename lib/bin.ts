@@ -22,6 +22,9 @@ const terminal: Terminal = {
   }
 }
 
+// Whoever reads this may have read enough.
+stdout.on('error', () => process.exit())
+
 // A module of the application may keep the process alive: it ends when everything is said.
 void run([secret, decode, doctor, ...SESSION_COMMANDS], process.argv.slice(2), terminal).then((exit) => {
   process.exitCode = exit

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -7,6 +7,7 @@ import { CookieStore, FileStore, sessions } from '../../lib/index'
 import { sessionCookie } from '../../lib/testing'
 import { secret } from '../helpers/app'
 import { build } from '../helpers/child'
+import { spawnSilverback } from '../helpers/command-line'
 import { TestFolder } from '../helpers/folder'
 import { siteWith } from '../helpers/sites'
 
@@ -23,18 +24,8 @@ beforeAll(async () => {
 
 afterAll(() => folder.remove())
 
-/** Runs the command itself, in a process and a folder of its own. */
-function silverback(args: string[], { input = '', bin = path.join(build(), 'lib/bin.js') } = {}) {
-  const child = spawn(process.execPath, [bin, ...args], { cwd: folder.path, env: { PATH: process.env.PATH } })
-  let out = ''
-  let err = ''
-  child.stdout.on('data', (chunk) => (out += String(chunk)))
-  child.stderr.on('data', (chunk) => (err += String(chunk)))
-  child.stdin.end(input)
-  return new Promise<{ exit: number | null; out: string; err: string }>((resolve) =>
-    child.on('close', (exit) => resolve({ exit, out, err }))
-  )
-}
+const silverback = (args: string[], around: { input?: string; bin?: string } = {}) =>
+  spawnSilverback(args, { cwd: folder.path, ...around })
 
 function config(name: string, text: string): string {
   writeFileSync(folder.at(name), text.replace('SILVERBACK', JSON.stringify(path.join(build(), 'lib/index.js'))))

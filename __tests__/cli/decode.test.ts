@@ -119,6 +119,18 @@ it('takes secrets from files, one a line, and in other spellings', async () => {
   expect(await silverback(['decode', cookie, '--secret-file', folder.at('none')])).toMatchObject({ exit: 3 })
 })
 
+it('prints what Go keeps and JSON has no word for', async () => {
+  const cookie = securecookie({ hashKey: first }).encode(
+    'session',
+    new Map<string, unknown>([
+      ['big', 2n ** 60n],
+      ['map', new Map([['a', 1]])]
+    ])
+  )
+  const { json } = await decode(`session=${cookie}`, '--show-data')
+  expect(json.data).toEqual({ big: '1152921504606846976', map: { a: 1 } })
+})
+
 it('says so of what is no session cookie', async () => {
   for (const value of ['theme=dark', 'x', '', 'a.b.c', `E${'*'.repeat(60)}`]) {
     expect(await decode(value)).toMatchObject({ exit: 1, json: { form: null } })

@@ -1,6 +1,6 @@
 import type { RequestListener, Server } from 'node:http'
 import express from 'express'
-import { MemoryStore } from '../../lib/index'
+import { CookieStore, MemoryStore } from '../../lib/index'
 import { secret } from '../helpers/app'
 import { silverback } from '../helpers/command-line'
 import { ACCOUNT, serve, siteWith, type Package, type Wrong } from '../helpers/sites'
@@ -62,6 +62,11 @@ describe.each<Package>(['express-session', 'silverback'])('a right application w
     expect(json).toMatchObject({ findings: [], asked: ['visit', 'login', 'logout'], notAsked: [] })
     expect(exit).toBe(0)
   })
+})
+
+it('has nothing against sessions that live in their cookies', async () => {
+  const { json } = await doctor(siteWith('silverback', { options: { store: new CookieStore() } }))
+  expect(json).toMatchObject({ findings: [], asked: ['visit', 'login', 'logout'] })
 })
 
 describe('a wrong application has exactly its finding', () => {
@@ -198,6 +203,15 @@ describe('doctor', () => {
       err: expect.stringMatching(/could not be asked/)
     })
     expect(await silverback(['doctor', 'ftp://example.org'])).toMatchObject({ exit: 2 })
+  })
+
+  it('asks for the name of a cookie that looks like none of a session', async () => {
+    const login: express.RequestHandler = (_req, res) => void res.cookie('ticket', 'opaque').redirect('/account')
+    const site = siteWith('express-session', { login, token: false })
+    expect(await silverback(['doctor', await open(site), ...MEMBER], { env: ACCOUNT.env })).toMatchObject({
+      exit: 2,
+      err: expect.stringMatching(/Name it by --cookie: ticket/)
+    })
   })
 
   it('sends a login as JSON', async () => {

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import path from 'node:path'
 import { sessions } from '../../lib/index'
 import { run } from '../../lib/cli/command'
 import { decode, secret } from '../../lib/cli/decode'
@@ -5,6 +7,7 @@ import { doctor } from '../../lib/cli/doctor'
 import { SESSION_COMMANDS } from '../../lib/cli/sessions'
 
 import { secret as sessionSecret } from './app'
+import { build } from './child'
 
 interface Around {
   env?: Record<string, string>
@@ -30,6 +33,27 @@ export async function silverback(args: string[], { env = {}, input = '', answer 
     }
   })
   return { exit, out, err, questions, json: args.includes('--json') ? JSON.parse(out) : undefined }
+}
+
+interface Outside {
+  cwd: string
+  env?: Record<string, string>
+  input?: string
+  bin?: string
+}
+
+/** Runs the command itself, in a process of its own that knows nothing of this one's environment. */
+export function spawnSilverback(args: string[], { cwd, env = {}, input = '', bin }: Outside) {
+  const script = bin ?? path.join(build(), 'lib/bin.js')
+  const child = spawn(process.execPath, [script, ...args], { cwd, env: { PATH: process.env.PATH, ...env } })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', (chunk) => (out += String(chunk)))
+  child.stderr.on('data', (chunk) => (err += String(chunk)))
+  child.stdin.end(input)
+  return new Promise<{ exit: number | null; out: string; err: string }>((resolve) =>
+    child.on('close', (exit) => resolve({ exit, out, err }))
+  )
 }
 
 /** A store, and the URL that names it. */
@@ -88,15 +112,12 @@ export function describeCommands(open: () => Ground | Promise<Ground>): void {
   it('counts', async () => {
     const { json } = await silverback(['stats', '--json'], { env: { SILVERBACK_STORE: url } })
     expect(json).toMatchObject({ sessions: 3 })
-    const walked = await silverback(['stats', '--walk', '--store', url, '--json'])
-    expect(walked.json).toMatchObject({ sessions: 3, usedLastHour: 3, bytesOfData: 99, largest: 33 })
-    expect(Date.now() - Date.parse(walked.json.oldest)).toBeLessThan(60_000)
   })
 
   it('removes what is over', async () => {
     const { exit, out } = await silverback(['purge', '--store', url])
     expect(exit).toBe(0)
-    expect(out).toMatch(/^(Removed what was over|This store removes by itself).* 3 sessions left\.\n$/)
+    expect(out).toMatch(/^(Removed what was over|This store has no sweep).* 3 sessions left\.\n$/)
   })
 
   it('revokes after it has asked', async () => {

@@ -96,12 +96,12 @@ export async function run(commands: readonly Command[], args: readonly string[],
     // What is secret need not be on the command line, where other users of the machine see it.
     const argument = positionals[0] === '-' ? (await terminal.read()).trim() : (positionals[0] ?? '')
     const outcome = await command.run({ argument, values, terminal })
-    terminal.out(json ? `${JSON.stringify(outcome.json, null, 2)}\n` : outcome.text)
+    terminal.out(json ? `${JSON.stringify(outcome.json, null, 2)}\n` : plain(outcome.text))
     return outcome.exit ?? EXIT.ok
   } catch (err) {
     const { message, exit } = faultOf(err)
     if (json) terminal.out(`${JSON.stringify({ error: message }, null, 2)}\n`)
-    else terminal.err(`${message}\n`)
+    else terminal.err(plain(`${message}\n`))
     return exit
   }
 }
@@ -120,6 +120,11 @@ function faultOf(err: unknown): { message: string; exit: number } {
   const message = err instanceof Error ? err.message || String((err as NodeJS.ErrnoException).code) : String(err)
   const usage = err instanceof OptionError || (err instanceof SessionError && err.kind === 'usage')
   return { message, exit: usage ? EXIT.usage : EXIT.failed }
+}
+
+// What an application or a store has sent commands no terminal.
+function plain(text: string): string {
+  return text.replace(/[^\P{Cc}\n]/gu, '?')
 }
 
 function overview(commands: readonly Command[]): string {

@@ -6,7 +6,7 @@ import { deadline, type CookieLife } from '../lifecycle/lifetime'
 import { createSessions, engineOf } from '../manage/sessions'
 import { CommandError, EXIT, listOf, table, textOf, timeJson, timeText } from './command'
 import type { Call, Command, Outcome, Terminal, Values } from './command'
-import { authenticate, claimedIssue, formOf, givenCookie, SIGNED_HOW, type Authentic } from './formats'
+import { authenticate, formOf, givenCookie, SIGNED_HOW, type Authentic } from './formats'
 import { load, PLACE_OPTIONS, withPlace } from './place'
 import { endOf as endOfEntry, handleOf } from './sessions'
 
@@ -28,7 +28,7 @@ export const decode: Command = {
   help:
     'Tells what a session cookie is, which secret made it, and when it ends.\n\n' +
     'COOKIE: name=value, a value, or the line of a Cookie or Set-Cookie header; - reads it from standard input.\n' +
-    'With --store or --config the store is asked for the session of a signed ID.',
+    'Where a store is named, it is asked when the session of a signed ID ends.',
   options: {
     name: { type: 'string', value: 'NAME', help: 'the name of the cookie, where COOKIE is a value alone' },
     'secret-env': {
@@ -59,15 +59,14 @@ async function tell({ argument, values, terminal }: Call): Promise<Outcome> {
   }
   const secrets = [...secretsOf(values, terminal), ...(application?.secrets ?? [])]
   const found = secrets.length === 0 ? undefined : authenticate(form, given, secrets)
-  const issuedAt = found?.issuedAt ?? claimedIssue(given.value)
   const end = found === undefined ? undefined : await endOf(found, values, terminal)
-  const { id, data } = found ?? {}
+  const { id, data, issuedAt } = found ?? {}
   const authentic = secrets.length === 0 ? undefined : found !== undefined
   const rows: [string, string][] = [['what', SIGNED_HOW[form]]]
   if (found?.name !== undefined) rows.push(['name', found.name])
   rows.push(['authentic', verdict(found, secrets.length, form === 'cookie-session' && given.signature === undefined)])
   if (id !== undefined) rows.push(['session', values['show-ids'] === true ? id : handleOf(id)])
-  if (issuedAt !== undefined) rows.push(['issued', timeText(issuedAt) + (found ? '' : ', as it says')])
+  if (issuedAt !== undefined) rows.push(['issued', timeText(issuedAt)])
   if (end !== undefined) rows.push(['ends', end.text])
   if (values['show-data'] === true && data !== undefined) rows.push(['data', JSON.stringify(data, null, 2)])
   const json = {
@@ -108,7 +107,7 @@ async function endOf(found: Authentic, values: Values, terminal: Terminal): Prom
     return { at, text: timeText(at) + by }
   }
   if (id === undefined) return undefined
-  if (values.store === undefined && values.config === undefined) {
+  if ((values.store ?? values.config ?? terminal.env.SILVERBACK_STORE) === undefined) {
     return { text: 'as the store says: give --store or --config' }
   }
   return withPlace(values, terminal, async (place) => {

@@ -47,13 +47,6 @@ export const SIGNED_HOW: Readonly<Record<Form, string>> = {
 const NAMES = ['sid', 'connect.sid', 'session', '__Host-sid', '__Host-session']
 /** What securecookie believes by default. */
 const MAX_AGE = 30 * DAY
-const HASHES: Readonly<Record<number, 'sha1' | 'sha224' | 'sha256' | 'sha384' | 'sha512'>> = {
-  20: 'sha1',
-  28: 'sha224',
-  32: 'sha256',
-  48: 'sha384',
-  64: 'sha512'
-}
 
 /** Takes `name=value`, a bare value, or the line of a Cookie or Set-Cookie header apart. */
 export function givenCookie(text: string, name: string | undefined): Given {
@@ -94,16 +87,6 @@ export function claimedId(value: string): string | undefined {
   const form = formOf(value)
   if (form === 'express-session') return value.slice(2, value.lastIndexOf('.'))
   return form === 'bound' ? value.slice(0, value.lastIndexOf('.')) : undefined
-}
-
-/** When a value says that it was made, whether it is authentic or not. */
-export function claimedIssue(value: string): Milliseconds | undefined {
-  const go = goText(value)
-  if (go !== undefined) return Number(go.slice(0, go.indexOf('|'))) * 1000
-  if (formOf(value) === 'sealed' || formOf(value) === 'signed') {
-    return Buffer.from(value.slice(1), 'base64url').readUIntBE(0, 6)
-  }
-  return undefined
 }
 
 /** Verifies or opens a value; `undefined` when none of the secrets has made it. */
@@ -148,11 +131,7 @@ function opened(opening: Opening | undefined): Authentic | undefined {
 
 // The MAC covers what is encrypted, so that the second key is not needed to say whose value it is.
 function go(name: string, value: string, secrets: readonly Secret[]): Authentic | undefined {
-  const text = goText(value)!
-  const hash = HASHES[Buffer.from(text, 'latin1').length - text.indexOf('|', text.indexOf('|') + 1) - 1]
-  const pairs = secrets.map((hashKey) =>
-    checkPair({ hashKey: bytesOf(hashKey), maxAge: null, maxLength: null, ...(hash && { hash }) })
-  )
+  const pairs = secrets.map((hashKey) => checkPair({ hashKey: bytesOf(hashKey), maxAge: null, maxLength: null }))
   const found = openBytes(pairs, name, value)
   if (typeof found === 'string') return undefined
   return { key: found.pair, issuedAt: found.issuedAt, endsAt: found.issuedAt + MAX_AGE, data: gobIn(found.bytes) }
@@ -160,11 +139,15 @@ function go(name: string, value: string, secrets: readonly Secret[]): Authentic 
 
 function gobIn(bytes: Buffer): unknown {
   try {
-    const value = decodeGob(bytes)
-    return value instanceof Map ? Object.fromEntries(value) : value
+    return JSON.parse(JSON.stringify(decodeGob(bytes), inJson)) as unknown
   } catch {
     return undefined
   }
+}
+
+function inJson(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value)
+  return value instanceof Map ? Object.fromEntries(value as Map<PropertyKey, unknown>) : value
 }
 
 // "date|value|mac", of which date and value are text.

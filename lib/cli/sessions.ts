@@ -1,5 +1,5 @@
 import { hashOf } from '../base/hash'
-import { DAY, HOUR, type Milliseconds } from '../base/time'
+import type { Milliseconds } from '../base/time'
 import type { SessionEntry } from '../manage/manager'
 import type { StoreKey } from '../store/port'
 import { callStore, type Method } from '../store/call'
@@ -21,13 +21,12 @@ const SHOW: Readonly<Record<string, Option>> = {
   'show-data': { type: 'boolean', help: 'print what is in the sessions' }
 }
 const YES: Readonly<Record<string, Option>> = { yes: { type: 'boolean', help: 'do not ask before' } }
-const BATCH = 100
 
 export const SESSION_COMMANDS: readonly Command[] = [
   {
     name: 'list',
     argument: 'USER',
-    help: 'Lists the sessions of a user.\n\nIt needs a store that keeps an index of users, and an application with the option userId.',
+    help: 'Lists the sessions of a user, the last used first.\n\nIt needs a store that keeps an index of users, and an application with the option userId.',
     options: { ...PLACE_OPTIONS, ...SHOW },
     run: list
   },
@@ -48,12 +47,12 @@ export const SESSION_COMMANDS: readonly Command[] = [
   {
     name: 'stats',
     help: 'Counts the sessions of a store.',
-    options: { ...PLACE_OPTIONS, walk: { type: 'boolean', help: 'read each of them: their use, age and size' } },
+    options: PLACE_OPTIONS,
     run: stats
   },
   {
     name: 'purge',
-    help: 'Removes from the store what is over.\n\nRedis, memcached and MongoDB do so by themselves.',
+    help: 'Removes from the store what is over.\n\nRedis, memcached and MongoDB do so by themselves: there is nothing to do.',
     options: PLACE_OPTIONS,
     run: purge
   },
@@ -78,7 +77,7 @@ export function handleOf(id: string): string {
 
 function list({ argument, values, terminal }: Call): Promise<Outcome> {
   return withPlace(values, terminal, async (place) => {
-    const entries = await place.auth.list(argument)
+    const entries = (await place.auth.list(argument)).sort((a, b) => (b.lastUsedAt ?? 0) - (a.lastUsedAt ?? 0))
     const ends = await Promise.all(entries.map((entry) => endOf(place, entry)))
     const rows = entries.map((entry, at) => [
       values['show-ids'] === true ? entry.id : handleOf(entry.id),
@@ -119,37 +118,9 @@ function revoke({ argument, values, terminal }: Call): Promise<Outcome> {
 
 function stats({ values, terminal }: Call): Promise<Outcome> {
   return withPlace(values, terminal, async (place) => {
-    if (values.walk !== true) {
-      const live = await count(place)
-      return { text: `${place.name}: ${sessions(live)}\n`, json: { store: place.name, sessions: live } }
-    }
-    const { oldest, ...counts } = await walk(place)
-    const rows = Object.entries(counts).map(([key, value]) => [words(key), String(value)])
-    const text = `${place.name}\n${table([...rows, ['oldest', timeText(oldest)]])}`
-    return { text, json: { store: place.name, ...counts, oldest: timeJson(oldest) } }
+    const live = await count(place)
+    return { text: `${place.name}: ${sessions(live)}\n`, json: { store: place.name, sessions: live } }
   })
-}
-
-async function walk({ auth, store }: Place) {
-  const ids = await ask<string[]>(store, 'ids')
-  const counts = { sessions: 0, usedLastHour: 0, usedLastDay: 0, usedLastWeek: 0, bytesOfData: 0, largest: 0 }
-  let oldest: Milliseconds | undefined
-  const now = Date.now()
-  for (let at = 0; at < ids.length; at += BATCH) {
-    for (const entry of await Promise.all(ids.slice(at, at + BATCH).map((id) => auth.get(id)))) {
-      if (entry === null) continue
-      const size = sizeOf(entry)
-      const idle = now - (entry.lastUsedAt ?? -Infinity)
-      counts.sessions++
-      if (idle <= HOUR) counts.usedLastHour++
-      if (idle <= DAY) counts.usedLastDay++
-      if (idle <= 7 * DAY) counts.usedLastWeek++
-      counts.bytesOfData += size
-      counts.largest = Math.max(counts.largest, size)
-      if (entry.createdAt !== undefined && entry.createdAt < (oldest ?? Infinity)) oldest = entry.createdAt
-    }
-  }
-  return { ...counts, oldest }
 }
 
 function purge({ values, terminal }: Call): Promise<Outcome> {
@@ -157,7 +128,7 @@ function purge({ values, terminal }: Call): Promise<Outcome> {
     const swept = typeof (place.store as { sweep?: unknown } | undefined)?.sweep === 'function'
     if (swept) await ask(place.store, 'sweep')
     const live = await count(place).catch(() => undefined)
-    const text = swept ? 'Removed what was over.' : 'This store removes by itself what is over: nothing to do.'
+    const text = swept ? 'Removed what was over.' : 'This store has no sweep(): nothing was done.'
     const left = live === undefined ? '' : ` ${sessions(live)} left.`
     return { text: `${text}${left}\n`, json: { store: place.name, swept, sessions: live } }
   })
@@ -195,8 +166,7 @@ function count({ store }: Place): Promise<number> {
 // Stores of others answer by callback or by promise.
 async function ask<T>(store: Place['store'], verb: string): Promise<T> {
   const method = (store as Record<string, unknown> | undefined)?.[verb]
-  if (store === undefined)
-    throw new CommandError('The module must export `store` as well: its silverback is another copy.')
+  if (store === undefined) throw new CommandError('Export `store` as well: this is another copy of silverback.')
   if (typeof method !== 'function') throw new CommandError(`This store cannot do that: it has no ${verb}().`)
   return callStore<T>(store, method as Method, [])
 }
@@ -230,9 +200,4 @@ function sizeOf({ data }: SessionEntry): number {
 
 function sessions(count: number): string {
   return count === 1 ? '1 session' : `${count} sessions`
-}
-
-// usedLastHour: used last hour
-function words(key: string): string {
-  return key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 }

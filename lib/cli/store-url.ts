@@ -65,12 +65,11 @@ export async function openUrl(url: string, values: Values): Promise<OpenedStore>
   return { ...opening, place: withoutCredentials(url) }
 }
 
-/** A URL as it may be printed: parameters may hold a password as well. */
+/** A URL as it may be printed. Whatever stands before the last `@` may be a password, parameters as well. */
 function withoutCredentials(url: string): string {
-  return url.replace(/\/\/[^/?#]*@/, '//').replace(/[?#].*$/, '')
+  return /^(sqlite|file):/.test(url) ? url : url.replace(/\/\/.*@/, '//').replace(/[?#].*$/, '')
 }
 
-// Of a path nothing is cut off.
 function pathOf(url: string): string {
   const path = resolve(url.replace(/^\w+:(\/\/(?=\/))?/, ''))
   if (!existsSync(path)) throw new CommandError(`There is nothing at ${path}`, EXIT.failed)

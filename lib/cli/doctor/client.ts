@@ -46,6 +46,17 @@ export class Client {
     return this.#options.behindProxy || url.protocol === 'https:'
   }
 
+  /** Where a reply sends the browser on this host; `undefined`: nowhere. */
+  redirectOf({ status, headers, url }: Reply): URL | undefined {
+    const { location } = headers
+    if (location === undefined || ![301, 302, 303, 307, 308].includes(status)) return undefined
+    const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined
+    if (next?.host !== url.host) return undefined
+    // The proxy's HTTPS is not spoken here, and what was asked by HTTPS is never sent in the clear.
+    if (this.#options.behindProxy || url.protocol === 'https:') next.protocol = url.protocol
+    return next
+  }
+
   /** @throws {CommandError} when nothing answers */
   ask(url: URL, { method = 'GET', cookie, fields, json = false }: Question = {}): Promise<Reply> {
     const { behindProxy, insecure, timeout } = this.#options
@@ -83,15 +94,4 @@ export class Client {
       req.end(body)
     })
   }
-}
-
-/** Where a reply sends the browser on this host; `undefined`: nowhere. */
-export function redirectOf({ status, headers, url }: Reply): URL | undefined {
-  const { location } = headers
-  if (location === undefined || ![301, 302, 303, 307, 308].includes(status)) return undefined
-  const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined
-  if (next?.hostname !== url.hostname) return undefined
-  // To a proxy in front of it, perhaps, and not to where it is asked here.
-  if (next.port === url.port || next.host === url.host) next.protocol = url.protocol
-  return next
 }

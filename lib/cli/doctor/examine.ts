@@ -32,21 +32,17 @@ const TRIES = 4
 export async function examine(client: Client, site: Site, account: Account | undefined): Promise<Report> {
   const findings = new Findings()
   const visitor = new Visitor(client, site, findings)
+  const report = (asked: string[], ...notAsked: string[]) => ({ findings: findings.list, asked, notAsked })
   await visit(visitor)
   if (account === undefined) {
-    const seen = visitor.sessionNames.length > 0
-    const cookie = seen ? [] : ['cookie: no page set one without a login']
-    return { findings: findings.list, asked: ['visit'], notAsked: [...cookie, 'login, logout: no --login was given'] }
+    const unseen = visitor.sessionNames.length > 0 ? [] : ['cookie: no page set one without a login']
+    return report(['visit'], ...unseen, 'login, logout: no --login was given')
   }
   const name = await logIn(visitor, account)
-  if (name === undefined) {
-    return { findings: findings.list, asked: ['visit', 'login'], notAsked: ['logout: no login lasted'] }
-  }
-  if (account.logout === undefined) {
-    return { findings: findings.list, asked: ['visit', 'login'], notAsked: ['logout: no --logout was given'] }
-  }
+  if (name === undefined) return report(['visit', 'login'], 'logout: no login lasted')
+  if (account.logout === undefined) return report(['visit', 'login'], 'logout: no --logout was given')
   await logOut(visitor, account, account.logout, name)
-  return { findings: findings.list, asked: ['visit', 'login', 'logout'], notAsked: [] }
+  return report(['visit', 'login', 'logout'])
 }
 
 async function visit(visitor: Visitor): Promise<void> {
@@ -103,14 +99,17 @@ async function logIn(visitor: Visitor, account: Account): Promise<string | undef
   const names = visitor.sessionNames
   const name = names.find((each) => visitor.cookies.get(each)!.value !== before.get(each)?.value) ?? names[0]
   if (name === undefined) {
+    if (visitor.cookies.size > 0) {
+      const others = [...visitor.cookies.keys()].join(', ')
+      throw new CommandError(`Is one of these the session's cookie? Name it by --cookie: ${others}`)
+    }
     if (!client.isSecure(site.url)) {
       throw new CommandError(
         'The login set no session cookie. If it is a secure one: ask by HTTPS, or say --behind-proxy.',
         EXIT.failed
       )
     }
-    const says = `POST ${answer.url.pathname} logs in by HTTPS, and sets no session cookie`
-    findings.add('trust-proxy', says)
+    findings.add('trust-proxy', `POST ${answer.url.pathname} logs in by HTTPS, and sets no session cookie`)
     return undefined
   }
   if (!(await lasts(visitor, account, answer))) return undefined
@@ -169,12 +168,12 @@ async function logOut(visitor: Visitor, { members }: Account, logout: URL, name:
   }
   await visitor.follow(reply)
   const identity = identityOf(before.get(name)?.value ?? '')
-  const kept = visitor.jar.allOf(name).some((value) => identityOf(value) === identity)
-  if (kept)
-    findings.add('cookie-after-logout', `${reply.method} ${logout.pathname} leaves the cookie ${name} in the browser`)
+  const done = `${reply.method} ${logout.pathname}`
+  if (visitor.jar.allOf(name).some((value) => identityOf(value) === identity)) {
+    findings.add('cookie-after-logout', `${done} leaves the cookie ${name} in the browser`)
+  }
   if (isOpen(await client.ask(members, { cookie: headerOf(before) }))) {
-    const says = `The cookie from before ${reply.method} ${logout.pathname} still opens ${members.pathname}`
-    findings.add('session-after-logout', says)
+    findings.add('session-after-logout', `The cookie from before ${done} still opens ${members.pathname}`)
   }
 }
 

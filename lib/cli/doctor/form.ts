@@ -11,10 +11,14 @@ export interface Form {
 
 /** The forms of a page. It is read as a person would who looks at the source: no scripts run. */
 export function formsOf(html: string, page: URL): Form[] {
-  const clean = html.replace(/<!--[^]*?-->|<script\b[^]*?<\/script>/gi, '')
-  return [...clean.matchAll(/<form\b([^>]*)>([^]*?)<\/form>/gi)].map(([, attributes = '', inner = '']) => {
+  const parts = html.split(/<form\b/i).slice(1)
+  return parts.map((part) => {
+    const [inner = ''] = part.split(/<\/form\b/i, 1)
+    const attributes = inner.split('>', 1)[0]!
     const { action = '', method = 'get' } = attributesIn(attributes)
-    const inputs = [...inner.matchAll(/<(?:input|button)\b([^>]*)>/gi)].map(([, text = '']) => attributesIn(text))
+    const inputs = [...inner.matchAll(/<(?:input|button)\b([^>]{0,2000})>/gi)].map(([, text = '']) =>
+      attributesIn(text)
+    )
     const at = inputs.findIndex(({ type }) => type?.toLowerCase() === 'password')
     const texts = inputs.slice(0, Math.max(0, at)).filter(({ type = 'text' }) => /^(text|email|tel)$/i.test(type))
     const hidden = inputs.filter(({ type, name }) => type?.toLowerCase() === 'hidden' && name)

@@ -33,7 +33,8 @@ async function diagnose({ argument, values, terminal }: Call): Promise<Outcome> 
     throw new CommandError('doctor needs a URL that begins with http:// or https://.')
   }
   const account = accountOf(url, values, terminal.env)
-  const urls = account === undefined ? [url] : [url, account.login, account.members, account.logout ?? url]
+  const { login = url, members = url, logout = members } = account ?? {}
+  const urls = [login, members, logout]
   const site: Site = { url, paths: urls.map(({ pathname }) => pathname), cookie: textOf(values, 'cookie') }
   const client = new Client({
     behindProxy: values['behind-proxy'] === true,

@@ -1,6 +1,6 @@
 import { MINUTE } from '../../base/time'
 import { claimedId, formOf } from '../formats'
-import { redirectOf, type Client, type Question, type Reply } from './client'
+import type { Client, Question, Reply } from './client'
 import { covers, isRefused, isWithin, Jar, parseSetCookie, pathOf, prefixFault, type SetCookie } from './cookies'
 import type { Findings } from './findings'
 
@@ -49,7 +49,7 @@ export class Visitor {
 
   async follow(reply: Reply): Promise<Reply> {
     for (let step = 0; step < REDIRECTS_MAX; step++) {
-      const next = redirectOf(reply)
+      const next = this.client.redirectOf(reply)
       if (next === undefined) break
       reply = await this.ask(next)
     }
