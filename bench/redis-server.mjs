@@ -13,7 +13,7 @@ async function freePort() {
   return port
 }
 
-/** Its port, and how to stop it; `undefined` when Redis is not installed. */
+/** Its port, its version ("Redis 7.0.15") and how to stop it; `undefined` when Redis is not installed. */
 export async function startRedis() {
   const port = await freePort()
   const flags = ['--port', String(port), '--bind', '127.0.0.1', '--dir', tmpdir(), '--save', '', '--appendonly', 'no']
@@ -25,8 +25,12 @@ export async function startRedis() {
   return new Promise((resolve, reject) => {
     child.once('error', (err) => (err.code === 'ENOENT' ? resolve(undefined) : reject(err)))
     child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}`)))
+    let said = ''
     child.stdout.on('data', (chunk) => {
-      if (String(chunk).includes('Ready to accept connections')) resolve({ port, stop })
+      said += chunk
+      if (!said.includes('Ready to accept connections')) return
+      const [, name, number] = /(Redis|Valkey) version=([\d.]+)/i.exec(said)
+      resolve({ port, version: `${name} ${number}`, stop })
     })
   })
 }

@@ -18,27 +18,34 @@ export async function limitsTable(client) {
   return table('Limits', ['operation', 'us'], [...(await limits(client, { rounds: ROUNDS }))])
 }
 
-/** One table a payload, each as soon as it is there. */
-export function middlewareTables() {
-  return tables('Middleware', LOCAL_CONTENDERS, 'express-session, MemoryStore')
+/** One table a payload, each as soon as it is there. `results` gets what they show: us by payload, scenario, contender. */
+export function middlewareTables(results) {
+  return tables('Middleware', LOCAL_CONTENDERS, 'express-session, MemoryStore', results)
 }
 
-export function redisTables(port) {
-  return tables('Redis, 30 requests at a time', REDIS_CONTENDERS, 'express-session, connect-redis', {
-    port,
-    visitors: 30
-  })
+/** @param redis `{ port, version }` of the server */
+export function redisTables({ port, version }, results) {
+  const options = { port, visitors: 30 }
+  return tables(
+    `${version}, 30 requests at a time`,
+    REDIS_CONTENDERS,
+    'express-session, connect-redis',
+    results,
+    options
+  )
 }
 
-async function* tables(what, contenders, reference, options) {
+async function* tables(what, contenders, reference, results, options) {
   const field = await Field.start(Object.keys(contenders), options)
   for (const [payload, bytes] of Object.entries(PAYLOADS)) {
     const effort = { rounds: ROUNDS, batch: BATCH * Math.ceil(10 / Math.sqrt(bytes / SMALL)) }
     const cells = new Map(Object.keys(contenders).map((name) => [name, {}]))
     const errors = []
+    results[payload] = {}
     for (const scenario of LETTERS) {
       const { costs, error } = await field.measure(scenario, payload, effort)
       errors.push(error)
+      results[payload][scenario] = Object.fromEntries(costs)
       for (const [name, us] of costs) {
         cells.get(name)[scenario] = `${us.toFixed(us < 10 ? 2 : 0)} (${(costs.get(reference) / us).toFixed(1)})`
       }
@@ -50,32 +57,30 @@ async function* tables(what, contenders, reference, options) {
   field.stop()
 }
 
-export async function trafficTable(port) {
+export async function trafficTable({ port, version }) {
   const cells = new Map()
   for (const { contender, scenario, names, sent, executed, trips } of await traffic(port)) {
     const row = cells.get(contender) ?? cells.set(contender, new Map()).get(contender)
     row.set(scenario, sent === 0 ? '0' : `${sent}, ${executed}, ${trips} (${names.join(' ')})`)
   }
   const rows = [...cells].map(([contender, row]) => [contender, ...LETTERS.map((scenario) => row.get(scenario))])
-  const title = 'Redis, per request: commands sent, executed on the server, round trips waited for'
+  const title = `${version}, per request: commands sent, executed on the server, round trips waited for`
   return table(title, ['contender', ...LETTERS], rows)
 }
 
-export async function endToEndTable() {
-  const results = await endToEnd({ rounds: ROUNDS })
-  const rows = LOADS.flatMap((load) =>
-    APPS.map((app) => {
-      const { p50, p99 } = results.get(app)[load]
-      const bare = timesAsFast(results, app, 'bare Express', load)
-      return [
-        `${load}, ${app}`,
-        `${(bare * 100).toFixed(0)} %`,
-        timesAsFast(results, app, 'express-session', load),
-        p50,
-        p99
-      ]
+/** `results` gets requests a second by load and app, in times of express-session's. */
+export async function endToEndTable(where, results, redis) {
+  const measured = await endToEnd({ rounds: ROUNDS, redis })
+  const rows = LOADS.flatMap((load) => {
+    results[load] = {}
+    return APPS.map((app) => {
+      const { p50, p99 } = measured.get(app)[load]
+      const bare = timesAsFast(measured, app, 'bare Express', load)
+      const times = timesAsFast(measured, app, 'express-session', load)
+      results[load][app] = times
+      return [`${load}, ${app}`, `${(bare * 100).toFixed(0)} %`, times, p50, p99]
     })
-  )
+  })
   const head = ['load', 'req/s, of bare Express', 'req/s, times express-session', 'p50, ms', 'p99, ms']
-  return table('End to end, sessions in memory', head, rows)
+  return table(`End to end, sessions in ${where}`, head, rows)
 }
