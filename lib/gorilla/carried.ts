@@ -1,5 +1,7 @@
 import { decodeRecord, encodeRecord, META, OLD_META, type ParsedRecord, type Meta } from '../record/record'
 import type { Milliseconds } from '../base/time'
+import type { GoNode } from './codec/nodes'
+import { STRING, VALUES } from './codec/types'
 
 /**
  * What a session of ours keeps beside its values: a JSON text under the reserved key of `session.Values`. Go programs
@@ -17,6 +19,23 @@ export interface Carried {
 /** Whether a key of `session.Values` is the one that holds it. */
 export function isCarriedKey(key: unknown): boolean {
   return key === META || key === OLD_META
+}
+
+/** Takes it out of `session.Values`. */
+export function withoutCarried(node: GoNode): { values: GoNode; carried: unknown } {
+  const entries = node.value as [GoNode, GoNode][]
+  const isOurs = ([key]: [GoNode, GoNode]) => isCarriedKey(key.value) && !key.type.named
+  const values = { type: VALUES, value: entries.filter((entry) => !isOurs(entry)) }
+  return { values, carried: entries.find(isOurs)?.[1].value }
+}
+
+/** The values with it. */
+export function withCarried(values: GoNode, carried: string): GoNode {
+  const ours: [GoNode, GoNode] = [
+    { type: STRING, value: META },
+    { type: STRING, value: carried }
+  ]
+  return { type: VALUES, value: [...(values.value as [GoNode, GoNode][]), ours] }
 }
 
 /** `version` tells one writing from every other, so that a cookie tells which one it goes on from. */

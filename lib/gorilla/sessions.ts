@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../store/contract'
-import type { Life, SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
+import type { Life, LockPower, SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
 import { OptionError, quote, type SessionError, type SessionErrorCode } from '../base/errors'
 import { decodeRecord, META, type Meta } from '../record/record'
 import { DAY, type Milliseconds } from '../base/time'
 import { Store } from '../store/store'
-import type { LockPower } from '../store/contract'
 import { checkCommon, checkTypes, sessionDefaultsOf, type CommonOptions } from './options'
 import { goReason } from './reasons'
 import type { Pair } from './securecookie'
@@ -127,7 +126,7 @@ class GorillaServerStore extends (Store as unknown as new () => Store) implement
     const { maxLength = kind.maxLength } = options
     const { shelf, lock } = kind.shelf(backing, options)
     const declared = checkTypes(types)
-    const tokens = bare ? new BareTokens(64, name) : tokensOf(options.format, pairs, name)
+    const tokens = bare ? new BareTokens(name) : tokensOf(options.format, pairs, name)
     const format = formatOf(kind.record, declared, pairs)
     this.#maxAge = maxAge
     this.#powers = new GoPowers(shelf, format, tokens, { maxAge, maxLength }, lock)

@@ -1,20 +1,19 @@
-import { createHash } from 'node:crypto'
 import { answer, CARRIER, declareNative, POWERS } from '../store/contract'
 import type { Callback, Carrier, Opened, SessionDefaults, StoreContract } from '../store/contract'
 import { OptionError, SessionError, type SessionErrorCode } from '../base/errors'
+import { hashOf } from '../base/hash'
 import { isSessionId, randomId } from '../base/ids'
 import { BoundedMap } from '../base/bounded-map'
-import { decodeRecord, encodeRecord, META, type Meta } from '../record/record'
+import { decodeRecord, encodeRecord, type Meta } from '../record/record'
 import { Store } from '../store/store'
 import { RecentWrites } from '../stores/cookie/recent'
 import { COOKIE_BYTES_MAX, cookieTooLarge } from '../store/too-large'
 import { DAY, MINUTE, SECOND, type Milliseconds } from '../base/time'
-import { decodeCarried, encodeCarried, isCarriedKey, type Carried } from './carried'
+import { decodeCarried, encodeCarried, withCarried, withoutCarried, type Carried } from './carried'
 import { decodeGob, type Decoded } from './codec/decode'
 import { encodeGob } from './codec/encode'
 import { decodeKept, encodeKept } from './codec/kept'
-import type { GoNode } from './codec/nodes'
-import { STRING, VALUES } from './codec/types'
+import { VALUES } from './codec/types'
 import { dataOf, valuesOf, type Declared } from './codec/values'
 import { checkCommon, sessionDefaultsOf, goCookieText, type CommonOptions } from './options'
 import { goReason } from './reasons'
@@ -82,9 +81,7 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
     const issuedAt = Math.floor(Date.now() / SECOND) * SECOND
     const carried = record.meta && encodeCarried(record, issuedAt, randomId().slice(0, 8))
     if (id !== undefined && carried !== undefined) this.#written.set(id, carried)
-    const entries = values.value as [GoNode, GoNode][]
-    const extra: [GoNode, GoNode][] = carried === undefined ? [] : [[stringNode(META), stringNode(carried)]]
-    const bytes = encodeGob({ type: VALUES, value: [...entries, ...extra] }, kept?.definitions)
+    const bytes = encodeGob(carried === undefined ? values : withCarried(values, carried), kept?.definitions)
     const pair = { ...this.#pairs[0]!, maxLength: null }
     const value = sealBytes(pair, name, withoutPadding(bytes, pair))
     if (name.length + value.length > COOKIE_BYTES_MAX) throw cookieTooLarge(name.length + value.length, text)
@@ -112,10 +109,7 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
   }
 
   #read({ issuedAt, mac, pair }: Authentic, { node, definitions }: Decoded): Opened | SessionErrorCode {
-    const entries = node.value as [GoNode, GoNode][]
-    const isOurs = ([key]: [GoNode, GoNode]) => isCarriedKey(key.value)
-    const ours = entries.find(isOurs)?.[1].value
-    const values: GoNode = { type: VALUES, value: entries.filter((entry) => !isOurs(entry)) }
+    const { values, carried: ours } = withoutCarried(node)
     const { json, hint } = dataOf(values, this.#types, definitions)
     const carried = ownCarried(ours)
     const meta: Meta & { d: string } = carried?.meta ?? { u: issuedAt, c: issuedAt, d: idOf(mac) }
@@ -142,9 +136,5 @@ function ownCarried(text: unknown): (Carried & { meta: { d: string } }) | undefi
 
 // A session that Go began has no ID; its MAC is as hard to guess as one. Only its hash gets about.
 function idOf(mac: Buffer): string {
-  return createHash('sha256').update(mac).digest('base64url').slice(0, 32)
-}
-
-function stringNode(value: string): GoNode {
-  return { type: STRING, value }
+  return hashOf('sha256', mac, 'base64url').slice(0, 32)
 }

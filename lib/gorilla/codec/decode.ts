@@ -22,7 +22,6 @@ import {
 const DEPTH_MAX = 100
 const NAME_MAX = 1024
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const NAMEABLE = [BOOL, INT64, UINT64, FLOAT64, BYTES, STRING]
 
 /** A value, and the definitions of what in it is carried. */
@@ -82,7 +81,7 @@ class Decoder {
       case 'float':
         return this.#float(type, reader.float())
       case 'string':
-        return { type, value: text(reader.bytes()) }
+        return { type, value: reader.text() }
       case 'bytes':
         return { type, value: Buffer.from(reader.bytes()) }
       case 'time':
@@ -192,12 +191,4 @@ function typeOf(id: number, definitions: Definitions, depth: number): GoType {
   // Keys are of basic types: with that, a definition leads on to one other at most.
   if (definition.key >= FIRST_ID) throw corrupt('a map has keys of a type that cannot be one')
   return mapOf(typeOf(definition.key, definitions, depth + 1), elem)
-}
-
-function text(bytes: Buffer): string {
-  try {
-    return utf8.decode(bytes)
-  } catch {
-    throw new Unreadable('a string is not UTF-8; store bytes as []byte')
-  }
 }

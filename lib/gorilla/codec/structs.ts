@@ -6,7 +6,6 @@ import { timeFromBinary, timeToBinary } from './time'
 import { Unreadable, WireReader, WireWriter } from './wire'
 
 const DEPTH_MAX = 100
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const INT64 = [-(2n ** 63n), 2n ** 63n - 1n] as const
 const UINT64 = [0n, 2n ** 64n - 1n] as const
 
@@ -62,7 +61,7 @@ class StructReader {
       case BASIC_IDS.bytes:
         return reader.bytes().toString('base64')
       case BASIC_IDS.string:
-        return text(reader.bytes())
+        return reader.text()
     }
     const definition = this.#definitions.get(id)
     if (definition === undefined || ++this.#depth > DEPTH_MAX) throw new Unreadable('a field has no counterpart')
@@ -196,14 +195,6 @@ function time(definition: Definition, bytes: Buffer): string {
   const value = isTime(definition) ? timeFromBinary(bytes) : undefined
   if (value === undefined || !timeToBinary(value)!.equals(bytes)) throw new Unreadable('a field has its own encoding')
   return value
-}
-
-function text(bytes: Buffer): string {
-  try {
-    return utf8.decode(bytes)
-  } catch {
-    throw new Unreadable('a string is not UTF-8')
-  }
 }
 
 function finite(value: number): number {

@@ -1,5 +1,7 @@
 import { SessionError } from '../../base/errors'
 
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 /** A stream that is not gob, or that Go would refuse. */
 export function corrupt(reason: string): SessionError {
   return new SessionError('ERR_SESSION_CORRUPT', `The gob stream cannot be read: ${reason}.`)
@@ -64,6 +66,16 @@ export class WireReader {
 
   bytes(): Buffer {
     return this.take(this.count(this.left))
+  }
+
+  /** @throws {Unreadable} for a string that is no text */
+  text(): string {
+    const bytes = this.bytes()
+    try {
+      return utf8.decode(bytes)
+    } catch {
+      throw new Unreadable('a string is not UTF-8; store bytes as []byte')
+    }
   }
 
   take(count: number): Buffer {

@@ -7,12 +7,12 @@ import { decodeGob } from '../codec/decode'
 import { encodeGob } from '../codec/encode'
 import type { Definitions } from '../codec/definitions'
 import type { Kept } from '../codec/kept'
-import type { GoNode, Opaque } from '../codec/nodes'
+import type { Opaque } from '../codec/nodes'
 import type { Hint } from '../codec/shape'
-import { STRING, VALUES } from '../codec/types'
+import { VALUES } from '../codec/types'
 import { dataOf, isMember, valuesOf, type Declared } from '../codec/values'
 import { corrupt } from '../codec/wire'
-import { isCarriedKey } from '../carried'
+import { isCarriedKey, withCarried, withoutCarried } from '../carried'
 import { openBytes, sealBytes, type Pair } from '../securecookie'
 
 /** The values of a session as a format has them. */
@@ -51,23 +51,14 @@ export class GobFormat implements Format {
 
   decode(raw: Buffer): Content {
     const { node, definitions, rest } = decodeGob(raw, VALUES)
-    const entries = node.value as [GoNode, GoNode][]
-    const isOurs = ([key]: [GoNode, GoNode]) => isCarriedKey(key.value) && !key.type.named
-    const values: GoNode = { type: VALUES, value: entries.filter((entry) => !isOurs(entry)) }
-    const carried = entries.find(isOurs)?.[1].value
+    const { values, carried } = withoutCarried(node)
     return { ...dataOf(values, this.#types, definitions), definitions, carried, ours: rest[0] === MARK }
   }
 
   encode(data: Record<string, unknown>, kept: Kept | undefined, carried: string): Buffer {
     const values = valuesOf(data, kept?.hint, this.#types, kept?.definitions ?? NONE)
-    const ours: [GoNode, GoNode] = [textNode(META), textNode(carried)]
-    const value = [...(values.value as [GoNode, GoNode][]), ours]
-    return Buffer.concat([encodeGob({ type: VALUES, value }, kept?.definitions), Buffer.of(MARK)])
+    return Buffer.concat([encodeGob(withCarried(values, carried), kept?.definitions), Buffer.of(MARK)])
   }
-}
-
-function textNode(value: string): GoNode {
-  return { type: STRING, value }
 }
 
 /** `session.Values` as encoding/json has it: Go itself reads other types back than it wrote. */

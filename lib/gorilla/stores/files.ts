@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { OptionError, quote, SessionError } from '../../base/errors'
+import { hashOf } from '../../base/hash'
 import { randomId } from '../../base/ids'
 import { SECOND, type Milliseconds } from '../../base/time'
+import { KeyedQueue } from '../../store/keyed-queue'
 import { codeOf, guarded, ifThere } from '../../stores/file/errors'
 import type { Shelf, Shelved } from './shelf'
 
@@ -20,7 +21,7 @@ const SAFE = /^[A-Za-z0-9_-]{1,128}$/
 export class FilesShelf implements Shelf {
   readonly remote = false
   readonly #folder: string
-  readonly #queues = new Map<string, Promise<unknown>>()
+  readonly #queue = new KeyedQueue()
 
   constructor(folder: unknown) {
     if (typeof folder !== 'string') {
@@ -59,7 +60,7 @@ export class FilesShelf implements Shelf {
   }
 
   versionOf(raw: Buffer): string {
-    return createHash('sha1').update(raw).digest('hex')
+    return hashOf('sha1', raw, 'hex')
   }
 
   async #look(id: string): Promise<Shelved | null> {
@@ -84,13 +85,7 @@ export class FilesShelf implements Shelf {
   }
 
   #alone<T>(id: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#queues.get(id) ?? Promise.resolve()
-    const result = before.then(() => guarded(() => this.#locked(id, work)))
-    const settled = result.then(isGone, isGone).then(() => {
-      if (this.#queues.get(id) === settled) this.#queues.delete(id)
-    })
-    this.#queues.set(id, settled)
-    return result
+    return this.#queue.take(id, () => guarded(() => this.#locked(id, work))) as Promise<T>
   }
 
   // A lock that is older than any write takes was left behind by a process that is no more.

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { OptionError, quote, SessionError } from '../../base/errors'
+import { hashOf } from '../../base/hash'
 import type { Milliseconds } from '../../base/time'
 import type { Shelf, Shelved } from './shelf'
 
@@ -82,7 +82,7 @@ export class MongoShelf implements Shelf {
   }
 
   versionOf(raw: Buffer): string {
-    return createHash('sha1').update(raw).digest('hex')
+    return hashOf('sha1', raw, 'hex')
   }
 
   async #find(id: string): Promise<MongoRecord | null> {

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { OptionError, quote, SessionError } from '../../base/errors'
+import { hashOf } from '../../base/hash'
 import { DAY, type Milliseconds } from '../../base/time'
 import type { Shelf, Shelved } from './shelf'
 
@@ -65,7 +65,7 @@ export class PostgresShelf implements Shelf {
 
   // What both kinds of columns are hashed with; it only tells texts of one session apart.
   versionOf(raw: Buffer): string {
-    return createHash('md5').update(raw).digest('hex')
+    return hashOf('md5', raw, 'hex')
   }
 
   async #query(text: string, values: unknown[]): Promise<{ rows: unknown[]; rowCount?: number | null }> {

@@ -200,5 +200,5 @@ function isOver({ expiresAt }: Found): boolean {
 }
 
 function digest(raw: Buffer): string {
-  return hashOf('sha1', raw.toString('latin1'), 'hex')
+  return hashOf('sha1', raw, 'hex')
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { LockPower } from '../../store/contract'
 import { OptionError, quote } from '../../base/errors'
 import { hashOf } from '../../base/hash'
@@ -6,7 +5,7 @@ import type { Milliseconds } from '../../base/time'
 import { dialectOf } from '../../stores/redis/client'
 import { absentIfOther, RedisLink } from '../../stores/redis/link'
 import { redisLock } from '../../stores/redis/powers'
-import type { Script } from '../../stores/redis/scripts'
+import { script, type Script } from '../../stores/redis/scripts'
 import type { Shelf, Shelved } from './shelf'
 
 /** A record and the ms that it has left (-1: for ever). */
@@ -39,10 +38,6 @@ if not value or redis.sha1hex(value) ~= ARGV[1] then return '0' end
 return tostring(redis.call('DEL', KEYS[1]))
 `
 )
-
-function script(commands: string, source: string): Script {
-  return { source, sha: hashOf('sha1', source, 'hex'), commands: `evalsha eval ${commands}` }
-}
 
 // How RESP marks a bulk string; node-redis maps its types by that.
 const BULK_STRING = 36
@@ -90,7 +85,7 @@ export class RedisShelf implements Shelf {
   }
 
   versionOf(raw: Buffer): string {
-    return createHash('sha1').update(raw).digest('hex')
+    return hashOf('sha1', raw, 'hex')
   }
 }
 

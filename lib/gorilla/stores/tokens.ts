@@ -13,77 +13,65 @@ const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 
 type Named = Pick<TokenContext, 'name'>
 
-/** How IDs travel in the cookies of a store of Go's, and which cookie names have been seen. */
-export interface GoTokens extends Required<TokenCodec> {
-  /** The cookie's name of a session; `undefined` where nothing tells. */
-  nameOf(id: string): string | undefined
-  /** The names that a record may have been sealed under, the likeliest first. */
-  namesFor(id: string): string[]
-}
-
-/** Remembers for which cookies a store is used: Go seals records under that name. */
-class Names {
+/**
+ * How IDs travel in the cookies of a store of Go's. Remembers for which cookies the store is used: Go seals records
+ * under that name.
+ */
+export abstract class GoTokens implements Required<TokenCodec> {
   readonly #own: string | undefined
+  readonly #generate: () => string
   readonly #all = new Set<string>()
   readonly #byId = new BoundedMap<string, string>(IDS_MAX)
 
-  constructor(own: string | undefined) {
+  /** @param own the cookie's name, where it is known */
+  constructor(own: string | undefined, generate: () => string) {
     this.#own = own
+    this.#generate = generate
   }
 
-  note(id: string, name: string): string {
+  abstract encode(id: string, named: Named): string
+  abstract decode(value: string, named: Named): string | null
+
+  newId({ name }: Named): string {
+    return this.note(this.#generate(), name)
+  }
+
+  /** The cookie's name of a session; `undefined` where nothing tells. */
+  nameOf(id: string): string | undefined {
+    return this.#own ?? this.#byId.get(id) ?? (this.#all.size === 1 ? [...this.#all][0] : undefined)
+  }
+
+  /** The names that a record may have been sealed under, the likeliest first. */
+  namesFor(id: string): string[] {
+    const first = this.nameOf(id)
+    return [...new Set([...(first === undefined ? [] : [first]), ...this.#all])]
+  }
+
+  protected note(id: string, name: string): string {
     if (this.#all.size < NAMES_MAX) this.#all.add(name)
     this.#byId.set(id, name)
     return id
   }
-
-  of(id: string): string | undefined {
-    return this.#own ?? this.#byId.get(id) ?? (this.#all.size === 1 ? [...this.#all][0] : undefined)
-  }
-
-  for(id: string): string[] {
-    const first = this.of(id)
-    return [...new Set([...(first === undefined ? [] : [first]), ...this.#all])]
-  }
 }
 
 /** The ID as it is: whoever knows it has the session. */
-export class BareTokens implements GoTokens {
-  readonly #names: Names
-  readonly #bytes: number
-
-  /** @param bytes random ones in an ID */
-  constructor(bytes: number, name: string | undefined) {
-    this.#names = new Names(name)
-    this.#bytes = bytes
+export class BareTokens extends GoTokens {
+  constructor(name: string | undefined) {
+    super(name, () => base32(randomBytes(64)))
   }
 
   encode(id: string, { name }: Named): string {
-    return this.#names.note(id, name)
+    return this.note(id, name)
   }
 
   decode(value: string, { name }: Named): string | null {
-    return isSessionId(value) ? this.#names.note(value, name) : null
-  }
-
-  newId({ name }: Named): string {
-    return this.#names.note(base32(randomBytes(this.#bytes)), name)
-  }
-
-  nameOf(id: string): string | undefined {
-    return this.#names.of(id)
-  }
-
-  namesFor(id: string): string[] {
-    return this.#names.for(id)
+    return isSessionId(value) ? this.note(value, name) : null
   }
 }
 
 /** The ID as gob inside of securecookie. */
-export class SealedTokens implements GoTokens {
-  readonly #names: Names
+export class SealedTokens extends GoTokens {
   readonly #pairs: readonly Pair[]
-  readonly #generate: () => string
   readonly #isId: (text: string) => boolean
 
   constructor(
@@ -92,15 +80,14 @@ export class SealedTokens implements GoTokens {
     generate = () => base32(randomBytes(32)),
     isId: (text: string) => boolean = isSessionId
   ) {
+    super(name, generate)
     this.#pairs = pairs
-    this.#names = new Names(name)
-    this.#generate = generate
     this.#isId = isId
   }
 
   encode(id: string, { name }: Named): string {
     const pair = this.#pairs[0]!
-    const bytes = encodeGob({ type: STRING, value: this.#names.note(id, name) })
+    const bytes = encodeGob({ type: STRING, value: this.note(id, name) })
     return sealBytes(pair, name, withoutPadding(bytes, pair))
   }
 
@@ -109,22 +96,10 @@ export class SealedTokens implements GoTokens {
     if (typeof opened === 'string') return opened
     try {
       const id = decodeGob(opened.bytes, STRING).node.value as string
-      return this.#isId(id) ? this.#names.note(id, name) : 'ERR_SESSION_CORRUPT'
+      return this.#isId(id) ? this.note(id, name) : 'ERR_SESSION_CORRUPT'
     } catch {
       return 'ERR_SESSION_CORRUPT'
     }
-  }
-
-  newId({ name }: Named): string {
-    return this.#names.note(this.#generate(), name)
-  }
-
-  nameOf(id: string): string | undefined {
-    return this.#names.of(id)
-  }
-
-  namesFor(id: string): string[] {
-    return this.#names.for(id)
   }
 }
 

@@ -13,7 +13,8 @@ export interface Script {
   readonly commands: string
 }
 
-function script(commands: string, source: string): Script {
+/** @param commands what it calls, lower case */
+export function script(commands: string, source: string): Script {
   return { source, sha: hashOf('sha1', source, 'hex'), commands: `evalsha eval ${commands}` }
 }
 
