@@ -50,6 +50,13 @@ function typeErrors(files: string[], folder: string): string[] {
     .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))
 }
 
+describe('docs/performance.svg', () => {
+  it('is the picture of what the last whole run of the benchmark has found', () => {
+    const drawn = execFileSync(process.execPath, [path.join(ROOT, 'bench/picture.mjs')], { encoding: 'utf8' })
+    expect(textOf('docs/performance.svg')).toBe(drawn)
+  })
+})
+
 describe('docs/from-gorilla.md', () => {
   let folder: string
   let go: ChildProcess

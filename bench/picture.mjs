@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const WIDTH = 820
-const LABELS = 250
+const LABELS = 180
 const BAR = 14
 const ROW = 26
-const RIGHT = 110
+const RIGHT = 150
 const PAYLOAD = '300 B'
 
 const SCENARIOS = {
@@ -23,12 +23,12 @@ export function picture(results) {
   const costs = (measured, ours, theirs) =>
     Object.entries(SCENARIOS).map(([label, scenario]) => {
       const us = measured[PAYLOAD][scenario]
-      return { label, share: us[ours] / us[theirs], said: `${times(us[theirs] / us[ours])} less` }
+      return { label, share: us[ours] / us[theirs], said: compared(us[theirs] / us[ours], 'less', 'more') }
     })
   const rates = (measured, where) =>
     ['read', 'write'].map((load) => {
       const factor = measured[load]['silverback sessions()']
-      return { label: `${load}, ${where}`, share: factor, said: `${times(factor)} as many` }
+      return { label: `${load}, ${where}`, share: factor, said: compared(factor, 'more', 'fewer') }
     })
   const panels = [
     {
@@ -107,8 +107,10 @@ function escaped(content) {
   return content.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`)
 }
 
-function times(factor) {
-  return `${factor.toFixed(factor < 10 ? 1 : 0)} times`
+function compared(factor, better, worse) {
+  if (Math.abs(factor - 1) < 0.05) return 'the same'
+  const [times, word] = factor > 1 ? [factor, better] : [1 / factor, worse]
+  return `${times.toFixed(times < 10 ? 1 : 0)} times ${word}`
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
