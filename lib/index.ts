@@ -62,6 +62,10 @@ namespace session {
   export type NamedOptions = optionsModule.NamedOptions
   export type StandardSchema<Output = unknown> = optionsModule.StandardSchema<Output>
   export type CookieOptions = cookieModule.CookieOptions
+  export type MemoryStoreOptions = memoryStoreModule.MemoryStoreOptions
+  export type CookieStoreOptions = cookieStoreModule.CookieStoreOptions
+  export type FileStoreOptions = fileStoreModule.FileStoreOptions
+  export type RequireSessionOptions = guardModule.RequireSessionOptions
   export type SessionErrorCode = errorsModule.SessionErrorCode
   export type ErrorKind = errorsModule.ErrorKind
   export type StoreContract = contractModule.StoreContract

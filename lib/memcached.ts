@@ -1,1 +1,1 @@
-export { MemcachedStore } from './stores/memcached/memcached'
+export { MemcachedStore, type MemcachedStoreOptions } from './stores/memcached/memcached'

@@ -1,1 +1,1 @@
-export { MongoStore } from './stores/mongo/mongo'
+export { MongoStore, type MongoStoreOptions } from './stores/mongo/mongo'

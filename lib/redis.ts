@@ -1,1 +1,1 @@
-export { RedisStore } from './stores/redis/redis'
+export { RedisStore, type RedisStoreOptions } from './stores/redis/redis'
