@@ -48,7 +48,7 @@ const RELEASES = {
 
 type Name = keyof typeof RELEASES
 
-/** The steps of the README: at each, the release that goes and the one that comes answer side by side. */
+/** The steps of docs/from-express-session.md: at each, the release that goes and the one that comes answer side by side. */
 const FORTH: Name[] = ['express-session', 'the default export', 'reissue: false', 'adopt', 'sessions()']
 const BACK: Name[] = [
   'sessions()',

@@ -18,8 +18,12 @@ async function generate() {
   mkdirSync(path.join(root, 'node_modules/.cache'), { recursive: true })
   const folder = mkdtempSync(path.join(root, 'node_modules/.cache/api-'))
   try {
-    // What two entries export is described with the main one.
-    const names = ['index.ts', ...readdirSync(lib).filter((name) => name.endsWith('.ts') && name !== 'index.ts')]
+    // express-session's inner paths have no docstrings of their own.
+    const { exports: entries } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
+    const inner = /^\.\/(index|session\/|package\.json)/
+    const names = Object.keys(entries)
+      .filter((name) => !inner.test(name))
+      .map((name) => (name === '.' ? 'index.ts' : `${path.basename(name)}.ts`))
     const main = path.join(folder, 'index.ts')
     writeFileSync(main, mainEntry())
     const files = names.map((name) => (name === 'index.ts' ? main : path.join(lib, name)))

@@ -25,7 +25,7 @@ afterAll(() => rmSync(work, { recursive: true, force: true }))
 describe('the packed package', () => {
   it('holds the build, the documents and the examples, and nothing else', () => {
     const files = run(work, 'tar', 'tzf', tarball).trim().split('\n')
-    const kinds = /^package\/(dist\/.*\.(js|d\.ts)|docs\/.*\.(md|svg)|examples\/(package\.json|.*\.(js|md)|go\/.*))$/
+    const kinds = /^package\/(dist\/.*\.(js|d\.ts)|docs\/.*\.(md|svg)|examples\/(package\.json|.*\.(js|md|ts)|go\/.*))$/
     const documents = (manifest.files as string[]).filter((name) => /^[A-Z]+\.md$/.test(name))
     const expected = [...documents, 'LICENSE', 'README.md', 'package.json'].map((name) => `package/${name}`)
     expect(files.filter((file) => !kinds.test(file)).sort()).toEqual(expected.sort())
@@ -33,8 +33,13 @@ describe('the packed package', () => {
 
   it('links to nothing that is not in it', () => {
     const files = run(work, 'tar', 'tzf', tarball).trim().split('\n')
-    const readme = run(work, 'tar', 'xzOf', tarball, 'package/README.md')
-    const targets = [...readme.matchAll(/\]\((?!https?:|mailto:|#)([^)#]+)/g)].map(([, target]) => `package/${target}`)
+    const targets = files
+      .filter((file) => file.endsWith('.md'))
+      .flatMap((file) =>
+        [...run(work, 'tar', 'xzOf', tarball, file).matchAll(/\]\((?!https?:|mailto:|#)([^)#]+)/g)].map(([, target]) =>
+          path.join(path.dirname(file), target!)
+        )
+      )
     expect(targets.length).toBeGreaterThan(10)
     expect(targets.filter((target) => !files.some((file) => file === target || file.startsWith(`${target}/`)))).toEqual(
       []
