@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
@@ -9,6 +9,7 @@ import { secret } from '../helpers/app'
 import { build } from '../helpers/child'
 import { spawnSilverback } from '../helpers/command-line'
 import { TestFolder } from '../helpers/folder'
+import { RedisServer } from '../helpers/redis-server'
 import { siteWith } from '../helpers/sites'
 
 const ROOT = path.join(__dirname, '../..')
@@ -49,15 +50,32 @@ it('reads the ID from standard input, and ends with a code of its own', async ()
   expect(await silverback([])).toMatchObject({ exit: 2, out: expect.stringMatching(/^Usage: silverback COMMAND/) })
 })
 
-it('names the package that is missing', async () => {
-  cpSync(path.join(build(), 'lib'), folder.at('alone/lib'), { recursive: true })
-  mkdirSync(folder.at('alone/node_modules'))
-  const dependency = 'node_modules/cookie-signature'
-  symlinkSync(path.join(ROOT, dependency), folder.at('alone', dependency))
-  const args = ['stats', '--store', 'postgres://127.0.0.1/x']
-  const { exit, err } = await silverback(args, { bin: folder.at('alone/lib/bin.js') })
-  const message = 'A store of postgres: needs the package pg, which is not installed here: npm install pg\n'
-  expect([exit, err]).toEqual([3, message])
+describe('in a project with few packages', () => {
+  const alone = (...names: string[]) => folder.at('alone', ...names)
+  const stats = (store: string) => silverback(['stats', '--store', store], { bin: alone('lib/bin.js') })
+
+  beforeAll(() => {
+    cpSync(path.join(build(), 'lib'), alone('lib'), { recursive: true })
+    mkdirSync(alone('node_modules'))
+    symlinkSync(path.join(ROOT, 'node_modules/cookie-signature'), alone('node_modules/cookie-signature'))
+  })
+
+  it('names the one that is missing', async () => {
+    const postgres = 'A store of postgres: needs the package pg, which is not installed here: npm install pg\n'
+    expect(await stats('postgres://127.0.0.1/x')).toMatchObject({ exit: 3, err: postgres })
+    const redis = /needs one of the packages redis, ioredis, iovalkey, which is not installed here: npm install redis\n/
+    expect(await stats('redis://127.0.0.1/')).toMatchObject({ exit: 3, err: expect.stringMatching(redis) })
+  })
+
+  it.each(['ioredis', 'iovalkey'])('takes %s', async (name) => {
+    const server = await RedisServer.start()
+    symlinkSync(path.join(ROOT, '__tests__/node_modules', name), alone('node_modules', name))
+    const { exit, out } = await stats(server.url)
+    rmSync(alone('node_modules', name))
+    await server.stop()
+    expect([exit, out]).toEqual([0, `${server.url}: 0 sessions\n`])
+    expect(await stats(server.url)).toMatchObject({ exit: 3 })
+  })
 })
 
 describe('with the module of an application', () => {

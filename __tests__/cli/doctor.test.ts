@@ -64,8 +64,11 @@ describe.each<Package>(['express-session', 'silverback'])('a right application w
   })
 })
 
-it('has nothing against sessions that live in their cookies', async () => {
-  const { json } = await doctor(siteWith('silverback', { options: { store: new CookieStore() } }))
+it.each([
+  ['sessions that live in their cookies', { store: new CookieStore() }],
+  ['a name that binds its cookie to the host', { name: '__Host-sid' }]
+])('has nothing against %s', async (_what, options) => {
+  const { json } = await doctor(siteWith('silverback', { options }))
   expect(json).toMatchObject({ findings: [], asked: ['visit', 'login', 'logout'] })
 })
 

@@ -78,6 +78,11 @@ export class Consumer {
     return run(this.#folder, process.execPath, '--throw-deprecation', file)
   }
 
+  /** Runs a command that the package has brought. */
+  command(name: string, ...args: string[]): string {
+    return run(this.#folder, path.join(this.#folder, 'node_modules/.bin', name), ...args)
+  }
+
   /**
    * Compiles copies of fixtures, `name.mts` from `name.ts`, and gives what the compiler has to say about them.
    *

@@ -67,6 +67,10 @@ describe.each(['silverback', 'express-session'])('installed as %s', (name) => {
     consumer = new Consumer(path.join(work, name), tarball, name)
   }, 120_000)
 
+  it('brings the command silverback', () => {
+    expect(consumer.command('silverback', 'secret')).toMatch(/^[\w-]{43}\n$/)
+  })
+
   it('is the callable drop-in for require, with every name on it', () => {
     consumer.node(
       'required.cjs',

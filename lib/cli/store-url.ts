@@ -107,7 +107,10 @@ interface Ending {
 
 async function openRedis(url: string, values: Values): Promise<Opening> {
   const module = peer<RedisModule>(url, ['redis', 'ioredis', 'iovalkey'])
-  const client = 'createClient' in module ? nodeRedis(module, url) : ioRedis(module, url)
+  const client =
+    typeof module === 'function'
+      ? new module(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: PATIENCE })
+      : module.createClient({ url, socket: { reconnectStrategy: false, connectTimeout: PATIENCE } })
   // What a client emits, a call rejects with as well.
   client.on('error', () => undefined)
   await client.connect()
@@ -115,20 +118,11 @@ async function openRedis(url: string, values: Values): Promise<Opening> {
   return { store, close: async () => client.disconnect() }
 }
 
-type RedisModule =
-  { createClient(options: object): Connection } | { default: new (url: string, options: object) => Connection }
+type RedisModule = { createClient(options: object): Connection } | (new (url: string, options: object) => Connection)
 type Connection = RedisStoreOptions['client'] & {
   on(event: 'error', listener: () => void): unknown
   connect(): Promise<unknown>
   disconnect(): unknown
-}
-
-function nodeRedis({ createClient }: { createClient(options: object): Connection }, url: string): Connection {
-  return createClient({ url, socket: { reconnectStrategy: false, connectTimeout: PATIENCE } })
-}
-
-function ioRedis({ default: Redis }: { default: new (url: string, options: object) => Connection }, url: string) {
-  return new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: PATIENCE })
 }
 
 function openMemcached(url: string, values: Values): Opening {

@@ -9,16 +9,16 @@ export interface Form {
   readonly user: string | undefined
 }
 
+const FORMS_MAX = 1000
+
 /** The forms of a page. It is read as a person would who looks at the source: no scripts run. */
 export function formsOf(html: string, page: URL): Form[] {
-  const parts = html.split(/<form\b/i).slice(1)
+  const parts = html.split(/<form\b/i).slice(1, 1 + FORMS_MAX)
   return parts.map((part) => {
     const [inner = ''] = part.split(/<\/form\b/i, 1)
     const attributes = inner.split('>', 1)[0]!
     const { action = '', method = 'get' } = attributesIn(attributes)
-    const inputs = [...inner.matchAll(/<(?:input|button)\b([^>]{0,2000})>/gi)].map(([, text = '']) =>
-      attributesIn(text)
-    )
+    const inputs = [...inner.matchAll(/<(?:input|button)\b([^<>]*)>/gi)].map(([, text = '']) => attributesIn(text))
     const at = inputs.findIndex(({ type }) => type?.toLowerCase() === 'password')
     const texts = inputs.slice(0, Math.max(0, at)).filter(({ type = 'text' }) => /^(text|email|tel)$/i.test(type))
     const hidden = inputs.filter(({ type, name }) => type?.toLowerCase() === 'hidden' && name)
