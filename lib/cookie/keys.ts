@@ -1,7 +1,7 @@
 import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
 import signature from 'cookie-signature'
 import { SessionError } from '../base/errors'
-import { detached, RecentValues } from '../base/recent-values'
+import { BoundedMap, detached } from '../base/bounded-map'
 import type { Milliseconds } from '../base/time'
 
 /** What signs and seals: text or bytes. */
@@ -22,9 +22,16 @@ export interface Opening {
   key: number
 }
 
+/** What was found under the name of a cookie: values are worth nothing under another one. */
+interface Named<T> {
+  readonly name: string
+  readonly found: T
+}
+
 /** What `sessions()` asks of every secret, and both doors of those that seal. */
 export const SECRET_BYTES_MIN = 32
 
+// Only what is authentic is remembered, so a flood of forgeries neither fills nor empties it.
 const VERIFIED_MAX = 2048
 // They are up to 4 KB each, and their texts as much again.
 const OPENED_MAX = 128
@@ -41,9 +48,8 @@ export class KeyRing {
   #shortest = Infinity
   #derived = new Map<string, KeyObject[]>()
   #usedAt: (Milliseconds | null)[] = []
-  readonly #verified = new RecentValues<Verified>(VERIFIED_MAX)
-  /** Sealed values that were opened lately with these keys. Ask for the keys first: a change of them empties it. */
-  readonly opened = new RecentValues<Opening>(OPENED_MAX)
+  readonly #verified = new BoundedMap<string, Named<Verified>>(VERIFIED_MAX)
+  readonly #opened = new BoundedMap<string, Named<Opening>>(OPENED_MAX)
 
   constructor(secret: Secret | readonly Secret[]) {
     this.#source = Array.isArray(secret) ? secret : [secret as Secret]
@@ -92,8 +98,9 @@ export class KeyRing {
     return this.#remembered(name, value, () => {
       const dot = value.length - MAC_LENGTH - 1
       if (dot < 1 || value.charCodeAt(dot) !== 0x2e) return undefined
-      const id = detached(value.slice(0, dot))
-      return verify(this.derived('signed cookie'), boundInput(name, id), value.slice(dot + 1), id)
+      const id = value.slice(0, dot)
+      const key = keyOf(this.derived('signed cookie'), boundInput(name, id), value.slice(dot + 1))
+      return key === undefined ? undefined : { value: detached(id), key }
     })
   }
 
@@ -116,14 +123,23 @@ export class KeyRing {
 
   #remembered(name: string, value: string, check: () => Verified | undefined): Verified | undefined {
     this.#refresh()
-    let found = this.#verified.get(name, value)
-    if (found === undefined) {
-      found = check()
-      if (found === undefined) return undefined
-      this.#verified.set(name, detached(value), found)
-    }
+    const known = this.#verified.get(value)
+    const found = known?.name === name ? known.found : check()
+    if (found === undefined) return undefined
+    if (found !== known?.found) this.#verified.set(detached(value), { name, found })
     this.noteUse(found.key)
     return found
+  }
+
+  /** What came out of a value that was sealed for a name lately. Ask for the keys first: a change of them empties it. */
+  openedAs(name: string, value: string): Opening | undefined {
+    const known = this.#opened.get(value)
+    return known?.name === name ? known.found : undefined
+  }
+
+  /** `value` must not be cut out of a longer text: see `detached`. */
+  noteOpened(name: string, value: string, found: Opening): void {
+    this.#opened.set(value, { name, found })
   }
 
   /** A value of one of the keys was found authentic just now. */
@@ -149,7 +165,7 @@ export class KeyRing {
     this.#shortest = source.length === 0 ? 0 : Math.min(...source.map(sizeOf))
     this.#derived.clear()
     this.#verified.clear()
-    this.opened.clear()
+    this.#opened.clear()
   }
 }
 
@@ -170,12 +186,13 @@ export function generateKey(): string {
   return randomBytes(32).toString('base64url')
 }
 
-function verify(keys: readonly KeyObject[], input: string, given: string, value: string): Verified | undefined {
+// Which of the keys has made a MAC.
+function keyOf(keys: readonly KeyObject[], input: string, given: string): number | undefined {
   const givenBytes = Buffer.from(given)
   for (let i = 0; i < keys.length; i++) {
     // The text of the MAC is compared, not its bytes: a decoder would forgive spare bits and stray characters.
     const expected = Buffer.from(mac(keys[i]!, input))
-    if (expected.length === givenBytes.length && timingSafeEqual(expected, givenBytes)) return { value, key: i }
+    if (expected.length === givenBytes.length && timingSafeEqual(expected, givenBytes)) return i
   }
   return undefined
 }

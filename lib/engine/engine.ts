@@ -3,7 +3,7 @@ import { SessionError, type SessionErrorCode } from '../base/errors'
 import { hashOf } from '../base/hash'
 import { randomId } from '../base/ids'
 import { BoundedMap } from '../base/bounded-map'
-import type { HttpRequest } from '../base/http'
+import { EmptyRequest, type HttpRequest } from '../base/http'
 import { Monitor } from './monitor'
 import type { Settings } from '../options/settings'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
@@ -167,4 +167,33 @@ export function markOfId(id: string): string {
 /** A short one-way mark of a value that must not be stored in clear. */
 export function markOf(value: string): string {
   return hashOf('sha256', value, 'base64url').slice(0, 22)
+}
+
+/**
+ * The mark of what a request binds its session to; `undefined` where nothing is to be bound.
+ *
+ * A request without it (no User-Agent, say) counts as one with an empty text: it opens no session that is bound to
+ * something, and its own is opened by no request that has something to show.
+ *
+ * @throws {SessionError} `ERR_SESSION_OPTION` when the option answers anything but a string or nothing
+ */
+export function bindingOf({ bind }: Settings, req: HttpRequest): string | undefined {
+  if (bind === undefined || req instanceof EmptyRequest) return undefined
+  const value: unknown = bind(req) ?? ''
+  if (typeof value === 'string') return markOf(value)
+  throw new SessionError(
+    'ERR_SESSION_OPTION',
+    `The option bind must return a string, and returned ${typeof value === 'object' ? 'an object' : `a ${typeof value}`}.`
+  )
+}
+
+/** What the option `schema` makes of stored data, or what it has against it. */
+export function shaped(
+  { schema }: Settings,
+  data: Record<string, unknown>
+): MaybePromise<{ data: Record<string, unknown> } | { issues: readonly unknown[] }> {
+  if (schema === undefined) return { data }
+  return chain(schema['~standard'].validate(data), (result) =>
+    result.issues ? { issues: result.issues } : { data: result.value as Record<string, unknown> }
+  )
 }

@@ -31,7 +31,7 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   if (plan.store === 'none') return plan.sendCookie && !handle.isLate ? confirm(handle) : undefined
   handle.prolong()
   if (plan.store === 'touch' && !tokens.selfContained) return touch(handle, session)
-  return save(handle, session, plan.store === 'save' ? data : { text: handle.snapshot.data, copy: undefined })
+  return save(handle, session, plan.store === 'save' ? data : { text: handle.snapshot.data })
 }
 
 function dropChanges(handle: Handle, session: Session): void {
@@ -91,9 +91,9 @@ function tooLate(handle: Handle, session: Session): void {
   stateOf(session)!.error = reason
 }
 
-function save(handle: Handle, session: Session, { text, copy }: TakenData): MaybePromise<unknown> {
+function save(handle: Handle, session: Session, { text, changed }: TakenData): MaybePromise<unknown> {
   const own = handle.settings.door.ownSave(session)
-  if (own === undefined) return writeSession(handle, session, text, false, copy)
+  if (own === undefined) return writeSession(handle, session, text, false, changed)
   return new Promise<void>((resolve, reject) => own((err) => (err ? reject(err) : resolve())))
 }
 

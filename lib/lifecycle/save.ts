@@ -5,22 +5,20 @@ import type { Status } from './status'
 import type { Handle } from './handle'
 import { SessionError } from '../base/errors'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
-import { bindingOf } from '../engine/binding'
-import { markOfId, type Visit } from '../engine/engine'
+import { bindingOf, markOfId, type Visit } from '../engine/engine'
 import { keysFor } from '../engine/identify'
 import type { Settings } from '../options/settings'
 import { mergeData } from '../record/merge'
-import { encodeRecord, type ParsedRecord, type Meta } from '../record/record'
+import { encodeRecord, type ParsedRecord, type Meta, type WrittenData } from '../record/record'
 import { attributesOf, jsonOfCookie, lifeOfCookie } from '../session/cookie-state'
 import { warnOfLosses } from '../session/serialize'
-import { stateOf, type Session } from '../session/session'
+import { Session, stateOf } from '../session/session'
 import type { Found, UserChange } from '../store/contract'
 import { decodeFound, rememberWritten, versionOf } from '../store/record-cache'
 import { writers } from '../store/keyed-queue'
 import { sessionToGive } from './given-session'
 import { lifeOf } from './lifetime'
 import type { Snapshot } from './snapshot'
-import { assignedUser } from './user'
 
 /** Writers that keep getting in each other's way give up here; far beyond what real traffic needs. */
 const ATTEMPTS_MAX = 64
@@ -196,7 +194,7 @@ export function writeSession(
   session: Session,
   data: string,
   exact = false,
-  copy?: Record<string, unknown>
+  changed?: WrittenData
 ): MaybePromise<boolean> {
   const { engine, settings, req, id, status, user: told } = handle
   const before = handle.snapshot
@@ -208,7 +206,7 @@ export function writeSession(
     const isOther = typeof outcome === 'object' && session !== handle.latest && id === handle.id
     handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome)
     if (outcome === 'gone') return false
-    if (copy !== undefined) rememberRecord(session, before, outcome, copy)
+    if (changed !== undefined) rememberRecord(session, before, outcome, changed)
     noteExtended(engine, settings, id, outcome.usedAt)
     if (before.version === null) {
       const key = Object.keys(session).find((name) => name !== 'cookie')
@@ -234,12 +232,12 @@ function rememberRecord(
   session: Session,
   before: Snapshot,
   { version, data, storedData, meta }: Snapshot,
-  copy: object
+  changed: WrittenData
 ) {
   const { record } = before
   const { cookie, keptCookie } = stateOf(session)!
   if (record === undefined || cookie !== undefined || keptCookie !== record || storedData !== data) return
-  rememberWritten(version!, record.rewritten(copy as Record<string, unknown>, data, meta))
+  rememberWritten(version!, record.rewritten(changed, meta))
 }
 
 /** The same for a verb. @throws {SessionError} `ERR_SESSION_DESTROYED` when it is gone, or the store's fault */
@@ -247,4 +245,19 @@ export async function writeNow(handle: Handle, session: Session, data: string, e
   if (!(await guarded(handle, 'save the session', () => writeSession(handle, session, data, exact)))) {
     throw destroyedError()
   }
+}
+
+/** Whose session it is where its data does not say: `auth.create` was told, or a release that knew. */
+export function assignedUser(
+  settings: Settings,
+  session: Session,
+  { meta, data }: Pick<Snapshot, 'meta' | 'data'>,
+  told: string | undefined
+): string | undefined {
+  if (told !== undefined || meta?.i === undefined) return told
+  if (settings.userId === undefined) return meta.i
+  // If the data said so until now, the user has logged out.
+  const { verbs, id } = stateOf(session)!
+  const before = new Session({}, JSON.parse(data) as Record<string, unknown>, { verbs, id })
+  return settings.userId(before) === undefined ? meta.i : undefined
 }

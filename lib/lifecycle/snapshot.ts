@@ -3,9 +3,9 @@ import type { Milliseconds } from '../base/time'
 import { MAX_AGE } from '../cookie/cookie'
 import { beginCookie } from '../engine/new-cookie'
 import type { Settings } from '../options/settings'
-import type { ParsedRecord, Meta } from '../record/record'
+import type { ParsedRecord, Meta, WrittenData } from '../record/record'
 import { attributesOf, cookieOf } from '../session/cookie-state'
-import { assignCopy, assignValues, changedCopy, isEmpty, isUnchanged } from '../session/data'
+import { assignCopy, assignValues, changedData, isEmpty, isUnchanged } from '../session/data'
 import { serializeSession } from '../session/serialize'
 import { isModern, stateOf, type Session } from '../session/session'
 import type { SessionState, SessionVerbs } from '../session/verbs'
@@ -142,17 +142,17 @@ function beginAs(
 /** A session's data as it is now. */
 export interface TakenData {
   readonly text: string
-  /** The same as plain JSON data, where it was copied; what has not changed is shared with the record. */
-  readonly copy: Record<string, unknown> | undefined
+  /** The same with its parts, where it differs from the record. */
+  readonly changed?: WrittenData | undefined
 }
 
 /** Takes a session's data; serialized only if it is not what was loaded. @throws {SessionError} as `serializeSession` */
 export function takeData(session: Session, { record, data }: Snapshot): TakenData {
-  if (record === undefined) return { text: isEmpty(session) ? '{}' : writableAgain(session), copy: undefined }
-  if (!record.isJson || record.dataText !== data) return { text: serializeSession(session), copy: undefined }
-  if (isUnchanged(session, record.raw)) return { text: data, copy: undefined }
-  const copy = changedCopy(session, record.raw)
-  return { text: copy === undefined ? serializeSession(session) : JSON.stringify(copy), copy }
+  if (record === undefined) return { text: isEmpty(session) ? '{}' : writableAgain(session) }
+  if (!record.isJson || record.dataText !== data) return { text: serializeSession(session) }
+  if (isUnchanged(session, record.raw)) return { text: data }
+  const changed = changedData(session, record)
+  return { text: changed?.text ?? serializeSession(session), changed }
 }
 
 /** The JSON alone. */

@@ -1,7 +1,6 @@
 import { OptionError, SessionError } from '../base/errors'
 import { EmptyRequest } from '../base/http'
-import type { Engine } from '../engine/engine'
-import { shaped } from '../engine/schema'
+import { shaped, type Engine } from '../engine/engine'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import { userText } from '../options/option-checks'
 import { serializeSession } from '../session/serialize'

@@ -33,7 +33,8 @@ export function copyExactly(data: Data, except: string | undefined): Data | unde
   return copy
 }
 
-function isExact(value: unknown): boolean {
+/** Whether JSON keeps a value that is no object exactly as it is. */
+export function isExact(value: unknown): boolean {
   if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
   return typeof value === 'string' || typeof value === 'boolean'
 }

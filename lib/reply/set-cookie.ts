@@ -11,12 +11,8 @@ import { newCookie } from '../engine/new-cookie'
 import type { Handle } from '../lifecycle/handle'
 import { isEndless } from '../session/cookie-state'
 import { stateOf, type Session } from '../session/session'
-import type { KeptCookie } from '../session/verbs'
 
 const EPOCH = new Date(0)
-// Attributes by the JSON of the cookie: few sets of options are in use.
-const prepared = new Map<string, string>()
-const PREPARED_MAX = 64
 /** Parent domains tried when duplicate cookies are expired; more labels than any sensible host has. */
 const PARENTS_MAX = 4
 
@@ -32,7 +28,7 @@ export function sendText(handle: Handle, session: Session): string {
   const state = stateOf(session)!
   // A cookie that nothing has looked at, and that has no end, differs in nothing but its value.
   if (state.cookie === undefined && state.keptCookie !== undefined && isEndless(state) && !settings.door.endsByDate) {
-    return `${settings.name}=${encodeValue(token)}${preparedAttributes(state.keptCookie)}`
+    return `${settings.name}=${encodeValue(token)}${serializeAttributes(state.keptCookie.cookie)}`
   }
   const cookie = cookieOf(session)
   if (settings.door.endsByDate || typeof cookie.originalMaxAge !== 'number') {
@@ -52,16 +48,6 @@ export function renderedText(handle: Handle, session: Session): string {
   } catch (err) {
     throw err instanceof TypeError ? unsendableError(err) : err
   }
-}
-
-function preparedAttributes({ cookie, cookieText }: KeptCookie): string {
-  let text = prepared.get(cookieText)
-  if (text === undefined) {
-    text = serializeAttributes(cookie)
-    if (prepared.size === PREPARED_MAX) prepared.clear()
-    prepared.set(cookieText, text)
-  }
-  return text
 }
 
 /** The text that deletes a session's cookie, with the attributes it was set with. @see RFC 6265 4.1.2 */

@@ -1,6 +1,6 @@
 import type { Cookie } from '../cookie/cookie'
-import { copyExact, copyJson, isSameJson } from '../record/json'
-import { META, OLD_META, type ParsedRecord } from '../record/record'
+import { copyJson, isExact, isSameJson } from '../record/json'
+import { META, OLD_META, type ParsedRecord, type WrittenData } from '../record/record'
 import { copyValue } from './values'
 
 /** What an application keeps in its sessions: augment it with `declare module`. */
@@ -69,24 +69,34 @@ function isSameData(session: Data, data: Data): boolean {
 }
 
 /**
- * A copy of a session's data that shares with `data` what has not changed; `undefined` where JSON would not keep
- * something exactly as it is.
+ * A session's data as it would be written; of what has not changed, all comes from the record that it was made of.
+ * `undefined` where that cannot be told: serializing it all then knows, or says what is wrong.
  */
-export function changedCopy(session: object, data: Data): Data | undefined {
-  const copy: Data = {}
+export function changedData(session: object, record: ParsedRecord): WrittenData | undefined {
+  const raw: Data = {}
+  const parts: Record<string, string> = {}
+  let text = ''
   try {
     for (const key of Object.keys(session)) {
       if (key === 'cookie') continue
-      if (key === '__proto__') return undefined
       const value = (session as Data)[key]
-      const known = data[key]
-      copy[key] = known !== undefined && isSameJson(value, known) ? known : copyExact(value)
-      if (copy[key] === undefined) return undefined
+      if (key === '__proto__' || value === undefined || typeof value === 'function') return undefined
+      const known = record.raw[key]
+      let part = record.parts[key]
+      if (typeof part === 'string' && isSameJson(value, known)) raw[key] = known
+      else {
+        const made = JSON.stringify({ [key]: value })
+        if (made === '{}') return undefined
+        part = made.slice(1, -1)
+        raw[key] = isExact(value) ? value : (JSON.parse(made) as Data)[key]
+      }
+      parts[key] = part
+      text += text === '' ? part : `,${part}`
     }
   } catch {
     return undefined
   }
-  return copy
+  return { text: `{${text}}`, raw, parts }
 }
 
 /** Whether nothing has been put into a session. */

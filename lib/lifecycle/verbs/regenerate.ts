@@ -11,9 +11,8 @@ import type { Found } from '../../store/contract'
 import { decodeFound, versionOf } from '../../store/record-cache'
 import { endRecord, noteEnd } from '../end'
 import type { Handle } from '../handle'
-import { saveSession } from '../save'
+import { assignedUser, saveSession } from '../save'
 import { storedSession, type Began, type Snapshot } from '../snapshot'
-import { assignedUser } from '../user'
 
 /**
  * How long a record that leads on is kept at least. Requests that began with the old ID and end later than that find

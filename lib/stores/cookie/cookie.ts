@@ -16,7 +16,7 @@ import {
 import { OptionError, type SessionErrorCode } from '../../base/errors'
 import { decodeFound, versionOf, isForwarding } from '../../store/record-cache'
 import type { KeyRing, Opening } from '../../cookie/keys'
-import { detached } from '../../base/recent-values'
+import { detached } from '../../base/bounded-map'
 import { encodeRecord, type Meta } from '../../record/record'
 import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../../cookie/seal'
 import { Store } from '../../store/store'
@@ -102,7 +102,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     const size = name.length + value.length
     if (size > COOKIE_BYTES_MAX) throw cookieTooLarge(size, text)
     // The client comes back with it.
-    keys.opened.set(name, value, { text, issuedAt: now, key: 0 })
+    keys.noteOpened(name, value, { text, issuedAt: now, key: 0 })
     return value
   }
 
@@ -126,10 +126,10 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
   #open(value: string, name: string, keys: KeyRing): Opening | undefined {
     const ring = this.#keys(keys)
     if (!value.startsWith(this.#encrypt ? SEALED : SIGNED)) return undefined
-    const known = keys.opened.get(name, value)
+    const known = keys.openedAs(name, value)
     if (known !== undefined) return known
     const opening = this.#encrypt ? unseal(ring, name, value) : readSigned(ring, name, value)
-    if (opening !== undefined) keys.opened.set(name, detached(value), opening)
+    if (opening !== undefined) keys.noteOpened(name, detached(value), opening)
     return opening
   }
 

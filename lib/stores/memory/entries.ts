@@ -1,8 +1,7 @@
 import { sessionTooLarge } from '../../store/too-large'
 import type { Milliseconds } from '../../base/time'
-import { Entry } from './entry'
+import { Entry, isWide } from './entry'
 import { ShardedMap } from './sharded-map'
-import { isWide } from './text'
 import { Users } from './users'
 
 /** A slice of a sweep ends, for others to run, after freeing so many sessions, a third of a millisecond's worth ... */
@@ -95,8 +94,9 @@ export class Entries {
     const bytes = bytesOf(text)
     if (bytes > this.#bounds.maxBytes) throw sessionTooLarge(bytes, `maxBytes (${this.#bounds.maxBytes})`, text)
     const entry = found ?? this.#add(new Entry(id, text, usedAt))
-    this.#bytes += found === undefined ? bytes : bytes - bytesOf(found.text)
+    this.#bytes += bytes - entry.bytes
     entry.text = text
+    entry.bytes = bytes
     this.live(entry, usedAt, expiresAt)
     // The entry itself is the most recently used one, and fits alone: it is never the one to go.
     while (this.#size > this.#bounds.max || this.#bytes > this.#bounds.maxBytes) this.free(this.#oldest!)
@@ -118,7 +118,7 @@ export class Entries {
     this.#users.assign(entry, undefined)
     this.#unlink(entry)
     this.#byId.delete(entry.id)
-    this.#bytes -= bytesOf(entry.text)
+    this.#bytes -= entry.bytes
     this.#size--
   }
 

@@ -1,6 +1,6 @@
 import { Ownership, type Entry } from './entry'
 import { ShardedMap } from './sharded-map'
-import { compact } from './text'
+import { compact } from './entry'
 
 /** Which sessions are a user's: for each user a list, newest first. */
 export class Users {
