@@ -151,7 +151,7 @@ export function takeData(session: Session, { record, data }: Snapshot): TakenDat
   if (record === undefined) return { text: isEmpty(session) ? '{}' : writableAgain(session) }
   if (!record.isJson || record.dataText !== data) return { text: serializeSession(session) }
   if (isUnchanged(session, record.raw)) return { text: data }
-  const changed = changedData(session, record)
+  const changed = record.isText ? changedData(session, record) : undefined
   return { text: changed?.text ?? serializeSession(session), changed }
 }
 

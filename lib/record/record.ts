@@ -55,6 +55,8 @@ export class ParsedRecord {
   readonly dataText: string
   /** Whether `raw` is as if it came out of `JSON.parse`, so that it can be copied, and compared with a session. */
   readonly isJson: boolean
+  /** Whether it came as text, and is kept taken apart for the requests that follow. */
+  readonly isText: boolean
   #cookieText: string | undefined
   #parts: Record<string, string> | undefined
 
@@ -68,6 +70,7 @@ export class ParsedRecord {
     this.raw = of.raw
     this.dataText = of.dataText
     this.isJson = of.isJson
+    this.isText = cookieText !== undefined
     this.#cookieText = cookieText
     this.#parts = parts
   }
