@@ -52,6 +52,8 @@ export interface Database extends RunningServer {
   /** Hangs: connections stay open, nothing answers. */
   pause(): void
   resume(): void
+  /** Lets no file grow beyond so many bytes, until it is called without. A file that has reached them is a full disk. */
+  limitFiles(bytes?: number): void
 }
 
 /** A PostgreSQL with an empty database, which refuses to run as root and so runs as its own user there. */
@@ -79,11 +81,11 @@ export async function startPostgres(): Promise<Database> {
       // It gave up: the last one's processes are about to end, and still have its memory.
     }
   }
-  return database(port, folder, start)
+  return database(port, folder, start, as)
 }
 
-/** A MariaDB with an empty database `test`, which asks nobody for a password. */
-export async function startMariadb(): Promise<Database> {
+/** A MariaDB with an empty database `test`, which asks nobody for a password. `given`: more flags, for each start. */
+export async function startMariadb(given: string[] = []): Promise<Database> {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'mariadb-'))
   // It makes what it needs in an empty folder, but for the tables of its users.
@@ -104,12 +106,12 @@ export async function startMariadb(): Promise<Database> {
   ]
   try {
     // Only what has once been shut down survives a kill.
-    execFileSync('mariadbd', [...flags, '--bootstrap'], { input: '', stdio: ['pipe', 'ignore', 'ignore'] })
+    execFileSync('mariadbd', [...flags, ...given, '--bootstrap'], { input: '', stdio: ['pipe', 'ignore', 'ignore'] })
   } catch (err) {
     throw (err as NodeJS.ErrnoException).code === 'ENOENT' ? missing('mariadbd', 'mariadb-server-core') : err
   }
   const start = async () => {
-    const child = launch('mariadbd', flags, 'mariadb-server-core')
+    const child = launch('mariadbd', [...flags, ...given], 'mariadb-server-core')
     let said = ''
     child.stderr!.on('data', (chunk) => (said += String(chunk)))
     await until(() => said.includes('ready for connections'), 'MariaDB is ready')
@@ -118,7 +120,12 @@ export async function startMariadb(): Promise<Database> {
   return database(port, folder, start)
 }
 
-async function database(port: number, folder: string, start: () => Promise<ChildProcess>): Promise<Database> {
+async function database(
+  port: number,
+  folder: string,
+  start: () => Promise<ChildProcess>,
+  as: SpawnOptions = {}
+): Promise<Database> {
   let child = await start()
   const processes = () => [child.pid!, ...childrenOf(child.pid!)]
   return {
@@ -130,6 +137,12 @@ async function database(port: number, folder: string, start: () => Promise<Child
     },
     pause: () => processes().forEach(freeze),
     resume: () => processes().forEach((pid) => process.kill(pid, 'SIGCONT')),
+    limitFiles(bytes) {
+      const limit = `--fsize=${bytes ?? 'unlimited'}:`
+      // Not even root may, in a container, unless as the user whose process it is.
+      const options = { uid: as.uid, gid: as.gid, stdio: 'pipe' } as const
+      for (const pid of processes()) execFileSync('prlimit', ['--pid', String(pid), limit], options)
+    },
     async stop() {
       await end(child)
       await rm(folder, { recursive: true, force: true })

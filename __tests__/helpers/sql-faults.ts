@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { sessions } from '../../lib/index'
 import { secret } from './app'
 import type { Database } from './servers'
@@ -13,6 +14,9 @@ export interface FaultyGround {
   endConnections(): Promise<unknown>
   /** What the server calls a write that it does not take. */
   readOnlyCode: string
+  /** The same on a disk that is soon full, and how to make room on it. */
+  full(): Promise<{ store: any; whole(): Promise<boolean>; makeRoom(): unknown; end(): unknown }>
+  fullCode: string
 }
 
 const STORE_TIMEOUT = 1000
@@ -89,6 +93,39 @@ export function describeSqlFaults(ground: FaultyGround): void {
     await until(limitedWhole, 'the pool is whole')
     await limited.close()
   })
+
+  it('says so where the disk is full, and neither loses what it has confirmed nor halves a write', async () => {
+    const { store: filling, whole: fillingWhole, makeRoom, end } = await ground.full()
+    try {
+      let kept = 0
+      const keep = (n: number) =>
+        filling.set(`id${n}`, { cookie: {}, n, large: randomBytes(750_000).toString('base64') })
+      const refused = await (async () => {
+        for (; kept < 100; kept++) await keep(kept)
+      })().catch((err) => err)
+      expect(refused).toMatchObject({ code: 'ERR_SESSION_STORE', status: 503, cause: { code: ground.fullCode } })
+      expect(kept).toBeGreaterThan(1)
+      // A change is all there or not at all; one that is as long as what it replaces needs room as well.
+      await expect(keep(0)).rejects.toMatchObject({ cause: { code: ground.fullCode } })
+      const ids = Array.from({ length: kept }, (_, n) => `id${n}`)
+      expect((await filling.ids()).sort()).toEqual([...ids].sort())
+      for (const [n, id] of ids.entries()) expect(await filling.get(id)).toMatchObject({ n })
+      await makeRoom()
+      await until(
+        () =>
+          keep(kept).then(
+            () => true,
+            () => false
+          ),
+        'there is room again'
+      )
+      expect(await filling.length()).toBe(kept + 1)
+      await until(fillingWhole, 'the pool is whole')
+    } finally {
+      await filling.close()
+      await end()
+    }
+  }, 60_000)
 
   it('survives connections that the server ends, idle or at work', async () => {
     await Promise.all([1, 2, 3, 4].map(() => store.get('a')))

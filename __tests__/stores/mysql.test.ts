@@ -18,6 +18,21 @@ const connect = (options: object = {}, from = mysql) => {
   return made
 }
 
+type Execute = (connection: any, sql: string, values: unknown[], answer: (err?: Error) => void) => unknown
+
+/** The pool, whose connections do something else for each statement. */
+const poolWith = (execute: Execute): any => ({
+  execute: () => undefined,
+  getConnection: (answer: any) =>
+    pool.pool.getConnection((err: Error | null, connection: any) =>
+      answer(err, {
+        execute: (sql: string, values: unknown[], done: any) => execute(connection, sql, values, done),
+        release: () => connection?.release(),
+        destroy: () => connection?.destroy()
+      })
+    )
+})
+
 beforeAll(async () => {
   server = await startMariadb()
   pool = connect()
@@ -35,20 +50,10 @@ const ground: SqlGround = {
   columns: { id: 'session_id', text: 'data', expires: 'expires' },
   recorded(options = {}) {
     const sent: [string, unknown[]][] = []
-    const recording = {
-      execute: () => undefined,
-      async getConnection() {
-        const connection = await pool.getConnection()
-        return {
-          execute(statement: any) {
-            sent.push([statement.sql, statement.values])
-            return connection.execute(statement)
-          },
-          release: () => connection.release(),
-          destroy: () => connection.destroy()
-        }
-      }
-    }
+    const recording = poolWith((connection, sql, values, answer) => {
+      sent.push([sql, values])
+      return connection.execute(sql, values, answer)
+    })
     return { store: new MysqlStore({ pool: recording, ...options }), sent }
   },
   async explain(sql, values) {
@@ -162,17 +167,31 @@ describe('MysqlStore options', () => {
 })
 
 describe('MysqlStore, when the server fails,', () => {
+  const open = async (options: object = {}, { port } = server) => {
+    const own = connect({ port, connectionLimit: 4, connectTimeout: 2000 })
+    const store = new MysqlStore({ pool: own, table: 'faults', createTable: true, ...options })
+    const whole = async () => {
+      await Promise.all([1, 2, 3, 4].map(() => own.query('SELECT 1')))
+      const { _allConnections: all, _freeConnections: free, _connectionQueue: queue } = own.pool
+      return queue.length === 0 && free.length === all.length
+    }
+    return { store, whole }
+  }
+
   describeSqlFaults({
-    open: async (options = {}) => {
-      const own = connect({ connectionLimit: 4, connectTimeout: 2000 })
-      const store = new MysqlStore({ pool: own, table: 'faults', createTable: true, ...options })
-      const whole = async () => {
-        await Promise.all([1, 2, 3, 4].map(() => own.query('SELECT 1')))
-        const { _allConnections: all, _freeConnections: free, _connectionQueue: queue } = own.pool
-        return queue.length === 0 && free.length === all.length
+    open,
+    async full() {
+      // All tables in one file, with a limit that the next start lifts.
+      const files = (most: string) => `--innodb-data-file-path=ibdata1:12M:autoextend${most}`
+      const limits = ['--innodb-file-per-table=0', files(':max:24M')]
+      const small = await startMariadb(limits)
+      const makeRoom = () => {
+        limits[1] = files('')
+        return small.restart()
       }
-      return { store, whole }
+      return { ...(await open({ table: 'full' }, small)), makeRoom, end: () => small.stop() }
     },
+    fullCode: 'ER_RECORD_FILE_FULL',
     server: () => server,
     beside: async (sql) => (await pool.query(sql))[0],
     readOnly: (on) => `SET GLOBAL tx_read_only = ${on ? 1 : 0}`,
@@ -189,23 +208,10 @@ describe('MysqlStore, when the server fails,', () => {
     for (const id of ['a', 'b']) await powers.write({ id, text: textOf({ n: 0 }), expected: null, life: lifeFor() })
     const other = await pool.getConnection()
     let undone = 0
-    const failing = {
-      execute: () => undefined,
-      async getConnection() {
-        const connection = await pool.getConnection()
-        return {
-          execute: (statement: any) => {
-            if (undone++ < 2)
-              return Promise.reject(
-                Object.assign(new Error('Deadlock found'), { errno: 1213, code: 'ER_LOCK_DEADLOCK' })
-              )
-            return connection.execute(statement)
-          },
-          release: () => connection.release(),
-          destroy: () => connection.destroy()
-        }
-      }
-    }
+    const failing = poolWith((connection, sql, values, answer) => {
+      const deadlock = Object.assign(new Error('Deadlock found'), { errno: 1213, code: 'ER_LOCK_DEADLOCK' })
+      return undone++ < 2 ? answer(deadlock) : connection.execute(sql, values, answer)
+    })
     const victim = new MysqlStore({ pool: failing, table: 'deadlocks' })
     expect(await victim.get('a')).toMatchObject({ n: 0 })
     expect(undone).toBeGreaterThan(2)

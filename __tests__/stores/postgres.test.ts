@@ -164,23 +164,34 @@ describe('PostgresStore options', () => {
     await store.set('a', { cookie: {}, n: 1 })
     expect(await store.get('a')).toEqual({ cookie: {}, n: 1 })
     expect((await pool.query('SELECT sid FROM "Own schema".session')).rows).toEqual([{ sid: 'a' }])
-    expect(prepared.mock.calls.filter(([query]) => 'name' in query)).toEqual([])
+    expect(prepared.mock.calls.filter(([query]) => query.name)).toEqual([])
     await store.close()
   })
 })
 
 describe('PostgresStore, when PostgreSQL fails,', () => {
+  const open = async (options: object = {}) => {
+    const own = connect({ max: 4, connectionTimeoutMillis: 2000 })
+    const store = new PostgresStore({ pool: own, table: 'faults', createTable: true, ...options })
+    const whole = async () => {
+      // Every connection is back, and works.
+      await Promise.all([1, 2, 3, 4].map(() => own.query('SELECT 1')))
+      return own.waitingCount === 0 && own.idleCount === own.totalCount
+    }
+    return { store, whole }
+  }
+  // More than the log of what was written takes, and no whole number of pages.
+  const FULL = 20_004_000
+
   describeSqlFaults({
-    open: async (options = {}) => {
-      const own = connect({ max: 4, connectionTimeoutMillis: 2000 })
-      const store = new PostgresStore({ pool: own, table: 'faults', createTable: true, ...options })
-      const whole = async () => {
-        // Every connection is back, and works.
-        await Promise.all([1, 2, 3, 4].map(() => own.query('SELECT 1')))
-        return own.waitingCount === 0 && own.idleCount === own.totalCount
-      }
-      return { store, whole }
+    open,
+    async full() {
+      const opened = await open({ table: 'full' })
+      await opened.store.length()
+      server.limitFiles(FULL)
+      return { ...opened, makeRoom: () => server.limitFiles(), end: () => server.limitFiles() }
     },
+    fullCode: '53100',
     server: () => server,
     beside: async (sql) => (await pool.query(sql)).rows,
     readOnly: (on) => `ALTER ROLE postgres SET default_transaction_read_only = ${on ? 'on' : 'off'}`,

@@ -16,6 +16,7 @@ export function usedAtIn(meta: string): string {
 
 /** A row, as the statements name its columns. */
 export type Row = {
+  /** Only where many are read. */
   readonly id: string
   readonly text: unknown
   readonly expires: unknown
@@ -125,10 +126,10 @@ export function statementsOf(parts: Parts) {
   const live = `${expires} > ${time('@now')}`
   const over = `${expires} <= ${time('@now')}`
   const insert = `INSERT INTO ${table} (${id}, ${text}, ${expires}) VALUES (@id, ${parts.newText}, ${time('@expires')})`
-  const columns = `${id} AS id, ${parts.readText} AS text, ${parts.readExpires} AS expires`
+  const found = `${parts.readText} AS text, ${parts.readExpires} AS expires`
   const page = `${id} > @after AND ${live} ORDER BY ${id} LIMIT ${PAGE_SIZE}`
   return {
-    read: `SELECT ${columns} FROM ${table} WHERE ${row}`,
+    read: `SELECT ${found} FROM ${table} WHERE ${row}`,
     create: `${insert} ${parts.orIgnore}`,
     put: `${insert} ${parts.orReplace}`,
     write: `UPDATE ${table} SET ${text} = ${parts.newText}, ${expires} = ${time('@expires')} WHERE ${row} AND ${parts.same('@expected')} AND ${live}`,
@@ -136,8 +137,8 @@ export function statementsOf(parts: Parts) {
     remove: `DELETE FROM ${table} WHERE ${row}`,
     bury: `DELETE FROM ${table} WHERE ${row} AND ${over}`,
     release: `DELETE FROM ${table} WHERE ${row} AND ${parts.same('@text')}`,
-    list: `SELECT ${columns} FROM ${table} WHERE ${parts.user} = ${parts.userValue} AND ${page}`,
-    page: `SELECT ${columns} FROM ${table} WHERE ${page}`,
+    list: `SELECT ${id} AS id, ${found} FROM ${table} WHERE ${parts.user} = ${parts.userValue} AND ${page}`,
+    page: `SELECT ${id} AS id, ${found} FROM ${table} WHERE ${page}`,
     sweep: parts.removeSome(over, expires, parts.sweepSize),
     clear: parts.removeSome(`substr(${id}, 1, ${LOCK_PREFIX.length}) <> '${LOCK_PREFIX}'`, id, PAGE_SIZE)
   }

@@ -28,7 +28,7 @@ export class PostgresDriver implements Driver {
   readonly #pool: PostgresPool
   readonly #prepare: boolean
   readonly #timeout: Milliseconds
-  readonly #names = new Map<string, string>()
+  readonly #queries = new Map<string, object>()
 
   constructor(pool: PostgresPool, { prepare, timeout }: { prepare: boolean; timeout: Milliseconds }) {
     this.#pool = pool
@@ -40,13 +40,11 @@ export class PostgresDriver implements Driver {
   }
 
   async run({ sql }: Statement, values: unknown[]): Promise<Answered> {
-    const { rows, rowCount } = await this.#pool.query({
-      ...(this.#prepare && { name: this.#nameOf(sql) }),
-      text: sql,
-      values,
-      // A connection that does not answer is closed: the pool makes another in its place.
-      query_timeout: this.#timeout
-    })
+    let same = this.#queries.get(sql)
+    if (same === undefined) this.#queries.set(sql, (same = this.#queryOf(sql)))
+    // Inherited, for pg copies at some cost whatever a query has itself.
+    const query = Object.assign(Object.create(same) as object, { values })
+    const { rows, rowCount } = await this.#pool.query(query)
     return { rows: rows as Answered['rows'], changes: rowCount ?? 0 }
   }
 
@@ -54,11 +52,14 @@ export class PostgresDriver implements Driver {
     return this.#pool.query({ text: sql })
   }
 
-  // Two statements of one name would be taken for one another, and the application names its own.
-  #nameOf(sql: string): string {
-    let name = this.#names.get(sql)
-    if (name === undefined) this.#names.set(sql, (name = `silverback_${hashOf('sha1', sql, 'hex')}`))
-    return name
+  #queryOf(text: string): object {
+    return {
+      text,
+      // Two statements of one name would be taken for one another, and the application names its own.
+      name: this.#prepare ? `silverback_${hashOf('sha1', text, 'hex')}` : undefined,
+      // A connection that does not answer is closed: the pool makes another in its place.
+      query_timeout: this.#timeout
+    }
   }
 }
 
