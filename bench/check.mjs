@@ -4,8 +4,19 @@ import { memory } from './memory.mjs'
 import { Field } from './middleware.mjs'
 import { startRedis } from './redis-server.mjs'
 import { traffic } from './redis-traffic.mjs'
+import { visitorsOf } from './scenarios.mjs'
+import { databases } from './sql-servers.mjs'
+import { sqlTraffic } from './sql-traffic.mjs'
 import { table } from './tables.mjs'
-import { END_TO_END_TARGETS, LOCAL_TARGETS, MEMORY_TARGETS, REDIS_TARGETS, TRAFFIC_TARGETS } from './targets.mjs'
+import {
+  END_TO_END_TARGETS,
+  LOCAL_TARGETS,
+  MEMORY_TARGETS,
+  REDIS_TARGETS,
+  SQL_TARGETS,
+  SQL_TRAFFIC_TARGETS,
+  TRAFFIC_TARGETS
+} from './targets.mjs'
 
 const EFFORT = { rounds: 25, batch: 300 }
 const rows = []
@@ -36,12 +47,27 @@ async function checkRedis() {
   const redis = await startRedis()
   if (redis === undefined) return console.log('redis-server is not installed: its targets are not checked.\n')
   const { port } = redis
-  await checkCosts(REDIS_TARGETS, { port, visitors: 30 })
+  await checkCosts(REDIS_TARGETS, { url: `redis://127.0.0.1:${port}`, visitors: visitorsOf('redis') })
   const found = await traffic(port)
   for (const { scenario, ours, sent, trips } of TRAFFIC_TARGETS) {
     const row = found.find((row) => row.contender === ours && row.scenario === scenario)
     most(`${scenario}: ${ours}, commands`, sent, row.sent)
     most(`${scenario}: ${ours}, round trips waited for`, trips, row.trips)
+  }
+}
+
+async function checkSql() {
+  for await (const { name, url } of databases()) {
+    if (url === undefined) console.log(`${name} is not installed: its targets are not checked.\n`)
+    else {
+      const database = url.split(':', 1)[0]
+      await checkCosts(SQL_TARGETS[database], { url, visitors: visitorsOf(database) })
+      for (const { contender, scenario, sent } of await sqlTraffic(url)) {
+        const target = SQL_TRAFFIC_TARGETS[scenario]
+        if (contender.startsWith('silverback') && target !== undefined)
+          most(`${scenario}: ${contender}, statements`, target, sent)
+      }
+    }
   }
 }
 
@@ -67,6 +93,7 @@ async function checkMemory() {
 
 await checkCosts(LOCAL_TARGETS)
 await checkRedis()
+await checkSql()
 await checkEndToEnd()
 await checkMemory()
 console.log(table('Targets', ['what', 'target', 'measured', ''], rows))

@@ -5,7 +5,7 @@ import { bare, LOCAL_CONTENDERS } from './contenders.mjs'
 import { Exercise } from './exercise.mjs'
 import { PAYLOADS, SCENARIOS } from './scenarios.mjs'
 
-const [name, port] = process.argv.slice(2)
+const [name, url] = process.argv.slice(2)
 let exercise
 
 const VERBS = {
@@ -29,10 +29,15 @@ const VERBS = {
 
 async function make() {
   if (name.startsWith('bare')) return bare(name)
-  if (port === undefined) return LOCAL_CONTENDERS[name](name)
+  if (url === undefined) return LOCAL_CONTENDERS[name](name)
+  const database = url.split(':', 1)[0]
+  if (database !== 'redis') {
+    const { SQL_CONTENDERS } = await import('./sql-contenders.mjs')
+    return SQL_CONTENDERS[database][name](name, url)
+  }
   const { createClient } = createRequire(import.meta.url)('redis')
   const { REDIS_CONTENDERS } = await import('./redis-contenders.mjs')
-  return REDIS_CONTENDERS[name](name, await createClient({ url: `redis://127.0.0.1:${port}` }).connect())
+  return REDIS_CONTENDERS[name](name, await createClient({ url }).connect())
 }
 
 const contender = await make()

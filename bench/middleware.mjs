@@ -10,10 +10,10 @@ const CHILD = fileURLToPath(new URL('child.mjs', import.meta.url))
 const WARM_UP = 6000
 
 class Contender {
-  static async start(name, port) {
+  static async start(name, url) {
     const contender = new Contender()
     contender.name = name
-    contender.child = fork(CHILD, port === undefined ? [name] : [name, String(port)])
+    contender.child = fork(CHILD, url === undefined ? [name] : [name, url])
     contender.child.once('exit', (code) => code && process.exit(code))
     await once(contender.child, 'message')
     return contender
@@ -31,11 +31,11 @@ export class Field {
   #contenders
   #visitors
 
-  /** `port`: of the Redis that they keep their sessions in; `visitors`: requests at a time. */
-  static async start(names, { port, visitors = 1 } = {}) {
+  /** `url`: of the database that they keep their sessions in; `visitors`: requests at a time. */
+  static async start(names, { url, visitors = 1 } = {}) {
     const field = new Field()
     const all = ['bare', 'bare again', ...names]
-    field.#contenders = await Promise.all(all.map((name) => Contender.start(name, port)))
+    field.#contenders = await Promise.all(all.map((name) => Contender.start(name, url)))
     field.#visitors = visitors
     return field
   }

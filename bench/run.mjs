@@ -1,4 +1,4 @@
-// Everything side by side, as tables in Markdown; `--only=limits,middleware,redis,end-to-end,processes,memory` chooses.
+// Everything side by side, as tables in Markdown; `--only=limits,middleware,redis,sql,end-to-end,processes,memory` chooses.
 // A whole run leaves its ratios in results.json, and the picture of them in the documents.
 import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -6,8 +6,16 @@ import os from 'node:os'
 import { picture } from './picture.mjs'
 import { processesTable } from './processes.mjs'
 import { startRedis } from './redis-server.mjs'
+import { databases } from './sql-servers.mjs'
 import { memoryTables } from './tables-memory.mjs'
-import { endToEndTable, limitsTable, middlewareTables, redisTables, trafficTable } from './tables-requests.mjs'
+import {
+  endToEndTable,
+  limitsTable,
+  middlewareTables,
+  redisTables,
+  sqlTables,
+  trafficTable
+} from './tables-requests.mjs'
 
 const { createClient } = createRequire(import.meta.url)('redis')
 
@@ -30,6 +38,12 @@ const SECTIONS = {
     if (redis === undefined) return console.log('redis-server is not installed: the tables of Redis are left out.\n')
     console.log(await trafficTable(redis))
     for await (const table of redisTables(redis, results.redis)) console.log(table)
+  },
+  async sql() {
+    for await (const { name, url } of databases()) {
+      if (url === undefined) console.log(`${name} is not installed: its tables are left out.\n`)
+      else for await (const table of sqlTables(url)) console.log(table)
+    }
   },
   async 'end-to-end'() {
     console.log(await endToEndTable('memory', results.endToEnd.memory))

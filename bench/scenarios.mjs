@@ -39,3 +39,8 @@ export function payload(bytes) {
   for (let i = 0; bytes > 60 * i; i++) data[`key${i}`] = { text: 'x'.repeat(30), n: i }
   return data
 }
+
+/** Requests at a time: enough for a database behind a network to be busy, one where a store answers directly. */
+export function visitorsOf(database) {
+  return database === 'sqlite' ? 1 : 30
+}

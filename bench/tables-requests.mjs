@@ -5,13 +5,20 @@ import { limits } from './limits.mjs'
 import { Field } from './middleware.mjs'
 import { REDIS_CONTENDERS } from './redis-contenders.mjs'
 import { traffic } from './redis-traffic.mjs'
-import { PAYLOADS, SCENARIOS } from './scenarios.mjs'
+import { PAYLOADS, SCENARIOS, visitorsOf } from './scenarios.mjs'
+import { SQL_CONTENDERS } from './sql-contenders.mjs'
+import { sqlTraffic } from './sql-traffic.mjs'
 import { table } from './tables.mjs'
 
 const ROUNDS = 21
 const BATCH = 30
 // Larger payloads take longer: smaller batches.
 const SMALL = 300
+const SQL = {
+  postgres: { title: 'PostgreSQL', reference: 'connect-pg-simple' },
+  mysql: { title: 'MariaDB', reference: 'express-mysql-session' },
+  sqlite: { title: 'SQLite', reference: 'connect-sqlite3' }
+}
 const LETTERS = Object.keys(SCENARIOS)
 
 export async function limitsTable(client) {
@@ -25,7 +32,7 @@ export function middlewareTables(results) {
 
 /** @param redis `{ port, version }` of the server */
 export function redisTables({ port, version }, results) {
-  const options = { port, visitors: 30 }
+  const options = { url: `redis://127.0.0.1:${port}`, visitors: visitorsOf('redis') }
   return tables(
     `${version}, 30 requests at a time`,
     REDIS_CONTENDERS,
@@ -35,9 +42,27 @@ export function redisTables({ port, version }, results) {
   )
 }
 
-async function* tables(what, contenders, reference, results, options) {
+/** The statements that are sent, and what they cost, of one database. */
+export async function* sqlTables(url) {
+  const database = url.split(':', 1)[0]
+  const { title, reference } = SQL[database]
+  const cells = new Map()
+  for (const { contender, scenario, sent } of await sqlTraffic(url)) {
+    const row = cells.get(contender) ?? cells.set(contender, new Map()).get(contender)
+    row.set(scenario, String(sent))
+  }
+  const rows = [...cells].map(([contender, row]) => [contender, ...LETTERS.map((scenario) => row.get(scenario))])
+  yield table(`${title}: statements sent per request`, ['contender', ...LETTERS], rows)
+  const visitors = visitorsOf(database)
+  const what = `${title}, ${visitors === 1 ? 'a request' : `${visitors} requests`} at a time`
+  const options = { url, visitors, payloads: ['300 B', '3 KB'] }
+  yield* tables(what, SQL_CONTENDERS[database], `express-session, ${reference}`, {}, options)
+}
+
+async function* tables(what, contenders, reference, results, { payloads = Object.keys(PAYLOADS), ...options } = {}) {
   const field = await Field.start(Object.keys(contenders), options)
-  for (const [payload, bytes] of Object.entries(PAYLOADS)) {
+  for (const payload of payloads) {
+    const bytes = PAYLOADS[payload]
     const effort = { rounds: ROUNDS, batch: BATCH * Math.ceil(10 / Math.sqrt(bytes / SMALL)) }
     const cells = new Map(Object.keys(contenders).map((name) => [name, {}]))
     const errors = []

@@ -51,6 +51,26 @@ export const TRAFFIC_TARGETS = [
   { scenario: C, ours: `${REDIS}, client-side cache`, sent: 0, trips: 0 }
 ]
 
+const sql = (store, theirs, { least }) => [
+  ...[B, C].map((scenario) =>
+    cheaper(scenario, `silverback sessions(), ${store}`, `express-session, ${theirs}`, least)
+  ),
+  ...[D, E].map((scenario) => cheaper(scenario, `silverback sessions(), ${store}`, `express-session, ${theirs}`, 1))
+]
+
+/** By the protocol of the database's URL. */
+export const SQL_TARGETS = {
+  postgres: sql('PostgresStore', 'connect-pg-simple', { least: 2 }),
+  mysql: sql('MysqlStore', 'express-mysql-session', { least: 2 }),
+  sqlite: [
+    ...sql('SqliteStore', 'connect-sqlite3', { least: 8 }),
+    ...sql('SqliteStore', 'better-sqlite3-session-store', { least: 2 })
+  ]
+}
+
+/** Statements sent at most by ours. */
+export const SQL_TRAFFIC_TARGETS = { [A]: 0, [B]: 1, [C]: 1, [D]: 2, [E]: 1, [F]: 0 }
+
 export const END_TO_END_TARGETS = ['read', 'write'].flatMap((load) => [
   { load, ours: 'silverback sessions()', theirs: 'bare Express', least: 0.85 },
   {
