@@ -168,6 +168,7 @@ for await (const { name, url } of databases(wanted.length > 0 ? wanted : undefin
   const rows = []
   for (const size of SIZES) {
     await fill(size, ground, database === 'mysql')
+    console.error(`${name}: ${size} rows`)
     rows.push(await measure(size, ground))
   }
   const shown = ({ median, late }) => `${median.toFixed(2)} (${late.toFixed(2)})`
