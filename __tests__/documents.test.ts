@@ -1,5 +1,6 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -294,6 +295,59 @@ describe('blocks that run as they are printed', () => {
     expect((await agent.get('/')).text).toBe('view 1')
     expect((await request(listening[2]!).get('/')).body.views).toBe(1)
   })
+})
+
+/** The application that the blocks of a page make together. */
+async function appOf(document: string) {
+  const app = express()
+  let scope: Record<string, any> = {
+    app,
+    secret,
+    store: new silverback.MemoryStore(),
+    authenticate: () => ({ id: '1' })
+  }
+  app.use(express.urlencoded({ extended: false }))
+  for (const block of blocksOf(document).filter(isScript)) scope = { ...scope, ...(await run(block, scope)) }
+  return app
+}
+
+it('docs/users.md signs out one device, the others, and all of them with a new password', async () => {
+  const app = await appOf('docs/users.md')
+  app.post('/enter', async (req: any, res) => {
+    await req.session.regenerate()
+    req.session.userId = '1'
+    res.json({ mark: createHash('sha256').update(req.sessionID).digest('base64url') })
+  })
+  const [phone, tablet, desk] = [request.agent(app), request.agent(app), request.agent(app)]
+  const devices = async (agent: typeof phone) => {
+    const { status, body } = await agent.get('/devices')
+    return status === 200 ? body.map(({ current }: any) => current).sort() : status
+  }
+  const { mark } = (await phone.post('/enter')).body
+  await tablet.post('/enter')
+  await desk.post('/enter')
+  expect(await devices(desk)).toEqual([false, false, true])
+  await desk.post(`/devices/${mark}/sign-out`)
+  expect([await devices(phone), await devices(desk)]).toEqual([401, [false, true]])
+  expect((await desk.post('/devices/sign-out-others')).body).toEqual({ ended: 1 })
+  expect([await devices(tablet), await devices(desk)]).toEqual([401, [true]])
+  await tablet.post('/enter')
+  await desk.post('/password')
+  expect([await devices(tablet), await devices(desk)]).toEqual([401, [true]])
+})
+
+it('docs/login.md leads back, and asks for the password again', async () => {
+  const app = await appOf('docs/login.md')
+  const agent = request.agent(app)
+  const to = async (sent: request.Test) => (await sent).headers.location
+  expect(await to(agent.get('/account'))).toBe('/login')
+  await agent.post('/login')
+  expect((await agent.get('/account')).text).toBe('account of 1')
+  expect(await to(agent.get('/account/password'))).toBe('/prove')
+  expect(await to(agent.post('/prove'))).toBe('/account/password')
+  expect((await agent.get('/account/password')).text).toBe('change your password')
+  await agent.post('/logout')
+  expect(await to(agent.get('/account'))).toBe('/login')
 })
 
 /** A store that keeps what the middleware gives it, with the tokens that docs/stores.md shows. */
