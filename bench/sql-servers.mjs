@@ -8,6 +8,8 @@ import { join } from 'node:path'
 import { freePort } from './redis-server.mjs'
 
 const STARTS = { PostgreSQL: startPostgres, MariaDB: startMariadb, SQLite: (folder) => ({ url: `sqlite:${folder}` }) }
+// So that they end with this process, however it ends.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 const isRoot = process.getuid?.() === 0
 
 /** `{ name, url }` of each; without `url` what is not installed. It is stopped before the next one starts. */

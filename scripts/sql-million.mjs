@@ -4,17 +4,18 @@
 //   npm run build && npm ci --prefix bench
 //   node scripts/sql-million.mjs [PostgreSQL] [MariaDB] [SQLite]
 //
-// It starts the databases itself. Each user has 20 sessions; half of all are over.
+// SESSIONS in its environment stands for fewer than a million. It starts the databases itself. Each user has 20
+// sessions; half of all are over.
 import { createRequire } from 'node:module'
 import { databases } from '../bench/sql-servers.mjs'
 
 const require = createRequire(new URL('../bench/', import.meta.url))
 const powersOf = Symbol.for('silverback.powers')
 const HOUR = 3_600_000
-const SIZES = [10_000, 1_000_000]
+const SIZES = [10_000, Number(process.env.SESSIONS ?? 1_000_000)]
 const PER_USER = 20
 const CALLS = 200
-const ROWS = 1000
+const PAGE = 1000
 const TABLE = 'million'
 
 /** What was sent, each statement with its last values. */
@@ -96,8 +97,8 @@ const textOf = (n, size) =>
 async function fill(size, { store, query, columns, time }, isMysql) {
   await query(`DROP TABLE IF EXISTS ${TABLE}`)
   await store.migrate()
-  for (let at = 0; at < size; at += ROWS) {
-    const rows = Array.from({ length: ROWS }, (_, i) => {
+  for (let at = 0; at < size; at += PAGE) {
+    const rows = Array.from({ length: PAGE }, (_, i) => {
       const ends = (at + i) % 2 ? now + HOUR : now - HOUR + ((at + i) % 1000)
       return `('${idOf(at + i)}','${textOf(at + i, size)}',${time(ends)})`
     })
