@@ -12,7 +12,7 @@ import { load } from './load.mjs'
 import { median } from './statistics.mjs'
 import { table } from './tables.mjs'
 
-const require = createRequire(import.meta.url)
+const { SqliteStore } = createRequire(import.meta.url)('../dist/sqlite.js')
 const APP = fileURLToPath(new URL('processes-app.mjs', import.meta.url))
 const COUNTS = [1, 2, 4]
 const CONNECTIONS = 32
@@ -21,10 +21,11 @@ const REQUESTS = 1500
 const ROUNDS = 3
 const ASKED = 40
 
-// Node 20 has no SQLite of its own.
-function hasSqlite() {
+// Node 20 has no SQLite of its own, and better-sqlite3 need not be installed.
+async function hasSqlite(path) {
   try {
-    return require('node:sqlite') !== undefined
+    await new SqliteStore({ path }).close()
+    return true
   } catch {
     return false
   }
@@ -33,7 +34,9 @@ function hasSqlite() {
 /** @param redis `{ port, version }` of the server, if there is one */
 export async function processesTable(redis) {
   const folder = await mkdtemp(join(tmpdir(), 'silverback-bench-'))
-  const stores = { MemoryStore: '', ...(hasSqlite() && { SqliteStore: join(folder, 'sessions.db') }) }
+  const stores = { MemoryStore: '' }
+  const database = join(folder, 'sessions.db')
+  if (await hasSqlite(database)) stores.SqliteStore = database
   stores.FileStore = join(folder, 'sessions')
   if (redis) stores.RedisStore = redis.port
   const rows = []
