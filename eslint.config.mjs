@@ -16,6 +16,7 @@ const ROOMS = {
   store: ['base', 'cookie', 'record', 'session'],
   ...Object.fromEntries(STORES.map((store) => [store, DATA])),
   ...Object.fromEntries(ENGINE.map((room) => [room, roomsBelow(room)])),
+  testing: [...roomsBelow('manage'), 'manage'],
   // Go's sessions stand beside the engine.
   'gorilla/codec': ['base'],
   'gorilla/stores': [...DATA, ...STORES, 'gorilla/codec', 'gorilla'],

@@ -12,6 +12,8 @@ export const SPOILT = '{"cookie":'
 /** A store, connected to a server of its own. */
 export interface OpenStore {
   store: any
+  /** Another one on the same sessions, as a second process has it; where only one can know them, there is none. */
+  another?(): object
   /** Writes over a session what cannot be one. */
   spoil(id: string): unknown
   close(): Promise<unknown>
@@ -26,6 +28,7 @@ export const NPM_STORES: Record<string, () => Promise<OpenStore>> = {
     const { RedisStore } = require('connect-redis')
     return {
       store: new RedisStore({ client }),
+      another: () => new RedisStore({ client }),
       spoil: (id) => client.set(`sess:${id}`, SPOILT),
       close: async () => client.destroy() ?? (await server.stop())
     }
@@ -36,22 +39,26 @@ export const NPM_STORES: Record<string, () => Promise<OpenStore>> = {
     const { Pool } = require('pg')
     const pool = new Pool({ host: '127.0.0.1', port: server.port, user: 'postgres', database: 'postgres' })
     const Postgres = require('connect-pg-simple')(session)
-    const store = new Postgres({ pool, createTableIfMissing: true, pruneSessionInterval: false })
+    const another = () => new Postgres({ pool, createTableIfMissing: true, pruneSessionInterval: false })
+    const store = another()
     const close = async () => {
       await store.close()
       await pool.end()
       await server.stop()
     }
     // The column is of the type json.
-    return { store, spoil: (id) => pool.query('UPDATE session SET sess = $1 WHERE sid = $2', ['42', id]), close }
+    const spoil = (id: string) => pool.query('UPDATE session SET sess = $1 WHERE sid = $2', ['42', id])
+    return { store, another, spoil, close }
   },
 
   'connect-memcached': async () => {
     const server = await startMemcached()
     const Memcached = require('connect-memcached')(session)
     const store = new Memcached({ hosts: [`127.0.0.1:${server.port}`] })
+    const { client } = store
     return {
       store,
+      another: () => new Memcached({ client }),
       spoil: (id) => new Promise((resolve) => store.client.set(id, SPOILT, 60, resolve)),
       close: async () => store.client.end() ?? (await server.stop())
     }
@@ -64,6 +71,7 @@ export const NPM_STORES: Record<string, () => Promise<OpenStore>> = {
     const store = new MongoStore({ client })
     return {
       store,
+      another: () => new MongoStore({ client }),
       spoil: (id) => client.updateOne({ _id: id }, { $set: { session: SPOILT } }),
       close: () => store.close()
     }
@@ -93,9 +101,10 @@ export const NPM_STORES: Record<string, () => Promise<OpenStore>> = {
   'session-file-store': async () => {
     const folder = await mkdtemp(join(tmpdir(), 'files-'))
     const Files = require('session-file-store')(session)
-    const store = new Files({ path: folder, retries: 0, reapInterval: -1, logFn: () => undefined })
+    const another = () => new Files({ path: folder, retries: 0, reapInterval: -1, logFn: () => undefined })
     return {
-      store,
+      store: another(),
+      another,
       spoil: (id) => writeFile(join(folder, `${id}.json`), SPOILT),
       close: () => rm(folder, { recursive: true })
     }

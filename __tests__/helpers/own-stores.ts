@@ -29,6 +29,7 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
     const placeOf = (hash: string) => folder.at('s', 'records', hash.slice(0, 2), hash.slice(2))
     return {
       store,
+      another: () => new FileStore({ path: folder.at('s') }),
       spoil: (id) => writeFileSync(placeOf(hashOf(id)), SPOILT),
       close: async () => {
         await store.close()
@@ -43,6 +44,7 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
     const database = openSqlite(folder.at('sessions.db'))
     return {
       store,
+      another: () => new SqliteStore({ path: folder.at('sessions.db') }),
       spoil: (id) => database.prepare('UPDATE sessions SET sess = ? WHERE sid = ?').run(SPOILT, id),
       close: async () => {
         await store.close()
@@ -58,6 +60,7 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
     const store = new PostgresStore({ pool, createTable: true })
     return {
       store,
+      another: () => new PostgresStore({ pool }),
       // The column is of the type json.
       spoil: (id) => pool.query('UPDATE session SET sess = $1 WHERE sid = $2', ['42', id]),
       close: async () => {
@@ -75,6 +78,7 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
     const store = new MysqlStore({ pool, createTable: true })
     return {
       store,
+      another: () => new MysqlStore({ pool }),
       spoil: (id) => pool.execute('UPDATE sessions SET data = ? WHERE session_id = ?', [SPOILT, id]),
       close: async () => {
         await store.close()
@@ -89,6 +93,7 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
     const client = memcachedClient(server.port)
     return {
       store: new MemcachedStore({ client }),
+      another: () => new MemcachedStore({ client }),
       spoil: (id) => new Promise((resolve) => client.set(id, SPOILT, 60, resolve)),
       close: async () => client.end() ?? (await server.stop())
     }
@@ -107,6 +112,7 @@ export const OWN_STORES: Record<string, () => Promise<OpenStore>> = {
     await client.connect()
     return {
       store: new RedisStore({ client }),
+      another: () => new RedisStore({ client }),
       spoil: (id) => client.set(`sess:${id}`, SPOILT),
       close: async () => {
         client.destroy()
@@ -120,6 +126,7 @@ async function onMongoDouble(options: object = {}): Promise<OpenStore> {
   const collection = new MongoDouble()
   return {
     store: new MongoStore({ collection, ...options }),
+    another: () => new MongoStore({ collection, ...options }),
     spoil: (id) => collection.updateOne({ _id: id }, { $set: { session: SPOILT } }),
     close: async () => undefined
   }
@@ -130,6 +137,7 @@ async function onRedis(name: string): Promise<OpenStore> {
   const { client, close } = await CLIENTS[name]!(server.url)
   return {
     store: new RedisStore({ client }),
+    another: () => new RedisStore({ client }),
     spoil: (id) => client.set(`sess:${id}`, SPOILT),
     close: async () => {
       close()

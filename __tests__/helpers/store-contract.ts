@@ -1,174 +1,20 @@
-import { StorePort } from '../../lib/store/port'
-import { POWERS, type Found, type Life, type Powers, type Write } from '../../lib/store/contract'
+import { POWERS, type Life, type Powers } from '../../lib/store/contract'
 import { Cookie } from '../../lib/cookie/cookie'
 import { callStore } from '../../lib/store/call'
-import { decodeFound, versionOf } from '../../lib/store/record-cache'
 import { encodeRecord } from '../../lib/record/record'
 import type { OpenStore } from './npm-stores'
-import { until } from './redis-server'
 import { HOUR } from './times'
-
-/** Stores that count in seconds can do no better. */
-const SHORT = 2000
-
-const DATA = { user: 'ann', cart: [{ n: 1.5, tags: ['x', null] }, true], text: 'h\u00e9 \u6f22 \u{1f600} "\\' }
 
 let count = 0
 
 /** An ID as the middleware makes them, never the same again. */
-export function newId(): string {
+function newId(): string {
   return `contract${String(++count).padStart(24, '-')}`
-}
-
-/** A session as the middleware hands it to `set`, with a live cookie. */
-export function sessionOf(data: object, maxAge = HOUR): { cookie: Cookie } {
-  return { cookie: new Cookie({ maxAge }), ...data }
-}
-
-/** Sessions that end while the other tests run. */
-export interface Ending {
-  short: string
-  touched: string
-}
-
-export async function startEnding({ store }: OpenStore): Promise<Ending> {
-  for (;;) {
-    const [short, touched] = [newId(), newId()]
-    const started = performance.now()
-    await ask(store, 'set', touched, sessionOf({}, SHORT))
-    await ask(store, 'touch', touched, sessionOf({}))
-    await ask(store, 'set', short, sessionOf({}, SHORT))
-    // Only what was touched while it lived is to live on.
-    if (performance.now() - started < SHORT / 2) return { short, touched }
-  }
 }
 
 /** Calls a verb in whatever style the store has. */
 export async function ask(store: any, verb: string, ...args: unknown[]): Promise<any> {
   return callStore(store, store[verb], args)
-}
-
-/** The contract that every store of sessions fulfils, ours or not. */
-export function fulfilsTheContract(opened: () => OpenStore, ending: () => Ending): void {
-  const get = (id: string) => ask(opened().store, 'get', id).catch(absentIfEnoent)
-
-  it('has no session under an ID that it has never seen', async () => {
-    expect((await get(newId())) ?? null).toBeNull()
-  })
-
-  it('gives back what it was given, and each time the last', async () => {
-    const id = newId()
-    const session = sessionOf(DATA)
-    await ask(opened().store, 'set', id, session)
-    expect(await get(id)).toMatchObject({
-      ...DATA,
-      cookie: { originalMaxAge: session.cookie.originalMaxAge, path: '/' }
-    })
-    await ask(opened().store, 'set', id, sessionOf({ only: 'this' }))
-    const again = await get(id)
-    expect([again.only, again.user]).toEqual(['this', undefined])
-  })
-
-  it('destroys a session, and does nothing when there is none', async () => {
-    const [one, other] = [newId(), newId()]
-    await ask(opened().store, 'set', one, sessionOf({}))
-    await ask(opened().store, 'set', other, sessionOf({}))
-    await ask(opened().store, 'destroy', one)
-    await ask(opened().store, 'destroy', one)
-    await ask(opened().store, 'destroy', newId())
-    expect((await get(one)) ?? null).toBeNull()
-    expect(await get(other)).toMatchObject({ cookie: { path: '/' } })
-  })
-
-  it('answers a callback once', async () => {
-    const { store } = opened()
-    const id = newId()
-    for (const [verb, ...args] of [
-      ['set', id, sessionOf({ n: 1 })],
-      ['touch', id, sessionOf({ n: 1 })],
-      ['get', id],
-      ['destroy', id],
-      ['get', id]
-    ]) {
-      const answers: unknown[] = []
-      await new Promise<void>((resolve) => {
-        store[verb as string](...args, (...answer: unknown[]) => {
-          answers.push(answer)
-          resolve()
-        })
-      })
-      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
-      const [err] = answers[0] as unknown[]
-      expect([verb, answers.length, err && absentIfEnoent(err)]).toEqual([verb, 1, err && null])
-    }
-  })
-
-  it('lets a session go when its time is over, unless it was touched', async () => {
-    await until(async () => !(await get(ending().short)), 'the session is over')
-    expect(await get(ending().touched)).toMatchObject({ cookie: { path: '/' } })
-  })
-
-  describe('behind the adapter', () => {
-    const backend = () => {
-      const port = new StorePort(opened().store, { storeTimeout: 10_000, hashIds: false })
-      return {
-        read: (id: string) => port.read(id),
-        write: ({ id, ...write }: Write) => port.write({ key: port.keyOf(id), ...write }),
-        extend: (id: string, life: Life, live?: () => object) => port.extend(port.keyOf(id), life, live),
-        remove: (id: string) => port.remove(port.keyOf(id))
-      }
-    }
-    const dataOf = (found: unknown) => decodeFound(found as Found)!.data
-    const read = async (id: string) => (await backend().read(id))!
-    /** What a later write compares against. */
-    const keptOf = (found: Found) => versionOf(found, decodeFound(found)!)
-
-    it('writes what is new, and over what was read', async () => {
-      const id = newId()
-      const [one, two] = [textOf({ n: 1 }), textOf({ n: 2 })]
-      expect(await backend().read(id)).toBeNull()
-      expect(await backend().write({ id, text: one, expected: null, life: life() })).toBe(true)
-      const found = await read(id)
-      expect(dataOf(found)).toMatchObject({ n: 1 })
-      expect(await backend().write({ id, text: two, expected: keptOf(found), life: life() })).toBe(true)
-      expect(dataOf(await read(id))).toMatchObject({ n: 2 })
-    })
-
-    it('does not write over what it has not read, and tells what it is', async () => {
-      const id = newId()
-      await backend().write({ id, text: textOf({ n: 1 }), expected: null, life: life() })
-      const outdated = keptOf(await read(id))
-      await backend().write({ id, text: textOf({ n: 2 }), expected: outdated, life: life() })
-      const answer = await backend().write({ id, text: textOf({ n: 3 }), expected: outdated, life: life() })
-      expect(dataOf(answer)).toMatchObject({ n: 2 })
-      expect(dataOf(await read(id))).toMatchObject({ n: 2 })
-    })
-
-    it('brings nothing back that was removed', async () => {
-      const id = newId()
-      await backend().write({ id, text: textOf({ n: 1 }), expected: null, life: life() })
-      const kept = keptOf(await read(id))
-      await backend().remove(id)
-      await backend().remove(id)
-      expect(await backend().write({ id, text: textOf({ n: 2 }), expected: kept, life: life() })).toBeNull()
-      expect(await backend().extend(id, life(), () => sessionOf({ n: 2 }))).toBe(false)
-      expect(await backend().read(id)).toBeNull()
-    })
-
-    it('finds no session in what cannot be one, without an error', async () => {
-      const id = newId()
-      await backend().write({ id, text: textOf({ n: 1 }), expected: null, life: life() })
-      await opened().spoil(id)
-      const found = await backend().read(id)
-      expect(found && decodeFound(found)).toBeFalsy()
-    })
-  })
-}
-
-// express-session's rule, which session-file-store relies on.
-function absentIfEnoent(err: any): null {
-  if (err.code === 'ENOENT') return null
-  throw err
 }
 
 /** What only our own stores promise. */

@@ -1,10 +1,13 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { infoOf, Session } from '../../lib/index'
 import express, { type Express } from 'express'
 import request from 'supertest'
 import session, { CookieStore, sessions } from '../../lib/index'
 import { cookieOf, secret } from '../helpers/app'
 import { evaluate } from '../helpers/documented'
-import { ask, type Ending, fulfilsTheContract, hasPowers, startEnding } from '../helpers/store-contract'
+import { scorecard, type Scorecard } from '../../lib/testkit'
+import { ask, hasPowers } from '../helpers/store-contract'
 import { NPM_STORES, type OpenStore } from '../helpers/npm-stores'
 import { OWN_STORES } from '../helpers/own-stores'
 
@@ -31,16 +34,21 @@ const openers = {
 const HAND_OUT_ANYTHING = ['connect-pg-simple', 'connect-memcached', 'connect-sqlite3']
 
 const open: Record<string, OpenStore> = {}
-const ending: Record<string, Ending> = {}
+const cards: Record<string, Scorecard> = {}
 
 beforeAll(async () => {
+  const names = Object.keys(openers)
+  // The servers first: while they start, nothing else answers in time.
+  await Promise.all(names.map(async (name) => (open[name] = await openers[name as keyof typeof openers]())))
   await Promise.all(
-    Object.entries(openers).map(async ([name, opener]) => {
-      open[name] = await opener()
-      if (name !== 'CookieStore') ending[name] = await startEnding(open[name])
+    names.map(async (name) => {
+      if (name === 'CookieStore') return
+      const { store, another, spoil } = open[name]!
+      const made = [store, another?.() ?? store]
+      cards[name] = await scorecard(() => made.shift()!, { spoil })
     })
   )
-}, 60_000)
+}, 120_000)
 
 afterAll(() => Promise.all(Object.values(open).map(({ close }) => close())))
 
@@ -92,7 +100,13 @@ async function servesTheApplication(app: Express): Promise<void> {
 describe.each(Object.keys(openers))('%s', (name) => {
   const opened = () => open[name]!
 
-  if (name !== 'CookieStore') fulfilsTheContract(opened, () => ending[name]!)
+  if (name in OWN_STORES) {
+    it('keeps every promise', () => {
+      const shared = opened().another !== undefined
+      const asked = cards[name]!.scores.filter(({ group }) => shared || group !== 'two processes')
+      expect(asked.filter(({ holds }) => holds !== true)).toEqual([])
+    })
+  }
 
   it('serves an application with sessions()', () =>
     servesTheApplication(appBehind(sessions({ secret, store: opened().store }))))
@@ -137,4 +151,23 @@ describe.each(Object.keys(openers))('%s', (name) => {
   }
 
   if (name in OWN_STORES) hasPowers(opened)
+})
+
+it('docs/stores.md has the scorecards', () => {
+  const named = Object.keys(NPM_STORES)
+  const own = Object.keys(OWN_STORES).filter((name) => open[name]!.another !== undefined)
+  const rows = cards[own[0]!]!.scores.map(({ group, promise }, at) => {
+    const cellOf = (name: string) =>
+      ({ true: 'yes', false: '**no**', undefined: '-' })[String(cards[name]!.scores[at]!.holds)]
+    return [group, promise, ...named.map(cellOf), ...new Set(own.map(cellOf))]
+  })
+  const table = [['', 'promise', ...named, 'ours'], ...rows]
+  const widths = table[0]!.map((_, at) => Math.max(...table.map((row) => row[at]!.length)))
+  table.splice(
+    1,
+    0,
+    widths.map((width) => '-'.repeat(width))
+  )
+  const text = table.map((row) => `| ${row.map((cell, at) => cell!.padEnd(widths[at]!)).join(' | ')} |`).join('\n')
+  expect(readFileSync(path.join(__dirname, '../../docs/stores.md'), 'utf8')).toContain(text)
 })

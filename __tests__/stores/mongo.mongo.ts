@@ -12,7 +12,8 @@ import { openCollection, openMongoStore, mongoUrl, newName } from '../helpers/mo
 import type { OpenStore } from '../helpers/npm-stores'
 import { expectFreeLockAfterKill } from '../helpers/race'
 import { freePort, until } from '../helpers/redis-server'
-import { type Ending, fulfilsTheContract, hasPowers, startEnding } from '../helpers/store-contract'
+import { storeSuite } from '../../lib/testkit'
+import { hasPowers } from '../helpers/store-contract'
 
 const expressSession = jest.requireActual('express-session') as typeof silverback
 const { MongoStore: ConnectMongo } = require('connect-mongo')
@@ -68,19 +69,14 @@ const visit = (app: Express, route: string, cookie = '') => request(app).get(rou
 
 describe.each(KINDS)('as %s', (_kind, stringify) => {
   let open: OpenStore
-  let ending: Ending
 
   beforeAll(async () => {
     open = await openMongoStore({ stringify })
-    ending = await startEnding(open)
   })
 
   afterAll(() => open?.close())
 
-  fulfilsTheContract(
-    () => open,
-    () => ending
-  )
+  storeSuite(() => new MongoStore({ collection, stringify }), { acrossProcesses: true, spoil: (id) => open.spoil(id) })
   hasPowers(() => open)
 
   describe('beside connect-mongo', () => {
