@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import http, { type Server } from 'node:http'
+import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import request from 'supertest'
 import ts from 'typescript'
+import { sessions } from '../../lib/index'
+import { faultyStore } from '../../lib/testing'
 import { RedisServer } from '../helpers/redis-server'
 
 const before = process.env.SESSION_SECRET
@@ -126,4 +128,80 @@ it('one-domain shares the login, and keeps the cart to the shop', async () => {
   const res = await agent.post('/shop/cart/pear')
   expect(res.body).toEqual({ user: 'ann', items: ['pear'] })
   expect(res.headers['set-cookie']![0]).toMatch(/^cart=.*; Path=\/shop/)
+})
+
+it('prom-client shows the sessions among its own numbers, on another port', async () => {
+  const { app, internal } = require('../../examples/prom-client')
+  await request(app).get('/')
+  const res = await request(internal).get('/metrics')
+  expect(res.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/)
+  expect(res.text).toMatch(/^process_cpu_seconds_total /m)
+  expect(res.text).toMatch(/^silverback_session_events_total\{.*event="created".*\} 1$/m)
+  expect((await request(app).get('/metrics')).status).toBe(404)
+})
+
+describe('opentelemetry', () => {
+  const { context, trace } = require('@opentelemetry/api')
+  const { AsyncLocalStorageContextManager } = require('@opentelemetry/context-async-hooks')
+  const { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } = require('@opentelemetry/sdk-trace-base')
+  const exporter = new InMemorySpanExporter()
+  const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
+
+  beforeAll(() => {
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+    trace.setGlobalTracerProvider(provider)
+  })
+
+  afterAll(() => {
+    trace.disable()
+    context.disable()
+  })
+
+  it('has the spans of the store within that of the request, and the code of a failure', async () => {
+    const { app } = require('../../examples/opentelemetry')
+    const served = (req: IncomingMessage, res: ServerResponse) =>
+      provider.getTracer('the server').startActiveSpan('request', (span: any) => {
+        res.on('finish', () => span.end())
+        app(req, res)
+      })
+    await request(served).get('/')
+    const store = faultyStore()
+    store.fail('set', Object.assign(new Error('SET sess:1 {"user":"ann"}'), { code: 'ECONNRESET' }))
+    const failing = sessions<{ user: string }>({ secret: process.env.SESSION_SECRET!, store })
+    await expect(failing.create({ user: 'ann' })).rejects.toMatchObject({ code: 'ERR_SESSION_STORE' })
+
+    const spans = exporter.getFinishedSpans()
+    const named = (name: string) => spans.filter((span: any) => span.name === name)
+    const [[around], [stored, failed]] = [named('request'), named('session set')]
+    expect(stored.parentSpanContext.spanId).toBe(around.spanContext().spanId)
+    expect(stored.attributes).toEqual({ 'silverback.store': 'MemoryStore', 'silverback.operation': 'set' })
+    expect(failed).toMatchObject({ status: { code: 2 }, attributes: { 'error.type': 'ECONNRESET' } })
+    expect(JSON.stringify([failed.attributes, failed.status, failed.events])).not.toContain('ann')
+  })
+})
+
+it('audit-log says who was signed out where, by whom and why, and no session ID', async () => {
+  const log = jest.spyOn(console, 'log').mockImplementation(() => undefined)
+  try {
+    const { app } = require('../../examples/audit-log')
+    const [root, phone, laptop] = [request.agent(app), request.agent(app), request.agent(app)]
+    await root.post('/login/root').set('User-Agent', 'Desk')
+    const cookies = await Promise.all([
+      phone.post('/login/ann').set('User-Agent', 'Phone'),
+      laptop.post('/login/ann').set('User-Agent', 'Laptop')
+    ])
+    expect((await phone.post('/admin/sign-out/ann')).status).toBe(401)
+    await phone.post('/logout')
+    expect((await root.post('/admin/sign-out/ann').send({ why: 'stolen laptop' })).body).toEqual({ ended: 1 })
+    expect((await laptop.post('/logout')).status).toBe(401)
+    const lines = log.mock.calls.map(([line]) => line as string)
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { at: expect.any(String), what: 'signed out', user: 'ann', device: 'Phone', by: 'ann', why: 'logout' },
+      { at: expect.any(String), what: 'signed out', user: 'ann', device: 'Laptop', by: 'root', why: 'stolen laptop' }
+    ])
+    const ids = cookies.map((res) => decodeURIComponent(res.headers['set-cookie']![0]!).split(/[=;]/)[1]!)
+    for (const id of ids) expect(lines.join()).not.toContain(id.replace(/^s:/, '').split('.')[0])
+  } finally {
+    log.mockRestore()
+  }
 })
