@@ -1,7 +1,5 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { dirname } from 'node:path'
-import request from 'supertest'
 import { FileStore, generateKey } from '../../lib'
 import { MysqlStore } from '../../lib/mysql'
 import { PostgresStore } from '../../lib/postgres'
@@ -10,69 +8,54 @@ import { SqliteStore } from '../../lib/sqlite'
 import { TestFolder } from '../helpers/folder'
 import { RedisServer } from '../helpers/redis-server'
 import { startMariadb, startPostgres } from '../helpers/servers'
-import { cookieOf, pairOf, Visitor } from './visitor'
+import { Visitor } from './visitor'
 
 const { createApp } = require('../../examples/login/app')
-const { createUsers } = require('../../examples/login/users')
-const { openStore } = require('../../examples/login/settings')
+const { openStorage } = require('../../examples/login/storage')
 
-const VARIABLES = ['REDIS_URL', 'SESSION_DIR', 'DATABASE_URL'] as const
 const PASSWORD = 'four simple words together'
-const before = VARIABLES.map((name) => process.env[name])
 
-function setEnvironment(values: (string | undefined)[]): void {
-  VARIABLES.forEach((name, i) => {
-    if (values[i] === undefined) delete process.env[name]
-    else process.env[name] = values[i]
-  })
-}
-
-afterEach(() => setEnvironment(before))
-
-/** The package as the examples have it: they and the tests may each have one. */
-function fromExamples(name: string): any {
-  return require(require.resolve(name, { paths: [dirname(require.resolve('../../examples/login/app'))] }))
-}
-
-/** Signs in with one process, as it were, and visits the next, which opens the store anew. */
-async function outlivesAProcess(close: (store: any) => unknown, kind: new (...args: never[]) => unknown) {
-  const [users, secret] = [createUsers(), generateKey()]
-  let cookie = ''
-  for (const visit of [register, readProfile]) {
-    const store = await openStore()
-    expect(store).toBeInstanceOf(kind)
-    const server = createServer(createApp({ users, secret, store })).listen(0)
-    try {
-      await once(server, 'listening')
-      await visit(server)
-    } finally {
-      server.close()
-      await close(store)
-    }
-  }
-
-  async function register(server: any): Promise<void> {
-    const answer = await new Visitor(server).submit('/register', { username: 'ada', password: PASSWORD })
-    cookie = pairOf(cookieOf(answer))
-  }
-
-  async function readProfile(server: any): Promise<void> {
-    const page = await request(server).get('/profile').set('Cookie', cookie)
-    expect([page.status, page.text.includes('ada')]).toEqual([200, true])
+/**
+ * Two instances behind one port, each with a store and accounts of its own opening, that take turns: what one has done
+ * the other knows.
+ */
+async function isShared(settings: object, kind: new (...args: never[]) => unknown): Promise<void> {
+  const secret = generateKey()
+  const storages = [await openStorage(settings), await openStorage(settings)]
+  for (const { store } of storages) expect(store).toBeInstanceOf(kind)
+  const apps = storages.map(({ store, documents }) => createApp({ secret, store, documents }))
+  let turn = 0
+  const server = createServer((req, res) => apps[turn++ % 2](req, res)).listen(0)
+  try {
+    await once(server, 'listening')
+    const [visitor, other] = [new Visitor(server), new Visitor(server)]
+    await visitor.submit('/register', { username: 'ada', password: PASSWORD })
+    for (let i = 0; i < 2; i++) expect((await visitor.get('/profile')).text).toContain('<strong>ada</strong>')
+    await visitor.submit('/profile', { displayName: 'Ada', bio: '' })
+    for (let i = 0; i < 2; i++) expect((await visitor.get('/api/session')).body.user.displayName).toBe('Ada')
+    expect((await other.submit('/register', { username: 'ada', password: PASSWORD })).status).toBe(409)
+    await other.submit('/login', { username: 'ada', password: PASSWORD })
+    await other.submit('/sessions/end-others', {}, '/sessions')
+    for (let i = 0; i < 2; i++) expect((await visitor.get('/profile')).headers.location).toBe('/login')
+    expect((await visitor.get('/login')).text).toContain('You signed out everywhere else')
+    expect(await storages[0].documents.list('user:')).toHaveLength(1)
+  } finally {
+    server.close()
+    await Promise.all(storages.map(({ close }) => close()))
   }
 }
 
 describe('login example: the store', () => {
   it('is in memory where the environment names none', async () => {
-    setEnvironment([])
-    expect(await openStore()).toBeUndefined()
+    expect((await openStorage({})).store).toBeUndefined()
   })
 
-  it('is files with SESSION_DIR', async () => {
+  it('is files with SESSION_DIR, and accounts in memory', async () => {
     const folder = new TestFolder()
     try {
-      setEnvironment([undefined, folder.at('sessions')])
-      await outlivesAProcess((store) => store.close(), FileStore)
+      const { store, close } = await openStorage({ sessionDir: folder.at('sessions') })
+      expect(store).toBeInstanceOf(FileStore)
+      await close()
     } finally {
       folder.remove()
     }
@@ -81,8 +64,7 @@ describe('login example: the store', () => {
   it('is SQLite with DATABASE_URL', async () => {
     const folder = new TestFolder()
     try {
-      setEnvironment([undefined, undefined, `sqlite:${folder.at('sessions.db')}`])
-      await outlivesAProcess((store) => store.close(), SqliteStore)
+      await isShared({ databaseUrl: `sqlite:${folder.at('sessions.db')}` }, SqliteStore)
     } finally {
       folder.remove()
     }
@@ -91,41 +73,24 @@ describe('login example: the store', () => {
   it.each([
     ['PostgreSQL', startPostgres, (port: number) => `postgres://postgres@127.0.0.1:${port}/postgres`, PostgresStore],
     ['MySQL', startMariadb, (port: number) => `mysql://root@127.0.0.1:${port}/test`, MysqlStore]
-  ])('is %s with DATABASE_URL, in a table of its own', async (_name, start, urlAt, kind) => {
+  ])('is %s with DATABASE_URL, in tables of its own', async (_name, start, urlAt, kind) => {
     const server = await start()
-    const pools: any[] = []
-    for (const [module, name] of [
-      [fromExamples('pg'), 'Pool'],
-      [fromExamples('mysql2/promise'), 'createPool']
-    ]) {
-      const make = module[name]
-      jest.spyOn(module, name).mockImplementation((...args: any[]) => {
-        const pool = name === 'Pool' ? new make(...args) : make(...args)
-        pools.push(pool)
-        return pool
-      })
-    }
     try {
-      setEnvironment([undefined, undefined, urlAt(server.port)])
-      await outlivesAProcess((store) => store.close(), kind as never)
-      expect(pools).toHaveLength(2)
+      await isShared({ databaseUrl: urlAt(server.port) }, kind as never)
     } finally {
-      jest.restoreAllMocks()
-      await Promise.all(pools.map((pool) => pool.end()))
       await server.stop()
     }
   })
 
   it('is none for a URL of something else', async () => {
-    setEnvironment([undefined, undefined, 'oracle://localhost'])
-    await expect(openStore()).rejects.toThrow('DATABASE_URL must begin with sqlite:, postgres: or mysql:')
+    const opened = openStorage({ databaseUrl: 'oracle://localhost' })
+    await expect(opened).rejects.toThrow('DATABASE_URL must begin with sqlite:, postgres: or mysql:')
   })
 
   it('is Redis with REDIS_URL, under keys of its own', async () => {
     const server = await RedisServer.start()
     try {
-      setEnvironment([server.url])
-      await outlivesAProcess((store) => store.client.destroy(), RedisStore)
+      await isShared({ redisUrl: server.url }, RedisStore)
       expect(await server.cli('keys', '*')).toMatch(/login-example:/)
     } finally {
       await server.stop()

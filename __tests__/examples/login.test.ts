@@ -5,25 +5,32 @@ import { generateKey, MemoryStore } from '../../lib'
 import { cookieOf, pairOf, tokenIn, Visitor } from './visitor'
 
 const { createApp } = require('../../examples/login/app')
+const { memoryDocuments } = require('../../examples/login/storage/memory')
 
 const DAY = 24 * 60 * 60 * 1000
 const PASSWORD = 'four simple words together'
+
+const ADMIN_TOKEN = 'printed at the start'
 
 let store: MemoryStore
 let server: Server
 
 async function serve(options: object = {}): Promise<Server> {
-  const app = createApp({ secret: generateKey(), store, limits: { perAddress: 1000 }, ...options })
+  const documents = memoryDocuments()
+  await documents.set('admin-token', ADMIN_TOKEN)
+  const app = createApp({ secret: generateKey(), store, documents, limits: { perAddress: 1000 }, ...options })
   const listening = createServer(app).listen(0)
   await once(listening, 'listening')
   return listening
 }
 
-async function member(username: string): Promise<Visitor> {
+async function member(username: string, more: Record<string, string> = {}): Promise<Visitor> {
   const visitor = new Visitor(server)
-  await visitor.submit('/register', { username, password: PASSWORD })
+  await visitor.submit('/register', { username, password: PASSWORD, ...more })
   return visitor
 }
+
+const admin = () => member('ada', { adminToken: ADMIN_TOKEN })
 
 async function login(username: string, extra: Record<string, string> = {}): Promise<[Visitor, request.Response]> {
   const visitor = new Visitor(server)
@@ -128,7 +135,7 @@ describe('login example: pages', () => {
     expect(page).toContain('value="Ada &lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;"')
     expect(page).toContain('&lt;/textarea&gt;</textarea>')
     expect(page).toContain('Your profile is saved.')
-    expect(page).not.toContain('<script')
+    expect(page).not.toContain('<script>')
   })
 
   it('refuses a form without its token, or with the token of another session', async () => {
@@ -152,15 +159,68 @@ describe('login example: pages', () => {
     expect(tokenIn((await visitor.get('/profile')).text)).not.toBe(before)
   })
 
-  it('opens the administrator page to the first user only', async () => {
-    const first = await member('ada')
+  it('opens the administrator page to whoever registered with the token, which counts once', async () => {
     const second = await member('bob')
+    const first = await admin()
     const page = await first.get('/admin')
     expect(page.status).toBe(200)
-    expect(page.text).toContain('<td>bob</td>')
+    expect(page.text).toContain('>bob</td>')
+    expect((await first.get('/admin?q=da')).text).not.toContain('>bob</td>')
     expect((await second.get('/admin')).status).toBe(403)
     const guest = await new Visitor(server).get('/admin')
     expect(guest.headers.location).toBe('/login')
+    for (const adminToken of [ADMIN_TOKEN, 'another']) {
+      const fields = { username: 'eve', password: PASSWORD, adminToken }
+      expect((await new Visitor(server).submit('/register', fields)).status).toBe(403)
+    }
+  })
+
+  it('lets the administrator sign a user out, who reads why on the login page, once', async () => {
+    const [first, second] = [await admin(), await member('bob')]
+    const answer = await first.submit('/admin/users/bob/sign-out', {}, '/admin')
+    expect(answer.headers.location).toBe('/admin')
+    expect((await first.get('/admin')).text).toContain('bob is signed out of 1 device.')
+    expect((await second.get('/profile')).headers.location).toBe('/login')
+    expect((await second.get('/login')).text).toContain('An administrator signed you out.')
+    expect((await second.get('/login')).text).not.toContain('An administrator signed you out.')
+    const other = await second.submit('/admin/users/ada/sign-out', {}, '/login')
+    expect([other.status, other.headers.location]).toEqual([303, '/login'])
+  })
+
+  it('keeps the cart when the login ends', async () => {
+    const visitor = new Visitor(server)
+    await visitor.submit('/shop/add', { product: 'tea' }, '/shop')
+    await visitor.submit('/register', { username: 'ada', password: PASSWORD })
+    await visitor.submit('/shop/add', { product: 'tea' }, '/shop')
+    await visitor.submit('/logout', {}, '/profile')
+    expect((await visitor.get('/shop')).text).toContain('2 x Green tea')
+    expect((await visitor.submit('/shop/remove', { product: 'tea' }, '/shop')).status).toBe(303)
+    expect((await visitor.get('/shop')).text).toContain('1 x Green tea')
+    expect((await visitor.submit('/shop/add', { product: '__proto__' }, '/shop')).status).toBe(404)
+  })
+
+  it('asks for the password again before what is sensitive, and gives the session a new ID', async () => {
+    await member('ada')
+    const [visitor, answer] = await login('ada')
+    expect((await visitor.get('/data')).headers.location).toBe('/confirm')
+    expect((await visitor.submit('/confirm', { password: 'not the right one' })).status).toBe(403)
+    const confirmed = await visitor.submit('/confirm', { password: PASSWORD })
+    expect(confirmed.headers.location).toBe('/data')
+    expect(pairOf(cookieOf(confirmed))).not.toBe(pairOf(cookieOf(answer)))
+    expect((await visitor.get('/data.json')).body).toMatchObject({ username: 'ada', sessions: [{}, {}] })
+    const now = Date.now()
+    jest.spyOn(Date, 'now').mockImplementation(() => now + 6 * 60 * 1000)
+    expect((await visitor.get('/data')).headers.location).toBe('/confirm')
+  })
+
+  it('shows what was typed, but no password, and who is signed in, where a form cannot be taken', async () => {
+    const visitor = await member('ada')
+    const typed = { _csrf: 'x', bio: 'A long text <b>', password: 'a secret of mine' }
+    const answer = await visitor.agent.post('/profile').type('form').send(typed)
+    expect(answer.status).toBe(403)
+    expect(answer.text).toContain('A long text &lt;b&gt;</textarea>')
+    expect(answer.text).toContain('Sign out')
+    expect(answer.text).not.toContain('a secret of mine')
   })
 
   it('remembers a visitor for 30 days who asks for it, and nobody else', async () => {
@@ -214,9 +274,10 @@ describe('login example: pages', () => {
     const visitor = await member('ada')
     const stranger = await member('bob')
     const [other] = await login('ada')
-    const rows = (await visitor.get('/sessions')).text.split('<tr>').filter((row) => row.includes('/end"'))
-    const others = rows.filter((row) => !row.includes('(this one)'))
+    const rows = (await visitor.get('/sessions')).text.split('<li').filter((row) => row.includes('/end"'))
+    const others = rows.filter((row) => !row.includes('This device'))
     expect([rows.length, others.length]).toEqual([2, 1])
+    expect(others[0]).toContain('This machine. Last seen')
     const otherHandle = /\/sessions\/([\w-]+)\/end/.exec(others[0]!)![1]
     const theirs = await stranger.submit(`/sessions/${otherHandle}/end`, {}, '/sessions')
     expect(theirs.status).toBe(404)
@@ -264,7 +325,7 @@ describe('login example: JSON API', () => {
     const visitor = new Visitor(server)
     const registered = await visitor.call('post', '/api/register', { username: 'ada', password: PASSWORD })
     expect(registered.status).toBe(201)
-    expect(registered.body.user).toEqual({ username: 'ada', displayName: 'ada', bio: '', role: 'admin' })
+    expect(registered.body.user).toEqual({ username: 'ada', displayName: 'ada', bio: '', role: 'member' })
     const updated = await visitor.call('put', '/api/profile', { displayName: 'Ada', bio: '' })
     expect(updated.body.displayName).toBe('Ada')
     const out = await visitor.call('post', '/api/logout')
@@ -313,7 +374,7 @@ describe('login example: JSON API', () => {
   })
 
   it('keeps the list of users to administrators', async () => {
-    const first = await member('ada')
+    const first = await admin()
     const second = await member('bob')
     expect((await first.get('/api/users')).body).toHaveLength(2)
     expect((await second.get('/api/users')).status).toBe(403)

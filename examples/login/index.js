@@ -1,24 +1,24 @@
 'use strict'
 
 const { createApp } = require('./app')
-const accounts = require('./accounts')
-const { createUsers } = require('./users')
+const { seedAdmin } = require('./accounts')
 const settings = require('./settings')
+const { openStorage } = require('./storage')
+const { Users } = require('./users')
 
 module.exports = { createApp }
 
 async function main() {
-  const users = createUsers()
-  if (settings.admin) await accounts.seed(users, settings.admin)
-  const app = createApp({
-    users,
-    secret: settings.secret,
-    store: await settings.openStore(),
-    trustProxy: settings.trustProxy
-  })
-  const server = app.listen(settings.port, (err) => {
+  const { store, documents } = await openStorage(settings.storage)
+  const users = new Users(documents)
+  if (settings.admin) await seedAdmin(users, settings.admin)
+  const token = await users.adminToken()
+  const app = createApp({ secret: settings.secret, store, documents, trustProxy: settings.trustProxy })
+  const server = app.listen(settings.port, settings.host, (err) => {
     if (err) throw err
-    console.log(`Login example: http://localhost:${server.address().port}`)
+    const url = `http://localhost:${server.address().port}`
+    console.log(`Login example: ${url}`)
+    if (token) console.log(`Whoever registers first here becomes its administrator: ${url}/register?admin=${token}`)
   })
 }
 

@@ -1,29 +1,36 @@
 'use strict'
 
 const { html, trusted } = require('./html')
-const { css } = require('./style')
-
-// Made apart from the page: the policy allows it by its hash, down to the last space.
-const STYLE = trusted(`<style>${css}</style>`)
+const { icon } = require('./icons')
 
 /** The frame around every page. `page.user` and the like are absent where the session could not be read. */
 function layout(title, page, body) {
   return html`<!doctype html>
-    <html lang="en" data-theme="${page.theme ?? 'light'}">
+    <html lang="en" ${page.theme && html`data-theme="${page.theme}"`}>
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
         <title>${title} - Login example</title>
-        <link rel="icon" href="data:," />
-        ${STYLE}
+        <link rel="icon" href="/icon.svg" />
+        <link rel="stylesheet" href="/style.css" />
+        ${page.user && trusted('<script src="/live.js" defer></script>')}
       </head>
       <body>
         <a class="skip" href="#main">Skip to content</a>
-        <header>${navigation(page)}</header>
-        <main id="main">
-          ${(page.flashes ?? []).map((text) => html`<p class="note" role="status">${text}</p>`)} ${body}
-        </main>
-        <footer>${page.hasSession && themeForm(page)}</footer>
+        <header>
+          <a class="brand" href="/"><img src="/icon.svg" alt="" width="28" height="28" />Login example</a>
+          ${navigation(page)}
+          ${
+            page.user && form(page, '/logout', html`<button class="quiet">${icon('out')}<span>Sign out</span></button>`)
+          }
+        </header>
+        <main id="main" tabindex="-1">${(page.flashes ?? []).map((text) => notice('good', text))} ${body}</main>
+        <footer>
+          <p>An example of <strong>silverback</strong>, sessions for Express.</p>
+          ${page.hasSession && themeForm(page)}
+        </footer>
+        ${page.user && endedDialog}
       </body>
     </html>`
 }
@@ -36,24 +43,45 @@ function form(page, action, fields) {
   </form>`
 }
 
+/** A line that says what has just happened. */
+function notice(kind, text) {
+  return html`<p class="notice ${kind}" role="status">
+    ${icon(kind === 'good' ? 'check' : 'alert')}<span>${text}</span>
+  </p>`
+}
+
 function navigation(page) {
-  const link = (path, text) =>
-    html`<a href="${path}" ${page.path === path && trusted('aria-current="page"')}>${text}</a>`
-  const brand = html`<a class="brand" href="/">Login example</a>`
-  if (!page.user) return html`${brand} ${link('/login', 'Sign in')} ${link('/register', 'Register')}`
-  return html`${brand} ${link('/profile', 'Profile')} ${link('/password', 'Password')} ${link('/sessions', 'Sessions')}
-  ${page.user.role === 'admin' && link('/admin', 'Users')}
-  ${form(page, '/logout', html`<button class="plain">Sign out</button>`)}`
+  const link = (path, name, text, badge) =>
+    html`<a href="${path}" ${page.path === path && trusted('aria-current="page"')}>
+      ${icon(name)}<span>${text}${badge > 0 && html` <b class="badge">${badge}</b>`}</span>
+    </a>`
+  const own = page.user
+    ? html`${link('/sessions', 'devices', 'Devices')} ${link('/profile', 'user', 'Account')}
+      ${page.user.role === 'admin' && link('/admin', 'chart', 'Admin')}`
+    : html`${link('/login', 'key', 'Sign in')} ${link('/register', 'user', 'Register')}`
+  return html`<nav aria-label="Pages">
+    ${link('/', 'home', 'Home')} ${link('/shop', 'cart', 'Shop', page.cartCount)} ${own}
+  </nav>`
 }
 
 function themeForm(page) {
-  const other = page.theme === 'dark' ? 'light' : 'dark'
-  return form(
-    page,
-    '/theme',
-    html`<input type="hidden" name="back" value="${page.path}" />
-      <button class="plain" name="theme" value="${other}">Switch to ${other}</button>`
-  )
+  const choice = (value, text) =>
+    html`<button class="quiet" name="theme" value="${value}" aria-pressed="${String((page.theme ?? '') === value)}">
+      ${text}
+    </button>`
+  const fields = html`<input type="hidden" name="back" value="${page.path}" />
+    <div class="choices" role="group" aria-label="Colours">
+      ${choice('', 'System')} ${choice('light', 'Light')} ${choice('dark', 'Dark')}
+    </div>`
+  return form(page, '/theme', fields)
 }
 
-module.exports = { layout, form }
+// Opened by public/live.js when the session ends while the page is open.
+const endedDialog = html`<dialog id="ended" aria-labelledby="ended-title" aria-describedby="ended-reason">
+  ${icon('lock')}
+  <h2 id="ended-title">You are signed out</h2>
+  <p id="ended-reason"></p>
+  <a class="button" href="/login">Sign in again</a>
+</dialog>`
+
+module.exports = { layout, form, notice }

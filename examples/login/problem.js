@@ -20,6 +20,9 @@ class Problem extends Error {
 /** What may be shown of any error: of those that are not a `Problem`, nothing but the status. */
 function asProblem(err) {
   if (err instanceof Problem) return err
+  if (err.code === 'EBADCSRFTOKEN') {
+    return new Problem(403, 'This form has expired, so nothing was saved. Please open its page again.')
+  }
   const status = err.status >= 400 && err.status < 600 ? err.status : 500
   if (status >= 500) console.error(err)
   return new Problem(status, `${STATUS_CODES[status] ?? 'Error'}.`)

@@ -1,14 +1,12 @@
 'use strict'
 
 /** Remembers the page a guest is about to be sent away from. The path alone: it can lead to no other site. */
-function rememberPage(accounts) {
-  return function rememberPageMiddleware(req, res, next) {
-    if (req.method === 'GET' && !accounts.userOf(req.session)) req.session.returnTo = req.path
-    next()
-  }
+function rememberPage(req, res, next) {
+  if (req.method === 'GET' && !req.user) req.session.returnTo = req.path
+  next()
 }
 
-/** Where to go after a sign-in. */
+/** Where to go after the password was given. */
 function returnTo(req) {
   const { returnTo = '/profile' } = req.session
   delete req.session.returnTo

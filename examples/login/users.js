@@ -1,38 +1,80 @@
 'use strict'
 
-const { randomUUID } = require('node:crypto')
+const { randomUUID, timingSafeEqual, createHash, randomBytes } = require('node:crypto')
 
 /**
  * @typedef {object} User
- * @property {string} id Random: a session that outlives its user must never lead to another one.
+ * @property {string} id The username and something random: a session that outlives its user never leads to another one.
  * @property {string} username Lower case.
  * @property {string} displayName
  * @property {string} bio
  * @property {'admin' | 'member'} role
- * @property {string} passwordHash
  */
 
-/** Users, kept in memory. A real application puts its database behind the same five methods. */
-function createUsers() {
-  /** @type {Map<string, User>} */
-  const users = new Map()
-  const byName = (username) => [...users.values()].find((user) => user.username === username)
+/** The accounts. Passwords are documents of their own: whoever saves a profile cannot bring back an old one. */
+class Users {
+  #documents
 
-  return {
-    /** Adds a user, the first one as administrator. `undefined` when the name is taken. */
-    add({ username, displayName, passwordHash }) {
-      if (byName(username)) return undefined
-      const role = users.size === 0 ? 'admin' : 'member'
-      const user = { id: randomUUID(), username, displayName, bio: '', role, passwordHash }
-      users.set(user.id, user)
-      return user
-    },
+  constructor(documents) {
+    this.#documents = documents
+  }
 
-    byId: (id) => users.get(id),
-    byName,
-    update: (id, changes) => Object.assign(users.get(id), changes),
-    all: () => [...users.values()]
+  /** Adds a user; `undefined` when the name is taken. */
+  async add({ username, passwordHash, role = 'member' }) {
+    const user = { id: `${username}.${randomUUID()}`, username, displayName: username, bio: '', role }
+    if (!(await this.#documents.add(`user:${username}`, user))) return undefined
+    await this.setPassword(user, passwordHash)
+    return user
+  }
+
+  async byName(username) {
+    return (await this.#documents.get(`user:${username}`)) ?? undefined
+  }
+
+  async byId(id) {
+    if (typeof id !== 'string') return undefined
+    const user = await this.byName(id.split('.', 1)[0])
+    return user?.id === id ? user : undefined
+  }
+
+  async update(user, changes) {
+    const updated = { ...user, ...changes }
+    await this.#documents.set(`user:${user.username}`, updated)
+    return updated
+  }
+
+  async passwordOf(user) {
+    return (await this.#documents.get(`password:${user.id}`)) ?? undefined
+  }
+
+  setPassword(user, passwordHash) {
+    return this.#documents.set(`password:${user.id}`, passwordHash)
+  }
+
+  async all() {
+    const users = await this.#documents.list('user:')
+    return users.sort((a, b) => a.username.localeCompare(b.username))
+  }
+
+  /**
+   * The token with which the first administrator registers, the same for all processes of one database; `null` once it
+   * was used.
+   */
+  async adminToken() {
+    const token = randomBytes(18).toString('base64url')
+    return (await this.#documents.add('admin-token', token)) ? token : this.#documents.get('admin-token')
+  }
+
+  async isAdminToken(sent) {
+    const token = await this.#documents.get('admin-token')
+    return token !== null && timingSafeEqual(digest(sent), digest(token))
+  }
+
+  endAdminToken() {
+    return this.#documents.set('admin-token', null)
   }
 }
 
-module.exports = { createUsers }
+const digest = (text) => createHash('sha256').update(text).digest()
+
+module.exports = { Users }
