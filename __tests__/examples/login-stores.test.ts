@@ -40,7 +40,9 @@ async function isShared(settings: object, kind: new (...args: never[]) => unknow
     expect((await visitor.get('/login')).text).toContain('You signed out everywhere else')
     expect(await storages[0].documents.list('user:')).toHaveLength(1)
   } finally {
-    server.close()
+    const closed = once(server, 'close')
+    server.close().closeAllConnections()
+    await closed
     await Promise.all(storages.map(({ close }) => close()))
   }
 }
