@@ -138,17 +138,18 @@ describe('a wrong application has exactly its finding', () => {
 
 describe('examples/login', () => {
   const { createApp } = require('../../examples/login/app')
-  const { seed } = require('../../examples/login/accounts')
-  const { createUsers } = require('../../examples/login/users')
+  const { seedAdmin } = require('../../examples/login/accounts')
+  const { memoryDocuments } = require('../../examples/login/storage/memory')
+  const { Users } = require('../../examples/login/users')
   const flags = ['--login', '/login', '--protected', '/profile', '--logout', '/logout', '--user', 'ann']
 
   it.each([
     ['by HTTP', []],
     ['behind a proxy', ['--behind-proxy']]
   ])('has no finding %s', async (_how, more) => {
-    const users = createUsers()
-    await seed(users, { username: 'ann', password: ACCOUNT.env.PASSWORD })
-    const { exit, json } = await doctor(createApp({ secret, users, trustProxy: 1 }), [
+    const documents = memoryDocuments()
+    await seedAdmin(new Users(documents), { username: 'ann', password: ACCOUNT.env.PASSWORD })
+    const { exit, json } = await doctor(createApp({ secret, documents, trustProxy: 1 }), [
       ...flags,
       ...more,
       '--password-env',
