@@ -10,7 +10,7 @@ import express from 'express'
 import ts from 'typescript'
 import * as silverback from '../lib/index'
 import { appWith, secret } from './helpers/app'
-import { blocksOf, run, syntaxErrors } from './helpers/documented'
+import { blocksOf, noteListeners, run, syntaxErrors } from './helpers/documented'
 import { RedisServer } from './helpers/redis-server'
 import request from 'supertest'
 
@@ -230,9 +230,11 @@ describe('blocks that run as they are printed', () => {
   const listening: Server[] = []
   let folder: string
   let redis: RedisServer
+  let stopListeners: () => void
   const environment = { ...process.env }
 
   beforeAll(async () => {
+    stopListeners = noteListeners()
     folder = mkdtempSync(path.join(tmpdir(), 'silverback-blocks-'))
     redis = await RedisServer.start()
     // Clients of these connect when they are first asked.
@@ -248,6 +250,7 @@ describe('blocks that run as they are printed', () => {
 
   afterAll(async () => {
     process.env = environment
+    stopListeners()
     for (const server of listening) server.close().closeAllConnections()
     await redis?.stop()
     rmSync(folder, { recursive: true, force: true })

@@ -1,10 +1,12 @@
 import request from 'supertest'
 import { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
+import { SqliteStore } from '../lib/sqlite'
 import { sessionCookie } from '../lib/testing'
 import { openToAgents } from './helpers/agents'
 import { appWith, secret } from './helpers/app'
 import { basics, login } from './helpers/basics'
 import { OWN_STORES } from './helpers/own-stores'
+import { openSqlite } from './helpers/sqlite'
 
 it('stats() counts what lives', async () => {
   for (const store of [new MemoryStore(), new CookieStore()]) {
@@ -16,6 +18,13 @@ it('stats() counts what lives', async () => {
     await request(app).get('/logout').set('Cookie', cookie)
     expect(auth.stats()).toMatchObject({ destroyed: 1, active: 1 })
   }
+})
+
+it('stats() asks no database', () => {
+  const database = openSqlite(':memory:')
+  const auth = sessions({ secret, store: new SqliteStore({ database }) })
+  database.close()
+  expect(auth.stats()).toMatchObject({ active: 0 })
 })
 
 describe('without a request', () => {

@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
@@ -71,4 +72,20 @@ function namesIn(code: string): string[] {
     }
   }
   return names
+}
+
+/** From now on notes who listens to channels of `node:diagnostics_channel`, which outlive a file of tests; gives what ends it. */
+export function noteListeners(): () => void {
+  const probe = channel('silverback-tests')
+  const nothing = () => undefined
+  probe.subscribe(nothing)
+  // A channel that somebody listens to has another prototype, which is asked in the end in every case.
+  const noted = jest.spyOn(Object.getPrototypeOf(probe) as typeof probe, 'subscribe')
+  return () => {
+    const listeners = noted.mock.calls.map(
+      ([listener], i) => [noted.mock.contexts[i] as typeof probe, listener] as const
+    )
+    noted.mockRestore()
+    for (const [on, listener] of [...listeners, [probe, nothing] as const]) on.unsubscribe(listener)
+  }
 }

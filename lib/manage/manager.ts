@@ -13,7 +13,7 @@ import { userText } from '../options/option-checks'
 import type { ParsedRecord } from '../record/record'
 import type { ModernSession } from '../session/modern'
 import { Session, stateOf } from '../session/session'
-import type { Found } from '../store/contract'
+import { POWERS, type Found } from '../store/contract'
 import { versionOf } from '../store/record-cache'
 import type { StoreKey } from '../store/port'
 import { createStored } from './create'
@@ -153,10 +153,11 @@ export class Manager implements SessionManager {
   stats(): SessionStats {
     const { monitor, settings } = this.#engine
     const { port } = settings
-    const store = port.store as { lastCleanup?: number | null; length?: number | (() => unknown) }
-    const live: unknown = port.sync && typeof store.length === 'function' ? store.length() : undefined
+    const store = port.store as { lastCleanup?: number | null; [POWERS]?: { count?(): number } }
+    // Not by length(), which may have to list them all.
+    const live = port.sync ? store[POWERS]?.count?.() : undefined
     const keys = (settings.keys?.lastUses() ?? []).map((lastUsedAt) => ({ lastUsedAt }))
-    return monitor.stats(keys, store.lastCleanup ?? null, typeof live === 'number' ? live : undefined)
+    return monitor.stats(keys, store.lastCleanup ?? null, live)
   }
 
   async #find(id: string): Promise<Hit | null> {
