@@ -353,6 +353,29 @@ it('docs/login.md leads back, and asks for the password again', async () => {
   expect(await to(agent.get('/account'))).toBe('/login')
 })
 
+it('docs/from-cookie-session.md carries a login over once, and a logout lasts', async () => {
+  const block = blocksOf('docs/from-cookie-session.md').find(({ code }) => code.includes('oldUserId'))!
+  const app = express()
+  // What cookie-session does: an accessor that can be deleted, and a cookie that expires with `null`.
+  app.use((req: any, res, next) => {
+    const old = /\bold=(\w+)/.exec(req.headers.cookie ?? '')?.[1]
+    const session = { isNew: old === undefined, userId: old }
+    const set = () => res.append('Set-Cookie', 'old=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT')
+    Object.defineProperty(req, 'session', { configurable: true, get: () => session, set })
+    next()
+  })
+  await run(block, { app, secret, sessions: silverback.sessions, CookieStore: silverback.CookieStore })
+  app.get('/', (req: any, res) => void res.json(req.session.userId ?? null))
+  app.get('/enter', (_, res) => void res.append('Set-Cookie', 'old=ann; Path=/').end())
+  app.get('/logout', async (req, res) => void res.json(await req.session.destroy()))
+  const agent = request.agent(app)
+  await agent.get('/enter')
+  expect((await agent.get('/')).body).toBe('ann')
+  expect((await agent.get('/')).body).toBe('ann')
+  await agent.get('/logout')
+  expect((await agent.get('/')).body).toBeNull()
+})
+
 /** A store that keeps what the middleware gives it, with the tokens that docs/stores.md shows. */
 it('docs/stores.md shows a store whose cookies another program reads', async () => {
   const blocks = blocksOf('docs/stores.md').filter(({ code }) => /class (Map|Legacy)Store/.test(code))
