@@ -132,6 +132,17 @@ describe.each(Object.entries(DOORS))('behind %s', (_name, door) => {
     expect(after).toEqual({ ...known, isNew: false, span: expect.any(Number) })
   })
 
+  it('makes no prototype of a __proto__ that a client has put into data', async () => {
+    const app = appWith(door(), {
+      '/begin': (req, res) => res.json((req.session.n = 1)),
+      '/in': (req, res) => res.json((req.session.prefs = JSON.parse('{"a":1,"__proto__":{"admin":true}}'))),
+      '/look': (req, res) => res.json([req.session.prefs.a, req.session.prefs.admin ?? null])
+    })
+    const cookie = cookieOf(await request(app).get('/begin'))!
+    await request(app).get('/in').set('Cookie', cookie)
+    expect((await request(app).get('/look').set('Cookie', cookie)).body).toEqual([1, null])
+  })
+
   it('update() and lock() change a session whose data has their names', async () => {
     const app = appWith(door(), {
       '/in': (req, res) => res.json(Object.assign(req.session, { n: 0, update: 'data', lock: 'data' })),

@@ -12,6 +12,8 @@ export function mergeData(base: Data, ours: Data, theirs: Data): Data {
     if (!Object.hasOwn(ours, key)) delete merged[key]
   }
   for (const key of Object.keys(ours)) {
+    // Records drop it, and an assignment would make a prototype of it.
+    if (key === '__proto__') continue
     const mine = ours[key]
     const before = Object.hasOwn(base, key) ? base[key] : undefined
     if (Object.hasOwn(base, key) && isSame(before, mine)) continue

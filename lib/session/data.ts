@@ -86,7 +86,8 @@ export function changedData(session: object, record: ParsedRecord): WrittenData 
       if (typeof part === 'string' && isSameJson(value, known)) raw[key] = known
       else {
         const made = JSON.stringify({ [key]: value })
-        if (made === '{}') return undefined
+        // A copy of what `JSON.parse` makes of such a key would have another prototype.
+        if (made === '{}' || made.includes('__proto__')) return undefined
         part = made.slice(1, -1)
         raw[key] = isExact(value) ? value : (JSON.parse(made) as Data)[key]
       }

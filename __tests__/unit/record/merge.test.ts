@@ -46,6 +46,13 @@ it('takes names of the properties of any object for what they are', () => {
   expect(Object.keys(mergeData({ valueOf: 1 }, {}, { valueOf: 1 }))).toEqual([])
 })
 
+it('makes no prototype of what is called __proto__', () => {
+  const parsed = JSON.parse('{"prefs":{"__proto__":{"admin":true},"a":1}}') as Data
+  const { prefs } = mergeData({ prefs: {} }, parsed, { prefs: { b: 2 } }) as { prefs: { admin?: true } }
+  expect(prefs).toEqual({ a: 1, b: 2 })
+  expect(prefs.admin).toBeUndefined()
+})
+
 describe('for any data', () => {
   const name = fc.constantFrom('a', 'b', 'c', 'constructor', '1')
   const value = fc.letrec<{ value: unknown; object: Data }>((tie) => ({
