@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createInterface, type Interface } from 'node:readline'
+import { explain } from '../lib/reply/explain'
 import { secret } from './helpers/app'
 import { Child } from './helpers/child'
 import { TestFolder } from './helpers/folder'
@@ -58,4 +59,9 @@ it('NODE_DEBUG=silverback prints one line a request: what was decided, and why',
     'GET /read 200; sid: rejected (ERR_SESSION_MISSING), not saved: there is nothing in it, no cookie: nothing was stored'
   )
   expect((await explained('/read', 'sid=forged')).line).toContain('rejected (ERR_SESSION_SIGNATURE)')
+})
+
+it('takes an ID that is no text, as genid of the drop-in door may return', () => {
+  const handle = { id: 12345, status: 'new', settings: { name: 'sid' } } as unknown as Parameters<typeof explain>[0]
+  expect(explain(handle, undefined, [])).toBe('sid: not saved: there is nothing in it, no cookie: there is no response')
 })

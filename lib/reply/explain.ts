@@ -20,7 +20,8 @@ const UNSAVED: Record<Status, string> = {
 export function explain(handle: Handle, res: HttpResponse | undefined, happened: readonly string[]): string {
   const { id, status, settings } = handle
   const isWritten = happened.some((what) => /^(saved|touched|destroyed)/.test(what))
-  const named = id === '' ? settings.name : `${settings.name} ${pseudonym(id)}`
+  // A genid may have returned anything.
+  const named = typeof id !== 'string' || id === '' ? settings.name : `${settings.name} ${pseudonym(id)}`
   const facts = [...happened, ...(isWritten ? [] : [`not saved: ${UNSAVED[status]}`]), cookieFact(handle, res)]
   return `${named}: ${facts.join(', ')}`
 }
