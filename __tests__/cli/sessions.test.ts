@@ -1,3 +1,4 @@
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { FileStore, sessions } from '../../lib/index'
 import { MemcachedStore } from '../../lib/memcached'
 import { MysqlStore } from '../../lib/mysql'
@@ -103,6 +104,7 @@ describe('says what is missing:', () => {
     ['nothing at a path', ['stats', '--store', `sqlite:${nowhere}`], 3, /There is nothing at .*nowhere/],
     ['nothing at a path', ['stats', '--store', `file:${nowhere}`], 3, /There is nothing at .*nowhere/],
     ['no server', ['stats', '--store', 'redis://:pass-word@127.0.0.1:1'], 3, /ECONNREFUSED/],
+    ['a URL of no host', ['stats', '--store', 'mongodb://ann:pass-word@/x'], 3, /mongodb:\/\/\/x/],
     ['no server', ['stats', '--store', 'postgres://ann:pass-word@127.0.0.1:1/x'], 3, /PostgreSQL/],
     [
       'an option of another store',
@@ -124,6 +126,35 @@ describe('says what is missing:', () => {
   })
 
   it('makes nothing where there was nothing', () => expect(folder.files()).not.toContain('nowhere'))
+})
+
+it('prints nothing that commands a terminal, as text or as JSON', async () => {
+  const path = folder.at('commanding.db')
+  const store = new SqliteStore({ path })
+  const note = '\u001b[2J\u009b31m\u202e\u2028\u007f'
+  const { id } = await sessions({ secret, store }).create({ note } as object)
+  const args = ['show', id, '--store', `sqlite:${path}`, '--show-data']
+  const { out } = await silverback(args)
+  const { out: printed, json } = await silverback([...args, '--json'])
+  expect(json.data).toEqual({ note })
+  for (const text of [out, printed]) expect(text).not.toMatch(/[^ -~\n]/)
+  await store.close()
+})
+
+it('waits for a server that says nothing, but not for ever', async () => {
+  const open: Socket[] = []
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'setInterval', 'queueMicrotask', 'Date'] })
+  const server = createServer((socket) => {
+    open.push(socket)
+    jest.advanceTimersByTime(10_000)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const place = `redis://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const result = await silverback(['stats', '--store', place.replace('//', '//:pass-word@')])
+  expect(result).toMatchObject({ exit: 3, err: `${place} does not answer\n` })
+  jest.useRealTimers()
+  open.forEach((socket) => socket.destroy())
+  server.close()
 })
 
 it('helps with every command', async () => {

@@ -96,11 +96,11 @@ export async function run(commands: readonly Command[], args: readonly string[],
     // What is secret need not be on the command line, where other users of the machine see it.
     const argument = positionals[0] === '-' ? (await terminal.read()).trim() : (positionals[0] ?? '')
     const outcome = await command.run({ argument, values, terminal })
-    terminal.out(json ? `${JSON.stringify(outcome.json, null, 2)}\n` : plain(outcome.text))
+    terminal.out(json ? jsonText(outcome.json) : plain(outcome.text))
     return outcome.exit ?? EXIT.ok
   } catch (err) {
     const { message, exit } = faultOf(err)
-    if (json) terminal.out(`${JSON.stringify({ error: message }, null, 2)}\n`)
+    if (json) terminal.out(jsonText({ error: message }))
     else terminal.err(plain(`${message}\n`))
     return exit
   }
@@ -122,9 +122,17 @@ function faultOf(err: unknown): { message: string; exit: number } {
   return { message, exit: usage ? EXIT.usage : EXIT.failed }
 }
 
-// What an application or a store has sent commands no terminal.
-function plain(text: string): string {
-  return text.replace(/[^\P{Cc}\n]/gu, '?')
+// What an application or a store has sent commands no terminal, and does not turn the order of what is read.
+const COMMANDING = /(?!\n)[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu
+
+/** Text that may be printed. */
+export function plain(text: string): string {
+  return text.replace(COMMANDING, '?')
+}
+
+function jsonText(json: unknown): string {
+  const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return `${JSON.stringify(json, null, 2).replace(COMMANDING, escaped)}\n`
 }
 
 function overview(commands: readonly Command[]): string {

@@ -61,13 +61,25 @@ export async function openUrl(url: string, values: Values): Promise<OpenedStore>
     if (values[option] === undefined || scheme.takes.includes(option)) continue
     throw new CommandError(`--${option} says nothing about a store of ${name}:`)
   }
-  const opening = await scheme.open(url, values)
-  return { ...opening, place: withoutCredentials(url) }
+  const place = withoutCredentials(url)
+  let timer: NodeJS.Timeout | undefined
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${place} does not answer`)), 2 * PATIENCE)
+  })
+  try {
+    return { ...(await Promise.race([scheme.open(url, values), silence])), place }
+  } catch (err) {
+    // Clients name a URL that they cannot read.
+    if (err instanceof Error) err.message = err.message.replaceAll(url, place)
+    throw err
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** A URL as it may be printed. Whatever stands before the last `@` may be a password, parameters as well. */
 function withoutCredentials(url: string): string {
-  return /^(sqlite|file):/.test(url) ? url : url.replace(/\/\/.*@/, '//').replace(/[?#].*$/, '')
+  return /^(sqlite|file):/.test(url) ? url : url.replace(/\/\/[^]*@/, '//').replace(/[?#].*$/, '')
 }
 
 function pathOf(url: string): string {
