@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { createInterface } from 'node:readline/promises'
+import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import { run, type Terminal } from './cli/command'
+import { EXIT, plain, run, type Terminal } from './cli/command'
 import { decode, secret } from './cli/decode'
 import { doctor } from './cli/doctor'
 import { SESSION_COMMANDS } from './cli/sessions'
@@ -16,7 +16,10 @@ const terminal: Terminal = {
   async confirm(question) {
     if (!stdin.isTTY || !stderr.isTTY) return undefined
     const dialogue = createInterface({ input: stdin, output: stderr })
-    const answer = await dialogue.question(`${question} [y/N] `)
+    const answer = await new Promise<string>((resolve) => {
+      dialogue.once('close', () => resolve(''))
+      dialogue.question(`${question} [y/N] `, resolve)
+    })
     dialogue.close()
     return /^y(es)?$/i.test(answer.trim())
   }
@@ -24,6 +27,13 @@ const terminal: Terminal = {
 
 // Whoever reads this may have read enough.
 stdout.on('error', () => process.exit())
+
+// Until the command has said otherwise: a process that has nothing left to wait for ends, and was not done.
+process.exitCode = EXIT.failed
+// A module or a client that throws on its own is no finding, for which 1 stands.
+process.on('uncaughtException', ({ message }) => {
+  stderr.write(`${plain(message)}\n`, () => process.exit(EXIT.failed))
+})
 
 // A module of the application may keep the process alive: it ends when everything is said.
 void run([secret, decode, doctor, ...SESSION_COMMANDS], process.argv.slice(2), terminal).then((exit) => {

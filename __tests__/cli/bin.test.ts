@@ -25,7 +25,7 @@ beforeAll(async () => {
 
 afterAll(() => folder.remove())
 
-const silverback = (args: string[], around: { input?: string; bin?: string } = {}) =>
+const silverback = (args: string[], around: { env?: Record<string, string>; input?: string; bin?: string } = {}) =>
   spawnSilverback(args, { cwd: folder.path, ...around })
 
 function config(name: string, text: string): string {
@@ -48,6 +48,24 @@ it('reads the ID from standard input, and ends with a code of its own', async ()
   expect(await silverback(['show', 'nobody', ...at])).toMatchObject({ exit: 1 })
   expect(await silverback(['clear', ...at])).toMatchObject({ exit: 2, err: expect.stringMatching(/say --yes/) })
   expect(await silverback([])).toMatchObject({ exit: 2, out: expect.stringMatching(/^Usage: silverback COMMAND/) })
+})
+
+it('does nothing when the question is not answered', async () => {
+  const tty = folder.at('tty.cjs')
+  writeFileSync(tty, 'process.stdin.isTTY = process.stderr.isTTY = true')
+  const result = await silverback(['clear', '--store', `file:${sessionsAt}`], { env: { NODE_OPTIONS: `-r ${tty}` } })
+  expect(result).toMatchObject({ exit: 2, err: expect.stringMatching(/\[y\/N\].*Nothing was done\.\n$/s) })
+})
+
+it('has failed when it could not come to its end', async () => {
+  const bad = {
+    'never.mjs': 'await new Promise(() => {})',
+    'throws.mjs': "setImmediate(() => { throw new Error('oh') })"
+  }
+  for (const [name, text] of Object.entries(bad)) {
+    const file = config(name, `${text}\nexport const store = new Promise(() => {})`)
+    expect(await silverback(['stats', '--config', file])).toMatchObject({ exit: 3, out: '' })
+  }
 })
 
 describe('in a project with few packages', () => {
