@@ -209,6 +209,30 @@ describe('doctor', () => {
     expect(await silverback(['doctor', 'ftp://example.org'])).toMatchObject({ exit: 2 })
   })
 
+  it('names no password of a URL, in messages and to the application', async () => {
+    const seen: unknown[] = []
+    const app = siteWith('silverback', {
+      first: (req, _res, next) => void (seen.push(req.headers.referer), next())
+    })
+    const url = (await open(app)).replace('//', '//ann:pass-word@')
+    await silverback(['doctor', url, '--behind-proxy', ...MEMBER], { env: ACCOUNT.env })
+    expect(String(seen)).toMatch(/login.*logout/)
+    expect(String(seen)).not.toContain('pass-word')
+    listening.splice(0).forEach((server) => server.close().closeAllConnections())
+    const { exit, err } = await silverback(['doctor', `${url}?token=to-ken`])
+    expect([exit, err]).toEqual([3, expect.not.stringMatching(/pass-word|to-ken/)])
+  })
+
+  it('cannot ask what answers by another protocol', async () => {
+    const url = await open((_req, res) => {
+      res.socket!.end('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n')
+    })
+    expect(await silverback(['doctor', url])).toMatchObject({
+      exit: 3,
+      err: expect.stringMatching(/not answer by HTTP/)
+    })
+  })
+
   it('asks for the name of a cookie that looks like none of a session', async () => {
     const login: express.RequestHandler = (_req, res) => void res.cookie('ticket', 'opaque').redirect('/account')
     const site = siteWith('express-session', { login, token: false })

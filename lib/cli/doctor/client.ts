@@ -68,14 +68,20 @@ export class Client {
       'user-agent': 'silverback-doctor',
       ...(cookie && { cookie }),
       ...(behindProxy && { 'x-forwarded-proto': 'https' }),
-      ...(method !== 'GET' && { origin: `${scheme}//${url.host}`, 'sec-fetch-site': 'same-origin', referer: url.href }),
+      ...(method !== 'GET' && {
+        origin: `${scheme}//${url.host}`,
+        'sec-fetch-site': 'same-origin',
+        referer: url.origin + url.pathname
+      }),
       ...(body !== undefined && { 'content-type': type, 'content-length': Buffer.byteLength(body) })
     }
     const asked = Date.now()
     const { request } = url.protocol === 'https:' ? https : http
     return new Promise<Reply>((resolve, reject) => {
+      // A URL may hold a password or a token.
+      const place = url.origin + url.pathname
       const fail = (err: Error) =>
-        reject(new CommandError(`${method} ${url.href} could not be asked: ${err.message || String(err)}`, EXIT.failed))
+        reject(new CommandError(`${method} ${place} could not be asked: ${err.message || String(err)}`, EXIT.failed))
       const options = { method, headers, agent: false, rejectUnauthorized: !insecure }
       const req = request(url, { ...options, signal: AbortSignal.timeout(timeout) }, (res) => {
         const came = Date.now()
@@ -91,6 +97,10 @@ export class Client {
         )
       })
       req.on('error', fail)
+      req.on('upgrade', (_res, socket) => {
+        socket.destroy()
+        fail(new Error('it does not answer by HTTP'))
+      })
       req.end(body)
     })
   }

@@ -1,7 +1,7 @@
 /** A form of a page, as far as a login needs it. */
 export interface Form {
   readonly action: URL
-  readonly method: string
+  readonly method: 'GET' | 'POST'
   /** Fields with a value of their own: hidden ones, a CSRF token among them. */
   readonly hidden: Readonly<Record<string, string>>
   /** The name of its first field for a password, and of the text field before that. */
@@ -24,7 +24,7 @@ export function formsOf(html: string, page: URL): Form[] {
     const hidden = inputs.filter(({ type, name }) => type?.toLowerCase() === 'hidden' && name)
     return {
       action: URL.canParse(action, page.href) ? new URL(action, page) : page,
-      method: method.toUpperCase(),
+      method: /^post$/i.test(method) ? 'POST' : 'GET',
       hidden: Object.fromEntries(hidden.map(({ name, value = '' }) => [name!, value])),
       password: inputs[at]?.name,
       user: texts.at(-1)?.name
