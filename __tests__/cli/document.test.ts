@@ -62,7 +62,8 @@ const settled = (text: string) =>
 // `WRITE_DOCUMENTS=1` writes anew what is printed there.
 it('docs/command-line.md prints what the commands print', async () => {
   const text = readFileSync(DOCUMENT, 'utf8')
-  const env: Record<string, string> = { SESSION_SECRET: secret }
+  // The drivers of databases are there that only tests need.
+  const env: Record<string, string> = { SESSION_SECRET: secret, NODE_PATH: path.join(__dirname, '../node_modules') }
   const printed = new Map<string, string>()
   for (const { language, code } of blocksOf('docs/command-line.md')) {
     if (language !== 'console') continue

@@ -45,9 +45,7 @@ interface Outside {
 /** Runs the command itself, in a process of its own that knows nothing of this one's environment. */
 export function spawnSilverback(args: string[], { cwd, env = {}, input = '', bin }: Outside) {
   const script = bin ?? path.join(build(), 'lib/bin.js')
-  // Where the drivers of databases are that only tests need.
-  const NODE_PATH = path.join(__dirname, '../node_modules')
-  const child = spawn(process.execPath, [script, ...args], { cwd, env: { PATH: process.env.PATH, NODE_PATH, ...env } })
+  const child = spawn(process.execPath, [script, ...args], { cwd, env: { PATH: process.env.PATH, ...env } })
   let out = ''
   let err = ''
   child.stdout.on('data', (chunk) => (out += String(chunk)))
