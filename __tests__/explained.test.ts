@@ -46,6 +46,7 @@ it('NODE_DEBUG=silverback prints one line a request: what was decided, and why',
   )
   const { line, cookie } = await explained('/set?user=ann')
   expect(line).toBe('GET /set 200; sid: created (for user), saved, cookie sent: the client had none')
+  expect((await explained('/set?a%0Ab=1')).line).toContain('created (for a?b)')
   expect((await explained('/read', cookie)).line).toBe(
     'GET /read 200; sid: loaded, not saved: nothing changed, no cookie: the client has it'
   )

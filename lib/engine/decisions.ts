@@ -20,5 +20,8 @@ export function serveExplained(
 ): (line: (happened: (of: { settings: { name: string } }) => string[]) => string) => void {
   const noted: [string, string][] = []
   requests!.run(noted, serve)
-  return (line) => log(line(({ settings }) => noted.filter(([name]) => name === settings.name).map(([, what]) => what)))
+  const happened = ({ settings }: { settings: { name: string } }) =>
+    noted.filter(([name]) => name === settings.name).map(([, what]) => what)
+  // What an application names by visitors' texts ends no line, and commands no terminal.
+  return (line) => log('%s', line(happened).replace(/\p{Cc}/gu, '?'))
 }
