@@ -7,15 +7,19 @@ import request from 'supertest'
 import ts from 'typescript'
 import { sessions } from '../../lib/index'
 import { faultyStore } from '../../lib/testing'
+import { noteListeners } from '../helpers/documented'
 import { RedisServer } from '../helpers/redis-server'
 
 const before = process.env.SESSION_SECRET
+let stopListeners: () => void
 
 beforeAll(() => {
+  stopListeners = noteListeners()
   process.env.SESSION_SECRET = 'a secret for the examples, 32 bytes or more'
 })
 
 afterAll(() => {
+  stopListeners()
   if (before === undefined) delete process.env.SESSION_SECRET
   else process.env.SESSION_SECRET = before
 })

@@ -25,7 +25,8 @@ afterAll(() => rmSync(work, { recursive: true, force: true }))
 describe('the packed package', () => {
   it('holds the build, the documents and the examples, and nothing else', () => {
     const files = run(work, 'tar', 'tzf', tarball).trim().split('\n')
-    const kinds = /^package\/(dist\/.*\.(js|d\.ts)|docs\/.*\.(md|svg)|examples\/(package\.json|.*\.(js|md|ts)|go\/.*))$/
+    const kinds =
+      /^package\/(dist\/.*\.(js|d\.ts)|docs\/.*\.(md|svg)|examples\/(package\.json|.*\.(js|md|ts)|login\/public\/.*|go\/.*))$/
     const documents = (manifest.files as string[]).filter((name) => /^[A-Z]+\.md$/.test(name))
     const expected = [...documents, 'LICENSE', 'README.md', 'package.json'].map((name) => `package/${name}`)
     expect(files.filter((file) => !kinds.test(file)).sort()).toEqual(expected.sort())
