@@ -198,7 +198,7 @@ const brokenOf = async (make: () => object, options = {}) =>
     .sort()
 
 describe('scorecard()', () => {
-  // Each takes the two seconds in which a session runs out: all at once.
+  // Each takes the three seconds in which a session runs out: all at once.
   const found: Record<string, string[]> = {}
   const texts = new Map<string, string>()
   const spoilt = new PlainStore()
