@@ -2,17 +2,20 @@
 // with silverback under express-session's name, installed by each package manager beside a store whose peer it is.
 // `--no-start` leaves the first out.
 import { execFile } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { promisify, stripVTControlCharacters } from 'node:util'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const tools = path.join(root, 'node_modules/.cache/package-managers')
 const MANAGERS = { pnpm: '10.34.9', '@yarnpkg/cli-dist': '4.18.1', bun: '1.4.5' }
 const SECONDS = 30
+const CAUSE_LENGTH = 600
+const NO_CAUSE = /^(at |Node\.js v|➤ YN0000: [┌└·])/
 const DEPENDENCIES = {
   'connect-redis': '9.0.0',
   express: '5.3.0',
@@ -24,8 +27,29 @@ const DEPENDENCIES = {
 const env = Object.fromEntries(
   Object.entries(process.env).filter(([key]) => !/^(npm|yarn|pnpm)_|^NODE_(OPTIONS|PATH)$/i.test(key))
 )
-const run = (cwd, command, ...args) => promisify(execFile)(command, args, { cwd, env })
+env.npm_config_fetch_retries = '5'
+// Longer than anything here takes: what hangs is to be named.
+const LIMITS = { timeout: 10 * 60_000, maxBuffer: Infinity }
+const run = (cwd, command, ...args) => promisify(execFile)(command, args, { cwd, env, ...LIMITS })
 const node = (cwd, ...args) => run(cwd, process.execPath, ...args)
+
+/** Does once more what has failed and reaches for the network, and says so. */
+async function fetching(what, work) {
+  try {
+    return await work()
+  } catch (err) {
+    console.error(`REPEATED ${what}: ${causeOf(err)}`)
+    return work()
+  }
+}
+
+/** In one line the end of what a command printed; some write errors to stdout. Stacks and Yarn's steps are left out. */
+export function causeOf(err) {
+  const lines = stripVTControlCharacters(`${err.stdout ?? ''}\n${err.stderr ?? ''}`).split('\n')
+  const said = lines.map((line) => line.trim()).filter((line) => line && !NO_CAUSE.test(line))
+  const cause = (said.length > 0 ? said.join(' | ') : err.message).slice(-CAUSE_LENGTH)
+  return err.killed ? `ended after ${LIMITS.timeout / 1000} s: ${cause}` : cause
+}
 
 // The two halves of `npm start`, the second in the background until its page is there.
 const START = `
@@ -51,12 +75,18 @@ async function startsQuickly(folder) {
   if (!(user + system < SECONDS)) throw new Error(`took ${user + system} s of processor time, allowed are ${SECONDS} s`)
 }
 
+/** A port that nobody listens on, and below those that connections get by themselves: npm makes many until it is used. */
 async function freePort() {
-  const server = createServer()
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return String(port)
+  for (;;) {
+    const port = randomInt(10_000, 32_000)
+    const server = createServer()
+    const isFree = await new Promise((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!isFree) continue
+    await new Promise((resolve) => server.close(resolve))
+    return String(port)
+  }
 }
 
 /** A registry that has the package as it would be published, and leads to the real one for everything else. */
@@ -74,6 +104,8 @@ async function startRegistry(folder) {
     res.setHeader('Content-Type', 'application/json')
     res.end(JSON.stringify({ name: 'silverback', 'dist-tags': { latest: packed.version }, versions, time }))
   })
+  // Closing an idle connection could meet a request that is under way on it.
+  server.keepAliveTimeout = 0
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   return { url: `http://127.0.0.1:${server.address().port}/`, stop: () => server.close().closeAllConnections() }
 }
@@ -109,32 +141,38 @@ const bun = path.join(tools, 'node_modules/.bin/bun')
 
 // Yarn and Bun know a package by its name and version alone: no cache of theirs may outlive this run.
 const installedBy = {
-  async npm(folder, registry) {
-    await run(folder, 'npm', 'install', '--no-audit', '--no-fund', '--registry', registry)
-    await node(folder, 'app.cjs')
+  npm: {
+    install: (folder, registry) => run(folder, 'npm', 'install', '--no-audit', '--no-fund', '--registry', registry),
+    start: (folder) => node(folder, 'app.cjs')
   },
-  async pnpm(folder, registry) {
-    await node(folder, pnpm, 'install', '--registry', registry, '--strict-peer-dependencies')
-    await node(folder, 'app.cjs')
+  pnpm: {
+    install: (folder, registry) => node(folder, pnpm, 'install', '--registry', registry, '--strict-peer-dependencies'),
+    start: (folder) => node(folder, 'app.cjs')
   },
-  async "Yarn's Plug'n'Play"(folder, registry) {
-    const settings = {
-      cacheFolder: './cache',
-      enableGlobalCache: false,
-      enableTelemetry: false,
-      nodeLinker: 'pnp',
-      npmRegistryServer: registry,
-      pnpEnableEsmLoader: true,
-      unsafeHttpWhitelist: ['127.0.0.1']
-    }
-    writeFileSync(path.join(folder, '.yarnrc.yml'), JSON.stringify(settings))
-    writeFileSync(path.join(folder, 'yarn.lock'), '')
-    await node(folder, yarn, 'install')
-    await node(folder, yarn, 'node', 'app.cjs')
+  "Yarn's Plug'n'Play": {
+    install(folder, registry) {
+      const settings = {
+        cacheFolder: './cache',
+        enableGlobalCache: false,
+        // On what calls itself CI, it would not write the lock file.
+        enableImmutableInstalls: false,
+        enableTelemetry: false,
+        globalFolder: './global',
+        nodeLinker: 'pnp',
+        npmRegistryServer: registry,
+        pnpEnableEsmLoader: true,
+        unsafeHttpWhitelist: ['127.0.0.1']
+      }
+      writeFileSync(path.join(folder, '.yarnrc.yml'), JSON.stringify(settings))
+      writeFileSync(path.join(folder, 'yarn.lock'), '')
+      return node(folder, yarn, 'install')
+    },
+    start: (folder) => node(folder, yarn, 'node', 'app.cjs')
   },
-  async Bun(folder, registry) {
-    await run(folder, bun, 'install', '--registry', registry, '--cache-dir', path.join(folder, 'cache'))
-    await run(folder, bun, 'app.cjs')
+  Bun: {
+    install: (folder, registry) =>
+      run(folder, bun, 'install', '--registry', registry, '--cache-dir', path.join(folder, 'cache')),
+    start: (folder) => run(folder, bun, 'app.cjs')
   }
 }
 
@@ -144,7 +182,9 @@ async function installManagers() {
     path.join(tools, 'package.json'),
     JSON.stringify({ private: true, allowScripts: { bun: true }, dependencies: MANAGERS })
   )
-  await run(tools, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline')
+  await fetching('the installation of the package managers', () =>
+    run(tools, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline')
+  )
 }
 
 /** Gives how many passed and what failed, and says on the way why. */
@@ -156,7 +196,7 @@ export async function newcomer() {
       await body()
       result.passed++
     } catch (err) {
-      result.failed.push(`${title}: ${err.message.split('\n', 1)}`)
+      result.failed.push(`${title}: ${causeOf(err)}`)
       console.error(`FAILED ${title}: ${err.message}\n${err.stdout ?? ''}${err.stderr ?? ''}`)
     }
   }
@@ -165,7 +205,7 @@ export async function newcomer() {
     if (!process.argv.includes('--no-start')) await check('npm start shows the login page', () => startsQuickly(work))
     await installManagers()
     registry = await startRegistry(work)
-    for (const [manager, install] of Object.entries(installedBy)) {
+    for (const [manager, { install, start }] of Object.entries(installedBy)) {
       const folder = path.join(work, String(Object.keys(installedBy).indexOf(manager)))
       mkdirSync(folder)
       writeFileSync(
@@ -173,7 +213,10 @@ export async function newcomer() {
         JSON.stringify({ name: 'newcomer', version: '1.0.0', dependencies: DEPENDENCIES })
       )
       writeFileSync(path.join(folder, 'app.cjs'), APPLICATION)
-      await check(`installed as express-session by ${manager}`, () => install(folder, registry.url))
+      await check(`installed as express-session by ${manager}`, async () => {
+        await fetching(`the installation by ${manager}`, () => install(folder, registry.url))
+        await start(folder)
+      })
     }
   } finally {
     registry?.stop()

@@ -5,7 +5,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { newcomer } from './newcomer.mjs'
+import { stripVTControlCharacters } from 'node:util'
+import { causeOf, newcomer } from './newcomer.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 // What differs between versions of Node is its HTTP, streams, JSON, crypto, files and SQLite: the response, the engine in
@@ -18,6 +19,7 @@ const CORE = [
   'stores/(cookie|file.*|memory|sqlite)',
   '(cookies|data|errors|hosts|keys|open|options|redirects|regenerate|registry|response.*|schema|transport)'
 ]
+const MESSAGE_LENGTH = 400
 const CORE_TESTS = `__tests__/(${CORE.join('|')})\\.test\\.ts$`
 
 const here = process.versions.node.split('.')[0]
@@ -32,7 +34,7 @@ function nodeOf(version) {
   if (existsSync(binary)) return binary
   mkdirSync(folder, { recursive: true })
   writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ private: true, allowScripts: { node: true } }))
-  const flags = ['--no-save', '--no-audit', '--no-fund', '--loglevel=error']
+  const flags = ['--no-save', '--no-audit', '--no-fund', '--loglevel=error', '--fetch-retries=5']
   const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^npm_/i.test(key)))
   const { status } = spawnSync('npm', ['install', ...flags, `node@${version}`], { cwd: folder, env, stdio: 'inherit' })
   if (status !== 0) throw new Error(`npm could not install Node ${version}`)
@@ -53,13 +55,26 @@ function jest(node, ...args) {
   return { passed: found.numPassedTests ?? 0, failed }
 }
 
-/** The titles of what failed in a file, or the file where no test of it could run. */
-function failuresIn({ name, assertionResults }) {
+/** The titles of what failed in a file and why, or the file where no test of it could run. */
+function failuresIn({ name, message, assertionResults }) {
   const file = path.relative(root, name)
-  const titles = assertionResults
-    .filter(({ status }) => status === 'failed')
-    .map(({ fullName }) => `${file}: ${fullName}`)
-  return titles.length > 0 ? titles : [file]
+  const failed = assertionResults.filter(({ status }) => status === 'failed')
+  if (failed.length === 0) return [`${file}\n    ${beginningOf(message)}`]
+  return failed.map(({ fullName, failureMessages }) => {
+    return `${file}: ${fullName}\n    ${beginningOf(failureMessages.join('\n'))}`
+  })
+}
+
+/** The first lines of a failure's message, in one, with the first place in the tests where it happened. */
+function beginningOf(message) {
+  const lines = stripVTControlCharacters(message).split('\n')
+  const isPlace = (line) => /^\s+at /.test(line)
+  const place = lines.find((line) => isPlace(line) && line.includes('__tests__') && !line.includes('node_modules'))
+  const said = lines
+    .filter((line) => !isPlace(line))
+    .map((line) => line.trim())
+    .filter(Boolean)
+  return [said.join(' | ').slice(0, MESSAGE_LENGTH), place?.trim().replaceAll(root, '')].filter(Boolean).join(' ')
 }
 
 const runs = []
@@ -74,7 +89,7 @@ const total = { passed: 0, failed: 0 }
 const lines = []
 for (const [name, run] of runs) {
   const start = Date.now()
-  const { passed, failed } = await run()
+  const { passed, failed } = await (async () => run())().catch((err) => ({ passed: 0, failed: [causeOf(err)] }))
   total.passed += passed
   total.failed += failed.length
   lines.push(`${name}: ${passed} passed, ${failed.length} failed in ${Math.round((Date.now() - start) / 1000)} s`)

@@ -3,6 +3,7 @@
 # further versions of Node that run the core of the suite: `bash scripts/test.sh 22 24 26`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export npm_config_fetch_retries=5
 
 # Packages of Debian and Ubuntu, each with what it puts on the machine. The servers are real. The compilers are for
 # the SQLite packages among those of the tests, Go and its packages for values that Go itself makes and reads.
