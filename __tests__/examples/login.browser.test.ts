@@ -117,8 +117,8 @@ describe.each<BrowserName>(['chrome', 'firefox'])('login example in %s', (name) 
     await visitor.fill({ Username: 'ada', Password: PASSWORD })
     await visitor.press('Sign in')
     const days = ((await cookie()).expires - Date.now() / 1000) / (24 * 60 * 60)
-    expect(days).toBeGreaterThan(29.9)
-    expect(days).toBeLessThanOrEqual(30)
+    // Firefox counts from its own clock, by what the Date of the answer says, which has whole seconds.
+    expect(Math.abs(days - 30)).toBeLessThan(0.1)
   })
 
   it('tells a page within a second that its session was ended, and why, here and on the login page', async () => {
