@@ -6,8 +6,8 @@ import { until } from './redis-server'
 
 /** What a database's test says of how it can be made to fail. */
 export interface FaultyGround {
-  /** A store on a pool of four connections of its own; `whole`: all of them are free, and work. */
-  open(options?: object): Promise<{ store: any; whole(): Promise<boolean> }>
+  /** A store on a pool of its own. `options.session`: settings of the server for each of its connections. */
+  open(options?: object): Promise<Opened>
   server(): Database
   beside(sql: string): Promise<any[]>
   readOnly(on: boolean): string
@@ -15,8 +15,22 @@ export interface FaultyGround {
   /** What the server calls a write that it does not take. */
   readOnlyCode: string
   /** The same on a disk that is soon full, and how to make room on it. */
-  full(): Promise<{ store: any; whole(): Promise<boolean>; makeRoom(): unknown; end(): unknown }>
+  full(): Promise<Opened & { makeRoom(): unknown; end(): unknown }>
   fullCode: string
+  /** Statements that are given up while somebody else holds a row: by these settings, as this error. */
+  waits: [name: string, session: Record<string, number>, cause: object, message: RegExp][]
+  /** Options of a pool that does not wait for a connection, or not for long. */
+  patience: object
+  /** Holds a row until it is let go. */
+  holdRow(table: string, id: string): Promise<() => Promise<unknown>>
+}
+
+export interface Opened {
+  store: any
+  /** All four connections of the pool are free, and work. */
+  whole(): Promise<boolean>
+  /** Takes every connection of the pool, as an application does that keeps them. */
+  takeAll(): Promise<() => void>
 }
 
 const STORE_TIMEOUT = 1000
@@ -77,6 +91,52 @@ export function describeSqlFaults(ground: FaultyGround): void {
     await quick.close()
   })
 
+  it.each(ground.waits)('gives up what waits for a row for too long (%s)', async (_name, session, cause, message) => {
+    const { store: waiting, whole: waitingWhole } = await ground.open({ session })
+    await waiting.get('a')
+    const letGo = await ground.holdRow('faults', 'a')
+    try {
+      const refused = { code: 'ERR_SESSION_STORE', status: 503, message: expect.stringMatching(message), cause }
+      await expect(waiting.set('a', { cookie: {}, n: 2 })).rejects.toMatchObject(refused)
+      await expect(waiting.destroy('a')).rejects.toMatchObject(refused)
+      expect(await waiting.get('a')).toEqual({ cookie: {}, n: 1 })
+    } finally {
+      await letGo()
+    }
+    await waiting.set('a', { cookie: {}, n: 3 })
+    expect(await store.get('a')).toEqual({ cookie: {}, n: 3 })
+    await until(waitingWhole, 'the pool is whole')
+    await waiting.close()
+  })
+
+  it('says so within storeTimeout while every connection of the pool is taken', async () => {
+    const { store: starved, whole: starvedWhole, takeAll } = await ground.open()
+    const auth: any = sessions({ secret, store: starved, storeTimeout: STORE_TIMEOUT / 4 })
+    const { id } = await auth.create({ user: 'ann' })
+    const letGo = await takeAll()
+    const asked = [auth.get(id), auth.destroy(id), auth.create({ user: 'bob' })]
+    const codes = asked.map((answer) => answer.catch((err: any) => [err.code, err.status]))
+    const tooLate = ['ERR_SESSION_STORE_TIMEOUT', 503]
+    expect(await Promise.all(codes)).toEqual([tooLate, tooLate, tooLate])
+    letGo()
+    await until(starvedWhole, 'the pool is whole')
+    const kept = await starved.all()
+    // What was asked for is done or not; nothing else is.
+    for (const record of Object.values<any>(kept)) expect(['ann', 'bob', undefined]).toContain(record.user)
+    await starved.close()
+  })
+
+  it('tells of a pool that has no connection to give', async () => {
+    const { store: starved, whole: starvedWhole, takeAll } = await ground.open({ pool: ground.patience })
+    await starved.get('a')
+    const letGo = await takeAll()
+    const refused = await Promise.all([1, 2].map((n) => starved.set('a', { cookie: {}, n }).catch((err: any) => err)))
+    expect(refused).toContainEqual(expect.objectContaining({ code: 'ERR_SESSION_STORE', status: 503 }))
+    letGo()
+    await until(starvedWhole, 'the pool is whole')
+    await starved.close()
+  })
+
   it('says so where the server takes no writes, and reads on', async () => {
     await ground.beside(ground.readOnly(true))
     const { store: limited, whole: limitedWhole } = await ground.open({ createTable: false })
@@ -90,6 +150,8 @@ export function describeSqlFaults(ground: FaultyGround): void {
       await ground.beside(ground.readOnly(false))
     }
     expect(await store.get('a')).toEqual({ cookie: {}, n: 1 })
+    // No connection is left that would take no writes for ever.
+    await limited.set('a', { cookie: {}, n: 2 })
     await until(limitedWhole, 'the pool is whole')
     await limited.close()
   })

@@ -1,5 +1,6 @@
 import { MysqlStore } from '../../lib/mysql'
 import { describeSideBySide, type Generations } from '../helpers/incumbents'
+import { until } from '../helpers/redis-server'
 import { startMariadb, type Database } from '../helpers/servers'
 import { describeSqlFaults } from '../helpers/sql-faults'
 import { describeSqlStore, lifeFor, powersOf, textOf, type SqlGround } from '../helpers/sql-suite'
@@ -167,15 +168,22 @@ describe('MysqlStore options', () => {
 })
 
 describe('MysqlStore, when the server fails,', () => {
-  const open = async (options: object = {}, { port } = server) => {
-    const own = connect({ port, connectionLimit: 4, connectTimeout: 2000 })
+  const open = async ({ session, pool: limits, ...options }: Record<string, any> = {}, { port } = server) => {
+    const own = connect({ port, connectionLimit: 4, connectTimeout: 2000, ...limits })
+    for (const [name, value] of Object.entries(session ?? {})) {
+      own.pool.on('connection', (connection: any) => connection.query(`SET SESSION ${name} = ${value}`))
+    }
     const store = new MysqlStore({ pool: own, table: 'faults', createTable: true, ...options })
     const whole = async () => {
       await Promise.all([1, 2, 3, 4].map(() => own.query('SELECT 1')))
       const { _allConnections: all, _freeConnections: free, _connectionQueue: queue } = own.pool
       return queue.length === 0 && free.length === all.length
     }
-    return { store, whole }
+    const takeAll = async () => {
+      const taken = await Promise.all([1, 2, 3, 4].map(() => own.getConnection()))
+      return () => taken.forEach((connection) => connection.release())
+    }
+    return { store, whole, takeAll }
   }
 
   describeSqlFaults({
@@ -192,6 +200,22 @@ describe('MysqlStore, when the server fails,', () => {
       return { ...(await open({ table: 'full' }, small)), makeRoom, end: () => small.stop() }
     },
     fullCode: 'ER_RECORD_FILE_FULL',
+    waits: [
+      [
+        'innodb_lock_wait_timeout',
+        { innodb_lock_wait_timeout: 0 },
+        { code: 'ER_LOCK_WAIT_TIMEOUT' },
+        /held the row for too long/
+      ],
+      ['max_statement_time', { max_statement_time: 0.05 }, { errno: 1969 }, /the statement took too long/]
+    ],
+    patience: { waitForConnections: false },
+    async holdRow(table, id) {
+      const connection = await pool.getConnection()
+      await connection.query('BEGIN')
+      await connection.query(`SELECT 1 FROM ${table} WHERE session_id = ? FOR UPDATE`, [id])
+      return () => connection.query('ROLLBACK').then(() => connection.release())
+    },
     server: () => server,
     beside: async (sql) => (await pool.query(sql))[0],
     readOnly: (on) => `SET GLOBAL tx_read_only = ${on ? 1 : 0}`,
@@ -202,20 +226,32 @@ describe('MysqlStore, when the server fails,', () => {
     readOnlyCode: 'ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION'
   })
 
+  it('does not carry out what has waited for a connection for longer than timeout', async () => {
+    const { store, whole, takeAll } = await open({ timeout: 50 })
+    await store.set('a', { cookie: {}, n: 1 })
+    const letGo = await takeAll()
+    await expect(store.set('a', { cookie: {}, n: 2 })).rejects.toThrow('MySQL did not answer')
+    letGo()
+    await until(whole, 'the pool is whole')
+    expect(await store.get('a')).toEqual({ cookie: {}, n: 1 })
+    await store.close()
+  })
+
   it('tries again what a deadlock has undone', async () => {
     const store = new MysqlStore({ pool, table: 'deadlocks', createTable: true })
     const powers = powersOf(store)
     for (const id of ['a', 'b']) await powers.write({ id, text: textOf({ n: 0 }), expected: null, life: lifeFor() })
-    const other = await pool.getConnection()
-    let undone = 0
+    let [undone, times] = [0, 2]
     const failing = poolWith((connection, sql, values, answer) => {
       const deadlock = Object.assign(new Error('Deadlock found'), { errno: 1213, code: 'ER_LOCK_DEADLOCK' })
-      return undone++ < 2 ? answer(deadlock) : connection.execute(sql, values, answer)
+      return undone++ < times ? answer(deadlock) : connection.execute(sql, values, answer)
     })
     const victim = new MysqlStore({ pool: failing, table: 'deadlocks' })
     expect(await victim.get('a')).toMatchObject({ n: 0 })
-    expect(undone).toBeGreaterThan(2)
-    other.release()
+    // But not for ever.
+    ;[undone, times] = [0, Infinity]
+    await expect(victim.get('a')).rejects.toMatchObject({ status: 503, cause: { code: 'ER_LOCK_DEADLOCK' } })
+    expect(undone).toBe(5)
     await victim.close()
     await store.close()
   })

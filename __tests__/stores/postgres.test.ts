@@ -170,15 +170,20 @@ describe('PostgresStore options', () => {
 })
 
 describe('PostgresStore, when PostgreSQL fails,', () => {
-  const open = async (options: object = {}) => {
-    const own = connect({ max: 4, connectionTimeoutMillis: 2000 })
+  const open = async ({ session = {}, pool: limits, ...options }: Record<string, any> = {}) => {
+    const settings = Object.entries(session).map(([name, value]) => `-c ${name}=${value}`)
+    const own = connect({ max: 4, connectionTimeoutMillis: 2000, options: settings.join(' '), ...limits })
     const store = new PostgresStore({ pool: own, table: 'faults', createTable: true, ...options })
     const whole = async () => {
       // Every connection is back, and works.
       await Promise.all([1, 2, 3, 4].map(() => own.query('SELECT 1')))
       return own.waitingCount === 0 && own.idleCount === own.totalCount
     }
-    return { store, whole }
+    const takeAll = async () => {
+      const taken = await Promise.all([1, 2, 3, 4].map(() => own.connect()))
+      return () => taken.forEach((client) => client.release())
+    }
+    return { store, whole, takeAll }
   }
   // More than the log of what was written takes, and no whole number of pages.
   const FULL = 20_004_000
@@ -192,6 +197,17 @@ describe('PostgresStore, when PostgreSQL fails,', () => {
       return { ...opened, makeRoom: () => server.limitFiles(), end: () => server.limitFiles() }
     },
     fullCode: '53100',
+    waits: [
+      ['lock_timeout', { lock_timeout: 50 }, { code: '55P03' }, /another transaction has held the row for too long/],
+      ['statement_timeout', { statement_timeout: 50 }, { code: '57014' }, /the statement took too long/]
+    ],
+    patience: { connectionTimeoutMillis: 50 },
+    async holdRow(table, id) {
+      const client = await pool.connect()
+      await client.query('BEGIN')
+      await client.query(`SELECT FROM ${table} WHERE sid = $1 FOR UPDATE`, [id])
+      return () => client.query('ROLLBACK').then(() => client.release())
+    },
     server: () => server,
     beside: async (sql) => (await pool.query(sql)).rows,
     readOnly: (on) => `ALTER ROLE postgres SET default_transaction_read_only = ${on ? 'on' : 'off'}`,
@@ -217,6 +233,11 @@ describe('PostgresStore, when PostgreSQL fails,', () => {
     await Promise.all(Array.from({ length: 30 }, increment))
     expect(await store.get('a')).toMatchObject({ n: 30 })
     await store.close()
+    const query = jest.fn(() => Promise.reject(Object.assign(new Error('deadlock detected'), { code: '40P01' })))
+    const victim = new PostgresStore({ pool: { query, connect: () => undefined } as never })
+    await expect(victim.get('a')).rejects.toMatchObject({ status: 503, cause: { code: '40P01' } })
+    expect(query).toHaveBeenCalledTimes(5)
+    await victim.close()
   })
 
   it('puts neither an ID nor data into an error', async () => {

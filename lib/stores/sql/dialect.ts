@@ -182,6 +182,12 @@ export function withoutValues(err: unknown, message: (text: string) => string = 
   return Object.assign(new Error(message(err.message || String(kept.code ?? err.name))), kept)
 }
 
+/** A fault by the name that the database has for it: one without a name is that of a connection. */
+export function faultOf(name: unknown, cause: unknown, hints: Record<string, string>, undone = false): Fault {
+  if (typeof name !== 'string' || !/^[A-Z0-9_]+$/.test(name)) return { reason: 'did not answer', cause }
+  return { reason: `failed: ${name}${name in hints ? ` (${hints[name]})` : ''}`, cause, undone }
+}
+
 /** A table without the columns that a store knows. */
 export function unknownTable(table: string, columns: readonly string[], wanted: string): SessionError {
   return new SessionError(

@@ -1,5 +1,6 @@
 import { chain, SECOND, type Milliseconds } from '../../base/time'
 import {
+  faultOf,
   METAS,
   PAGE_SIZE,
   statementOf,
@@ -9,7 +10,6 @@ import {
   type Answered,
   type Dialect,
   type Driver,
-  type Fault,
   type Parts,
   type Schema,
   type Statement,
@@ -33,6 +33,8 @@ export interface MysqlCallbackPool {
 export type MysqlPool = MysqlCallbackPool | { pool: MysqlCallbackPool }
 
 const DUPLICATE_ROW = 1062
+/** What a server says that takes no writes. After a failover connections of the pool may lead to one for good. */
+const READ_ONLY = new Set([1290, 1792, 1836])
 /** Tables, columns and indexes that somebody else has just made. */
 const DUPLICATES = new Set([1050, 1060, 1061])
 
@@ -51,9 +53,8 @@ export class MysqlDriver implements Driver {
   async run({ sql, selects }: Statement, values: unknown[]): Promise<Answered> {
     try {
       const result = await this.#execute(sql, values)
-      return selects
-        ? { rows: result as Answered['rows'], changes: 0 }
-        : { rows: [], changes: matchedBy(result as Done) }
+      if (selects) return { rows: result as Answered['rows'], changes: 0 }
+      return { rows: [], changes: matchedBy(result as Done) }
     } catch (err) {
       // INSERT IGNORE would also ignore that a record was too long.
       if (numberOf(err) === DUPLICATE_ROW) return { rows: [], changes: 0 }
@@ -71,19 +72,26 @@ export class MysqlDriver implements Driver {
 
   #execute(sql: string, values: unknown[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
+      let used: Connection | undefined
+      let isOver = false
+      // mysql2's own timeout leaves a connection that does not answer in the pool, for good.
+      const timer = setTimeout(() => {
+        isOver = true
+        used?.destroy()
+        reject(new Error(`No answer within ${this.#timeout} ms`))
+      }, this.#timeout)
       this.#pool.getConnection((err, connection) => {
-        if (err) return reject(err)
-        // mysql2's own timeout leaves a connection that does not answer in the pool, for good.
-        const timer = setTimeout(() => {
-          connection.destroy()
-          reject(new Error(`No answer within ${this.#timeout} ms`))
-        }, this.#timeout)
+        // Whoever waited for it has gone, and may have been told that nothing was done.
+        if (isOver) return err ?? connection.release()
         const done: Answer<unknown> = (err, result, fields) => {
           clearTimeout(timer)
-          connection.release()
+          if (READ_ONLY.has(numberOf(err)!)) used?.destroy()
+          else used?.release()
           if (err) reject(err)
           else resolve(named(result, fields))
         }
+        if (err) return done(err, undefined)
+        used = connection
         try {
           // Options in an object would cost a third more.
           connection.execute(sql, values, done)
@@ -159,7 +167,14 @@ export function mysqlDialect(table: string): Dialect {
         if (!indexed) lacks.push(alter(onUser))
         return { parts: partsOf(quoted, hasUsers), times: TIMES, indexed, lacks }
       }),
-    faultOf
+    faultOf(err) {
+      const number = numberOf(err)
+      // The client knows MySQL's errors by name, not those that MariaDB alone has.
+      const name = (err as { code?: unknown } | null)?.code ?? (number && `ER_${number}`)
+      // The server quotes values.
+      const cause = withoutValues(err, (text) => text.replace(/'[^']*'/g, "'...'"))
+      return faultOf(name, cause, HINTS, UNDONE.has(number!))
+    }
   }
 }
 
@@ -209,24 +224,17 @@ function partsOf(table: string, hasUsers: boolean): Parts {
 const UNDONE = new Set([1213, 1020])
 
 const HINTS: Record<string, string> = {
+  // MariaDB's ER_STATEMENT_TIMEOUT.
+  ER_1969: 'the statement took too long',
   ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION: 'it takes no writes',
   ER_CON_COUNT_ERROR: 'it has too many connections',
   ER_DATA_TOO_LONG: 'a column of the table is too short for the session or its ID',
   ER_DISK_FULL: 'its disk is full',
   ER_LOCK_WAIT_TIMEOUT: 'another transaction has held the row for too long',
   ER_OPTION_PREVENTS_STATEMENT: 'it takes no writes (a replica, or read-only)',
+  ER_QUERY_TIMEOUT: 'the statement took too long',
   ER_RECORD_FILE_FULL: 'the table, or its disk, is full',
   ER_TABLEACCESS_DENIED_ERROR: 'the user needs SELECT, INSERT, UPDATE and DELETE on the table of the sessions'
-}
-
-function faultOf(err: unknown): Fault {
-  const { code } = (err ?? {}) as { code?: unknown }
-  const name = typeof code === 'string' && /^[A-Z0-9_]+$/.test(code) ? code : undefined
-  const hint = name !== undefined && HINTS[name]
-  const reason = name === undefined ? 'did not answer' : `failed: ${name}${hint ? ` (${hint})` : ''}`
-  // The server quotes values.
-  const cause = withoutValues(err, (text) => text.replace(/'[^']*'/g, "'...'"))
-  return { reason, cause, undone: UNDONE.has(numberOf(err) ?? 0) }
 }
 
 function quoteName(name: string): string {

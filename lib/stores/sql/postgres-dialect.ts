@@ -1,6 +1,7 @@
 import { hashOf } from '../../base/hash'
 import { chain, SECOND, type Milliseconds } from '../../base/time'
 import {
+  faultOf,
   METAS,
   PAGE_SIZE,
   statementOf,
@@ -9,7 +10,6 @@ import {
   type Answered,
   type Dialect,
   type Driver,
-  type Fault,
   type Parts,
   type Schema,
   type Statement,
@@ -114,7 +114,10 @@ export function postgresDialect(table: string, schema?: string): Dialect {
           lacks.push(`REINDEX INDEX CONCURRENTLY ${quoted.slice(0, -quoteName(table).length)}${index('user')}`)
         return { parts: partsOf(quoted, isBinary), times: TIMES, indexed: users?.valid === true, lacks }
       }),
-    faultOf
+    faultOf(err) {
+      const { code } = (err ?? {}) as { code?: unknown }
+      return faultOf(code, withoutValues(err), HINTS, UNDONE.has(code))
+    }
   }
 }
 
@@ -172,9 +175,8 @@ function partsOf(table: string, isBinary: boolean): Parts {
   }
 }
 
-const UNDONE = new Set(['40001', '40P01'])
-/** Two who make the same table at once; the second time it is there. */
-const MADE_BY_ANOTHER = new Set(['23505', '42P07', '42710'])
+/** A serialization failure, a deadlock, and two who make the same table at once: the second time it is there. */
+const UNDONE = new Set<unknown>(['40001', '40P01', '23505', '42P07', '42710'])
 
 const HINTS: Record<string, string> = {
   '25006': 'it takes no writes (a replica, or read-only)',
@@ -182,16 +184,8 @@ const HINTS: Record<string, string> = {
   '42501': 'the role needs SELECT, INSERT, UPDATE and DELETE on the table of the sessions',
   '53100': 'its disk is full',
   '53300': 'it has too many connections',
+  '55P03': 'another transaction has held the row for too long',
   '57014': 'the statement took too long'
-}
-
-function faultOf(err: unknown): Fault {
-  const { code } = (err ?? {}) as { code?: unknown }
-  const name = typeof code === 'string' && /^[A-Z0-9_]{5,30}$/.test(code) ? code : undefined
-  const hint = name !== undefined && HINTS[name]
-  const reason = name === undefined ? 'did not answer' : `failed: ${name}${hint ? ` (${hint})` : ''}`
-  const undone = name !== undefined && (UNDONE.has(name) || MADE_BY_ANOTHER.has(name))
-  return { reason, cause: withoutValues(err), undone }
 }
 
 function quoteName(name: string): string {

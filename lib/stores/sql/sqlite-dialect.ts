@@ -1,5 +1,6 @@
 import { chain, type Milliseconds } from '../../base/time'
 import {
+  faultOf,
   literal,
   METAS,
   statementOf,
@@ -79,9 +80,8 @@ export function sqliteDialect(table: string): Dialect {
     faultOf: (err) => {
       const { code, errcode } = err as { code?: string; errcode?: number }
       // node:sqlite gives the number, better-sqlite3 the name.
-      const name = code?.startsWith('SQLITE_') ? code : (CODES[(errcode ?? 0) & 0xff] ?? code)
-      const reason = name === undefined ? 'failed' : `failed: ${name}${HINTS[name] ?? ''}`
-      return { reason, cause: err }
+      const name = code?.startsWith('SQLITE_') ? code : (CODES[(errcode ?? 0) & 0xff] ?? code ?? 'SQLITE_MISUSE')
+      return faultOf(name, err, HINTS)
     }
   }
 }
@@ -98,9 +98,9 @@ const CODES: Record<number, string> = {
 }
 
 const HINTS: Record<string, string> = {
-  SQLITE_BUSY: ' (another process has held the database for longer than busyTimeout)',
-  SQLITE_FULL: ' (the disk is full)',
-  SQLITE_NOTADB: ' (the file is no database, or is encrypted)'
+  SQLITE_BUSY: 'another process has held the database for longer than busyTimeout',
+  SQLITE_FULL: 'the disk is full',
+  SQLITE_NOTADB: 'the file is no database, or is encrypted'
 }
 
 // What is no JSON belongs to nobody, and must not fail the statement that meets it.
