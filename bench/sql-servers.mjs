@@ -63,6 +63,8 @@ async function startMariadb(folder) {
     '--skip-grant-tables',
     '--skip-name-resolve',
     '--innodb-flush-log-at-trx-commit=2',
+    // It keeps pages itself, where PostgreSQL has the system's cache as well.
+    '--innodb-buffer-pool-size=1G',
     ...(isRoot ? ['--user=root'] : [])
   ]
   const child = await started('mariadbd', flags, { cwd: folder }, 'ready for connections')

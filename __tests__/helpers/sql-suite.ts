@@ -348,6 +348,20 @@ export function describeSqlStore(ground: () => SqlGround): void {
     expect(sent.length).toBe(2)
   })
 
+  it('is asked in one statement for what is read in one turn, unless it answers at once', async () => {
+    const { store, sent } = ground().recorded({ table, createTable: true })
+    opened.push(store)
+    const ids = Array.from({ length: 20 }, (_, i) => `id${i}`)
+    for (const id of ids) await create(store, id, textOf({ id }))
+    sent.length = 0
+    const read = await Promise.all([...ids, 'none', ids[0]!].map(async (id) => powersOf(store).read(id)))
+    expect(read.map((found) => found && JSON.parse(found.text).id)).toEqual([...ids, null, ids[0]])
+    expect(sent.length).toBe(powersOf(store).sync ? 22 : 2)
+    // No database keeps that ID, and PostgreSQL takes no statement with it.
+    const odd = await Promise.allSettled(['id1', 'a\0', 'id2'].map(async (id) => powersOf(store).read(id)))
+    expect(odd.map(({ status }) => status)).toEqual(['fulfilled', expect.anything(), 'fulfilled'])
+  })
+
   it(
     'loses nothing that was confirmed to processes that were killed',
     async () => {
@@ -383,6 +397,7 @@ export function describeSqlStore(ground: () => SqlGround): void {
     const text = textOf({ n: 1 }, { i: 'user7' })
     await powers.write({ id: 'a', text, expected: null, life: lifeFor() })
     await powers.read('a')
+    await Promise.all([powers.read('a'), powers.read('fill7')])
     await powers.write({ id: 'a', text: textOf({ n: 2 }), expected: text, life: lifeFor() })
     await powers.extend('a', lifeFor())
     await powers.list('user7')

@@ -201,7 +201,7 @@ describe('PostgresStore, when PostgreSQL fails,', () => {
       ['lock_timeout', { lock_timeout: 50 }, { code: '55P03' }, /another transaction has held the row for too long/],
       ['statement_timeout', { statement_timeout: 50 }, { code: '57014' }, /the statement took too long/]
     ],
-    patience: { connectionTimeoutMillis: 50 },
+    patience: { connectionTimeoutMillis: 500 },
     async holdRow(table, id) {
       const client = await pool.connect()
       await client.query('BEGIN')

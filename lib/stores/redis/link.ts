@@ -10,7 +10,7 @@ import {
   unreachable,
   type RedisWait
 } from './errors'
-import { Gathering } from './gather'
+import { Gathering } from '../../base/gather'
 import type { Script } from './scripts'
 
 // A slot may be on its way to another node, and have arrived meanwhile.

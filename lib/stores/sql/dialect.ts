@@ -4,6 +4,8 @@ import type { MaybePromise, Milliseconds } from '../../base/time'
 
 /** What the keys of locks begin with: rows beside the sessions, so that no second table is needed. */
 export const LOCK_PREFIX = 'silverback:lock:'
+/** Sessions that are read in one statement at most. */
+export const TOGETHER_MAX = 16
 /** Rows that one statement reads or removes at most. */
 export const PAGE_SIZE = 500
 /** The names of the reserved property: records of either may lie in a table that was taken over. */
@@ -106,6 +108,8 @@ export interface Parts {
   /** Whose the session is, and a user to compare that with. */
   readonly user: string
   readonly userValue: string
+  /** Whether a row is one of several; where a client lists values one by one, the parameter stands there so often. */
+  among?(parameter: string): string
   /** What makes INSERT leave a row alone that is there, or replace it. */
   readonly orIgnore: string
   readonly orReplace: string
@@ -130,6 +134,7 @@ export function statementsOf(parts: Parts) {
   const page = `${id} > @after AND ${live} ORDER BY ${id} LIMIT ${PAGE_SIZE}`
   return {
     read: `SELECT ${found} FROM ${table} WHERE ${row}`,
+    readMany: parts.among && `SELECT ${id} AS id, ${found} FROM ${table} WHERE ${parts.among('@ids')}`,
     create: `${insert} ${parts.orIgnore}`,
     put: `${insert} ${parts.orReplace}`,
     write: `UPDATE ${table} SET ${text} = ${parts.newText}, ${expires} = ${time('@expires')} WHERE ${row} AND ${parts.same('@expected')} AND ${live}`,

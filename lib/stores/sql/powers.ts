@@ -1,3 +1,4 @@
+import { Gathering } from '../../base/gather'
 import { hashOf } from '../../base/hash'
 import { SessionError } from '../../base/errors'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../../base/time'
@@ -6,7 +7,7 @@ import { decodeRecord } from '../../record/record'
 import { EXPIRED, type Found, type Life, type Listed, type LockPower, type Write } from '../../store/contract'
 import { isForwarding } from '../../store/record-cache'
 import type { ListedPowers } from '../../store/record-store'
-import { LOCK_PREFIX, PAGE_SIZE, type Row, type StatementName } from './dialect'
+import { LOCK_PREFIX, PAGE_SIZE, TOGETHER_MAX, type Row, type StatementName, type Times } from './dialect'
 import type { SqlTable } from './table'
 
 const ATTEMPTS_MAX = 3
@@ -18,9 +19,16 @@ export class SqlPowers implements ListedPowers {
   readonly ttl: Milliseconds
   readonly lock: LockPower
   readonly #table: SqlTable
+  // A statement is most of what a request costs that reads, and one for several hardly more than one.
+  readonly #reads: Gathering<string, Found | undefined>
 
   constructor(table: SqlTable, ttl: Milliseconds) {
     this.#table = table
+    this.#reads = new Gathering(
+      async (id) => this.#findOne(id),
+      async (ids) => this.#findMany(ids),
+      TOGETHER_MAX
+    )
     this.sync = table.driver.sync
     this.remote = !this.sync
     this.ttl = ttl
@@ -119,14 +127,22 @@ export class SqlPowers implements ListedPowers {
     )
   }
 
+  // What no row can have would fail for the others, too.
   #find(id: string): MaybePromise<Found | undefined> {
-    return chain(this.#table.run('read', { id }), ({ rows: [row] }) =>
-      row === undefined ? undefined : this.#found(row as Row)
-    )
+    return this.sync || id.includes('\0') ? this.#findOne(id) : this.#reads.ask(id)
   }
 
-  #found(row: Row): MaybePromise<Found> {
-    return chain(this.#table.open(), ({ times }) => ({ text: textOf(row), expiresAt: times.read(row.expires) }))
+  async #findMany(ids: string[]): Promise<(Found | undefined)[]> {
+    const { rows } = await this.#table.run('readMany', { ids })
+    const { times } = await this.#table.open()
+    const found = new Map((rows as Row[]).map((row) => [row.id, foundIn(row, times)]))
+    return ids.map((id) => found.get(id))
+  }
+
+  #findOne(id: string): MaybePromise<Found | undefined> {
+    return chain(this.#table.run('read', { id }), ({ rows: [row] }) =>
+      row === undefined ? undefined : chain(this.#table.open(), ({ times }) => foundIn(row as Row, times))
+    )
   }
 
   // Whoever removes a session that is over may tell of it. Where nothing can be removed everybody does.
@@ -148,7 +164,7 @@ export class SqlPowers implements ListedPowers {
           for (const row of rows as Row[]) {
             after = row.id
             if (after.startsWith(LOCK_PREFIX)) continue
-            visit({ id: after, text: textOf(row), expiresAt: times.read(row.expires) })
+            visit({ id: after, ...foundIn(row, times) })
           }
           return rows.length === PAGE_SIZE
         })
@@ -190,8 +206,8 @@ function isLive({ expiresAt }: Found): boolean {
 }
 
 // A column of no type may hold numbers and bytes: no session, and no reason to fail.
-function textOf({ text }: Row): string {
-  return typeof text === 'string' ? text : ''
+function foundIn({ text, expires }: Row, times: Times): Found {
+  return { text: typeof text === 'string' ? text : '', expiresAt: times.read(expires) }
 }
 
 /** Does something again and again, as long as it answers that there is more. */

@@ -69,8 +69,9 @@ export class SqlTable {
 
   #run({ schema, statements }: Opened, name: StatementName, values: Record<string, unknown>): MaybePromise<Answered> {
     const statement = statements[name]
-    const list = statement.parameters.map((parameter) => {
+    const list = statement.parameters.map((parameter, i, { length }) => {
       const value = values[parameter]
+      if (parameter === 'ids' && length > 1) return (value as string[])[i] ?? (value as string[])[0]
       if (parameter === 'expires') return schema.times.expiry(value as number | null)
       return parameter === 'now' ? schema.times.now(value as number) : value
     })
@@ -96,9 +97,9 @@ export class SqlTable {
   }
 
   #know(schema: Schema): Opened {
-    const texts = Object.entries(statementsOf(schema.parts)) as [StatementName, string][]
+    const texts = Object.entries(statementsOf(schema.parts)) as [StatementName, string | undefined][]
     const statements = Object.fromEntries(
-      texts.map(([name, sql]) => [name, statementOf(sql, schema.parts.numbered)])
+      texts.map(([name, sql]) => [name, sql && statementOf(sql, schema.parts.numbered)])
     ) as Record<StatementName, Statement>
     return (this.#opened = { schema, statements })
   }

@@ -1,9 +1,6 @@
 // Taken from the module: where an application's tests replace the global, what waits here would never leave.
 import { setImmediate } from 'node:timers'
 
-/** More would keep the server from all others for too long. */
-const TOGETHER_MAX = 64
-
 interface Waiting<T, R> {
   readonly item: T
   resolve(result: R | Promise<R>): void
@@ -19,6 +16,7 @@ interface Waiting<T, R> {
 export class Gathering<T, R> {
   readonly #alone: (item: T) => Promise<R>
   readonly #together: (items: T[]) => Promise<(R | Promise<R>)[]>
+  readonly #most: number
   readonly #leave = () => this.#send()
   readonly #end = () => {
     this.#turning = false
@@ -27,9 +25,11 @@ export class Gathering<T, R> {
   #turning = false
   #waiting: Waiting<T, R>[] = []
 
-  constructor(alone: (item: T) => Promise<R>, together: (items: T[]) => Promise<(R | Promise<R>)[]>) {
+  /** @param most So many are asked for in one piece: more would keep the server from all others for too long. */
+  constructor(alone: (item: T) => Promise<R>, together: (items: T[]) => Promise<(R | Promise<R>)[]>, most = 64) {
     this.#alone = alone
     this.#together = together
+    this.#most = most
   }
 
   ask(item: T): Promise<R> {
@@ -46,7 +46,7 @@ export class Gathering<T, R> {
     const waiting = this.#waiting
     if (waiting.length === 0) return
     this.#waiting = []
-    for (let i = 0; i < waiting.length; i += TOGETHER_MAX) this.#sendBatch(waiting.slice(i, i + TOGETHER_MAX))
+    for (let i = 0; i < waiting.length; i += this.#most) this.#sendBatch(waiting.slice(i, i + this.#most))
   }
 
   #sendBatch(batch: Waiting<T, R>[]): void {
