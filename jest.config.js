@@ -16,7 +16,8 @@ module.exports = {
   },
   // Types are checked by `npm run typecheck`, once and for everything.
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/tsconfig.jest.json', diagnostics: false }] },
-  testTimeout: 30_000,
+  // Only what hangs takes so long, on a loaded machine as well.
+  testTimeout: 240_000,
   // The suite starts real servers, and the smallest supported machine has two cores.
   maxWorkers: 2
 }

@@ -42,9 +42,6 @@ it(`${VISITORS} readers without a cookie make no record and get no cookie`, () =
   expect(auth.stats()).toMatchObject({ created: 0, saved: 0, loaded: 0, rejected: 0, active: 0 })
 })
 
-// Far beyond what any test takes: a loaded machine must not fail one.
-jest.setTimeout(120_000)
-
 it.each<[string, (store: HeldStore) => any]>([
   ['sessions()', (store) => sessions({ secret, store: store as never })],
   ['the drop-in door', (store) => session({ secret, store: store as never, resave: false, saveUninitialized: false })]

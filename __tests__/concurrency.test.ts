@@ -166,9 +166,6 @@ describe('session.update()', () => {
   })
 })
 
-// Far beyond what any test takes: a loaded machine must not fail one.
-jest.setTimeout(120_000)
-
 describe('10,000 requests at once that write to one session', () => {
   async function writeAll(auth: any): Promise<void> {
     const cookie = await sessionCookie(auth, { n: 0 })

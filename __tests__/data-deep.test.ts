@@ -6,6 +6,7 @@ import session, { CookieStore, FileStore, MemoryStore, sessions } from '../lib/i
 import { RedisStore } from '../lib/redis'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { TestFolder } from './helpers/folder'
+import { processorTime } from './helpers/processor'
 import { CLIENTS } from './helpers/redis-clients'
 import { RedisServer } from './helpers/redis-server'
 
@@ -67,10 +68,10 @@ describe.each(Object.entries(DOORS))('a body of 40 KB that is nested 20,000 time
       for (const store of [new MemoryStore(), new CookieStore()]) {
         const app = withBodies(door({ store }))
         const cookie = cookieOf(await request(app).get('/in'), NAME)!
-        const began = performance.now()
+        const began = processorTime()
         const heap = process.memoryUsage().heapUsed
         const res = await request(app).post(path).set('Cookie', cookie).type('json').send(text)
-        expect(performance.now() - began).toBeLessThan(1000)
+        expect(processorTime() - began).toBeLessThan(1000)
         expect(process.memoryUsage().heapUsed - heap).toBeLessThan(64 * 2 ** 20)
         if (limited(text)) {
           expect(res.body).toMatchObject({

@@ -69,7 +69,7 @@ describe('docs/from-gorilla.md', () => {
     const [goPort, server] = await Promise.all([startGo(), startOurs()])
     ours = server
     Object.assign(ports, { go: goPort, ours: (server.address() as AddressInfo).port })
-  }, 120_000)
+  })
 
   afterAll(() => {
     go?.kill()
@@ -157,7 +157,7 @@ describe('docs/from-gorilla.md', () => {
     const file = path.join(folder, 'twins.ts')
     writeFileSync(file, PREAMBLE + codeIn('ts').join('\n'))
     expect(typeErrors([file], folder)).toEqual([])
-  }, 60_000)
+  })
 })
 
 describe('docs/stores.md', () => {
@@ -223,7 +223,7 @@ describe('every document', () => {
     expect(files.length).toBeGreaterThan(1)
     expect(typeErrors(files, folder)).toEqual([])
     rmSync(folder, { recursive: true })
-  }, 60_000)
+  })
 })
 
 describe('blocks that run as they are printed', () => {

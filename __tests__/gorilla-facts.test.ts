@@ -17,7 +17,7 @@ const DAY = 24 * 60 * 60
 let go: GoPeer
 beforeAll(() => {
   go = new GoPeer()
-}, 120_000)
+})
 afterAll(() => go?.stop())
 afterEach(() => jest.restoreAllMocks())
 

@@ -15,7 +15,7 @@ const str = (v: string): Tagged => ({ t: 'string', v })
 let go: GoPeer
 beforeAll(() => {
   go = new GoPeer()
-}, 120_000)
+})
 afterAll(() => go?.stop())
 afterEach(() => jest.restoreAllMocks())
 

@@ -69,7 +69,7 @@ beforeAll(async () => {
     const kind = format.startsWith('redis') ? redis : format.startsWith('memcache') ? memcached : undefined
     backings.set(format, kind ?? (format === 'pgstore' ? postgres! : files!))
   }
-}, 120_000)
+})
 afterAll(async () => {
   go?.stop()
   await Promise.all([...new Set(backings.values())].map((backing) => backing.stop?.()))
@@ -135,7 +135,7 @@ describe.each(['filesystem', 'redistore'] as const)('Sessions of a Go program in
     }
     expect(count).toBeGreaterThan(250)
     expect(unknowns).toBeGreaterThan(75)
-  }, 120_000)
+  })
 })
 
 it('give Go as JSON what it would read again', async () => {
@@ -151,7 +151,7 @@ it('give Go as JSON what it would read again', async () => {
     count++
   }
   expect(count).toBeGreaterThan(150)
-}, 60_000)
+})
 
 describe.each(['filesystem', 'redistore', 'redistore-json'] as const)(
   'Sessions made here, in the %s store',
@@ -177,7 +177,7 @@ describe.each(['filesystem', 'redistore', 'redistore-json'] as const)(
         )
         expect(spelled.sort()).toEqual(texts.map((parts) => parts.join('|')).sort())
       }
-    }, 60_000)
+    })
   }
 )
 

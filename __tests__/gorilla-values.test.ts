@@ -13,7 +13,7 @@ const keys = goKeys([hash])
 let go: GoPeer
 beforeAll(() => {
   go = new GoPeer()
-}, 120_000)
+})
 afterAll(() => go?.stop())
 
 const storeWith = (types = {}) => new GorillaStore({ keyPairs: [[hash]], types })
@@ -74,7 +74,7 @@ it('loses nothing of generated sessions, with values in them that it does not kn
     )
   }
   expect(carried).toBeGreaterThan(300)
-}, 60_000)
+})
 
 it('carries bytes and definitions of types as they are', async () => {
   const { kinds } = await go.ask({ op: 'kinds' })

@@ -18,7 +18,7 @@ let go: GoPeer
 
 beforeAll(() => {
   go = new GoPeer()
-}, 120_000)
+})
 
 afterAll(() => go?.stop())
 afterEach(() => jest.restoreAllMocks())

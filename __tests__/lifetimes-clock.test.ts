@@ -2,9 +2,6 @@ import { faultApp } from './helpers/fault-app'
 import { FOREIGN, TimedStores } from './helpers/timed-stores'
 import { MINUTE, HOUR } from './helpers/times'
 
-// Far beyond what any test takes: a loaded machine must not fail one.
-jest.setTimeout(120_000)
-
 const STORES = ['MemoryStore', 'FileStore', 'RedisStore', 'CookieStore', FOREIGN]
 
 const stores = new TimedStores()

@@ -6,9 +6,6 @@ import { faultApp, type FaultApp } from './helpers/fault-app'
 import { TimedStores } from './helpers/timed-stores'
 import { HOUR } from './helpers/times'
 
-// Far beyond what any test takes: a loaded machine must not fail one.
-jest.setTimeout(120_000)
-
 const OURS = ['MemoryStore', 'FileStore', 'RedisStore', 'RedisStore with a serializer', 'CookieStore']
 
 const stores = new TimedStores()

@@ -5,8 +5,6 @@ import { appWith, cookieOf, secret } from './helpers/app'
 import { FOREIGN, TimedStores } from './helpers/timed-stores'
 import { DAY, HOUR, MINUTE, SECOND } from './helpers/times'
 
-jest.setTimeout(60_000)
-
 const stores = new TimedStores()
 const STORES = ['MemoryStore', 'FileStore', 'RedisStore', 'RedisStore with a serializer', 'CookieStore', FOREIGN]
 const MONTH = 30 * DAY

@@ -3,9 +3,6 @@ import { faultApp, type FaultApp } from './helpers/fault-app'
 import { FOREIGN, TimedStores } from './helpers/timed-stores'
 import { MINUTE } from './helpers/times'
 
-// Far beyond what any test takes: a loaded machine must not fail one.
-jest.setTimeout(120_000)
-
 const LIMITS = { idle: 30 * MINUTE, absolute: 60 * MINUTE, touchAfter: 0 }
 const OURS = ['MemoryStore', 'FileStore', 'RedisStore']
 const STORES = ['MemoryStore', 'FileStore', 'RedisStore', 'CookieStore', FOREIGN]

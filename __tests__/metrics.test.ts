@@ -6,6 +6,7 @@ import { metricsOf } from '../lib/metrics'
 import { appWith, secret } from './helpers/app'
 import { basics, login, visit } from './helpers/basics'
 import { plainStore } from './helpers/classic'
+import { withStillTime } from './helpers/still-time'
 
 /** Prometheus' text as it defines it: samples by name and labels. */
 function parse(text: string): Record<string, number> {
@@ -54,13 +55,19 @@ describe.each(doors)('metricsOf() of %s', (_door, name, open) => {
 })
 
 describe('metricsOf()', () => {
+  withStillTime()
+
   it('puts each call of the store into its buckets, and failures apart', async () => {
     const store = plainStore()
     const auth = sessions({ secret, store })
     const app = appWith(auth, basics)
     const cookie = await login(app)
     const metrics = metricsOf(auth)
-    const later = (done: () => void) => setTimeout(done, 30)
+    const later = (done: () => void) =>
+      setImmediate(() => {
+        jest.advanceTimersByTime(30)
+        done()
+      })
     const { get } = store
     store.get = (id: string, done: any) => later(() => get.call(store, id, done))
     await visit(app, '/read', cookie).expect(200)
@@ -68,7 +75,7 @@ describe('metricsOf()', () => {
     await visit(app, '/read', cookie).expect(503)
     const [counts] = metrics.values().storeCalls
     expect(counts).toMatchObject({ store: 'Store', operation: 'get', calls: 2, failures: 1 })
-    expect(counts!.seconds).toBeGreaterThan(0.025)
+    expect(counts!.seconds).toBeCloseTo(0.03)
     const within = (le: number) => counts!.buckets.find((bucket) => bucket.le === le)!.calls
     expect([within(0.025), within(5)]).toEqual([1, 2])
     const samples = parse(metrics.text())

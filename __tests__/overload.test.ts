@@ -6,9 +6,7 @@ import { sessionCookie } from '../lib/testing'
 import { appWith, secret } from './helpers/app'
 import { enter } from './helpers/direct'
 import { HeldStore } from './helpers/held-store'
-
-// Far beyond what any test takes: a loaded machine must not fail one.
-jest.setTimeout(120_000)
+import { withStillTime } from './helpers/still-time'
 
 const LOADS_MAX = 4096
 
@@ -17,9 +15,11 @@ async function cookiesOf(auth: any, count: number): Promise<string[]> {
 }
 
 describe('when the store is slow', () => {
+  withStillTime()
+
   it('as many loads wait as may, and one more is refused at once, without asking the store', async () => {
     const store = new HeldStore()
-    const auth = sessions({ secret, store: store as never, storeTimeout: 60_000 })
+    const auth = sessions({ secret, store: store as never })
     const cookies = await cookiesOf(auth, LOADS_MAX + 1)
     const extra = cookies.pop()!
     const waiting = cookies.map((cookie) => enter(auth, cookie))
@@ -38,7 +38,7 @@ describe('when the store is slow', () => {
     ['anonymous', 200, 'ERR_SESSION_STORE']
   ] as const)('the refused request follows the policy %s', async (onStoreError, status, code) => {
     const store = new HeldStore()
-    const auth = sessions({ secret, store: store as never, storeTimeout: 60_000, onStoreError })
+    const auth = sessions({ secret, store: store as never, onStoreError })
     const cookies = await cookiesOf(auth, LOADS_MAX + 1)
     const waiting = cookies.slice(1).map((cookie) => enter(auth, cookie))
     const app = appWith(auth, {
@@ -57,7 +57,7 @@ describe('when the store is slow', () => {
 
   it('visitors without a session, and further requests of a session that waits, are let in', async () => {
     const store = new HeldStore()
-    const auth = sessions({ secret, store: store as never, storeTimeout: 60_000 })
+    const auth = sessions({ secret, store: store as never })
     const cookies = await cookiesOf(auth, LOADS_MAX)
     const waiting = cookies.map((cookie) => enter(auth, cookie))
     expect(enter(auth, 'other=1').outcome!.err).toBeUndefined()
@@ -69,14 +69,16 @@ describe('when the store is slow', () => {
 
   it('one load at a time finds out whether a hanging store goes on', async () => {
     const store = new HeldStore()
-    const auth = sessions({ secret, store: store as never, storeTimeout: 250 })
+    const auth = sessions({ secret, store: store as never })
     const cookies = await cookiesOf(auth, LOADS_MAX + 10)
-    const first = await Promise.all(cookies.slice(0, LOADS_MAX).map((cookie) => enter(auth, cookie).done))
-    for (const { err } of first) expect(err.code).toBe('ERR_SESSION_STORE_TIMEOUT')
+    const first = cookies.slice(0, LOADS_MAX).map((cookie) => enter(auth, cookie))
+    jest.advanceTimersByTime(10_000)
+    for (const { done } of first) expect((await done).err.code).toBe('ERR_SESSION_STORE_TIMEOUT')
     for (let round = 1; round <= 3; round++) {
       const probe = enter(auth, cookies[LOADS_MAX]!)
       const refused = Array.from({ length: 1000 }, () => enter(auth, cookies[LOADS_MAX + 1]!).outcome!)
       for (const { err } of refused) expect(err.code).toBe('ERR_SESSION_STORE')
+      jest.advanceTimersByTime(10_000)
       expect((await probe.done).err.code).toBe('ERR_SESSION_STORE_TIMEOUT')
       expect(store.asked).toBe(LOADS_MAX + round)
     }

@@ -11,6 +11,7 @@ import { appWith, cookieOf, secret } from './helpers/app'
 import { plainStore } from './helpers/classic'
 import { promised } from './helpers/model'
 import { Scheduler, scheduled } from './helpers/scheduler'
+import { withStillTime } from './helpers/still-time'
 
 const VERBS = ['get', 'set', 'destroy', 'touch']
 const POWER_VERBS = ['read', 'load', 'write', 'extend', 'remove']
@@ -19,6 +20,8 @@ const SOON = 200
 const ID = 'AbCdEfGhIjKlMnOpQrStUvWxYz012345'
 
 describe('while the store hangs', () => {
+  withStillTime()
+
   it('updates of one session at once have one deadline', async () => {
     const store: any = plainStore()
     const auth = sessions<any>({ secret, store, storeTimeout: SOON })
@@ -26,7 +29,9 @@ describe('while the store hangs', () => {
     const open = await Promise.all(Array.from({ length: 20 }, () => auth.open({ headers: { cookie } })))
     let asked = 0
     store.get = () => ++asked && NEVER()
-    const updates = await Promise.allSettled(open.map((each) => each.update((data: any) => data.n++)))
+    const updating = open.map((each) => each.update((data: any) => data.n++))
+    await jest.advanceTimersByTimeAsync(2 * SOON)
+    const updates = await Promise.allSettled(updating)
     // Nobody who has waited for as long as the store may take waits for it once more.
     expect(asked).toBe(1)
     for (const update of updates) {

@@ -29,7 +29,7 @@ describe.each(Object.entries({ ...GROUNDS, ...indexless }))('regenerate({ keep, 
   beforeAll(async () => {
     ground = await open()
     ;({ here, there } = await ground.start({ indexless: name in indexless }))
-  }, 60_000)
+  })
 
   afterAll(() => ground?.close())
 

@@ -15,9 +15,6 @@ import { GUARDS, play, type Respond } from './helpers/responses'
 
 const compression = require('compression')
 
-// Far beyond what any test takes: a loaded machine must not fail one.
-jest.setTimeout(120_000)
-
 const PART = Buffer.from('0123456789abcdef'.repeat(4096))
 const PARTS = 200
 

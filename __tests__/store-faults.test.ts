@@ -4,9 +4,9 @@ import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, login, read } from './helpers/basics'
 import { classicApp, plainStore, ROUTES, visit } from './helpers/classic'
 import { faultApp } from './helpers/fault-app'
+import { never, withStillTime } from './helpers/still-time'
 
-// Far beyond what any test takes: a loaded machine must not fail one.
-jest.setTimeout(120_000)
+withStillTime()
 
 type Verb = 'get' | 'set' | 'destroy' | 'touch'
 
@@ -15,19 +15,20 @@ type Callback = (err?: unknown, value?: unknown) => void
 /** The ways in which a store's method can fail: what it does instead of answering. */
 const FAILURES: Record<string, (callback: Callback) => unknown> = {
   'answers with an error': (callback) => void callback(new Error('down')),
-  'answers with an error later': (callback) => void setTimeout(callback, 20, new Error('down')),
+  'answers with an error later': (callback) => void setImmediate(callback, new Error('down')),
   throws: () => {
     throw new Error('down')
   },
   rejects: () => Promise.reject(new Error('down')),
-  'rejects later': () => new Promise((_resolve, reject) => setTimeout(reject, 20, new Error('down'))),
+  'rejects later': () => new Promise((_resolve, reject) => setImmediate(reject, new Error('down'))),
   'throws what is no error': () => {
     throw 'down'
   },
   'throws nothing at all': () => {
     throw undefined
   },
-  'rejects with nothing at all': () => Promise.reject()
+  'rejects with nothing at all': () => Promise.reject(),
+  'never answers': () => void never()
 }
 
 const NEVER = 'never answers'
@@ -39,7 +40,7 @@ class FaultyStore {
   failing: Partial<Record<Verb, (callback: Callback) => unknown>> = {}
 
   fail(verb: Verb, how: string): void {
-    this.failing[verb] = how === NEVER ? () => undefined : FAILURES[how]!
+    this.failing[verb] = FAILURES[how]!
   }
 
   get(id: string, callback: Callback): unknown {
@@ -67,16 +68,11 @@ class FaultyStore {
   }
 }
 
-const SOON = 60
-
-const ways = [...Object.keys(FAILURES), NEVER]
+const ways = Object.keys(FAILURES)
 
 function setUp(options: object = {}) {
   const store = new FaultyStore()
-  const app = faultApp({ store: store as never, touchAfter: 0, ...options })
-  // A login must not be hurried on a busy machine; a store that never answers is to be waited for no longer than this.
-  const hasty = faultApp({ store: store as never, touchAfter: 0, storeTimeout: SOON, ...options })
-  return { store, app, of: (how: string) => (how === NEVER ? hasty : app) }
+  return { store, app: faultApp({ store: store as never, touchAfter: 0, ...options }) }
 }
 
 function codeOf(how: string): string {
@@ -85,12 +81,12 @@ function codeOf(how: string): string {
 
 describe.each(ways)('when get() %s:', (how) => {
   it('answers 503, and the handler does not run', async () => {
-    const { store, app, of } = setUp()
+    const { store, app } = setUp()
     const cookie = await app.login()
     store.fail('get', how)
     const before = store.records.size
     for (const path of ['/read', '/write', '/login?user=bob', '/logout', '/rotate', '/unset']) {
-      const res = await of(how).get(path, cookie)
+      const res = await app.get(path, cookie)
       expect([res.status, res.body.code]).toEqual([503, codeOf(how)])
       expect(res.headers['set-cookie']).toBeUndefined()
     }
@@ -100,23 +96,23 @@ describe.each(ways)('when get() %s:', (how) => {
   })
 
   it('gives a new session that is not saved with onStoreError anonymous', async () => {
-    const { store, app, of } = setUp({ onStoreError: 'anonymous' })
+    const { store, app } = setUp({ onStoreError: 'anonymous' })
     const cookie = await app.login()
     store.fail('get', how)
     store.calls.length = 0
-    const read = await of(how).get('/read', cookie).expect(200)
+    const read = await app.get('/read', cookie).expect(200)
     expect(read.body).toEqual({ user: null, n: 0, isNew: true, code: codeOf(how) })
-    const written = await of(how).get('/write', cookie).expect(200)
+    const written = await app.get('/write', cookie).expect(200)
     expect(written.headers['set-cookie']).toBeUndefined()
     expect(store.calls).toEqual(['get', 'get'])
-    expect((await of(how).get('/logout', cookie).expect(200)).headers['set-cookie']).toHaveLength(1)
+    expect((await app.get('/logout', cookie).expect(200)).headers['set-cookie']).toHaveLength(1)
     expect(store.records.size).toBe(0)
   })
 })
 
 describe.each(ways)('when set() %s:', (how) => {
   it('answers 500 without a cookie, and leaves what was stored', async () => {
-    const { store, app, of } = setUp()
+    const { store, app } = setUp()
     const cookie = await app.login()
     store.fail('set', how)
     for (const [path, sent] of [
@@ -126,7 +122,7 @@ describe.each(ways)('when set() %s:', (how) => {
       ['/login?user=bob', ''],
       ['/write', '']
     ] as const) {
-      const res = await of(how).get(path, sent)
+      const res = await app.get(path, sent)
       expect([path, res.status, res.body.code]).toEqual([path, 500, codeOf(how)])
       expect(res.headers['set-cookie']).toBeUndefined()
     }
@@ -138,10 +134,10 @@ describe.each(ways)('when set() %s:', (how) => {
 
 describe.each(ways)('when destroy() %s:', (how) => {
   it.each(['/logout', '/unset'])('answers 500 to %s', async (path) => {
-    const { store, app, of } = setUp()
+    const { store, app } = setUp()
     const cookie = await app.login()
     store.fail('destroy', how)
-    const res = await of(how).get(path, cookie)
+    const res = await app.get(path, cookie)
     expect([res.status, res.body.code]).toEqual([500, codeOf(how)])
     if (path === '/logout') expect(cookieOf(res)).toBe('sid=')
     store.failing = {}
@@ -149,7 +145,7 @@ describe.each(ways)('when destroy() %s:', (how) => {
   })
 
   it('refuses a regeneration, and leaves all as before', async () => {
-    const { store, app, of } = setUp()
+    const { store, app } = setUp()
     const cookie = await app.login()
     store.fail('destroy', how)
     // A record of the new ID, which no cookie reaches, cannot be removed either.
@@ -157,7 +153,7 @@ describe.each(ways)('when destroy() %s:', (how) => {
       ['/login?user=bob', 1],
       ['/rotate', 2]
     ] as const) {
-      const res = await of(how).get(path, cookie)
+      const res = await app.get(path, cookie)
       expect([res.status, res.body.code]).toEqual([500, codeOf(how)])
       expect(res.headers['set-cookie']).toBeUndefined()
       expect(store.records.size).toBe(records)
@@ -177,8 +173,7 @@ describe.each(ways)('when destroy() %s:', (how) => {
       )
     }
     store.fail('destroy', how)
-    const strict = faultApp({ store: store as never, absolute: 60 * 60_000, storeTimeout: how === NEVER ? SOON : 5000 })
-    const res = await strict.get('/read', cookie).expect(200)
+    const res = await app.get('/read', cookie).expect(200)
     expect(res.body).toMatchObject({ user: null, isNew: true, code: 'ERR_SESSION_EXPIRED' })
   })
 })
@@ -188,10 +183,10 @@ describe.each(ways)('when set() of the session that takes the place of another %
     ['a login', 'the visitor is anonymous, not half of both', '/login?user=bob', null],
     ['a rotation', 'the session is as it was', '/rotate', 'ann']
   ])('answers 500 to %s, and %s', async (_what, _then, path, user) => {
-    const { store, app, of } = setUp()
+    const { store, app } = setUp()
     const cookie = await app.login()
     store.fail('set', how)
-    const res = await of(how).get(path, cookie)
+    const res = await app.get(path, cookie)
     expect([res.status, res.body.code]).toEqual([500, codeOf(how)])
     expect(res.headers['set-cookie']).toBeUndefined()
     store.failing = {}
@@ -203,20 +198,19 @@ describe.each(ways)('when set() of the session that takes the place of another %
 
 describe.each(ways)('when touch() %s:', (how) => {
   it('leaves the response as the handler made it', async () => {
-    const { store, app, of } = setUp()
+    const { store, app } = setUp()
     const cookie = await app.login()
     store.fail('touch', how)
     store.calls.length = 0
-    const res = await of(how).get('/read', cookie).expect(200)
+    const res = await app.get('/read', cookie).expect(200)
     expect(res.body).toMatchObject({ user: 'ann', code: null })
     expect(store.calls).toEqual(['get', 'touch'])
   })
 })
 
 it('a call that is never answered holds up no later ones of the session', async () => {
-  const { store } = setUp()
-  const app = faultApp({ store: store as never, storeTimeout: SOON })
-  const cookie = await faultApp({ store: store as never }).login()
+  const { store, app } = setUp()
+  const cookie = await app.login()
   for (const [verb, path] of [
     ['set', '/write'],
     ['destroy', '/logout']
@@ -224,10 +218,7 @@ it('a call that is never answered holds up no later ones of the session', async 
     store.fail(verb, NEVER)
     expect((await app.get(path, cookie)).body.code).toBe('ERR_SESSION_STORE_TIMEOUT')
     store.failing = {}
-    // As patient as a test can be: whoever stood behind the call would be noticed.
-    await faultApp({ store: store as never, storeTimeout: 300_000 })
-      .get('/write', cookie)
-      .expect(200)
+    await app.get('/write', cookie).expect(200)
   }
 })
 
@@ -310,7 +301,7 @@ describe('a store that answers more than once is heard once:', () => {
     store.failing[verb] = answer
     const res = await app.get(verb === 'get' ? '/read' : '/write', cookie).expect(200)
     expect(verb === 'get' ? res.body.user : res.body).toBe(verb === 'get' ? 'first' : 'written')
-    await new Promise((resolve) => setTimeout(resolve))
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
     process.off('unhandledRejection', note)
     expect(unhandled).toEqual([])
   })

@@ -44,7 +44,7 @@ describe('the tracing channel silverback:store', () => {
 
   it('tells of failures, of those without an answer too', async () => {
     const store = plainStore()
-    const app = appWith(sessions({ secret, store, storeTimeout: 50 }), basics)
+    const app = appWith(sessions({ secret, store }), basics)
     const cookie = await login(app)
     told = []
     store.get = (_id: string, done: any) => setImmediate(done, new Error('down'))
@@ -53,7 +53,7 @@ describe('the tracing channel silverback:store', () => {
     expect(told[2]![1].error).toMatchObject({ message: 'down' })
     store.get = (_id: string, _done: any) => undefined
     told = []
-    await visit(app, '/read', cookie).expect(503)
+    await visit(appWith(sessions({ secret, store, storeTimeout: 50 }), basics), '/read', cookie).expect(503)
     expect(told.at(-1)![1].error).toMatchObject({ code: 'ERR_SESSION_STORE_TIMEOUT' })
   })
 

@@ -215,7 +215,7 @@ describe('scorecard()', () => {
     await Promise.all(
       Object.entries(makers).map(async ([name, given]) => (found[name] = await brokenOf(...(given as [() => object]))))
     )
-  }, 60_000)
+  })
 
   it.each(Object.keys(WRONG))('finds what is wrong with a store that %s, and nothing else', (name) => {
     expect(found[name]).toEqual([...WRONG[name]![1]].sort())

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { covers, parseSetCookie } from '../../lib/cli/doctor/cookies'
 import { formsOf } from '../../lib/cli/doctor/form'
 import { Cookie, serializeAttributes } from '../../lib/cookie/cookie'
+import { processorTime } from '../helpers/processor'
 
 const page = new URL('http://example.org/account/login')
 
@@ -76,8 +77,8 @@ it('stands what is no HTML and no header', () => {
       parseSetCookie(text, Date.now())
     })
   )
-  const before = performance.now()
+  const before = processorTime()
   for (const part of ['<form ', '<input ', '<form><input a="', '&#', 'a='])
     formsOf(`<form>${part.repeat(100_000)}`, page)
-  expect(performance.now() - before).toBeLessThan(3000)
+  expect(processorTime() - before).toBeLessThan(3000)
 })

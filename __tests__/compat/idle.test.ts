@@ -28,7 +28,7 @@ beforeAll(async () => {
   const opening = Object.entries(openers).map(async ([name, opener]) => (open[name] = await opener()))
   await Promise.all(opening)
   for (const name of Object.keys(openers)) for (const door of Object.keys(DOORS)) begin(name, door)
-}, 60_000)
+})
 
 afterAll(() => Promise.all(Object.values(open).map(({ close }) => close())))
 

@@ -10,11 +10,15 @@ const PROGRAMS = {
 }
 export type BrowserName = keyof typeof PROGRAMS
 
+/** How long a browser may take on a loaded machine, in ms. */
+const PATIENCE = 120_000
+
 /** A browser of this machine, whose system prefers dark colours where it is Firefox: there it cannot be changed later. */
 export function launchBrowser(browser: BrowserName): Promise<any> {
   return puppeteer.launch({
     browser,
     executablePath: programOf(browser),
+    timeout: PATIENCE,
     // No sandbox because containers run tests as root.
     args: browser === 'chrome' ? ['--no-sandbox', '--disable-gpu', '--disable-background-networking'] : [],
     extraPrefsFirefox: { 'layout.css.prefers-color-scheme.content-override': 0 }
@@ -58,7 +62,9 @@ export class Person {
 
   static async at(browser: any, origin: string): Promise<Person> {
     const context = await browser.createBrowserContext()
-    return new Person(context, await context.newPage(), origin)
+    const page = await context.newPage()
+    page.setDefaultTimeout(PATIENCE)
+    return new Person(context, page, origin)
   }
 
   async open(path: string): Promise<void> {

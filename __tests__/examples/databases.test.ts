@@ -23,7 +23,7 @@ describe.each([
     process.env.SESSION_SECRET = 'a secret for the examples, 32 bytes or more'
     process.env.DATABASE_URL = urlAt(server.port)
     example = require(`../../examples/${name}`)
-  }, 60_000)
+  })
 
   afterAll(async () => {
     await example?.store.close()

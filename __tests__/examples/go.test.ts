@@ -45,7 +45,7 @@ beforeAll(async () => {
   children.push(spawn('nginx', ['-p', folder.path, '-c', folder.at('nginx.conf')], { stdio: 'ignore' }))
   await until(() => answers(front), 'nginx answers')
   await until(() => answers(go), 'Go answers')
-}, 120_000)
+})
 
 afterAll(async () => {
   express?.close()

@@ -15,8 +15,6 @@ import { serving } from '../helpers/raw'
 const compression = require('compression')
 const livereload = require('connect-livereload')
 
-jest.setTimeout(240_000)
-
 interface Given {
   /** A body in three parts of one size. */
   parts: Buffer[]

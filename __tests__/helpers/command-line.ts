@@ -77,7 +77,7 @@ export function describeCommands(open: () => Ground | Promise<Ground>): void {
     for (const userId of ['ann', 'ann', 'bob']) {
       stored.push((await auth.create({ userId, note: 'private' } as object)).id)
     }
-  }, 60_000)
+  })
 
   afterAll(() => ground?.close?.())
 

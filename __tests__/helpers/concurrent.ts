@@ -22,7 +22,7 @@ export function describeConcurrentRequests(open: () => Promise<Ground>, updates:
     ground = await open()
     // Very many wait for one session here.
     pair = await ground.start({ given: { storeTimeout: 60_000 } })
-  }, 60_000)
+  })
 
   afterAll(() => ground?.close())
 
@@ -45,7 +45,7 @@ export function describeConcurrentRequests(open: () => Promise<Ground>, updates:
   it(`add one ${updates} times by update(), which gives exactly ${updates}`, async () => {
     await askAll(updates, () => '/count')
     expect(await data()).toEqual({ user: 'ann', n: updates })
-  }, 60_000)
+  })
 
   it('lose nothing by update() while others write, nor do the others', async () => {
     await askAll(200, (i) => (i % 4 < 2 ? '/count' : `/set?key${i}=${i}`))

@@ -38,7 +38,7 @@ export function describeLateWriters(
 
   beforeAll(async () => {
     ground = await open()
-  }, 60_000)
+  })
 
   afterAll(() => ground?.close())
 

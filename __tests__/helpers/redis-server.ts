@@ -21,6 +21,9 @@ export function countsIn(info: string): Record<string, number> {
 }
 
 const handedOut = new Set<number>()
+/** Test files run at once take their ports from ranges of their own. */
+const SHARE = 2000
+const FIRST = 10_000 + (Number(process.env['JEST_WORKER_ID'] ?? 0) % 6) * SHARE
 /** Nodes of a cluster talk to each other on a second port, so much above the first. */
 const BUS = 10_000
 
@@ -30,7 +33,7 @@ const BUS = 10_000
  */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(10_000, 22_000)
+    const port = FIRST + randomInt(SHARE)
     const ports = [port, port + BUS]
     if (ports.some((each) => handedOut.has(each)) || !(await isFree(port)) || !(await isFree(port + BUS))) continue
     for (const each of ports) handedOut.add(each)
@@ -54,7 +57,7 @@ export function freeze(pid: number): void {
 }
 
 /** Waits until `check` holds, asking again and again; for what announces itself by no event. */
-export async function until(check: () => unknown, what: string, within = 20_000): Promise<void> {
+export async function until(check: () => unknown, what: string, within = 60_000): Promise<void> {
   const deadline = performance.now() + within
   while (!(await check())) {
     if (performance.now() > deadline) throw new Error(`Waited in vain until ${what}`)
@@ -92,7 +95,6 @@ export class RedisServer {
       'bind 127.0.0.1',
       `dir ${folder}`,
       `sentinel monitor main 127.0.0.1 ${masterPort} 1`,
-      'sentinel down-after-milliseconds main 500',
       'sentinel failover-timeout main 3000'
     ]
     const file = join(folder, 'sentinel.conf')
@@ -100,6 +102,10 @@ export class RedisServer {
     const server = new RedisServer(port, folder, [file, '--sentinel'])
     await server.restart()
     return server
+  }
+
+  get isSentinel(): boolean {
+    return this.#args.includes('--sentinel')
   }
 
   get url(): string {
@@ -193,6 +199,7 @@ export async function startCluster(): Promise<RedisServer[]> {
     async () => (await Promise.all(nodes.map((node) => knows(node, 3)))).every(Boolean),
     'the cluster is whole'
   )
+  await failLate(nodes)
   return nodes
 }
 
@@ -211,11 +218,13 @@ export async function startReplicas(masters: RedisServer[]): Promise<RedisServer
   const listed = async (node: RedisServer) => (await node.cli('cluster', 'nodes')).match(/ (?:myself,)?slave /g)?.length
   const settled = async () => (await Promise.all(nodes.map(listed))).every((count) => count === replicas.length)
   await until(settled, 'everybody knows who replicates whom')
+  await failLate(replicas)
   return replicas
 }
 
 async function startNode(): Promise<RedisServer> {
   const bus = String(await freePort())
+  // Short, for then they also hear of each other soon.
   const cluster = ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '2000']
   return RedisServer.start([...cluster, '--repl-diskless-sync-delay', '0'])
 }
@@ -246,6 +255,19 @@ export async function inStep(master: RedisServer, replica: RedisServer): Promise
   await linked(replica)
   const same = async () => (await offset(master, 'master_repl_offset')) === (await offset(replica, 'slave_repl_offset'))
   await until(same, 'the replica has it all')
+}
+
+/** Nodes of a cluster that stand still with the machine are not dead. */
+async function failLate(nodes: RedisServer[]): Promise<void> {
+  for (const node of nodes) await node.cli('config', 'set', 'cluster-node-timeout', '60000')
+}
+
+/** From now on nodes of a cluster, or a sentinel, wait no longer than a test can for a server that is silent. */
+export async function failSoon(watchers: RedisServer[]): Promise<void> {
+  for (const watcher of watchers) {
+    if (watcher.isSentinel) await watcher.cli('sentinel', 'set', 'main', 'down-after-milliseconds', '500')
+    else await watcher.cli('config', 'set', 'cluster-node-timeout', '2000')
+  }
 }
 
 /** A master (named `main`), a replica, and a sentinel that watches them. */

@@ -415,7 +415,7 @@ export function describeSqlStore(ground: () => SqlGround): void {
       const plan = await ground().explain(sql, values)
       expect([sql, plan.match(ground().everyRow)]).toEqual([sql, null])
     }
-  }, 60_000)
+  })
 
   async function fill(count: number): Promise<void> {
     const { id, text, expires } = ground().columns

@@ -18,7 +18,7 @@ let tarball: string
 beforeAll(() => {
   work = mkdtempSync(path.join(tmpdir(), 'silverback-package-'))
   tarball = pack(work)
-}, 180_000)
+})
 
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
@@ -58,7 +58,7 @@ describe('the packed package', () => {
   it('has the right types under every module resolution', () => {
     const said = tool(work, '@arethetypeswrong/cli/dist/index.js', tarball, '--profile', 'strict', '--no-emoji')
     expect(said).toMatch(/No problems found/)
-  }, 120_000)
+  })
 })
 
 describe.each(['silverback', 'express-session'])('installed as %s', (name) => {
@@ -66,7 +66,7 @@ describe.each(['silverback', 'express-session'])('installed as %s', (name) => {
 
   beforeAll(() => {
     consumer = new Consumer(path.join(work, name), tarball, name)
-  }, 120_000)
+  })
 
   it('brings the command silverback', () => {
     expect(consumer.command('silverback', 'secret')).toMatch(/^[\w-]{43}\n$/)
@@ -157,11 +157,11 @@ describe.each(['silverback', 'express-session'])('installed as %s', (name) => {
   it('types applications that compile to CommonJS without interop', () => {
     const flags = ['--module', 'commonjs', '--moduleResolution', 'node10', '--skipLibCheck', '--types', 'node,express']
     expect(consumer.compile(['without-interop.ts'], flags)).toEqual([])
-  }, 120_000)
+  })
 
   it('types applications that still have @types/express-session, and the stores that need it', () => {
     consumer.leaveTypes()
     const files = [...inEsm, 'import-require.cts', 'foreign-store.mts']
     expect(consumer.compile(files, ['--module', 'node16', '--esModuleInterop', '--skipLibCheck'])).toEqual([])
-  }, 120_000)
+  })
 })

@@ -48,7 +48,7 @@ beforeAll(async () => {
       cards[name] = await scorecard(() => made.shift()!, { spoil })
     })
   )
-}, 120_000)
+})
 
 afterAll(() => Promise.all(Object.values(open).map(({ close }) => close())))
 

@@ -62,7 +62,7 @@ describe('several processes on one folder', () => {
       usedAt: expect.any(Number)
     })
     expect(leftovers()).toEqual([])
-  }, 60_000)
+  })
 })
 
 describe('processes that are killed', () => {
@@ -107,7 +107,7 @@ describe('processes that are killed', () => {
     await store.sweep()
     expect(leftovers()).toEqual([])
     expect(await store.length()).toBe(20)
-  }, 60_000)
+  })
 
   it('do not spoil what the others count', async () => {
     await store.set('a', { cookie, n: 0, killed: 0 })
@@ -127,7 +127,7 @@ describe('processes that are killed', () => {
     await counting
     expect(await store.get('a')).toMatchObject({ n: 600 })
     expect(killed).toBeGreaterThan(1)
-  }, 60_000)
+  })
 
   it('leave a claim that the next one passes, also where that one was killed as well', async () => {
     await store.set('a', { cookie, n: 'old' })

@@ -212,7 +212,7 @@ describe.each(KINDS)('as %s', (_kind, stringify) => {
 
   it('frees the lock of a process that was killed', async () => {
     await expectFreeLockAfterKill({ mongo: { url: mongoUrl(), name: newName(), stringify } })
-  }, 120_000)
+  })
 })
 
 describe('types that BSON has and JSON has not', () => {

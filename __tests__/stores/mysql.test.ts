@@ -37,7 +37,7 @@ const poolWith = (execute: Execute): any => ({
 beforeAll(async () => {
   server = await startMariadb()
   pool = connect()
-}, 60_000)
+})
 
 afterAll(async () => {
   await Promise.all(pools.map((each) => each.end()))
@@ -91,7 +91,7 @@ describe('MysqlStore, having migrated the table of express-mysql-session,', () =
       const [rows] = await shared.query('SELECT data AS text, expires FROM sessions WHERE session_id = ?', [id])
       return { text: rows[0].text, expires: rows[0].expires * 1000 }
     }
-    generations = { theirs, ours, row, precision: 1000 }
+    generations = { theirs, ours, row }
   })
 
   afterAll(() => generations.ours.close())
@@ -169,7 +169,7 @@ describe('MysqlStore options', () => {
 
 describe('MysqlStore, when the server fails,', () => {
   const open = async ({ session, pool: limits, ...options }: Record<string, any> = {}, { port } = server) => {
-    const own = connect({ port, connectionLimit: 4, connectTimeout: 2000, ...limits })
+    const own = connect({ port, connectionLimit: 4, connectTimeout: 20_000, ...limits })
     for (const [name, value] of Object.entries(session ?? {})) {
       own.pool.on('connection', (connection: any) => connection.query(`SET SESSION ${name} = ${value}`))
     }

@@ -21,7 +21,7 @@ const connect = (options: object = {}) => {
 beforeAll(async () => {
   server = await startPostgres()
   pool = connect()
-}, 60_000)
+})
 
 afterAll(async () => {
   await Promise.all(pools.map((each) => each.end()))
@@ -134,7 +134,7 @@ describe('PostgresStore, having migrated the table of connect-pg-simple,', () =>
         'SELECT sess::text AS text, extract(epoch FROM expire::timestamptz)::float8 * 1000 AS expires FROM session WHERE sid = $1'
       return (await abroad.query(sql, [id])).rows[0]
     }
-    generations = { theirs, ours, row, precision: 1000 }
+    generations = { theirs, ours, row }
   })
 
   afterAll(() => generations.ours.close())
@@ -172,7 +172,7 @@ describe('PostgresStore options', () => {
 describe('PostgresStore, when PostgreSQL fails,', () => {
   const open = async ({ session = {}, pool: limits, ...options }: Record<string, any> = {}) => {
     const settings = Object.entries(session).map(([name, value]) => `-c ${name}=${value}`)
-    const own = connect({ max: 4, connectionTimeoutMillis: 2000, options: settings.join(' '), ...limits })
+    const own = connect({ max: 4, connectionTimeoutMillis: 20_000, options: settings.join(' '), ...limits })
     const store = new PostgresStore({ pool: own, table: 'faults', createTable: true, ...options })
     const whole = async () => {
       // Every connection is back, and works.

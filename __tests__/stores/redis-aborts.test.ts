@@ -70,5 +70,5 @@ describe.each(['node-redis 6', 'ioredis'])('clients of an application on %s', (n
       close()
       await server.stop()
     }
-  }, 120_000)
+  })
 })

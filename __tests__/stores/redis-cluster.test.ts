@@ -16,7 +16,7 @@ let nodes: RedisServer[]
 
 beforeAll(async () => {
   nodes = await startCluster()
-}, 60_000)
+})
 
 afterEach(() => Promise.all(nodes.map((node) => node.cli('flushall'))))
 

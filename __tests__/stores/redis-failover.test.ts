@@ -4,9 +4,18 @@ import { createCluster as createCluster5, createSentinel as createSentinel5 } fr
 import type { RedisClient } from '../../lib/stores/redis/client'
 import { FailoverApp, type Held, type Visitor } from '../helpers/failover-app'
 import { CLIENTS, type Connected } from '../helpers/redis-clients'
-import { inStep, RedisServer, startCluster, startReplicas, startSentinel, until } from '../helpers/redis-server'
+import {
+  failSoon,
+  inStep,
+  RedisServer,
+  startCluster,
+  startReplicas,
+  startSentinel,
+  until
+} from '../helpers/redis-server'
 
 const silent = () => undefined
+const PATIENCE = 60_000
 const running: RedisServer[] = []
 const open: Connected[] = []
 
@@ -20,6 +29,8 @@ interface Topology {
   master: RedisServer
   replica: RedisServer
   connect: Record<string, () => Promise<Connected>>
+  /** From now on the others soon take a server that does not answer for dead. */
+  hurry(): Promise<unknown>
   /** Clients that find the new master only when the old one is back, as its replica. */
   bound: string[]
 }
@@ -51,6 +62,7 @@ async function ofCluster(): Promise<Topology> {
       'node-redis 5': () => ofNode(createCluster5({ rootNodes })),
       ioredis: () => ofIo(new Cluster(masters.map(({ url }) => url)))
     },
+    hurry: () => failSoon([...masters, ...replicas]),
     bound: ['node-redis 5']
   }
 }
@@ -67,6 +79,7 @@ async function ofSentinel(): Promise<Topology> {
       'node-redis 5': () => ofNode(createSentinel5({ name: 'main', sentinelRootNodes: [root] })),
       ioredis: () => ofIo(new Redis({ name: 'main', sentinels: [root] }))
     },
+    hurry: () => failSoon([sentinel]),
     bound: []
   }
 }
@@ -80,7 +93,7 @@ class Party {
   #held: Record<string, Held> = {}
 
   constructor(client: RedisClient) {
-    this.#app = new FailoverApp(client, 15_000)
+    this.#app = new FailoverApp(client, PATIENCE)
     this.#hasty = new FailoverApp(client, 500)
   }
 
@@ -163,7 +176,7 @@ describe.each([
   ['a sentinel, a master and a replica', ofSentinel]
 ])('when a master of %s dies during requests', (_name, start) => {
   it('all are answered, nothing acknowledged is lost, and the applications go on with the replica', async () => {
-    const { master, replica, connect, bound } = await start()
+    const { master, replica, connect, hurry, bound } = await start()
     const parties = new Map<string, Party>()
     for (const [name, open_] of Object.entries(connect)) {
       const connected = await open_()
@@ -173,6 +186,7 @@ describe.each([
     const all = [...parties.values()]
     await Promise.all(all.map((party) => party.arrive(master)))
     await inStep(master, replica)
+    await hurry()
     await master.kill()
     await Promise.all(all.map((party) => party.insist()))
     await until(() => isMaster(replica), 'the replica took over')
@@ -182,7 +196,7 @@ describe.each([
       await Promise.all(bound.map((name) => parties.get(name)!.recovered()))
     }
     for (const party of all) await party.goOn()
-  }, 60_000)
+  })
 })
 
 describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('with %s, when a master becomes a replica', (name) => {
@@ -191,7 +205,7 @@ describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('with %s, when a mast
     running.push(server, other)
     const connected = await CLIENTS[name]!(server.url)
     open.push(connected)
-    const app = new FailoverApp(connected.client, 15_000)
+    const app = new FailoverApp(connected.client, PATIENCE)
     const [ann, bob] = [await app.login('ann'), await app.login('bob')]
     const held = await app.hold(ann.cookie)
     await other.cli('replicaof', '127.0.0.1', String(server.port))

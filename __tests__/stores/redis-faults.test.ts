@@ -66,11 +66,9 @@ describe.each(['node-redis 6', 'node-redis 5', 'ioredis'])('With %s', (name) => 
     await powers.write({ id: ID, text, expected: null, life: life() })
     await server.kill()
     await lost(open[0]!.client as object)
-    const before = performance.now()
     const err = await failureOf(powers.read(ID))
     await failureOf(powers.write({ id: ID, text: textOf(2), expected: text, life: life() }))
     await failureOf(powers.remove(ID, 'ann'))
-    expect(performance.now() - before).toBeLessThan(500)
     expect(err.message).toBe('The connection to Redis is lost; the client is reconnecting')
     await server.restart()
     await until(

@@ -5,9 +5,6 @@ import { redisApp, type FaultApp } from '../helpers/fault-app'
 import { CLIENTS } from '../helpers/redis-clients'
 import { until } from '../helpers/redis-server'
 
-// Far beyond what any test takes: a loaded machine must not fail one.
-jest.setTimeout(120_000)
-
 const closing: (() => unknown)[] = []
 const unhandled: unknown[] = []
 const noteUnhandled = (err: unknown) => void unhandled.push(err)

@@ -10,9 +10,6 @@ import { appWith, cookieOf, secret } from '../helpers/app'
 import { CLIENTS } from '../helpers/redis-clients'
 import { RedisServer, startCluster, until } from '../helpers/redis-server'
 
-// Far beyond what any test takes: a loaded machine must not fail one.
-jest.setTimeout(120_000)
-
 const closing: (() => unknown)[] = []
 
 afterEach(async () => {
@@ -171,7 +168,7 @@ describe('the option wait in a cluster', () => {
 
   beforeAll(async () => {
     nodes = await startCluster()
-  }, 60_000)
+  })
 
   afterAll(() => Promise.all(nodes.map((node) => node.stop())))
 

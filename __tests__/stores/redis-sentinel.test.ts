@@ -5,7 +5,7 @@ import { POWERS, type Found, type Life, type Powers } from '../../lib/store/cont
 import { encodeRecord } from '../../lib/record/record'
 import { RedisStore } from '../../lib/stores/redis/redis'
 import type { RedisClient } from '../../lib/stores/redis/client'
-import { inStep, type RedisServer, startSentinel, until } from '../helpers/redis-server'
+import { failSoon, inStep, type RedisServer, startSentinel, until } from '../helpers/redis-server'
 
 const HOUR = 3_600_000
 
@@ -71,6 +71,7 @@ it.each(Object.entries(SENTINELS))(
     await Promise.all(ids.map((id, i) => powers.write({ id, text: textOf(i), expected: null, life: life() })))
     await powers.remove('id0')
     await inStep(master, replica)
+    await failSoon([sentinel])
     await master.kill()
     const isMaster = async () => (await replica.cli('info', 'replication')).includes('role:master')
     // A sentinel cuts all connections of the server that it promotes, this question's too.

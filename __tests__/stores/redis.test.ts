@@ -115,7 +115,7 @@ describe('RedisStore and connect-redis 9 on one server', () => {
     const theirs = new ConnectRedis({ client, ...options } as never)
     const prefix = options.prefix ?? 'sess:'
     const eternal = { cookie: { originalMaxAge: null, expires: null, path: '/' }, n: 2 }
-    for (const session of [record({ n: 1, text: 'h\u00e9' }), eternal, record({ seconds: 5 }), record({}, -1000)]) {
+    for (const session of [record({ n: 1, text: 'h\u00e9' }), eternal, record({ seconds: 50 }), record({}, -1000)]) {
       await ours.set('ours', session)
       await theirs.set('theirs', session as never)
       expect(await client.get(`${prefix}ours`)).toBe(await client.get(`${prefix}theirs`))
@@ -134,7 +134,7 @@ describe('RedisStore and connect-redis 9 on one server', () => {
 
   async function expectSameLife(prefix: string) {
     const [ours, theirs] = await Promise.all([client.pTTL(`${prefix}ours`), client.pTTL(`${prefix}theirs`)])
-    expect(Math.abs(ours - theirs)).toBeLessThanOrEqual(1000)
+    expect(Math.abs(ours - theirs)).toBeLessThan(10_000)
   }
 
   function sorted(sessions: unknown) {

@@ -110,7 +110,7 @@ describe('SqliteStore on a file', () => {
     )
     expect(made.filter((answer) => answer === true)).toHaveLength(1)
     await Promise.all(children.map((child) => child.kill()))
-  }, 60_000)
+  })
 })
 
 describe('SqliteStore, when SQLite fails,', () => {
@@ -188,7 +188,7 @@ describe('SqliteStore, having migrated the table of connect-sqlite3,', () => {
     const table = openSqlite(folder.at('old.db'))
     const row = async (id: string): Promise<any> =>
       table.prepare('SELECT sess AS text, expired AS expires FROM sessions WHERE sid = ?').get(id)
-    generations = { theirs, ours, row, precision: 1 }
+    generations = { theirs, ours, row }
   })
 
   afterAll(async () => {
@@ -214,7 +214,7 @@ describe('SqliteStore, having migrated the table of better-sqlite3-session-store
       const { text, expire } = client.prepare('SELECT sess AS text, expire FROM sessions WHERE sid = ?').get(id) as any
       return { text, expires: Date.parse(expire) }
     }
-    generations = { theirs, ours, row, precision: 1 }
+    generations = { theirs, ours, row }
   })
 
   afterAll(() => generations.ours.close())

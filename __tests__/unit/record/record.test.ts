@@ -9,6 +9,7 @@ import {
   type Meta
 } from '../../../lib/record/record'
 import { hasSafeKeys } from '../../helpers/json-keys'
+import { processorTime } from '../../helpers/processor'
 
 const COOKIE = '{"originalMaxAge":60000,"expires":"2030-01-01T00:00:00.000Z","httpOnly":true,"path":"/"}'
 
@@ -159,7 +160,7 @@ describe('what is not a record', () => {
   })
 
   it('does not take long to refuse', () => {
-    const started = performance.now()
+    const before = processorTime()
     const hostile = `{"cookie":{${'"\\\\'.repeat(100_000)}`
     for (const text of [
       hostile,
@@ -168,7 +169,7 @@ describe('what is not a record', () => {
     ]) {
       expect(decodeRecord(text)).toBeUndefined()
     }
-    expect(performance.now() - started).toBeLessThan(1000)
+    expect(processorTime() - before).toBeLessThan(1000)
   })
 })
 
