@@ -61,8 +61,8 @@ export interface Door {
   reviveCookie(kept: Record<string, unknown>): Cookie
   /** @throws {SessionError} for a cookie that cannot be sent, before it is stored */
   checkCookie(cookie: Cookie): void
-  /** Whether the cookie that a record keeps is taken as it is; else the options say what is sent. */
-  canSend(kept: Record<string, unknown>): boolean
+  /** Whether the cookie that a record keeps is taken as it is, always without this; else the options say what is sent. */
+  canSend?(kept: Record<string, unknown>): boolean
   /** @throws {SessionError} for what `genid` must not answer */
   checkId(id: unknown, previous: string | undefined): string
   /** Whether the cookie's path covers the path of a request. */

@@ -14,7 +14,6 @@ export const expressSession: Door = {
   reviveCookie: (kept) => reviveCookie(kept),
   // The `onHeaders` listener: the response goes out without a cookie that cannot be sent, and the error to `next`.
   checkCookie: () => undefined,
-  canSend: () => true,
   // generate: the answer of `genid` is taken as it is.
   checkId: (id) => id as string,
   // `originalPath.indexOf(cookieOptions.path || '/')`: by prefix, so that /admin covers /administrator.

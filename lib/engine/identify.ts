@@ -62,28 +62,22 @@ export function chooseToken(
   chosen?: Choice
 ): MaybePromise<Choice> {
   const { values } = presented
-  const { tokens } = settings
+  const { tokens, door } = settings
   for (let i = from; i < values.length; i++) {
+    if (chosen === 'ERR_SESSION_AMBIGUOUS' || (door.believesFirst && typeof chosen === 'object')) return chosen
     const result = tokens.verify(values[i]!, keys)
     if (isPromise(result)) {
-      return result.then((verified) => {
-        const next = joined(chosen, verified)
-        return isSettled(next, settings) ? next : chooseToken(presented, settings, keys, i + 1, next)
-      })
+      return result.then((verified) => chooseToken(presented, settings, keys, i + 1, joined(chosen, verified)))
     }
     chosen = joined(chosen, result)
-    if (isSettled(chosen, settings)) return chosen
   }
   return chosen
 }
 
-function isSettled(choice: Choice, { door }: Settings): boolean {
-  return choice === 'ERR_SESSION_AMBIGUOUS' || (door.believesFirst && typeof choice === 'object')
-}
-
 // The first reason stands, and gives way to a token.
 function joined(chosen: Choice, verified: VerifiedToken | SessionErrorCode): Choice {
-  if (typeof verified === 'string') return chosen ?? verified
+  if (chosen === undefined) return verified
+  if (typeof verified === 'string') return chosen
   if (typeof chosen === 'object') return chosen.id === verified.id ? chosen : 'ERR_SESSION_AMBIGUOUS'
   return verified
 }
@@ -133,8 +127,16 @@ export function coversRequest(req: HttpRequest, path: string, { door }: Settings
 export class RequestTokens implements Presented {
   readonly values: readonly string[]
   readonly viaHeader: boolean
+  /** The authentic token, as far as it is known. */
+  token: VerifiedToken | undefined
+  /** The ID that the request has proved to have. */
+  id: string | undefined
+  /** Why no token is accepted; `undefined` for an anonymous visitor. */
+  refusal: SessionErrorCode | undefined
+  isStale = false
+  /** Cookies of our name came along that are not ours, or cannot be told apart: they are expired. */
+  hasDuplicates = false
   readonly #visit: Visit
-  #choice: Choice
 
   constructor(visit: Visit) {
     const { values, viaHeader } = presentedValues(visit.req, visit.settings)
@@ -145,40 +147,14 @@ export class RequestTokens implements Presented {
     if (!visit.settings.tokens.selfContained) this.#choose(this.#identify() as Choice)
   }
 
-  /** The authentic token, as far as it is known. */
-  get token(): VerifiedToken | undefined {
-    return typeof this.#choice === 'object' ? this.#choice : undefined
-  }
-
-  /** The ID that the request has proved to have. */
-  get id(): string | undefined {
-    return this.token?.id
-  }
-
-  /** Why no token is accepted; `undefined` for an anonymous visitor. */
-  get refusal(): SessionErrorCode | undefined {
-    return typeof this.#choice === 'string' ? this.#choice : undefined
-  }
-
   /** Whether the request brought anything that may be a session. */
   get bringsSession(): boolean {
     return this.#visit.settings.tokens.selfContained ? this.values.length > 0 : this.token !== undefined
   }
 
-  get isStale(): boolean {
-    return this.token?.stale === true
-  }
-
-  /** Cookies of our name came along that are not ours, or cannot be told apart: they are expired. */
-  get hasDuplicates(): boolean {
-    if (this.values.length < 2 || this.#visit.settings.door.believesFirst) return false
-    return this.#choice === 'ERR_SESSION_AMBIGUOUS' || (this.token !== undefined && this.#hasOthers)
-  }
-
   /** The authentic token, or why there is none, whatever has to be asked for that. */
-  resolve(): MaybePromise<VerifiedToken | SessionErrorCode | undefined> {
-    if (this.#choice !== undefined) return this.#choice
-    return chain(this.#identify(), (choice) => this.#choose(choice))
+  resolve(): MaybePromise<Choice> {
+    return this.token ?? this.refusal ?? chain(this.#identify(), (choice) => this.#choose(choice))
   }
 
   #identify(): MaybePromise<Choice> {
@@ -192,17 +168,19 @@ export class RequestTokens implements Presented {
   }
 
   #choose(choice: Choice): Choice {
-    this.#choice = choice
-    if (typeof choice === 'object' && this.#hasOthers) {
-      const { engine, settings } = this.#visit
-      engine.monitor.note('rejected', settings.name, choice.id, { reason: 'DUPLICATE' })
+    const { engine, settings } = this.#visit
+    if (typeof choice === 'object') {
+      this.token = choice
+      this.id = choice.id
+      this.isStale = choice.stale
+      if (this.values.length > 1 && new Set(this.values).size > 1) {
+        this.hasDuplicates = !settings.door.believesFirst
+        engine.monitor.note('rejected', settings.name, choice.id, { reason: 'DUPLICATE' })
+      }
+    } else {
+      this.refusal = choice
+      this.hasDuplicates = choice === 'ERR_SESSION_AMBIGUOUS'
     }
     return choice
-  }
-
-  get #hasOthers(): boolean {
-    const { values } = this
-    for (let i = 1; i < values.length; i++) if (values[i] !== values[0]) return true
-    return false
   }
 }

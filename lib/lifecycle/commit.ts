@@ -2,14 +2,13 @@ import { writeSession } from './save'
 import { chain, isPromise, SECOND, type MaybePromise } from '../base/time'
 import type { Plan } from '../doors/door'
 import { tooLateError } from '../engine/faults'
-import { lifeOfCookie } from '../session/cookie-state'
 import { changesSince, dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
 import { sessionToGive } from './given-session'
 import type { Handle } from './handle'
-import { isDeleting, lifeOf } from './lifetime'
-import { recordOf } from './load'
-import { noteExtended, planFor } from './plan'
+import { isDeleting, lifeOf, lifeOfCookie } from './lifetime'
+import { isAtRest, recordOf } from './load'
+import { isUnindexed, noteExtended, planFor } from './plan'
 import { dataOf, takeData, type TakenData } from './snapshot'
 
 /** Decides and does what the store needs for one session before the response may go. */
@@ -23,6 +22,7 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   if (door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string')
     return dropUnnamed(handle, session)
   const data = takeData(session, handle.snapshot)
+  if (isUntouched(handle, session, data)) return undefined
   const plan = planFor(handle, session, data.text)
   if (plan.sendCookie) handle.outgoing = 'send'
   else if (handle.refusal === 'ERR_SESSION_AMBIGUOUS') handle.outgoing = 'expire'
@@ -32,6 +32,14 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   handle.prolong()
   if (plan.store === 'touch' && !tokens.selfContained) return touch(handle, session)
   return save(handle, session, plan.store === 'save' ? data : { text: handle.snapshot.data })
+}
+
+// As it was read a moment ago: the door would neither store nor send anything.
+function isUntouched(handle: Handle, session: Session, { text }: TakenData): boolean {
+  const { found, snapshot, settings } = handle
+  if (found === undefined || found.record !== snapshot.record || text !== snapshot.data) return false
+  if (stateOf(session)!.cookie !== undefined || !isAtRest(handle)) return false
+  return settings.userId === undefined || !isUnindexed(handle, session)
 }
 
 function dropChanges(handle: Handle, session: Session): void {

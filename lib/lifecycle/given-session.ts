@@ -32,7 +32,7 @@ export function sessionToGive(
   copy.cookie = Object.assign(Object.create(Object.getPrototypeOf(cookie) as object) as typeof cookie, cookie)
   const target = copy as unknown as Data
   const data =
-    merged === undefined ? session : withTypes(JSON.parse(merged.text) as Data, [session, merged.theirs?.raw])
+    merged === undefined ? session : withTypes(JSON.parse(merged.text) as Data, [session, merged.theirs?.data])
   for (const [key, value] of Object.entries(copyValues(data))) put(target, key, value)
   if (meta !== undefined) put(target, META, meta)
   return copy

@@ -7,12 +7,12 @@ import type { Engine } from '../engine/engine'
 import { destroyedError, standInError } from '../engine/faults'
 import { RequestTokens } from '../engine/identify'
 import type { Settings } from '../options/settings'
-import { attributesOf, keptAttributesOf, lifeOfCookie } from '../session/cookie-state'
+import { attributesOf, keptAttributesOf } from '../session/cookie-state'
 import { dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
 import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
 import type { Ending } from './end'
-import { deadline } from './lifetime'
+import { deadline, lifeOfCookie } from './lifetime'
 import { dataOf, newSession, type Began, type LoadedSession, type Snapshot } from './snapshot'
 import type { HandleOwner, OpenOptions, Outgoing, ResponseState, Status } from './status'
 
@@ -25,11 +25,16 @@ export abstract class Handle implements SessionVerbs {
   readonly #response: ResponseState | undefined
   status: Status = 'unread'
   id = ''
-  #session: Session | undefined
-  #snapshot: Snapshot | undefined
+  /** The session on the request, if it is made and has not ended. */
+  session: Session | undefined
+  /** The latest session object, also of a session that has ended. */
+  latest: Session | undefined
+  /** What is known of it; there is none before it was begun, or made of a record. */
+  snapshot!: Snapshot
   /** Whose it is, where its data does not say (`auth.create`). */
   user: string | undefined
-  #tokens: RequestTokens | undefined
+  /** What the request brought. */
+  readonly tokens: RequestTokens
   /** Why the visitor's session was not accepted. */
   refusal: SessionErrorCode | undefined
   /** The session that the request began with, as the store had it. */
@@ -59,6 +64,7 @@ export abstract class Handle implements SessionVerbs {
     this.req = req
     this.#response = response
     this.owner = owner
+    this.tokens = new RequestTokens(this)
   }
 
   get hasResponse(): boolean {
@@ -67,29 +73,6 @@ export abstract class Handle implements SessionVerbs {
 
   get isLate(): boolean {
     return this.#response?.headCommitted === true
-  }
-
-  /** The session on the request, if it is made and has not ended. */
-  get session(): Session | undefined {
-    return this.status === 'ended' ? undefined : this.#session
-  }
-
-  /** The latest session object, also of a session that has ended. */
-  get latest(): Session | undefined {
-    return this.#session
-  }
-
-  get snapshot(): Snapshot {
-    return this.#snapshot!
-  }
-
-  /** What the request brought; read when it is asked for. */
-  get tokens(): RequestTokens {
-    return (this.#tokens ??= new RequestTokens(this))
-  }
-
-  get hasDuplicates(): boolean {
-    return this.#tokens?.hasDuplicates === true
   }
 
   /** The record that the request began with. */
@@ -107,15 +90,11 @@ export abstract class Handle implements SessionVerbs {
     return this.first(this.start(newSession(this, randomId()), 'standin'))
   }
 
-  get verbs(): SessionVerbs {
-    return this
-  }
-
   /** A session was begun, or made of a record. */
   start({ id, session, snapshot }: Began, status: Status): Session {
     this.id = id
-    this.#session = session
-    this.#snapshot = snapshot
+    this.session = this.latest = session
+    this.snapshot = snapshot
     this.status = status
     this.writeAttempted = snapshot.version !== null
     this.offered = undefined
@@ -148,17 +127,20 @@ export abstract class Handle implements SessionVerbs {
   /** The application puts another session object on the request (`store.createSession`), or begins one (`generate`). */
   put(session: Session, begins = false): void {
     const state = stateOf(session)!
-    if (this.status === 'ended') this.status = 'stored'
-    if (this.#session === session) return
-    const before = this.#session === undefined ? undefined : stateOf(this.#session)!
+    if (this.status === 'ended') {
+      this.status = 'stored'
+      this.session = this.latest
+    }
+    if (this.latest === session) return
+    const before = this.latest === undefined ? undefined : stateOf(this.latest)!
     if (before !== undefined && (begins || this.id === state.id)) {
       const { createdAt, isNew, error } = before
       Object.assign(state, { createdAt, isNew, error })
     }
     if (before !== undefined && this.id === state.id) {
       const attributes = this.snapshot.attributes ?? keptAttributesOf(before)
-      this.#session = session
-      this.#snapshot = { ...this.snapshot, attributes, record: undefined }
+      this.session = this.latest = session
+      this.snapshot = { ...this.snapshot, attributes, record: undefined }
       return
     }
     const snapshot = { ...newSession(this, state.id).snapshot, attributes: attributesOf(state) }
@@ -170,14 +152,14 @@ export abstract class Handle implements SessionVerbs {
     const { snapshot } = this
     if (data === snapshot.data) return
     const savedData = snapshot.savedData === undefined ? undefined : data
-    this.#snapshot = { ...snapshot, data, storedData: data, savedData, record: undefined }
+    this.snapshot = { ...snapshot, data, storedData: data, savedData, record: undefined }
   }
 
   /** Takes over what came of a write; an outcome for an ID that is no longer this one's is none of it. */
   apply(id: string, outcome: Snapshot | 'gone'): void {
     if (id !== this.id || this.status === 'ended') return
     if (outcome === 'gone') return this.lose()
-    this.#snapshot = outcome
+    this.snapshot = outcome
     if (this.status === 'new' || this.status === 'renewed') this.status = 'stored'
   }
 
@@ -190,8 +172,9 @@ export abstract class Handle implements SessionVerbs {
 
   /** Takes the session off the request: destroyed, or unset. */
   end(): void {
-    if (this.#session !== undefined) this.leave(this.#session)
+    if (this.latest !== undefined) this.leave(this.latest)
     this.status = 'ended'
+    this.session = undefined
     this.owner?.ended?.()
     this.outgoing = this.tokens.values.length > 0 || this.outgoing === 'send' ? 'expire' : 'none'
   }
@@ -223,14 +206,14 @@ export abstract class Handle implements SessionVerbs {
 
   /** Replaces what is known of the session, and the session object where another one stands for it. */
   learn(snapshot: Snapshot): void {
-    this.#snapshot = snapshot
+    this.snapshot = snapshot
   }
 
   /** What is known of the session, for a verb. @throws {SessionError} where it has ended */
   known(session: Session): Snapshot {
     const { id, status, snapshot } = this
     if (status === 'standin') throw standInError()
-    if (this.#session === undefined || status === 'gone' || status === 'ended' || stateOf(session)!.id !== id) {
+    if (this.latest === undefined || status === 'gone' || status === 'ended' || stateOf(session)!.id !== id) {
       throw destroyedError()
     }
     return snapshot

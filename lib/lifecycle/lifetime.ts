@@ -4,6 +4,7 @@ import type { Limits } from '../doors/door'
 import { cookieOptions } from '../engine/new-cookie'
 import type { Settings } from '../options/settings'
 import type { Meta } from '../record/record'
+import type { SessionState } from '../session/verbs'
 import type { Life } from '../store/contract'
 
 /** How often a lifetime is extended at the most, within itself. */
@@ -14,6 +15,11 @@ export interface CookieLife {
   /** A date, or the text of one in a record. */
   readonly expires?: unknown
   readonly originalMaxAge: Milliseconds | null
+}
+
+/** What lifetimes look at in the cookie of a session, without making it. */
+export function lifeOfCookie({ cookie, keptCookie }: SessionState): CookieLife {
+  return cookie ?? (keptCookie!.cookie as unknown as CookieLife)
 }
 
 /** The times of one session. */

@@ -54,9 +54,10 @@ function admit(visit: Visit, id: string, found: Found, hops: number): MaybePromi
       return refused('ERR_SESSION_BINDING')
     }
     usedAt = lastUse ?? meta.u
-    const life = lifeOf(settings, req, cookie, { createdAt: meta.c, usedAt: Date.now() })
-    if (!port.native && isPastEnd(found) && life.expiresAt !== null) {
-      return chain(port.tellsEnd(id, found, life), (tells) => (tells ? expired(visit, id, meta) : admitted()))
+    if (!port.native && isPastEnd(found)) {
+      const life = lifeOf(settings, req, cookie, { createdAt: meta.c, usedAt: Date.now() })
+      const tells = life.expiresAt !== null && port.tellsEnd(id, found, life)
+      return chain(tells, (over) => (over ? expired(visit, id, meta) : admitted()))
     }
   }
   return admitted()
@@ -188,7 +189,7 @@ export function adopt(handle: Handle, loaded: Loaded): MaybePromise<Session> {
 export function isAtRest(handle: Handle): boolean {
   const { settings, req } = handle
   const { record, usedAt, readOnly } = handle.found!
-  if (usedAt === undefined || readOnly || handle.tokens.isStale || handle.hasDuplicates) return false
+  if (usedAt === undefined || readOnly || handle.tokens.isStale || handle.tokens.hasDuplicates) return false
   if (settings.door.touchesCookie || settings.rolling || settings.resave || settings.schema !== undefined) return false
   if (settings.userId !== undefined && record.meta?.i === undefined) return false
   const cookie = record.cookie as unknown as CookieLife

@@ -3,9 +3,9 @@ import type { Engine } from '../engine/engine'
 import type { HttpRequest } from '../base/http'
 import type { Plan } from '../doors/door'
 import type { Settings } from '../options/settings'
-import { attributesOf, keptAttributesOf, lifeOfCookie } from '../session/cookie-state'
+import { attributesOf, keptAttributesOf } from '../session/cookie-state'
 import { stateOf, type Session } from '../session/session'
-import { extensionInterval, type CookieLife } from './lifetime'
+import { extensionInterval, lifeOfCookie, type CookieLife } from './lifetime'
 import type { Snapshot } from './snapshot'
 
 /** A session at the end of its request. */

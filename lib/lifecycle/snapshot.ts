@@ -1,11 +1,12 @@
 import type { HttpRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
 import { MAX_AGE } from '../cookie/cookie'
+import type { Door } from '../doors/door'
 import { beginCookie } from '../engine/new-cookie'
 import type { Settings } from '../options/settings'
 import type { ParsedRecord, Meta, WrittenData } from '../record/record'
 import { attributesOf, cookieOf } from '../session/cookie-state'
-import { assignCopy, assignValues, changedData, isEmpty, isUnchanged } from '../session/data'
+import { assignCopy, changedData, isEmpty, isUnchanged } from '../session/data'
 import { serializeSession } from '../session/serialize'
 import { isModern, stateOf, type Session } from '../session/session'
 import type { SessionState, SessionVerbs } from '../session/verbs'
@@ -42,15 +43,15 @@ export interface Began {
 }
 
 /** Where a session object comes from. */
-export interface Maker {
+export interface Maker extends SessionVerbs {
   readonly settings: Settings
   readonly req: HttpRequest
-  readonly verbs: SessionVerbs
 }
 
 /** Begins a session that nothing is stored of. */
-export function newSession({ settings, req, verbs }: Maker, id: string): Began {
-  const session = new settings.door.Session(req, undefined, { verbs, id })
+export function newSession(maker: Maker, id: string): Began {
+  const { settings, req } = maker
+  const session = new settings.door.Session(req, undefined, { verbs: maker, id })
   const state = stateOf(session)!
   beginCookie(state, settings, req)
   state.isNew = true
@@ -89,17 +90,17 @@ export interface LoadedSession extends LoadedRecord {
 
 /** Makes the session of a record. */
 export function storedSession(
-  { settings, req, verbs }: Maker,
+  maker: Maker,
   id: string,
   { record, version, usedAt }: LoadedRecord,
   storeId = id
 ): Began {
-  const session = new settings.door.Session(req, undefined, { verbs, id })
+  const { settings, req } = maker
+  const session = new settings.door.Session(req, undefined, { verbs: maker, id })
   const state = stateOf(session)!
-  if (hasAttributes(record) && settings.door.canSend(record.cookie)) state.keptCookie = record
+  if (isKept(record.cookie, settings.door)) state.keptCookie = record
   else beginAs(record, state, settings, req)
-  if (record.isJson) assignCopy(session, record, !isModern(session))
-  else assignValues(session, record.raw, !isModern(session))
+  assignCopy(session, record, !isModern(session))
   if (record.meta !== undefined) state.createdAt = record.meta.c
   // A schema migrates data when it is loaded: what is stored is the text, what the application sees is `raw`.
   const data = settings.schema === undefined ? record.dataText : serializeSession(session)
@@ -114,7 +115,7 @@ export function storedSession(
       savedData: settings.resave ? undefined : data,
       meta: record.meta,
       usedAt: usedAt ?? record.meta?.u ?? state.createdAt,
-      attributes: attributesOf(state),
+      attributes: state.cookie && attributesOf(state),
       record,
       storeId,
       token: undefined
@@ -122,11 +123,18 @@ export function storedSession(
   }
 }
 
+// Cookies of records that can be sent: many requests read one record.
+const sendable = new WeakSet<object>()
+
 // A session that another program began (Go, over a shared cookie) says nothing of attributes, or such as cannot be sent:
 // then the options do. It may say how long it lives.
-function hasAttributes({ cookie }: ParsedRecord): boolean {
-  for (const attribute in cookie) if (attribute !== 'originalMaxAge') return true
-  return false
+function isKept(cookie: Record<string, unknown>, { canSend }: Door): boolean {
+  if (sendable.has(cookie)) return true
+  if (!Object.keys(cookie).some((attribute) => attribute !== 'originalMaxAge')) return false
+  if (canSend === undefined) return true
+  if (!canSend(cookie)) return false
+  sendable.add(cookie)
+  return true
 }
 
 function beginAs(
@@ -150,7 +158,7 @@ export interface TakenData {
 export function takeData(session: Session, { record, data }: Snapshot): TakenData {
   if (record === undefined) return { text: isEmpty(session) ? '{}' : writableAgain(session) }
   if (!record.isJson || record.dataText !== data) return { text: serializeSession(session) }
-  if (isUnchanged(session, record.raw)) return { text: data }
+  if (isUnchanged(session, record)) return { text: data }
   const changed = record.isText ? changedData(session, record) : undefined
   return { text: changed?.text ?? serializeSession(session), changed }
 }

@@ -38,36 +38,43 @@ export interface Meta {
   g?: Milliseconds
 }
 
+/** A record's data, property by property: all but `cookie` and the reserved property. */
+interface Properties {
+  readonly keys: readonly string[]
+  readonly values: readonly unknown[]
+}
+
 /** The data of a record that is written: its JSON, what `JSON.parse` makes of that, and JSON of each property. */
-export interface WrittenData {
+export interface WrittenData extends Properties {
   readonly text: string
-  readonly raw: Record<string, unknown>
-  readonly parts: Record<string, string>
+  readonly parts: readonly string[]
 }
 
 /** A record taken apart. Whoever has one shares it: nothing in it is changed, and what is handed out is copied. */
-export class ParsedRecord {
+export class ParsedRecord implements Properties {
   readonly cookie: Record<string, unknown>
   readonly meta: Meta | undefined
-  /** All of it, but perhaps for `cookie` and the reserved property. */
-  readonly raw: Record<string, unknown>
+  readonly keys: readonly string[]
+  readonly values: readonly unknown[]
   /** JSON of the data, exactly as a later `JSON.stringify` of unchanged data gives it. */
   readonly dataText: string
-  /** Whether `raw` is as if it came out of `JSON.parse`, so that it can be copied, and compared with a session. */
+  /** Whether `values` are as if they came out of `JSON.parse`: they can be copied, and compared with a session's. */
   readonly isJson: boolean
   /** Whether it came as text, and is kept taken apart for the requests that follow. */
   readonly isText: boolean
   #cookieText: string | undefined
-  #parts: Record<string, string> | undefined
+  #parts: readonly string[] | undefined
 
   constructor(
-    of: Pick<ParsedRecord, 'cookie' | 'meta' | 'raw' | 'dataText' | 'isJson'>,
+    of: Pick<ParsedRecord, 'cookie' | 'meta' | 'dataText' | 'isJson'>,
+    { keys, values }: Properties,
     cookieText?: string,
-    parts?: Record<string, string>
+    parts?: readonly string[]
   ) {
     this.cookie = of.cookie
     this.meta = of.meta
-    this.raw = of.raw
+    this.keys = keys
+    this.values = values
     this.dataText = of.dataText
     this.isJson = of.isJson
     this.isText = cookieText !== undefined
@@ -80,14 +87,14 @@ export class ParsedRecord {
     return (this.#cookieText ??= JSON.stringify(this.cookie))
   }
 
-  /** JSON of each property of the data, its name included: what has not changed need not be written again. */
-  get parts(): Record<string, string> {
-    return (this.#parts ??= partsOf(this.raw))
+  /** JSON of each property, its name included: what has not changed need not be written again. */
+  get parts(): readonly string[] {
+    return (this.#parts ??= this.keys.map((key, i) => JSON.stringify({ [key]: this.values[i] }).slice(1, -1)))
   }
 
-  /** The application's data, without `cookie` and the reserved property: the caller's own. */
+  /** The application's data: the caller's own. */
   get data(): Record<string, unknown> {
-    const data = dataOf(this.raw)
+    const data = Object.fromEntries(this.keys.map((key, i) => [key, this.values[i]]))
     if (!this.isJson) return data
     try {
       return copyJson(data)
@@ -98,15 +105,15 @@ export class ParsedRecord {
   }
 
   /** The record that was written after this one with the same cookie. */
-  rewritten({ text, raw, parts }: WrittenData, meta: Meta | undefined): ParsedRecord {
-    const { cookie } = this
-    return new ParsedRecord({ cookie, meta, raw, dataText: text, isJson: true }, this.#cookieText, parts)
+  rewritten(written: WrittenData, meta: Meta | undefined): ParsedRecord {
+    const of = { cookie: this.cookie, meta, dataText: written.text, isJson: true }
+    return new ParsedRecord(of, written, this.#cookieText, written.parts)
   }
 
   /** The same record with other data, whatever the text says. */
-  withData(raw: Record<string, unknown>, dataText = this.dataText): ParsedRecord {
+  withData(data: Record<string, unknown>, dataText = this.dataText): ParsedRecord {
     const { cookie, meta } = this
-    return new ParsedRecord({ cookie, meta, raw, dataText, isJson: false }, this.#cookieText)
+    return new ParsedRecord({ cookie, meta, dataText, isJson: false }, propertiesOf(data), this.#cookieText)
   }
 }
 
@@ -171,7 +178,16 @@ function takeApart(record: unknown, json: unknown, text?: string): ParsedRecord 
   const raw = isRecord(json) ? json : record
   const dataText =
     texts?.dataText ?? JSON.stringify(META in raw || OLD_META in raw || 'cookie' in raw ? dataOf(raw) : raw)
-  return new ParsedRecord({ cookie, meta, raw, dataText, isJson: raw === json }, texts?.cookieText)
+  const isJson = raw === json
+  const keys = isJson ? Object.keys(raw) : allKeys(raw)
+  return new ParsedRecord({ cookie, meta, dataText, isJson }, propertiesOf(raw, keys), texts?.cookieText)
+}
+
+// Of an object that a store has made, express-session takes what it inherits as well.
+function allKeys(record: object): string[] {
+  const keys: string[] = []
+  for (const key in record) keys.push(key)
+  return keys
 }
 
 /**
@@ -197,13 +213,9 @@ function dataOf({
   return data
 }
 
-function partsOf(raw: Record<string, unknown>): Record<string, string> {
-  const parts: Record<string, string> = {}
-  for (const key of Object.keys(raw)) {
-    if (key !== 'cookie' && key !== META && key !== OLD_META)
-      parts[key] = JSON.stringify({ [key]: raw[key] }).slice(1, -1)
-  }
-  return parts
+function propertiesOf(raw: Record<string, unknown>, all = Object.keys(raw)): Properties {
+  const keys = all.filter((key) => key !== 'cookie' && key !== META && key !== OLD_META)
+  return { keys, values: keys.map((key) => raw[key]) }
 }
 
 /** Replaces the time of last use inside a record's text; the text itself where it has none. */

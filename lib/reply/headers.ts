@@ -115,7 +115,7 @@ export function writeHead(
   let sent = false
   for (const handle of handles) {
     try {
-      if (handle.outgoing !== 'none' || handle.hasDuplicates) sent = writeHeaders(handle, res) || sent
+      if (handle.outgoing !== 'none' || handle.tokens.hasDuplicates) sent = writeHeaders(handle, res) || sent
     } catch (err) {
       // express-session's way: the response goes out without the cookie, and the application hears of it.
       if (!door.reportsThroughNext) throw err

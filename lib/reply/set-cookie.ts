@@ -68,7 +68,7 @@ export function expireText(handle: Handle): string {
 export function hasDuplicates(handle: Handle): boolean {
   const { tokens, session, outgoing, settings, foundRecord } = handle
   if (tokens.viaHeader || settings.door.believesFirst) return false
-  if (handle.hasDuplicates) return true
+  if (handle.tokens.hasDuplicates) return true
   if (tokens.values.length === 0 || outgoing !== 'send' || session === undefined || handle.isPresented) return false
   const { cookie, keptCookie } = stateOf(session)!
   return foundRecord === undefined || scopeOf(foundRecord.cookie) !== scopeOf(cookie ?? keptCookie!.cookie)

@@ -207,7 +207,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   get hasHead(): boolean {
     if (this.#failed) return false
     if (this.#read && this.engine.settings.cacheGuard) return true
-    return this.handles().some((handle) => handle.outgoing !== 'none' || handle.hasDuplicates)
+    return this.handles().some((handle) => handle.outgoing !== 'none' || handle.tokens.hasDuplicates)
   }
 
   get lenient(): boolean {

@@ -1,4 +1,3 @@
-import type { Milliseconds } from '../base/time'
 import { Cookie, serializeAttributes } from '../cookie/cookie'
 import type { SessionState } from './verbs'
 
@@ -8,17 +7,9 @@ export function cookieOf(state: SessionState): Cookie | undefined {
   return state.cookie
 }
 
-/** What lifetimes look at, without making a cookie: dates may be texts. */
-export function lifeOfCookie({ cookie, keptCookie }: SessionState): {
-  originalMaxAge: Milliseconds | null
-  expires?: unknown
-} {
-  return cookie ?? (keptCookie!.cookie as { originalMaxAge: Milliseconds | null })
-}
-
 /** Whether the cookie lasts until the browser closes. */
-export function isEndless(state: SessionState): boolean {
-  const { originalMaxAge, expires } = lifeOfCookie(state)
+export function isEndless({ cookie, keptCookie }: SessionState): boolean {
+  const { originalMaxAge, expires } = cookie ?? keptCookie!.cookie
   return originalMaxAge === null && expires === null
 }
 

@@ -16,31 +16,25 @@ const CLASSIC_RESERVED = new Set([
 
 type Data = Record<string, unknown>
 
-/** Puts a record's data into a session; the reserved property and `cookie` stay out. */
+/** Puts data into a session; the reserved property and `cookie` stay out. */
 export function assignData(session: object, data: Data, classic: boolean): void {
   const target = session as Data
-  for (const key in data) if (isData(key, classic)) target[key] = data[key]
-}
-
-/** The same with copies of what is plain, for a record that its store may keep as it is. */
-export function assignValues(session: object, data: Data, classic: boolean): void {
-  const target = session as Data
-  try {
-    for (const key in data) if (isData(key, classic)) target[key] = copyValue(data[key])
-  } catch {
-    // Nested too deeply for the stack.
-    assignData(session, data, classic)
+  for (const key in data) {
+    if (key !== META && key !== OLD_META && key !== 'cookie' && !isReserved(key, classic)) target[key] = data[key]
   }
 }
 
-/** The same with copies, for a record that others read as well. It must have come out of `JSON.parse`. */
-export function assignCopy(session: object, { raw, dataText }: ParsedRecord, classic: boolean): void {
+/** The same with copies, for a record that its store may keep as it is, or that others read as well. */
+export function assignCopy(session: object, record: ParsedRecord, classic: boolean): void {
+  const { keys, values, isJson, dataText } = record
   const target = session as Data
+  const copy = isJson ? copyJson : copyValue
   try {
-    for (const key of Object.keys(raw)) if (isData(key, classic)) target[key] = copyJson(raw[key])
+    for (let i = 0; i < keys.length; i++) if (!isReserved(keys[i]!, classic)) target[keys[i]!] = copy(values[i])
   } catch {
     // Nested too deeply for the stack; the parser needs none.
-    assignData(session, JSON.parse(dataText) as Data, classic)
+    if (isJson) assignData(session, JSON.parse(dataText) as Data, classic)
+    else for (const [i, key] of keys.entries()) if (!isReserved(key, classic)) target[key] = values[i]
   }
 }
 
@@ -49,23 +43,18 @@ export function assignCopy(session: object, { raw, dataText }: ParsedRecord, cla
  *
  * A third of the price of serializing it. `false` may also mean "cannot tell": only JSON then knows.
  */
-export function isUnchanged(session: object, data: Data): boolean {
+export function isUnchanged(session: object, { keys, values }: ParsedRecord): boolean {
   try {
-    return isSameData(session as Data, data)
+    let at = 0
+    for (const key of Object.keys(session)) {
+      if (key === 'cookie') continue
+      if (keys[at] !== key || !isSameJson((session as Data)[key], values[at])) return false
+      at++
+    }
+    return at === keys.length
   } catch {
     return false
   }
-}
-
-function isSameData(session: Data, data: Data): boolean {
-  const keys = Object.keys(session)
-  let at = 0
-  for (const key of Object.keys(data)) {
-    if (key === META || key === OLD_META || key === 'cookie') continue
-    if (keys[at] === 'cookie') at++
-    if (keys[at++] !== key || !isSameJson(session[key], data[key])) return false
-  }
-  return at === keys.length || (at === keys.length - 1 && keys[at] === 'cookie')
 }
 
 /**
@@ -73,31 +62,31 @@ function isSameData(session: Data, data: Data): boolean {
  * `undefined` where that cannot be told: serializing it all then knows, or says what is wrong.
  */
 export function changedData(session: object, record: ParsedRecord): WrittenData | undefined {
-  const raw: Data = {}
-  const parts: Record<string, string> = {}
-  let text = ''
+  const keys: string[] = []
+  const values: unknown[] = []
+  const parts: string[] = []
   try {
     for (const key of Object.keys(session)) {
       if (key === 'cookie') continue
       const value = (session as Data)[key]
       if (key === '__proto__' || value === undefined || typeof value === 'function') return undefined
-      const known = record.raw[key]
-      let part = record.parts[key]
-      if (typeof part === 'string' && isSameJson(value, known)) raw[key] = known
-      else {
-        const made = JSON.stringify({ [key]: value })
-        // A copy of what `JSON.parse` makes of such a key would have another prototype.
-        if (made === '{}' || made.includes('__proto__')) return undefined
-        part = made.slice(1, -1)
-        raw[key] = isExact(value) ? value : (JSON.parse(made) as Data)[key]
+      const at = record.keys[keys.length] === key ? keys.length : record.keys.indexOf(key)
+      keys.push(key)
+      if (at !== -1 && isSameJson(value, record.values[at])) {
+        values.push(record.values[at])
+        parts.push(record.parts[at]!)
+        continue
       }
-      parts[key] = part
-      text += text === '' ? part : `,${part}`
+      const made = JSON.stringify({ [key]: value })
+      // A copy of what `JSON.parse` makes of such a key would have another prototype.
+      if (made === '{}' || made.includes('__proto__')) return undefined
+      values.push(isExact(value) ? value : (JSON.parse(made) as Data)[key])
+      parts.push(made.slice(1, -1))
     }
   } catch {
     return undefined
   }
-  return { text: `{${text}}`, raw, parts }
+  return { text: `{${parts.join(',')}}`, keys, values, parts }
 }
 
 /** Whether nothing has been put into a session. */
@@ -106,6 +95,6 @@ export function isEmpty(session: object): boolean {
   return true
 }
 
-function isData(key: string, classic: boolean): boolean {
-  return key !== META && key !== OLD_META && key !== 'cookie' && !(classic && CLASSIC_RESERVED.has(key))
+function isReserved(key: string, classic: boolean): boolean {
+  return classic && CLASSIC_RESERVED.has(key)
 }
