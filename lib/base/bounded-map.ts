@@ -35,9 +35,3 @@ export class BoundedMap<K, V> {
     this.#old.clear()
   }
 }
-
-/** The same characters without what they were cut out of (a Cookie header), which V8 would keep along with them. */
-export function detached(text: string): string {
-  const copy = Buffer.from(text, 'latin1').toString('latin1')
-  return copy === text ? copy : text
-}

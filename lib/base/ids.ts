@@ -8,12 +8,15 @@ export function randomId(): string {
   return withRandom(ID_BYTES, (bytes, start, end) => bytes.toString('base64url', start, end))
 }
 
-// No separator of paths, keys or globs can occur: an ID is safe as part of a file name and a Redis key.
-const ID = /^[A-Za-z0-9_-][A-Za-z0-9_.~-]{0,127}$/
+/**
+ * What can be a session ID of `sessions()`. No separator of paths, keys or globs can occur: an ID is safe as part of a
+ * file name and a Redis key.
+ */
+export const SESSION_ID = /^[A-Za-z0-9_-][A-Za-z0-9_.~-]{0,127}$/
 
-/** Whether a text can be a session ID of `sessions()`. */
+/** Whether a value is such an ID. */
 export function isSessionId(id: unknown): id is string {
-  return typeof id === 'string' && ID.test(id)
+  return typeof id === 'string' && SESSION_ID.test(id)
 }
 
 /** @throws {SessionError} for what a `genid` must not return */

@@ -1,7 +1,8 @@
 import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
 import signature from 'cookie-signature'
 import { SessionError } from '../base/errors'
-import { BoundedMap, detached } from '../base/bounded-map'
+import { BoundedMap } from '../base/bounded-map'
+import { compact } from '../base/compact'
 import type { Milliseconds } from '../base/time'
 
 /** What signs and seals: text or bytes. */
@@ -100,7 +101,7 @@ export class KeyRing {
       if (dot < 1 || value.charCodeAt(dot) !== 0x2e) return undefined
       const id = value.slice(0, dot)
       const key = keyOf(this.derived('signed cookie'), boundInput(name, id), value.slice(dot + 1))
-      return key === undefined ? undefined : { value: detached(id), key }
+      return key === undefined ? undefined : { value: compact(id), key }
     })
   }
 
@@ -115,7 +116,7 @@ export class KeyRing {
       const signed = value.slice(2)
       for (const [key, secret] of this.secrets.entries()) {
         const id = signature.unsign(signed, secret)
-        if (id) return { value: detached(id), key }
+        if (id) return { value: compact(id), key }
       }
       return undefined
     })
@@ -126,7 +127,7 @@ export class KeyRing {
     const known = this.#verified.get(value)
     const found = known?.name === name ? known.found : check()
     if (found === undefined) return undefined
-    if (found !== known?.found) this.#verified.set(detached(value), { name, found })
+    if (found !== known?.found) this.#verified.set(compact(value), { name, found })
     this.noteUse(found.key)
     return found
   }
@@ -137,7 +138,7 @@ export class KeyRing {
     return known?.name === name ? known.found : undefined
   }
 
-  /** `value` must not be cut out of a longer text: see `detached`. */
+  /** `value` must not be cut out of a longer text: see `compact`. */
   noteOpened(name: string, value: string, found: Opening): void {
     this.#opened.set(value, { name, found })
   }

@@ -2,6 +2,7 @@ import type { SessionErrorCode } from '../base/errors'
 import type { HttpRequest } from '../base/http'
 import { chain, isPromise, type MaybePromise } from '../base/time'
 import { deprecate } from '../base/warnings'
+import type { CookieOptions } from '../cookie/cookie'
 import { cookieValues } from '../cookie/cookie-header'
 import { KeyRing } from '../cookie/keys'
 import type { Settings } from '../options/settings'
@@ -113,6 +114,11 @@ function saysSecure(req: HttpRequest): boolean {
   } catch {
     return false
   }
+}
+
+/** The cookie attributes that the options give a request. */
+export function cookieOptions({ cookie }: Settings, req: HttpRequest): CookieOptions {
+  return typeof cookie === 'function' ? cookie(req) : cookie
 }
 
 /** Whether the cookie's path covers the request. */

@@ -2,7 +2,7 @@ import type { HttpRequest } from '../base/http'
 import type { Cookie, CookieOptions } from '../cookie/cookie'
 import type { Settings } from '../options/settings'
 import type { KeptCookie, SessionState } from '../session/verbs'
-import { isSecure } from './identify'
+import { cookieOptions, isSecure } from './identify'
 
 // One for each set of options, and for each kind of connection where they depend on it.
 const endless = new WeakMap<CookieOptions, { secure?: KeptCookie; plain?: KeptCookie }>()
@@ -31,11 +31,6 @@ export function newCookie(settings: Settings, req: HttpRequest): Cookie {
     if (options.sameSite === 'auto') cookie.sameSite = secure ? 'none' : 'lax'
   }
   return cookie
-}
-
-/** The cookie attributes that the options give a request. */
-export function cookieOptions({ cookie }: Settings, req: HttpRequest): CookieOptions {
-  return typeof cookie === 'function' ? cookie(req) : cookie
 }
 
 function keptOf(cookie: Cookie): KeptCookie {

@@ -1,7 +1,7 @@
 import type { HttpRequest } from '../base/http'
 import { SECOND, type Milliseconds } from '../base/time'
 import type { Limits } from '../doors/door'
-import { cookieOptions } from '../engine/new-cookie'
+import { cookieOptions } from '../engine/identify'
 import type { Settings } from '../options/settings'
 import type { Meta } from '../record/record'
 import type { SessionState } from '../session/verbs'

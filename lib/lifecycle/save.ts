@@ -99,7 +99,7 @@ function write(
     ? undefined
     : sessionToGive(req, session, meta, merged === data ? undefined : { text: merged, theirs })
   const written = port.write({
-    key: port.keyOf(known.storeId),
+    id: port.keyOf(known.storeId),
     text: record,
     expected: known.version,
     life,

@@ -1,10 +1,10 @@
-import type { Handler, HttpRequest, HttpResponse, Next } from '../base/http'
+import type { Handler } from '../base/http'
 import { Engine } from '../engine/engine'
 import { resolveClassicOptions, resolveSessionsOptions } from '../options/options'
 import type { Settings } from '../options/settings'
 import type { SessionsOptions } from '../options/sessions-options'
 import { adviseOnSetup } from '../reply/cookie-advice'
-import { handle } from '../request/middleware'
+import { handlerOf } from '../request/middleware'
 import { offerGenerate } from '../request/store-hooks'
 import { Manager, type SessionManager } from './manager'
 
@@ -33,7 +33,7 @@ function createHandler(settings: Settings): SessionsHandler {
   adviseOnSetup(settings)
   const engine = new Engine(settings)
   offerGenerate(engine)
-  const session = (req: HttpRequest, res: HttpResponse | undefined, next: Next) => handle(engine, req, res, next)
+  const session = handlerOf(engine)
   const manager = new Manager(engine)
   Object.defineProperty(session, ENGINE, { value: engine })
   for (const verb of VERBS) {

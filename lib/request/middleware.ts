@@ -1,17 +1,22 @@
 import { advise } from '../base/advice'
 import { SessionError } from '../base/errors'
-import type { HttpRequest, HttpResponse, Next } from '../base/http'
+import type { Handler, HttpRequest, HttpResponse, Next } from '../base/http'
 import { isPromise, type MaybePromise } from '../base/time'
 import { explains, serveExplained } from '../engine/decisions'
 import type { Engine } from '../engine/engine'
-import { coversRequest, keysFor } from '../engine/identify'
-import { cookieOptions } from '../engine/new-cookie'
+import { cookieOptions, coversRequest, keysFor } from '../engine/identify'
 import { explain } from '../reply/explain'
 import { sessionsOf } from './properties'
 import { RequestSessions } from './request-sessions'
 
 /** The request handler of both doors: finds out as little as it can, and leaves the rest to whoever asks. */
-export function handle(engine: Engine, req: HttpRequest, res: HttpResponse | undefined, next: Next): void {
+export function handlerOf(engine: Engine): Handler {
+  return function session(req: HttpRequest, res: HttpResponse | undefined, next: Next) {
+    handle(engine, req, res, next)
+  }
+}
+
+function handle(engine: Engine, req: HttpRequest, res: HttpResponse | undefined, next: Next): void {
   const { settings } = engine
   const before = sessionsOf(req)
   if (before === undefined ? Boolean(req.session) : before.present) {

@@ -13,6 +13,7 @@ import { renderedText } from '../reply/set-cookie'
 import { ResponseHold } from '../response/response-hold'
 import type { CommitHook } from '../response/commit-hook'
 import { Session } from '../session/session'
+import { Store } from '../store/store'
 import { ownSession } from './own-session'
 import { isDeleted, putBack, putOn, useDictionaryMode, type SessionsOfRequest } from './properties'
 import { Registry } from './registry'
@@ -166,6 +167,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       if (generate !== undefined) this.#hook(() => generate.call(store, this.req))
       return
     }
+    if ((store as Partial<Store>).createSession === Store.prototype.createSession) return
     const createSession = replacedMember(store, 'createSession')
     if (createSession === undefined) return
     const given = { cookie: this.main.session!.cookie.toJSON(), ...record.data }
@@ -223,7 +225,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       for (const handle of this.handles()) {
         // Time has passed since it was read, and the handlers may have changed what decides about its extension.
         if (handle.status === 'found' && !isAtRest(handle)) void handle.load()
-        result = chain(result, () => this.#commitHandle(handle))
+        result = result === undefined ? this.#commitHandle(handle) : chain(result, () => this.#commitHandle(handle))
       }
     } catch (err) {
       throw this.#fault(err)
@@ -232,18 +234,15 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   #commitHandle(handle: SessionHandle): MaybePromise<void> {
-    return chain(handle.commit(), () => {
-      const { session, settings, outgoing } = handle
-      // Rendered now, while a mistake can still become an error page.
-      if (
-        session !== undefined &&
-        outgoing === 'send' &&
-        !settings.door.reportsThroughNext &&
-        !handle.tokens.viaHeader
-      ) {
-        handle.cookieText = renderedText(handle, session)
-      }
-    })
+    const committed = handle.commit()
+    return isPromise(committed) ? committed.then(() => this.#render(handle)) : this.#render(handle)
+  }
+
+  // While a mistake can still become an error page.
+  #render(handle: SessionHandle): void {
+    const { session, settings, outgoing, tokens } = handle
+    if (outgoing !== 'send' || session === undefined || settings.door.reportsThroughNext || tokens.viaHeader) return
+    handle.cookieText = renderedText(handle, session)
   }
 
   // `req.session = null` or `delete req.session`.

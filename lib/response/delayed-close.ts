@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { HeldResponse } from './commit-hook'
-import { isHttp1 } from './pretend-sent'
+import { isHttp1 } from './original-methods'
 
 const DESTROY = Symbol('silverback.destroy')
 const END = Symbol('silverback.end')

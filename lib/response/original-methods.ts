@@ -1,5 +1,4 @@
 import type { CommitHook, HeldResponse } from './commit-hook'
-import { isHttp1 } from './pretend-sent'
 import { headersAt, setGivenHeaders, withoutHeaders } from './write-head'
 
 /** A call on a response. `action`: what was asked of its socket. */
@@ -121,6 +120,11 @@ export class OriginalMethods {
     this.applied = true
     this.hook.head(this.res)
   }
+}
+
+/** Whether a response is one of node:http, or of its kind: HTTP/2's answers a boolean. */
+export function isHttp1(res: HeldResponse): boolean {
+  return res._header === null || typeof res._header === 'string'
 }
 
 /** Has the callback of a call that is not carried out called when the response has been sent. */

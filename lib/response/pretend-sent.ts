@@ -1,13 +1,9 @@
 import type { HeldResponse } from './commit-hook'
+import { isHttp1 } from './original-methods'
 import { headersSentError } from './write-head'
 
 // Truthy and never sent: Node's own members then behave as after a real writeHead().
 export const HELD = 'held'
-
-/** Whether a response is one of node:http, or of its kind: HTTP/2's answers a boolean. */
-export function isHttp1(res: HeldResponse): boolean {
-  return res._header === null || typeof res._header === 'string'
-}
 
 export const HEADER_VERBS = ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader'] as const
 

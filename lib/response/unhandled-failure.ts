@@ -1,5 +1,6 @@
 import type { HeldResponse } from './commit-hook'
-import { HEADER_VERBS, HELD, isHttp1, PropertyPatch } from './pretend-sent'
+import { isHttp1 } from './original-methods'
+import { HEADER_VERBS, HELD, PropertyPatch } from './pretend-sent'
 
 /**
  * Offers a failed commit to a plain node:http application, express-session's way: while `offer` runs, the response

@@ -28,8 +28,8 @@ export type StoreKey = string & { readonly [KEY]: true }
 declare const KEY: unique symbol
 
 /** One write, by the key of the session. */
-export interface PortWrite extends Omit<Write, 'id'> {
-  readonly key: StoreKey
+export interface PortWrite extends Write {
+  readonly id: StoreKey
 }
 
 /** Longest that a request takes to move a record under the hash of its ID. */
@@ -128,8 +128,8 @@ export class StorePort {
   /** Reads for a request: tells a session that has expired from one that never was, where that is known. */
   load(id: string): MaybePromise<Found | typeof EXPIRED | null> {
     const key = this.keyOf(id)
-    this.#deadlines.admit(key)
     const powers = this.#powers
+    if (!powers.sync) this.#deadlines.admit(key)
     const load = () => (powers.load === undefined ? powers.read(key) : powers.load(key))
     const found = this.#guard('get', load, key)
     return this.#hashIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
@@ -140,8 +140,8 @@ export class StorePort {
     return this.#guard('get', () => this.#powers.read(key))
   }
 
-  write({ key, text, expected, life, user, live, earlier }: PortWrite): MaybePromise<Written> {
-    return this.#guard('set', () => this.#powers.write({ id: key, text, expected, life, user, live, earlier }))
+  write(write: PortWrite): MaybePromise<Written> {
+    return this.#guard('set', () => this.#powers.write(write))
   }
 
   extend(key: StoreKey, life: Life, live?: () => object): MaybePromise<boolean> {

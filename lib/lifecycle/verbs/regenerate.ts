@@ -163,7 +163,7 @@ async function leadOn(
   const meta = { u: end, c: stateOf(session)!.createdAt, n: nextId, g: now + grace }
   const cookie = { ...session.cookie, originalMaxAge: end - now, expires: new Date(end) }
   const result = await settings.port.write({
-    key: settings.port.keyOf(old.storeId),
+    id: settings.port.keyOf(old.storeId),
     text: encodeRecord(JSON.stringify(cookie), meta, '{}'),
     expected: old.version,
     life: { usedAt: end, expiresAt: end },

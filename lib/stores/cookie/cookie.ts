@@ -16,7 +16,7 @@ import {
 import { OptionError, type SessionErrorCode } from '../../base/errors'
 import { decodeFound, versionOf, isForwarding } from '../../store/record-cache'
 import type { KeyRing, Opening } from '../../cookie/keys'
-import { detached } from '../../base/bounded-map'
+import { compact } from '../../base/compact'
 import { encodeRecord, type Meta } from '../../record/record'
 import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../../cookie/seal'
 import { Store } from '../../store/store'
@@ -129,7 +129,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     const known = keys.openedAs(name, value)
     if (known !== undefined) return known
     const opening = this.#encrypt ? unseal(ring, name, value) : readSigned(ring, name, value)
-    if (opening !== undefined) keys.noteOpened(name, detached(value), opening)
+    if (opening !== undefined) keys.noteOpened(name, compact(value), opening)
     return opening
   }
 
@@ -174,7 +174,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
           // The old ID must not lead on either.
           const sign = revoked && versionOf(revoked, decodeFound(revoked)!)
           return chain(
-            revocations.write({ key: revocations.keyOf(id), text: tombstone(), expected: sign, life: revokedLife() }),
+            revocations.write({ id: revocations.keyOf(id), text: tombstone(), expected: sign, life: revokedLife() }),
             (found) => (found !== null && typeof found === 'object' ? bury(found) : alive)
           )
         }
@@ -196,7 +196,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     if (written !== true) return written
     try {
       const found = await revocations.write({
-        key: revocations.keyOf(id),
+        id: revocations.keyOf(id),
         text: tombstone(decodeFound({ text: sign })!.meta),
         expected: null,
         life: revokedLife()

@@ -1,13 +1,43 @@
-import { sessionTooLarge } from '../../store/too-large'
+import { isWide } from '../../base/compact'
 import type { Milliseconds } from '../../base/time'
-import { Entry, isWide } from './entry'
+import type { Found } from '../../store/contract'
+import { sessionTooLarge } from '../../store/too-large'
 import { ShardedMap } from './sharded-map'
-import { Users } from './users'
+import { Users, type Ownership } from './users'
 
 /** A slice of a sweep ends, for others to run, after freeing so many sessions, a third of a millisecond's worth ... */
 export const FREED_PER_SLICE = 256
 /** ... or after looking at so many, a millisecond's worth. */
 const SEEN_PER_SLICE = 16_384
+
+/** A session as a MemoryStore holds it, with its neighbours in the order of use. Some 120 bytes beside the texts. */
+export class Entry {
+  readonly id: string
+  text: string
+  /** Of the text. */
+  bytes = 0
+  usedAt: Milliseconds
+  /** From last use to expiry; `null`: never. A span, since V8 keeps small integers in place and boxes large ones. */
+  span: Milliseconds | null = null
+  older: Entry | undefined = undefined
+  newer: Entry | undefined = undefined
+  ownership: Ownership | undefined = undefined
+
+  constructor(id: string, text: string, usedAt: Milliseconds) {
+    this.id = id
+    this.text = text
+    this.usedAt = usedAt
+  }
+
+  isExpired(now: Milliseconds): boolean {
+    return this.span !== null && this.usedAt + this.span <= now
+  }
+
+  get found(): Found {
+    const { text, usedAt, span } = this
+    return { text, usedAt, expiresAt: span === null ? null : usedAt + span }
+  }
+}
 
 interface Bounds {
   max: number

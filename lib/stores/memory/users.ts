@@ -1,6 +1,18 @@
-import { Ownership, type Entry } from './entry'
+import { compact } from '../../base/compact'
+import type { Entry } from './entries'
 import { ShardedMap } from './sharded-map'
-import { compact } from './entry'
+
+/** Whose a session is, with its neighbours among that user's sessions. */
+export class Ownership {
+  readonly user: string
+  newer: Entry | undefined = undefined
+  older: Entry | undefined
+
+  constructor(user: string, older: Entry | undefined) {
+    this.user = user
+    this.older = older
+  }
+}
 
 /** Which sessions are a user's: for each user a list, newest first. */
 export class Users {
