@@ -1,3 +1,4 @@
+import http from 'node:http'
 import request from 'supertest'
 import { sessions } from '../lib/index'
 import { appWith, secret } from './helpers/app'
@@ -18,5 +19,67 @@ describe('caches', () => {
     expect(res.headers['cache-control']).toBe('private, no-store')
     expect((await request(app).get('/read')).headers.vary).toBe('Cookie')
     expect((await request(app).get('/nothing')).headers.vary).toBeUndefined()
+  })
+})
+
+describe('a response of node:http without a header of its own', () => {
+  const middleware = sessions({ secret })
+  /** Answers what `respond` makes of a request that has read its session. */
+  const serve = (respond: (req: any, res: http.ServerResponse) => void) =>
+    request(
+      http.createServer((req: any, res) => {
+        middleware(req, res, () => {
+          void req.session.user
+          respond(req, res)
+        })
+      })
+    ).get('/')
+
+  it.each<[string, (req: any, res: http.ServerResponse) => void]>([
+    ['its end alone', (_, res) => res.end('ok')],
+    ['a status', (_, res) => res.writeHead(202).end('ok')],
+    ['a reason', (_, res) => res.writeHead(202, 'Fine').end('ok')],
+    ['no reason', (_, res) => res.writeHead(202, undefined).end('ok')],
+    ['headers', (_, res) => res.writeHead(202, { 'X-One': '1' }).end('ok')],
+    ['a list of headers', (_, res) => res.writeHead(202, ['X-One', '1']).end('ok')],
+    ['its first byte', (_, res) => (res.write('o'), res.end('k'))],
+    ['its head', (_, res) => (res.flushHeaders(), res.end('ok'))]
+  ])('varies with the cookie once it is sent by %s', async (_by, respond) => {
+    const res = await serve(respond)
+    expect([res.headers.vary, res.text, res.headers['x-one']]).toEqual([
+      'Cookie',
+      'ok',
+      /X-One/.test(String(respond)) ? '1' : undefined
+    ])
+  })
+
+  it('varies as well after Node has refused its status', async () => {
+    const res = await serve((_, res) => {
+      expect(() => res.writeHead(99)).toThrow('Invalid status code')
+      res.writeHead(500).end('failed')
+    })
+    expect([res.status, res.headers.vary, res.text]).toEqual([500, 'Cookie', 'failed'])
+  })
+
+  it('shows a cookie, and what else goes with it, to whoever looks at it afterwards', async () => {
+    const seen: unknown[] = []
+    const res = await serve((req, res) => {
+      req.session.user = 'ann'
+      res.once('finish', () =>
+        seen.push(res.getHeader('Set-Cookie'), res.getHeader('Vary'), res.getHeader('Cache-Control'))
+      )
+      res.end('ok')
+    })
+    expect(seen).toEqual([res.headers['set-cookie'], 'Cookie', 'private, no-store'])
+  })
+
+  it('sets its headers where somebody watches them being set', async () => {
+    const seen: unknown[] = []
+    const res = await serve((_, res) => {
+      const { setHeader } = res
+      res.setHeader = (name, value) => (seen.push(name, value), setHeader.call(res, name, value))
+      res.end('ok')
+    })
+    expect([seen, res.headers.vary]).toEqual([['Vary', 'Cookie'], 'Cookie'])
   })
 })

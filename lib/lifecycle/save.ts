@@ -119,7 +119,7 @@ function write(
       savedData: data,
       meta,
       usedAt,
-      attributes: attributesOf(state),
+      attributes: state.cookie && attributesOf(state),
       record: undefined,
       storeId: typeof answer === 'string' ? answer : known.storeId,
       token

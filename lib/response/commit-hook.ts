@@ -28,6 +28,7 @@ export interface HeldResponse extends HttpResponse {
   once?(type: string, listener: () => void): unknown
   emit?(type: string): boolean
   hasHeader?(name: string): boolean
+  getHeaderNames?(): string[]
   appendHeader?(name: string, value: string | readonly string[]): unknown
   removeHeader(name: string): unknown
 }

@@ -1,4 +1,7 @@
+import { ServerResponse } from 'node:http'
+import type { HttpResponse } from '../base/http'
 import type { CommitHook, HeldResponse } from './commit-hook'
+import { VaryApart } from './vary-apart'
 import { headersAt, setGivenHeaders, withoutHeaders } from './write-head'
 
 /** A call on a response. `action`: what was asked of its socket. */
@@ -87,7 +90,7 @@ export class OriginalMethods {
     // Doubles of tests (node-mocks-http) send a head without calling writeHead().
     if (!this.#headPassed && !isHttp1(res) && res.stream === undefined && typeof res.getHeader === 'function') {
       this.#headPassed = true
-      if (this.hook.hasHead) this.#addHeaders()
+      if (this.hook.hasHead) this.#addHeaders(this.res)
     }
     if (verb === 'write') return this.#write!.apply(res, args)
     if (verb === 'flushHeaders') return this.#flushHeaders!.call(res)
@@ -110,15 +113,30 @@ export class OriginalMethods {
       setGivenHeaders(res, headers)
       args = withoutHeaders(args)
     }
-    if (ours) this.#addHeaders()
-    const result = this.#writeHead!.apply(res, args)
-    this.#headPassed = true
-    return result
+    const vary = ours ? this.#addHeaders(this.#isUntold ? new VaryApart(res) : res) : undefined
+    try {
+      const result = this.#writeHead!.apply(res, vary === undefined ? args : [...withoutHeaders(args), { Vary: vary }])
+      this.#headPassed = true
+      return result
+    } catch (err) {
+      // Refused by Node: the response that follows has to vary as well.
+      if (vary !== undefined) this.applied = false
+      throw err
+    }
   }
 
-  #addHeaders(): void {
+  #addHeaders(res: HttpResponse): string | undefined {
     this.applied = true
-    this.hook.head(this.res)
+    this.hook.head(res)
+    return res instanceof VaryApart ? res.vary : undefined
+  }
+
+  // A response of node:http itself that has no header yet, and that nobody watches.
+  get #isUntold(): boolean {
+    const { res } = this
+    const { prototype } = ServerResponse
+    if (this.#writeHead !== prototype.writeHead || res.setHeader !== prototype.setHeader) return false
+    return (res.constructor as unknown) === ServerResponse && res.getHeaderNames!().length === 0
   }
 }
 

@@ -77,10 +77,15 @@ export function changedData(session: object, record: ParsedRecord): WrittenData 
         parts.push(record.parts[at]!)
         continue
       }
+      if (isExact(value)) {
+        values.push(value)
+        parts.push(`${JSON.stringify(key)}:${JSON.stringify(value)}`)
+        continue
+      }
       const made = JSON.stringify({ [key]: value })
       // A copy of what `JSON.parse` makes of such a key would have another prototype.
       if (made === '{}' || made.includes('__proto__')) return undefined
-      values.push(isExact(value) ? value : (JSON.parse(made) as Data)[key])
+      values.push((JSON.parse(made) as Data)[key])
       parts.push(made.slice(1, -1))
     }
   } catch {
