@@ -175,7 +175,9 @@ describe('MysqlStore, when the server fails,', () => {
     }
     const store = new MysqlStore({ pool: own, table: 'faults', createTable: true, ...options })
     const whole = async () => {
-      await Promise.all([1, 2, 3, 4].map(() => own.query('SELECT 1')))
+      // Of one that the server has ended the pool may hear only when it is used.
+      const works = await Promise.allSettled([1, 2, 3, 4].map(() => own.query('SELECT 1')))
+      if (works.some(({ status }) => status === 'rejected')) return false
       const { _allConnections: all, _freeConnections: free, _connectionQueue: queue } = own.pool
       return queue.length === 0 && free.length === all.length
     }
