@@ -1,10 +1,12 @@
 import fc from 'fast-check'
 import request from 'supertest'
 import session, { MemoryStore, sessions } from '../lib/index'
+import { MongoStore } from '../lib/mongo'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, login, read } from './helpers/basics'
 import { hasSafeKeys } from './helpers/json-keys'
+import { MongoDouble } from './helpers/mongo-double'
 
 describe('a stored session', () => {
   it('comes back with its data, and is not written when nothing changed', async () => {
@@ -193,5 +195,27 @@ describe('records that are kept taken apart', () => {
     const cookie = cookieOf(await request(app).get('/login'))!
     await request(app).get('/add').set('Cookie', cookie)
     expect((await request(app).get('/cart').set('Cookie', cookie)).body).toEqual({ items: [1, 2] })
+  })
+})
+
+describe('values of types that JSON does not know', () => {
+  it.each([
+    ['sessions()', (options: any) => sessions(options)],
+    [
+      'the drop-in door',
+      (options: any) => session({ name: 'sid', resave: false, saveUninitialized: false, ...options })
+    ]
+  ])('stay what they are in a store of ours that keeps them (%s)', async (_name, door) => {
+    const collection = new MongoDouble()
+    const app = appWith(door({ secret, store: new MongoStore({ collection, stringify: false }) }), {
+      '/since': (req, res) => res.json(Object.assign(req.session, { since: new Date(5), in: { list: [new Date(6)] } })),
+      '/n': (req, res) => res.json((req.session.in.n = 1)),
+      '/kinds': (req, res) => res.json([req.session.since, req.session.in.list[0]].map((one) => one instanceof Date))
+    })
+    const cookie = cookieOf(await request(app).get('/since'))!
+    for (let i = 0; i < 2; i++) {
+      expect((await request(app).get('/kinds').set('Cookie', cookie)).body).toEqual([true, true])
+      await request(app).get('/n').set('Cookie', cookie).expect(200)
+    }
   })
 })

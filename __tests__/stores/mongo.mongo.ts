@@ -9,7 +9,6 @@ import { MongoStore } from '../../lib/mongo'
 import { POWERS, type Life, type Write } from '../../lib/store/contract'
 import { cookieOf, secret } from '../helpers/app'
 import { openCollection, openMongoStore, mongoUrl, newName } from '../helpers/mongo-engine'
-import type { OpenStore } from '../helpers/npm-stores'
 import { expectFreeLockAfterKill } from '../helpers/race'
 import { freePort, until } from '../helpers/redis-server'
 import { storeSuite } from '../../lib/testkit'
@@ -68,7 +67,7 @@ function appOn(auth: any, routes: Record<string, (req: any, res: any) => unknown
 const visit = (app: Express, route: string, cookie = '') => request(app).get(route).set('Cookie', cookie)
 
 describe.each(KINDS)('as %s', (_kind, stringify) => {
-  let open: OpenStore
+  let open: Awaited<ReturnType<typeof openMongoStore>>
 
   beforeAll(async () => {
     open = await openMongoStore({ stringify })
@@ -76,7 +75,10 @@ describe.each(KINDS)('as %s', (_kind, stringify) => {
 
   afterAll(() => open?.close())
 
-  storeSuite(() => new MongoStore({ collection, stringify }), { acrossProcesses: true, spoil: (id) => open.spoil(id) })
+  storeSuite(() => new MongoStore({ collection: open.collection, stringify }), {
+    acrossProcesses: true,
+    spoil: (id) => open.spoil(id)
+  })
   hasPowers(() => open)
 
   describe('beside connect-mongo', () => {

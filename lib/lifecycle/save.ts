@@ -12,7 +12,7 @@ import { mergeData } from '../record/merge'
 import { encodeRecord, type ParsedRecord, type Meta, type WrittenData } from '../record/record'
 import { attributesOf, jsonOfCookie } from '../session/cookie-state'
 import { warnOfLosses } from '../session/serialize'
-import { Session, stateOf } from '../session/session'
+import { Session, stateOf, stringifyData } from '../session/session'
 import type { Found, UserChange } from '../store/contract'
 import { decodeFound, rememberWritten, versionOf } from '../store/record-cache'
 import { writers } from '../store/keyed-queue'
@@ -94,17 +94,16 @@ function write(
   const token = tokens.seal(record, keysFor(settings, req)!)
   const offered = known.version === null ? saving.offered : undefined
   offered?.push(record)
-  // Made now: the session may change while the store is asked.
-  const given = port.native
-    ? undefined
-    : sessionToGive(req, session, meta, merged === data ? undefined : { text: merged, theirs })
+  const give = (now: string) => sessionToGive(req, session, meta, now === merged ? undefined : { text: merged, theirs })
+  // Made now, for the session may change while the store is asked; of ours those alone ask for it that take objects.
+  const given = port.native ? undefined : give(data)
   const written = port.write({
     id: port.keyOf(known.storeId),
     text: record,
     expected: known.version,
     life,
     user: userChange(known.meta?.i, user),
-    live: given && (() => given),
+    live: () => given ?? give(stringifyData(session)),
     earlier: known.own
   })
   return chain(written, (answer): MaybePromise<Snapshot | 'gone'> => {

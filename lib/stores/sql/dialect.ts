@@ -201,6 +201,11 @@ export function unknownTable(table: string, columns: readonly string[], wanted: 
   )
 }
 
+/** A name as an identifier of SQL. */
+export function quoteName(name: string, mark = '"'): string {
+  return mark + name.replaceAll(mark, mark + mark) + mark
+}
+
 /** A text as a literal of SQL. */
 export function literal(text: string): string {
   return `'${text.replace(/'/g, "''")}'`

@@ -3,6 +3,7 @@ import {
   faultOf,
   METAS,
   PAGE_SIZE,
+  quoteName,
   statementOf,
   TOGETHER_MAX,
   unknownTable,
@@ -140,9 +141,9 @@ const USER_COLUMN = 'silverback_user'
  * for equal. There is no version of a row to compare, and a digest would be reckoned from the same text.
  */
 export function mysqlDialect(table: string): Dialect {
-  const quoted = quoteName(table)
+  const quoted = quoteName(table, '`')
   const userColumn = `\`${USER_COLUMN}\` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin GENERATED ALWAYS AS (${USER}) VIRTUAL`
-  const index = (kind: string, columns: string) => `INDEX ${quoteName(`${table}_${kind}`)} (${columns})`
+  const index = (kind: string, columns: string) => `INDEX ${quoteName(`${table}_${kind}`, '`')} (${columns})`
   const onExpiry = index('expiry', '`expires`')
   const onUser = index('user', `\`${USER_COLUMN}\`, \`session_id\``)
   // Refused, rather than done with a lock that readers or writers would wait for.
@@ -237,8 +238,4 @@ const HINTS: Record<string, string> = {
   ER_QUERY_TIMEOUT: 'the statement took too long',
   ER_RECORD_FILE_FULL: 'the table, or its disk, is full',
   ER_TABLEACCESS_DENIED_ERROR: 'the user needs SELECT, INSERT, UPDATE and DELETE on the table of the sessions'
-}
-
-function quoteName(name: string): string {
-  return `\`${name.replace(/`/g, '``')}\``
 }

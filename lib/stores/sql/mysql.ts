@@ -1,11 +1,10 @@
 import { OptionError, quote } from '../../base/errors'
-import { SECOND, type Milliseconds } from '../../base/time'
 import { checkName } from './dialect'
 import { MysqlDriver, mysqlDialect, type MysqlPool } from './mysql-dialect'
-import { checkCommon, SqlStore, type SqlStoreOptions } from './store'
+import { checkCommon, checkTimeout, SqlStore, type PooledStoreOptions } from './store'
 import { SqlTable } from './table'
 
-export interface MysqlStoreOptions extends SqlStoreOptions {
+export interface MysqlStoreOptions extends PooledStoreOptions {
   /** A pool of `mysql2` 3, of `mysql2/promise` or with callbacks. It stays yours: the store ends no pool. */
   pool: MysqlPool
   /**
@@ -14,20 +13,6 @@ export interface MysqlStoreOptions extends SqlStoreOptions {
    * @default 'sessions'
    */
   table?: string
-  /**
-   * Makes the table and its indexes where they are missing.
-   *
-   * @default false
-   */
-  createTable?: boolean
-  /**
-   * How long a statement may take before it is given up, and its connection closed, so that the pool is not kept busy by
-   * a server that went away. Above `storeTimeout`, for that answers the request.
-   *
-   * Above 0.
-   * @default 10_000
-   */
-  timeout?: Milliseconds
 }
 
 /**
@@ -40,16 +25,11 @@ export interface MysqlStoreOptions extends SqlStoreOptions {
 export class MysqlStore extends SqlStore {
   /** @throws {OptionError} for an option out of its limits */
   constructor(options: MysqlStoreOptions) {
-    const { pool, table = 'sessions', createTable = false, timeout = 10 * SECOND } = options ?? {}
+    const { pool, table = 'sessions', createTable } = options ?? {}
     if (!isPool(pool)) throw new OptionError(`MysqlStore: \`pool\` must be a pool of mysql2, got ${quote(pool)}`)
-    if (!(Number.isFinite(timeout) && timeout > 0)) {
-      throw new OptionError(`MysqlStore: \`timeout\` must be milliseconds above 0, got ${quote(timeout)}`)
-    }
+    const driver = new MysqlDriver(pool, checkTimeout('MysqlStore', options))
     const dialect = mysqlDialect(checkName('MysqlStore', 'table', table))
-    super(
-      new SqlTable(new MysqlDriver(pool, timeout), dialect, Boolean(createTable)),
-      checkCommon('MysqlStore', options)
-    )
+    super(new SqlTable(driver, dialect, Boolean(createTable)), checkCommon('MysqlStore', options))
   }
 }
 

@@ -4,6 +4,7 @@ import {
   faultOf,
   METAS,
   PAGE_SIZE,
+  quoteName,
   statementOf,
   unknownTable,
   withoutValues,
@@ -187,8 +188,4 @@ const HINTS: Record<string, string> = {
   '53300': 'it has too many connections',
   '55P03': 'another transaction has held the row for too long',
   '57014': 'the statement took too long'
-}
-
-function quoteName(name: string): string {
-  return `"${name.replace(/"/g, '""')}"`
 }

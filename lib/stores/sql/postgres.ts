@@ -1,11 +1,10 @@
 import { OptionError, quote } from '../../base/errors'
-import { SECOND, type Milliseconds } from '../../base/time'
 import { checkName } from './dialect'
 import { PostgresDriver, postgresDialect, type PostgresPool } from './postgres-dialect'
-import { checkCommon, SqlStore, type SqlStoreOptions } from './store'
+import { checkCommon, checkTimeout, SqlStore, type PooledStoreOptions } from './store'
 import { SqlTable } from './table'
 
-export interface PostgresStoreOptions extends SqlStoreOptions {
+export interface PostgresStoreOptions extends PooledStoreOptions {
   /** A `Pool` of `pg` 8. It stays yours: the store ends no pool. */
   pool: PostgresPool
   /**
@@ -21,26 +20,12 @@ export interface PostgresStoreOptions extends SqlStoreOptions {
    */
   table?: string
   /**
-   * Makes the table and its indexes where they are missing.
-   *
-   * @default false
-   */
-  createTable?: boolean
-  /**
    * Prepares each statement once on each connection. `false` behind a pooler that hands out connections for a single
    * transaction and knows no prepared statements (PgBouncer before 1.21).
    *
    * @default true
    */
   prepare?: boolean
-  /**
-   * How long a statement may take before it is given up, and its connection closed, so that the pool is not kept busy by
-   * a server that went away. Above `storeTimeout`, for that answers the request.
-   *
-   * Above 0.
-   * @default 10_000
-   */
-  timeout?: Milliseconds
 }
 
 /**
@@ -52,25 +37,18 @@ export interface PostgresStoreOptions extends SqlStoreOptions {
 export class PostgresStore extends SqlStore {
   /** @throws {OptionError} for an option out of its limits */
   constructor(options: PostgresStoreOptions) {
-    const {
-      pool,
-      schema,
-      table = 'session',
-      createTable = false,
-      prepare = true,
-      timeout = 10 * SECOND
-    } = options ?? {}
+    const { pool, schema, table = 'session', createTable, prepare = true } = options ?? {}
     if (typeof pool?.query !== 'function' || typeof (pool as { connect?: unknown }).connect !== 'function') {
       throw new OptionError(`PostgresStore: \`pool\` must be a Pool of pg, got ${quote(pool)}`)
     }
-    if (!(Number.isFinite(timeout) && timeout > 0)) {
-      throw new OptionError(`PostgresStore: \`timeout\` must be milliseconds above 0, got ${quote(timeout)}`)
-    }
+    const driver = new PostgresDriver(pool, {
+      prepare: Boolean(prepare),
+      timeout: checkTimeout('PostgresStore', options)
+    })
     const dialect = postgresDialect(
       checkName('PostgresStore', 'table', table),
       schema === undefined ? undefined : checkName('PostgresStore', 'schema', schema)
     )
-    const driver = new PostgresDriver(pool, { prepare: Boolean(prepare), timeout })
     super(new SqlTable(driver, dialect, Boolean(createTable)), checkCommon('PostgresStore', options))
   }
 }

@@ -3,6 +3,7 @@ import {
   faultOf,
   literal,
   METAS,
+  quoteName,
   statementOf,
   unknownTable,
   usedAtIn,
@@ -139,8 +140,4 @@ function partsOf(table: string, expires: string): Parts {
     sweepSize: 50,
     numbered: false
   }
-}
-
-function quoteName(name: string): string {
-  return `"${name.replace(/"/g, '""')}"`
 }

@@ -1,5 +1,5 @@
 import { OptionError, quote } from '../../base/errors'
-import { DAY, MINUTE, type Milliseconds } from '../../base/time'
+import { DAY, MINUTE, SECOND, type Milliseconds } from '../../base/time'
 import { POWERS } from '../../store/contract'
 import { RecordStore, type Answer, type ListedPowers } from '../../store/record-store'
 import { SqlPowers } from './powers'
@@ -23,6 +23,24 @@ export interface SqlStoreOptions {
    * @default 600_000
    */
   sweepEvery?: Milliseconds | null
+}
+
+/** The options of a store on a pool of connections to a server. */
+export interface PooledStoreOptions extends SqlStoreOptions {
+  /**
+   * Makes the table and its indexes where they are missing.
+   *
+   * @default false
+   */
+  createTable?: boolean
+  /**
+   * How long a statement may take before it is given up, and its connection closed, so that the pool is not kept busy by
+   * a server that went away. Above `storeTimeout`, for that answers the request.
+   *
+   * Above 0.
+   * @default 10_000
+   */
+  timeout?: Milliseconds
 }
 
 const MAX_TIMER = 2 ** 31 - 1
@@ -67,6 +85,12 @@ export abstract class SqlStore<Sync extends boolean = false> extends RecordStore
   close(): Promise<void> {
     return this.#sweeper.close()
   }
+}
+
+/** @throws {OptionError} for an option out of its limits */
+export function checkTimeout(store: string, { timeout = 10 * SECOND }: PooledStoreOptions): Milliseconds {
+  if (Number.isFinite(timeout) && timeout > 0) return timeout
+  throw new OptionError(`${store}: \`timeout\` must be milliseconds above 0, got ${quote(timeout)}`)
 }
 
 /** @throws {OptionError} for an option out of its limits */

@@ -1,5 +1,5 @@
-import { AsyncResource } from 'node:async_hooks'
 import type { Milliseconds } from '../../base/time'
+import { Sweeper } from '../../store/sweeper'
 import { LOCK_PREFIX } from './dialect'
 import type { SqlPowers } from './powers'
 
@@ -13,58 +13,51 @@ export class SqlSweeper {
   finishedAt: Milliseconds | undefined
   readonly #powers: SqlPowers
   readonly #every: Milliseconds | null
-  // In the store's own context, not in that of a request that happened to make the store.
-  readonly #context = new AsyncResource('silverback.SqlStore')
-  #timer: NodeJS.Timeout | undefined
+  readonly #timer: Sweeper
   #running: Promise<void> | undefined
-  #closed = false
 
   constructor(powers: SqlPowers, every: Milliseconds | null) {
     this.#powers = powers
     this.#every = every
-    this.#context.runInAsyncScope(() => this.#arm())
+    this.#timer = new Sweeper(
+      'SqlStore',
+      () => every! * (1 - JITTER / 2 + JITTER * Math.random()),
+      () => this.#turn()
+    )
+    if (every !== null) this.#timer.arm()
   }
 
   /** Sweeps now; joins a sweep under way. */
-  sweep(): Promise<void> {
-    return (this.#running ??= this.#sweep(() => true).finally(() => (this.#running = undefined)))
+  sweep(goOn: () => unknown = () => true): Promise<void> {
+    return (this.#running ??= this.#sweep(goOn).finally(() => (this.#running = undefined)))
   }
 
   /** Stops, and waits until a sweep under way has come to rest. */
   async close(): Promise<void> {
-    this.#closed = true
-    clearTimeout(this.#timer)
+    await this.#timer.close()
     // Its fault is that of whoever asked for it.
     await this.#running?.catch(isTheirs)
   }
 
-  #arm(): void {
-    if (this.#closed || this.#every === null) return
-    this.#timer = setTimeout(() => void this.#turn(), this.#every * (1 - JITTER / 2 + JITTER * Math.random()))
-    this.#timer.unref()
-  }
-
   // The lock is left to end by itself: until then nobody else need sweep.
   async #turn(): Promise<void> {
+    // Once this turn is over.
+    this.#timer.arm()
     const { lock } = this.#powers
     const token = String(process.pid) + Math.random()
     const until = this.#every! * (1 - JITTER)
     try {
-      if (await lock.acquire(TURN, token, until)) {
-        this.#running ??= this.#sweep(() => lock.renew(TURN, token, until)).finally(() => (this.#running = undefined))
-        await this.#running
-      }
+      if (await lock.acquire(TURN, token, until)) await this.sweep(() => lock.renew(TURN, token, until))
     } catch {
       // A fault of the database reaches every request that needs it. The next turn tries again.
     }
-    this.#arm()
   }
 
   async #sweep(goOn: () => unknown): Promise<void> {
     while (await this.#powers.sweep()) {
       // Others have their turn, in this process and in the database.
       await new Promise(setImmediate)
-      if (this.#closed || !(await goOn())) return
+      if (this.#timer.closed || !(await goOn())) return
     }
     this.finishedAt = Date.now()
   }
