@@ -33,11 +33,11 @@ function valueOf(header: string, at: number, end: number, name: string): string 
     start++
     stop--
   }
-  return decode(header.slice(start, stop))
+  const value = header.slice(start, stop)
+  return value.includes('%') ? decode(value) : value
 }
 
 function decode(value: string): string {
-  if (!value.includes('%')) return value
   try {
     return decodeURIComponent(value)
   } catch {

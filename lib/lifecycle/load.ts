@@ -4,11 +4,11 @@ import type { Handle } from './handle'
 import type { SessionErrorCode } from '../base/errors'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf, shaped, markOfId, type Visit } from '../engine/engine'
+import type { Choice } from '../engine/identify'
 import type { Settings } from '../options/settings'
 import { isRecord, type ParsedRecord, type Meta } from '../record/record'
 import { EXPIRED, type Found } from '../store/contract'
 import { decodeFound, versionOf } from '../store/record-cache'
-import type { VerifiedToken } from '../tokens/tokens'
 import { extensionInterval, isDeleting, isOver, lifeOf, type CookieLife } from './lifetime'
 import { storedSession, type LoadedSession } from './snapshot'
 
@@ -19,15 +19,18 @@ const HOPS_MAX = 16
 type Loaded = LoadedSession | { readonly error: SessionErrorCode | undefined }
 
 /** Reads and checks the record of a session; decides nothing by exception but faults of the store. */
-export function loadRecord(visit: Visit, { id, found }: VerifiedToken): MaybePromise<Loaded> {
-  const { settings, engine } = visit
+function loadRecord(visit: Visit, token: Choice): MaybePromise<Loaded> {
+  if (typeof token !== 'object') return { error: token }
+  const { id, found } = token
   if (found !== undefined) return admit(visit, id, found, 0)
-  return chain(settings.port.load(id), (answer): MaybePromise<Loaded> => {
-    engine.noteAnswer()
-    if (answer === null) return refused('ERR_SESSION_MISSING')
-    if (answer === EXPIRED) return refused('ERR_SESSION_EXPIRED')
-    return admit(visit, id, answer, 0)
-  })
+  const answer = visit.settings.port.load(id)
+  return isPromise(answer) ? answer.then((later) => admitAnswer(visit, id, later)) : admitAnswer(visit, id, answer)
+}
+
+function admitAnswer(visit: Visit, id: string, answer: Found | typeof EXPIRED | null): MaybePromise<Loaded> {
+  visit.engine.noteAnswer()
+  if (answer === null) return refused('ERR_SESSION_MISSING')
+  return answer === EXPIRED ? refused('ERR_SESSION_EXPIRED') : admit(visit, id, answer, 0)
 }
 
 function admit(visit: Visit, id: string, found: Found, hops: number): MaybePromise<Loaded> {
@@ -40,33 +43,38 @@ function admit(visit: Visit, id: string, found: Found, hops: number): MaybePromi
   }
   if (!door.takesAnyRecord && !isDate(record.cookie.expires)) return refused('ERR_SESSION_CORRUPT')
   const { meta } = record
-  let usedAt: number | undefined
-  if (meta !== undefined) {
-    if (meta.h !== undefined && !settings.tokens.assigned && meta.h !== markOfId(id)) {
-      engine.monitor.note('error', settings.name, id, { reason: 'FOREIGN_RECORD' })
-      return refused('ERR_SESSION_CORRUPT')
-    }
-    if (meta.n !== undefined) return follow(visit, meta.n, meta.g ?? 0, hops)
-    const lastUse = lastUseOf(settings, found, record)
-    const cookie = record.cookie as unknown as CookieLife
-    if (isOver(settings, req, cookie, meta, lastUse)) return expired(visit, id, meta)
-    if (settings.bind !== undefined && meta.b !== undefined && meta.b !== bindingOf(settings, req)) {
-      return refused('ERR_SESSION_BINDING')
-    }
-    usedAt = lastUse ?? meta.u
-    if (!port.native && isPastEnd(found)) {
-      const life = lifeOf(settings, req, cookie, { createdAt: meta.c, usedAt: Date.now() })
-      const tells = life.expiresAt !== null && port.tellsEnd(id, found, life)
-      return chain(tells, (over) => (over ? expired(visit, id, meta) : admitted()))
-    }
+  if (meta === undefined) return admitted(visit, id, found, record, undefined, hops)
+  if (meta.h !== undefined && !settings.tokens.assigned && meta.h !== markOfId(id)) {
+    engine.monitor.note('error', settings.name, id, { reason: 'FOREIGN_RECORD' })
+    return refused('ERR_SESSION_CORRUPT')
   }
-  return admitted()
+  if (meta.n !== undefined) return follow(visit, meta.n, meta.g ?? 0, hops)
+  const lastUse = lastUseOf(settings, found, record)
+  const cookie = record.cookie as unknown as CookieLife
+  if (isOver(settings, req, cookie, meta, lastUse)) return expired(visit, id, meta)
+  if (settings.bind !== undefined && meta.b !== undefined && meta.b !== bindingOf(settings, req)) {
+    return refused('ERR_SESSION_BINDING')
+  }
+  const usedAt = lastUse ?? meta.u
+  if (!port.native && isPastEnd(found)) {
+    const life = lifeOf(settings, req, cookie, { createdAt: meta.c, usedAt: Date.now() })
+    const tells = life.expiresAt !== null && port.tellsEnd(id, found, life)
+    return chain(tells, (over) => (over ? expired(visit, id, meta) : admitted(visit, id, found, record, usedAt, hops)))
+  }
+  return admitted(visit, id, found, record, usedAt, hops)
+}
 
-  function admitted(): MaybePromise<Loaded> {
-    engine.monitor.note('loaded', settings.name, id)
-    const loaded = { id, record: record!, version: versionOf(found, record!), usedAt, readOnly: hops > 0 }
-    return settings.schema === undefined ? loaded : validated(settings, loaded)
-  }
+function admitted(
+  { engine, settings }: Visit,
+  id: string,
+  found: Found,
+  record: ParsedRecord,
+  usedAt: Milliseconds | undefined,
+  hops: number
+): MaybePromise<Loaded> {
+  engine.monitor.note('loaded', settings.name, id)
+  const loaded = { id, record, version: versionOf(found, record), usedAt, readOnly: hops > 0 }
+  return settings.schema === undefined ? loaded : validated(settings, loaded)
 }
 
 /**
@@ -153,27 +161,27 @@ export function recordOf(found: Found | null): ParsedRecord | undefined {
 export function findSession(handle: Handle, prepares: boolean): MaybePromise<Session | undefined> {
   const { tokens } = handle
   if (!tokens.bringsSession) return beginFirst(handle, tokens.refusal)
-  const take = (loaded: Loaded): MaybePromise<Session | undefined> => {
-    if ('id' in loaded) {
-      handle.found = loaded
-      handle.status = 'found'
-      if (prepares && isAtRest(handle)) return undefined
-    }
-    return adopt(handle, loaded)
-  }
   let result: MaybePromise<Loaded>
   try {
-    result = loadPresented(handle)
+    const token = tokens.resolve()
+    result = isPromise(token) ? token.then((later) => loadRecord(handle, later)) : loadRecord(handle, token)
   } catch (err) {
     return failLoad(handle, err)
   }
-  return isPromise(result) ? result.then(take, (err) => failLoad(handle, err)) : take(result)
+  if (!isPromise(result)) return take(handle, result, prepares)
+  return result.then(
+    (loaded) => take(handle, loaded, prepares),
+    (err) => failLoad(handle, err)
+  )
 }
 
-function loadPresented(handle: Handle): MaybePromise<Loaded> {
-  return chain(handle.tokens.resolve(), (token): MaybePromise<Loaded> =>
-    typeof token === 'object' ? loadRecord(handle, token) : { error: token }
-  )
+function take(handle: Handle, loaded: Loaded, prepares: boolean): MaybePromise<Session | undefined> {
+  if ('id' in loaded) {
+    handle.found = loaded
+    handle.status = 'found'
+    if (prepares && isAtRest(handle)) return undefined
+  }
+  return adopt(handle, loaded)
 }
 
 /** Makes the session of its record; begins one where there is none. */

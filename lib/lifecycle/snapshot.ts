@@ -6,7 +6,7 @@ import { beginCookie } from '../engine/new-cookie'
 import type { Settings } from '../options/settings'
 import type { ParsedRecord, Meta, WrittenData } from '../record/record'
 import { attributesOf, cookieOf } from '../session/cookie-state'
-import { assignCopy, changedData, isEmpty, isUnchanged } from '../session/data'
+import { assignCopy, changesOf, isEmpty } from '../session/data'
 import { serializeSession } from '../session/serialize'
 import { isModern, stateOf, type Session } from '../session/session'
 import type { SessionState, SessionVerbs } from '../session/verbs'
@@ -158,9 +158,8 @@ export interface TakenData {
 export function takeData(session: Session, { record, data }: Snapshot): TakenData {
   if (record === undefined) return { text: isEmpty(session) ? '{}' : writableAgain(session) }
   if (!record.isJson || record.dataText !== data) return { text: serializeSession(session) }
-  if (isUnchanged(session, record)) return { text: data }
-  const changed = record.isText ? changedData(session, record) : undefined
-  return { text: changed?.text ?? serializeSession(session), changed }
+  const changed = changesOf(session, record)
+  return changed === 'none' ? { text: data } : { text: changed?.text ?? serializeSession(session), changed }
 }
 
 /** The JSON alone. */

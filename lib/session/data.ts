@@ -20,7 +20,8 @@ type Data = Record<string, unknown>
 export function assignData(session: object, data: Data, classic: boolean): void {
   const target = session as Data
   for (const key in data) {
-    if (key !== META && key !== OLD_META && key !== 'cookie' && !isReserved(key, classic)) target[key] = data[key]
+    if (key !== META && key !== OLD_META && key !== 'cookie' && !(classic && CLASSIC_RESERVED.has(key)))
+      target[key] = data[key]
   }
 }
 
@@ -30,76 +31,67 @@ export function assignCopy(session: object, record: ParsedRecord, classic: boole
   const target = session as Data
   const copy = isJson ? copyJson : copyValue
   try {
-    for (let i = 0; i < keys.length; i++) if (!isReserved(keys[i]!, classic)) target[keys[i]!] = copy(values[i])
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i]!
+      if (!classic || !CLASSIC_RESERVED.has(key)) target[key] = copy(values[i])
+    }
   } catch {
     // Nested too deeply for the stack; the parser needs none.
     if (isJson) assignData(session, JSON.parse(dataText) as Data, classic)
-    else for (const [i, key] of keys.entries()) if (!isReserved(key, classic)) target[key] = values[i]
+    else assignData(session, Object.fromEntries(keys.map((key, i) => [key, values[i]])), classic)
   }
 }
 
 /**
- * Whether a session's data is still, letter for letter of its JSON, what it was made of.
- *
- * A third of the price of serializing it. `false` may also mean "cannot tell": only JSON then knows.
+ * What a session's data would be written as, `'none'` where that is, letter for letter, what it was made of; of what has
+ * not changed, all comes from its record. `undefined` where that cannot be told: serializing it all then knows, or says
+ * what is wrong.
  */
-export function isUnchanged(session: object, { keys, values }: ParsedRecord): boolean {
+export function changesOf(session: object, record: ParsedRecord): WrittenData | 'none' | undefined {
+  const data = session as Data
   try {
+    const all = Object.keys(data)
+    let same = 0
     let at = 0
-    for (const key of Object.keys(session)) {
-      if (key === 'cookie') continue
-      if (keys[at] !== key || !isSameJson((session as Data)[key], values[at])) return false
-      at++
+    for (; at < all.length; at++) {
+      if (all[at] === 'cookie') continue
+      if (all[at] !== record.keys[same] || !isSameJson(data[all[at]!], record.values[same])) break
+      same++
     }
-    return at === keys.length
-  } catch {
-    return false
-  }
-}
-
-/**
- * A session's data as it would be written; of what has not changed, all comes from the record that it was made of.
- * `undefined` where that cannot be told: serializing it all then knows, or says what is wrong.
- */
-export function changedData(session: object, record: ParsedRecord): WrittenData | undefined {
-  const keys: string[] = []
-  const values: unknown[] = []
-  const parts: string[] = []
-  try {
-    for (const key of Object.keys(session)) {
+    if (at === all.length && same === record.keys.length) return 'none'
+    if (!record.isText) return undefined
+    const keys = record.keys.slice(0, same)
+    const values = record.values.slice(0, same)
+    const parts = record.parts.slice(0, same)
+    for (; at < all.length; at++) {
+      const key = all[at]!
       if (key === 'cookie') continue
-      const value = (session as Data)[key]
+      const value = data[key]
       if (key === '__proto__' || value === undefined || typeof value === 'function') return undefined
-      const at = record.keys[keys.length] === key ? keys.length : record.keys.indexOf(key)
       keys.push(key)
-      if (at !== -1 && isSameJson(value, record.values[at])) {
-        values.push(record.values[at])
-        parts.push(record.parts[at]!)
-        continue
-      }
-      if (isExact(value)) {
+      const known = record.keys.indexOf(key)
+      if (known !== -1 && isSameJson(value, record.values[known])) {
+        values.push(record.values[known])
+        parts.push(record.parts[known]!)
+      } else if (isExact(value)) {
         values.push(value)
         parts.push(`${JSON.stringify(key)}:${JSON.stringify(value)}`)
-        continue
+      } else {
+        const made = JSON.stringify({ [key]: value })
+        // A copy of what `JSON.parse` makes of such a key would have another prototype.
+        if (made === '{}' || made.includes('__proto__')) return undefined
+        values.push((JSON.parse(made) as Data)[key])
+        parts.push(made.slice(1, -1))
       }
-      const made = JSON.stringify({ [key]: value })
-      // A copy of what `JSON.parse` makes of such a key would have another prototype.
-      if (made === '{}' || made.includes('__proto__')) return undefined
-      values.push((JSON.parse(made) as Data)[key])
-      parts.push(made.slice(1, -1))
     }
+    return { text: `{${parts.join(',')}}`, keys, values, parts }
   } catch {
     return undefined
   }
-  return { text: `{${parts.join(',')}}`, keys, values, parts }
 }
 
 /** Whether nothing has been put into a session. */
 export function isEmpty(session: object): boolean {
   for (const key in session) if (key !== 'cookie') return false
   return true
-}
-
-function isReserved(key: string, classic: boolean): boolean {
-  return classic && CLASSIC_RESERVED.has(key)
 }
