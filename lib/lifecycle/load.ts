@@ -36,7 +36,7 @@ function admitAnswer(visit: Visit, id: string, answer: Found | typeof EXPIRED | 
 function admit(visit: Visit, id: string, found: Found, hops: number): MaybePromise<Loaded> {
   const { engine, settings, req } = visit
   const { port, door } = settings
-  const record = decodeFound(found)
+  const record = decodeFound(found, id)
   if (record === undefined) {
     if (door.takesAnyRecord) inflate(found)
     return refused('ERR_SESSION_CORRUPT')

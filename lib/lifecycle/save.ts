@@ -230,13 +230,13 @@ function reassigned(handle: Handle, status: Status): void {
 function rememberRecord(
   session: Session,
   before: Snapshot,
-  { version, data, storedData, meta }: Snapshot,
+  { version, data, storedData, storeId, meta }: Snapshot,
   changed: WrittenData
 ) {
   const { record } = before
   const { cookie, keptCookie } = stateOf(session)!
   if (record === undefined || cookie !== undefined || keptCookie !== record || storedData !== data) return
-  rememberWritten(version!, record.rewritten(changed, meta))
+  rememberWritten(storeId, version!, record.rewritten(changed, meta))
 }
 
 /** The same for a verb. @throws {SessionError} `ERR_SESSION_DESTROYED` when it is gone, or the store's fault */

@@ -5,20 +5,21 @@ import { decodeObject, decodeRecord, META, OLD_META, type ParsedRecord } from '.
 const PLACES = 512
 /** Longer records are taken apart anew every time. */
 export const REMEMBERED_MAX = 4096
-/** Characters of a text that are looked at closely. */
-const HEAD = 256
+/** Characters of an ID that are looked at, from its end: of a random one that is all. */
+const ID_LOOKED_AT = 40
 
-/** By their text, so that nothing here can be out of date. A Map would hash each text that comes anew from a server. */
+/** Each in a place that its session's ID tells, and good for its text alone: nothing here can be out of date. */
 const recent: ({ text: string; decoded: ParsedRecord } | undefined)[] = new Array<undefined>(PLACES).fill(undefined)
 
-/** Takes apart what a store found, text or object; `undefined` when it is no session record. */
-export function decodeFound(found: Found): ParsedRecord | undefined {
-  return found.record === undefined ? decodeText(found.text) : decodeObject(found.record)
-}
-
-function decodeText(text: string): ParsedRecord | undefined {
-  if (text.length > REMEMBERED_MAX) return decodeRecord(text)
-  const place = placeOf(text)
+/**
+ * Takes apart what a store found, text or object; `undefined` when it is no session record.
+ *
+ * @param id the session's, for one that is likely to be asked for again soon
+ */
+export function decodeFound({ text, record }: Found, id?: string): ParsedRecord | undefined {
+  if (record !== undefined) return decodeObject(record)
+  if (id === undefined || text.length > REMEMBERED_MAX) return decodeRecord(text)
+  const place = placeOf(id)
   const known = recent[place]
   if (known?.text === text) return known.decoded
   const decoded = decodeRecord(text)
@@ -27,17 +28,15 @@ function decodeText(text: string): ParsedRecord | undefined {
 }
 
 /** Keeps a record just written at hand: the next request of a burst will ask for it. */
-export function rememberWritten(text: string, decoded: ParsedRecord): void {
-  if (text.length <= REMEMBERED_MAX) recent[placeOf(text)] = { text, decoded }
+export function rememberWritten(id: string, text: string, decoded: ParsedRecord): void {
+  if (text.length <= REMEMBERED_MAX) recent[placeOf(id)] = { text, decoded }
 }
 
-// Two texts in one place only cost the price of taking one apart again. Those of two sessions differ in their hashes,
-// in their times or in their first bytes of data, all of which stand in the first few hundred characters.
-function placeOf(text: string): number {
-  const { length } = text
-  const step = (length >> 4) + 1
-  let place = length
-  for (let i = 0; i < length; i += i < HEAD ? 2 : step) place = (place * 31 + text.charCodeAt(i)) | 0
+function placeOf(id: string): number {
+  let place = 0
+  for (let at = Math.max(0, id.length - ID_LOOKED_AT); at < id.length; at++) {
+    place = (Math.imul(place, 31) + id.charCodeAt(at)) | 0
+  }
   return (place ^ (place >>> 16)) & (PLACES - 1)
 }
 

@@ -83,7 +83,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     keys.noteUse(key)
     // Authentic, but from a clock we do not share: it would outlive every deadline.
     if (issuedAt > Date.now() + SKEW) return 'ERR_SESSION_EXPIRED'
-    const id = decodeFound({ text })?.meta?.d
+    const id = decodeFound({ text }, idIn(text))?.meta?.d
     if (typeof id !== 'string') return 'ERR_SESSION_CORRUPT'
     if (this.#recent.isDead(id)) return 'ERR_SESSION_MISSING'
     const opened = () => ({ id, text: this.#recent.latest(id, text, issuedAt), stale: key > 0 })
@@ -212,6 +212,12 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
 }
 
 declareNative(CookieStore)
+
+// Where the metadata of our own texts says it: enough to find a record that was taken apart before.
+function idIn(text: string): string {
+  const at = text.indexOf('"d":"') + 5
+  return text.slice(at, text.indexOf('"', at))
+}
 
 function revokedLife(): Life {
   const now = Date.now()
