@@ -6,7 +6,7 @@ import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { Child } from './helpers/child'
 import { TestFolder } from './helpers/folder'
-import { alone, GROUNDS, Site, type Ground } from './helpers/race'
+import { alone, expectFreeLockAfterKill, GROUNDS, Site, type Ground } from './helpers/race'
 import { CLIENTS } from './helpers/redis-clients'
 import { RedisServer, until } from './helpers/redis-server'
 import { HOUR } from './helpers/times'
@@ -70,27 +70,13 @@ describe.each(Object.entries(grounds))('session.lock() (%s)', (name, open) => {
 })
 
 describe('the lock of a process that was killed', () => {
-  async function site(child: Child, place: object): Promise<Site> {
-    return new Site(await child.call('start', place, secret))
-  }
-
   it.each(['files', 'SQLite', 'Redis'])('is free again (%s)', async (kind) => {
     const folder = new TestFolder()
     const server = kind === 'Redis' ? await RedisServer.start() : undefined
-    const children = await Promise.all([Child.start('app-child'), Child.start('app-child')])
+    const places = { files: { folder: folder.at('s') }, SQLite: { sqlite: folder.at('s.db') } }
     try {
-      const place = { files: { folder: folder.at('s') }, SQLite: { sqlite: folder.at('s.db') } }[kind] ?? {
-        redis: server!.url
-      }
-      const [victim, other] = await Promise.all(children.map((child) => site(child, place)))
-      const cookie = cookieOf(await other!.get('/set?user=ann'))!
-      // A store learns of a death by silence alone.
-      victim!.get('/locked?ttl=300', cookie).catch(() => undefined)
-      await victim!.get('/held/1')
-      await children[0]!.kill()
-      expect((await other!.get('/careful', cookie)).status).toBe(200)
+      await expectFreeLockAfterKill(places[kind as 'files'] ?? { redis: server!.url })
     } finally {
-      await Promise.all(children.map((child) => child.kill()))
       await server?.stop()
       folder.remove()
     }

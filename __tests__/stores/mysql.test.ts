@@ -1,5 +1,6 @@
 import { MysqlStore } from '../../lib/mysql'
 import { describeSideBySide, type Generations } from '../helpers/incumbents'
+import { expectFreeLockAfterKill } from '../helpers/race'
 import { until } from '../helpers/redis-server'
 import { startMariadb, type Database } from '../helpers/servers'
 import { describeSqlFaults } from '../helpers/sql-faults'
@@ -71,6 +72,8 @@ const ground: SqlGround = {
 
 describe('MysqlStore', () => {
   describeSqlStore(() => ground)
+
+  it('frees the lock of a process that was killed', () => expectFreeLockAfterKill(ground.place))
 })
 
 describe('MysqlStore, having migrated the table of express-mysql-session,', () => {

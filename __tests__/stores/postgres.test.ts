@@ -1,6 +1,7 @@
 import { PostgresStore } from '../../lib/postgres'
 import { META } from '../../lib/record/record'
 import { describeSideBySide, type Generations } from '../helpers/incumbents'
+import { expectFreeLockAfterKill } from '../helpers/race'
 import { startPostgres, type Database } from '../helpers/servers'
 import { describeSqlFaults } from '../helpers/sql-faults'
 import { describeSqlStore, lifeFor, powersOf, textOf, type SqlGround } from '../helpers/sql-suite'
@@ -58,6 +59,8 @@ const ground: SqlGround = {
 
 describe('PostgresStore', () => {
   describeSqlStore(() => ground)
+
+  it('frees the lock of a process that was killed', () => expectFreeLockAfterKill(ground.place))
 })
 
 describe('PostgresStore on a column of jsonb', () => {
