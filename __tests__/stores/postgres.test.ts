@@ -146,6 +146,15 @@ describe('PostgresStore, having migrated the table of connect-pg-simple,', () =>
 })
 
 describe('PostgresStore options', () => {
+  it('take a column that pads IDs, also where several are read at once', async () => {
+    await pool.query('CREATE TABLE padded (sid char(40) PRIMARY KEY, sess json NOT NULL, expire timestamp(6) NOT NULL)')
+    const store = new PostgresStore({ pool, table: 'padded' })
+    for (const id of ['a', 'b']) await store.set(id, { cookie: {}, id } as never)
+    const found = await Promise.all(['a', 'b', 'c'].map((id) => powersOf(store).read(id)))
+    expect(found.map((each) => each && JSON.parse(each.text).id)).toEqual(['a', 'b', null])
+    await store.close()
+  })
+
   it.each([
     ['no pool', {}, /`pool` must be a Pool of pg, got undefined/],
     ['something else as pool', { pool: { query() {} } }, /`pool` must be a Pool of pg, got an object/],

@@ -132,11 +132,13 @@ export class SqlPowers implements ListedPowers {
     return this.sync || id.includes('\0') ? this.#findOne(id) : this.#reads.ask(id)
   }
 
-  async #findMany(ids: string[]): Promise<(Found | undefined)[]> {
+  async #findMany(ids: string[]): Promise<MaybePromise<Found | undefined>[]> {
     const { rows } = await this.#table.run('readMany', { ids })
     const { times } = await this.#table.open()
     const found = new Map((rows as Row[]).map((row) => [row.id, foundIn(row, times)]))
-    return ids.map((id) => found.get(id))
+    // A column may pad IDs, or take one for another: only the database can tell then whose a row is.
+    const isStrange = (rows as Row[]).some(({ id }) => !ids.includes(id))
+    return ids.map((id) => found.get(id) ?? (isStrange ? this.#findOne(id) : undefined))
   }
 
   #findOne(id: string): MaybePromise<Found | undefined> {
