@@ -73,7 +73,7 @@ const ground: SqlGround = {
 describe('MysqlStore', () => {
   describeSqlStore(() => ground)
 
-  it('frees the lock of a process that was killed', () => expectFreeLockAfterKill(ground.place))
+  it('frees the lock of a process that was killed', () => expectFreeLockAfterKill({ ...ground.place, table: 'held' }))
 })
 
 describe('MysqlStore, having migrated the table of express-mysql-session,', () => {

@@ -60,7 +60,7 @@ const ground: SqlGround = {
 describe('PostgresStore', () => {
   describeSqlStore(() => ground)
 
-  it('frees the lock of a process that was killed', () => expectFreeLockAfterKill(ground.place))
+  it('frees the lock of a process that was killed', () => expectFreeLockAfterKill({ ...ground.place, table: 'held' }))
 })
 
 describe('PostgresStore on a column of jsonb', () => {
