@@ -66,6 +66,16 @@ export class OptionError extends TypeError {
   }
 }
 
+/** @throws {OptionError} unless an option is what it must be */
+export function demand(holds: boolean, owner: string, option: string, what: string, got: unknown): asserts holds {
+  if (!holds) throw new OptionError(`${owner}: \`${option}\` must be ${what}, got ${quote(got)}`)
+}
+
+/** Whether it is a number above 0, and not an infinite one. */
+export function isAboveZero(value: unknown): value is number {
+  return Number.isFinite(value) && (value as number) > 0
+}
+
 /** Renders a rejected option value for a message: short, and never more than its type for objects. */
 export function quote(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value)

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { POWERS } from '../../store/contract'
 import { RecordStore } from '../../store/record-store'
 import { Sweeper } from '../../store/sweeper'
-import { OptionError, quote } from '../../base/errors'
+import { demand, isAboveZero, OptionError } from '../../base/errors'
 import { DAY, MINUTE, type Milliseconds } from '../../base/time'
 import { guarded, ifThere } from './errors'
 import { Folder } from './folder'
@@ -130,17 +130,10 @@ export class FileStore extends RecordStore {
 
 function checked(options: FileStoreOptions): Required<FileStoreOptions> {
   const { path, ttl = DAY, sweepEvery = 10 * MINUTE, serializer = JSON, durable = false } = options ?? {}
-  if (typeof path !== 'string' || path === '') {
-    throw new OptionError(`FileStore: \`path\` must be the path of a folder, got ${quote(path)}`)
-  }
-  if (!(Number.isFinite(ttl) && ttl > 0)) {
-    throw new OptionError(`FileStore: \`ttl\` must be milliseconds above 0, got ${quote(ttl)}`)
-  }
-  if (!(typeof sweepEvery === 'number' && sweepEvery >= 1 && sweepEvery <= MAX_TIMER)) {
-    throw new OptionError(
-      `FileStore: \`sweepEvery\` must be milliseconds from 1 to ${MAX_TIMER}, got ${quote(sweepEvery)}`
-    )
-  }
+  demand(typeof path === 'string' && path !== '', 'FileStore', 'path', 'the path of a folder', path)
+  demand(isAboveZero(ttl), 'FileStore', 'ttl', 'milliseconds above 0', ttl)
+  const isSpan = typeof sweepEvery === 'number' && sweepEvery >= 1 && sweepEvery <= MAX_TIMER
+  demand(isSpan, 'FileStore', 'sweepEvery', `milliseconds from 1 to ${MAX_TIMER}`, sweepEvery)
   if (typeof serializer?.parse !== 'function' || typeof serializer.stringify !== 'function') {
     throw new OptionError('FileStore: `serializer` must have the methods `parse` and `stringify`')
   }

@@ -1,5 +1,5 @@
 import { POWERS } from '../../store/contract'
-import { OptionError, quote } from '../../base/errors'
+import { demand, isAboveZero } from '../../base/errors'
 import { KeyedStore, type RecordPowers } from '../../store/record-store'
 import { SECOND, type Milliseconds } from '../../base/time'
 import { MemcachedLink, type MemcachedClient } from './link'
@@ -59,21 +59,12 @@ function checked(options: MemcachedStoreOptions): MemcachedStoreOptions {
   const given = options ?? {}
   const { client, prefix, ttl, storeTimeout } = given
   const shape = (client ?? {}) as unknown as Record<string, unknown>
-  if (!['gets', 'cas', 'add', 'set', 'del'].every((name) => typeof shape[name] === 'function')) {
-    throw new OptionError(
-      `MemcachedStore: \`client\` must be a client of memcached 2, such as new Memcached(servers); got ${quote(client)}`
-    )
-  }
-  if (prefix !== undefined && !(typeof prefix === 'string' && isPlainKey(prefix))) {
-    throw new OptionError(
-      `MemcachedStore: \`prefix\` must be ASCII without spaces, control characters and $, got ${quote(prefix)}`
-    )
-  }
-  if (ttl !== undefined && !(Number.isFinite(ttl) && ttl > 0)) {
-    throw new OptionError(`MemcachedStore: \`ttl\` must be seconds above 0, got ${quote(ttl)}`)
-  }
-  if (storeTimeout !== undefined && !(Number.isFinite(storeTimeout) && storeTimeout > 0)) {
-    throw new OptionError(`MemcachedStore: \`storeTimeout\` must be ms above 0, got ${quote(storeTimeout)}`)
-  }
+  const isClient = ['gets', 'cas', 'add', 'set', 'del'].every((name) => typeof shape[name] === 'function')
+  demand(isClient, 'MemcachedStore', 'client', 'a client of memcached 2 (new Memcached(servers))', client)
+  const isPrefix = prefix === undefined || (typeof prefix === 'string' && isPlainKey(prefix))
+  demand(isPrefix, 'MemcachedStore', 'prefix', 'ASCII without spaces, control characters and $', prefix)
+  demand(ttl === undefined || isAboveZero(ttl), 'MemcachedStore', 'ttl', 'seconds above 0', ttl)
+  const isTimeout = storeTimeout === undefined || isAboveZero(storeTimeout)
+  demand(isTimeout, 'MemcachedStore', 'storeTimeout', 'milliseconds above 0', storeTimeout)
   return given
 }

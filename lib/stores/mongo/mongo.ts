@@ -1,5 +1,5 @@
 import { POWERS } from '../../store/contract'
-import { OptionError, quote } from '../../base/errors'
+import { demand, isAboveZero } from '../../base/errors'
 import { isPromise, SECOND, type MaybePromise } from '../../base/time'
 import { warnOnce } from '../../base/warnings'
 import { RecordStore, type ListedPowers } from '../../store/record-store'
@@ -70,19 +70,15 @@ function checked(options: MongoStoreOptions): MongoStoreOptions {
   if (!isPromise(collection)) demandCollection(collection)
   // A rejection reaches whoever uses the store.
   else collection.catch?.(() => undefined)
-  if (ttl !== undefined && !(Number.isFinite(ttl) && ttl > 0)) {
-    throw new OptionError(`MongoStore: \`ttl\` must be seconds above 0, got ${quote(ttl)}`)
-  }
+  demand(ttl === undefined || isAboveZero(ttl), 'MongoStore', 'ttl', 'seconds above 0', ttl)
   return given
 }
 
 function demandCollection(collection: unknown): void {
   const shape = (collection ?? {}) as Record<string, unknown>
-  if (METHODS.every((name) => typeof shape[name] === 'function')) return
-  throw new OptionError(
-    'MongoStore: `collection` must be a collection of mongodb 6 or later, such as client.db().collection("sessions"), ' +
-      `or a promise of one; got ${quote(collection)}`
-  )
+  const isCollection = METHODS.every((name) => typeof shape[name] === 'function')
+  const wanted = 'a collection of mongodb 6 or later (client.db().collection("sessions")), or a promise of one'
+  demand(isCollection, 'MongoStore', 'collection', wanted, collection)
 }
 
 function warnOfIndexes(err: unknown): void {

@@ -1,5 +1,5 @@
 import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../../store/contract'
-import { OptionError, quote } from '../../base/errors'
+import { demand, isAboveZero, OptionError } from '../../base/errors'
 import { Store } from '../../store/store'
 import { SECOND, type Milliseconds } from '../../base/time'
 import { dialectOf, type RedisClient } from './client'
@@ -203,15 +203,10 @@ declareNative(RedisStore)
 function checked(options: RedisStoreOptions): RedisStoreOptions {
   const given = options ?? {}
   const { prefix, ttl, serializer, scanCount, wait } = given
-  if (prefix != null && typeof prefix !== 'string') {
-    throw new OptionError(`RedisStore: \`prefix\` must be a string, got ${quote(prefix)}`)
-  }
-  if (ttl && typeof ttl !== 'function' && !(Number.isFinite(ttl) && ttl > 0)) {
-    throw new OptionError(`RedisStore: \`ttl\` must be seconds above 0 or a function, got ${quote(ttl)}`)
-  }
-  if (scanCount && !isCount(scanCount)) {
-    throw new OptionError(`RedisStore: \`scanCount\` must be a whole number above 0, got ${quote(scanCount)}`)
-  }
+  demand(prefix == null || typeof prefix === 'string', 'RedisStore', 'prefix', 'a string', prefix)
+  const isTtl = !ttl || typeof ttl === 'function' || isAboveZero(ttl)
+  demand(isTtl, 'RedisStore', 'ttl', 'seconds above 0 or a function', ttl)
+  demand(!scanCount || isCount(scanCount), 'RedisStore', 'scanCount', 'a whole number above 0', scanCount)
   if (serializer && (typeof serializer.parse !== 'function' || typeof serializer.stringify !== 'function')) {
     throw new OptionError('RedisStore: `serializer` must have the methods `parse` and `stringify`')
   }

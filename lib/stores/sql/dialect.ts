@@ -1,4 +1,4 @@
-import { OptionError, quote, SessionError } from '../../base/errors'
+import { demand, SessionError } from '../../base/errors'
 import { META, OLD_META } from '../../record/record'
 import type { MaybePromise, Milliseconds } from '../../base/time'
 
@@ -166,10 +166,9 @@ const NAME = /^[\p{L}\p{N}_$ .-]{1,40}$/u
 
 /** @throws {OptionError} for what should name no table or schema */
 export function checkName(store: string, option: string, name: unknown): string {
-  if (typeof name === 'string' && NAME.test(name)) return name
-  throw new OptionError(
-    `${store}: \`${option}\` must be 1 to 40 letters, digits, "_", "$", "-", "." or spaces, got ${quote(name)}`
-  )
+  const isName = typeof name === 'string' && NAME.test(name)
+  demand(isName, store, option, '1 to 40 letters, digits, "_", "$", "-", "." or spaces', name)
+  return name as string
 }
 
 /**

@@ -31,7 +31,7 @@ export class PostgresDriver implements Driver {
   readonly #timeout: Milliseconds
   readonly #queries = new Map<string, object>()
 
-  constructor(pool: PostgresPool, { prepare, timeout }: { prepare: boolean; timeout: Milliseconds }) {
+  constructor(pool: PostgresPool, prepare: boolean, timeout: Milliseconds) {
     this.#pool = pool
     this.#prepare = prepare
     this.#timeout = timeout

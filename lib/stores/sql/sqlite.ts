@@ -1,4 +1,4 @@
-import { OptionError, quote, SessionError } from '../../base/errors'
+import { demand, isAboveZero, OptionError, SessionError } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
 import { checkName, type Dialect } from './dialect'
 import { sqliteDialect } from './sqlite-dialect'
@@ -89,18 +89,12 @@ function checked(options: SqliteStoreOptions): Checked {
   const given = options ?? {}
   const { path, database, table = 'sessions', busyTimeout = 2000, durable = false } = given
   if (database !== undefined) {
-    if (typeof database?.prepare !== 'function' || typeof database.exec !== 'function') {
-      throw new OptionError(
-        `SqliteStore: \`database\` must be an open database of node:sqlite or better-sqlite3, got ${quote(database)}`
-      )
-    }
+    const isOpen = typeof database?.prepare === 'function' && typeof database.exec === 'function'
+    demand(isOpen, 'SqliteStore', 'database', 'an open database of node:sqlite or better-sqlite3', database)
     if (path !== undefined) throw new OptionError('SqliteStore: give either `path` or `database`')
-  } else if (typeof path !== 'string' || path === '') {
-    throw new OptionError(`SqliteStore: \`path\` must be the path of a file, got ${quote(path)}`)
-  }
-  if (!(Number.isFinite(busyTimeout) && busyTimeout >= 0)) {
-    throw new OptionError(`SqliteStore: \`busyTimeout\` must be milliseconds from 0, got ${quote(busyTimeout)}`)
-  }
+  } else demand(typeof path === 'string' && path !== '', 'SqliteStore', 'path', 'the path of a file', path)
+  const isPatience = busyTimeout === 0 || isAboveZero(busyTimeout)
+  demand(isPatience, 'SqliteStore', 'busyTimeout', 'milliseconds from 0', busyTimeout)
   const createTable = given.createTable ?? database === undefined
   return {
     ...given,

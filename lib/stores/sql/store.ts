@@ -1,4 +1,4 @@
-import { OptionError, quote } from '../../base/errors'
+import { demand, isAboveZero } from '../../base/errors'
 import { DAY, MINUTE, SECOND, type Milliseconds } from '../../base/time'
 import { POWERS } from '../../store/contract'
 import { RecordStore, type Answer, type ListedPowers } from '../../store/record-store'
@@ -89,20 +89,15 @@ export abstract class SqlStore<Sync extends boolean = false> extends RecordStore
 
 /** @throws {OptionError} for an option out of its limits */
 export function checkTimeout(store: string, { timeout = 10 * SECOND }: PooledStoreOptions): Milliseconds {
-  if (Number.isFinite(timeout) && timeout > 0) return timeout
-  throw new OptionError(`${store}: \`timeout\` must be milliseconds above 0, got ${quote(timeout)}`)
+  demand(isAboveZero(timeout), store, 'timeout', 'milliseconds above 0', timeout)
+  return timeout
 }
 
 /** @throws {OptionError} for an option out of its limits */
 export function checkCommon(store: string, options: SqlStoreOptions): Required<SqlStoreOptions> {
   const { ttl = DAY, sweepEvery = 10 * MINUTE } = options
-  if (!(Number.isFinite(ttl) && ttl > 0)) {
-    throw new OptionError(`${store}: \`ttl\` must be milliseconds above 0, got ${quote(ttl)}`)
-  }
-  if (sweepEvery !== null && !(typeof sweepEvery === 'number' && sweepEvery >= 1 && sweepEvery <= MAX_TIMER)) {
-    throw new OptionError(
-      `${store}: \`sweepEvery\` must be milliseconds from 1 to ${MAX_TIMER} or null, got ${quote(sweepEvery)}`
-    )
-  }
+  demand(isAboveZero(ttl), store, 'ttl', 'milliseconds above 0', ttl)
+  const isSpan = sweepEvery === null || (typeof sweepEvery === 'number' && sweepEvery >= 1 && sweepEvery <= MAX_TIMER)
+  demand(isSpan, store, 'sweepEvery', `milliseconds from 1 to ${MAX_TIMER} or null`, sweepEvery)
   return { ttl, sweepEvery }
 }
