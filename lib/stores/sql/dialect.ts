@@ -168,7 +168,7 @@ const NAME = /^[\p{L}\p{N}_$ .-]{1,40}$/u
 export function checkName(store: string, option: string, name: unknown): string {
   const isName = typeof name === 'string' && NAME.test(name)
   demand(isName, store, option, '1 to 40 letters, digits, "_", "$", "-", "." or spaces', name)
-  return name as string
+  return name
 }
 
 /**
