@@ -1,6 +1,7 @@
 /** What other processes do to a table of sessions (see child.ts). */
 import { POWERS, type Found } from '../../lib/store/contract'
 import { storeAt, type Place } from './app-child'
+import { openSqlite } from './sqlite'
 
 const life = () => ({ usedAt: Date.now(), expiresAt: Date.now() + 3_600_000 })
 
@@ -14,6 +15,15 @@ export async function incrementForEver(place: Place, id: string): Promise<never>
     const written = await powers.write({ id, text: JSON.stringify(record), expected: found.text, life: life() })
     if (written === true) await new Promise((resolve) => process.send!({ wrote: record[process.pid] }, resolve))
   }
+}
+
+// What nobody refers to would be closed.
+let held: any
+
+/** Keeps others from writing to a file of SQLite, until somebody kills this process. */
+export function holdFile(path: string): void {
+  held = openSqlite(path)
+  held.exec('BEGIN IMMEDIATE')
 }
 
 /** Makes a session where nobody has done so. */

@@ -129,10 +129,11 @@ describe('SqliteStore, when SQLite fails,', () => {
   it('says so where another process holds it for too long, and goes on afterwards', async () => {
     const waiting = new SqliteStore({ path, busyTimeout: 10 })
     waiting.set('a', { cookie: {} })
-    beside.exec('BEGIN IMMEDIATE')
+    const other = await Child.start('sql-child')
+    await other.call('holdFile', path)
     expect(() => waiting.set('a', { cookie: {} })).toThrow(fails(/SQLITE_BUSY .*busyTimeout/))
     expect(waiting.get('a')).toEqual({ cookie: {} })
-    beside.exec('ROLLBACK')
+    await other.kill()
     waiting.set('a', { cookie: {}, n: 1 })
     expect(waiting.get('a')).toEqual({ cookie: {}, n: 1 })
     waiting.destroy('a')

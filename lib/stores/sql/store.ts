@@ -35,7 +35,8 @@ export interface PooledStoreOptions extends SqlStoreOptions {
   createTable?: boolean
   /**
    * How long a statement may take before it is given up, and its connection closed, so that the pool is not kept busy by
-   * a server that went away. Above `storeTimeout`, for that answers the request.
+   * a server that went away. Above `storeTimeout`, for that answers the request. MysqlStore counts the wait for a
+   * connection as well; a Pool of `pg` has `connectionTimeoutMillis` for that.
    *
    * Above 0.
    * @default 10_000
