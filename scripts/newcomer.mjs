@@ -15,7 +15,7 @@ const tools = path.join(root, 'node_modules/.cache/package-managers')
 const MANAGERS = { pnpm: '10.34.9', '@yarnpkg/cli-dist': '4.18.1', bun: '1.4.5' }
 const SECONDS = 30
 const CAUSE_LENGTH = 600
-const NO_CAUSE = /^(at |Node\.js v|➤ YN0000: [┌└·])/
+const NO_CAUSE = /^(npm error *)?(at |A complete log |$)|^Node\.js v|^➤ YN0000: [┌└·]/
 const DEPENDENCIES = {
   'connect-redis': '9.0.0',
   express: '5.3.0',
@@ -46,7 +46,7 @@ async function fetching(what, work) {
 /** In one line the end of what a command printed; some write errors to stdout. Stacks and Yarn's steps are left out. */
 export function causeOf(err) {
   const lines = stripVTControlCharacters(`${err.stdout ?? ''}\n${err.stderr ?? ''}`).split('\n')
-  const said = lines.map((line) => line.trim()).filter((line) => line && !NO_CAUSE.test(line))
+  const said = lines.map((line) => line.trim()).filter((line) => !NO_CAUSE.test(line))
   const cause = (said.length > 0 ? said.join(' | ') : err.message).slice(-CAUSE_LENGTH)
   return err.killed ? `ended after ${LIMITS.timeout / 1000} s: ${cause}` : cause
 }
