@@ -6,10 +6,11 @@ import { Child } from './child'
 import { TestFolder } from './folder'
 import { raceApp, serve, type RaceOptions } from './race-app'
 import { CLIENTS } from './redis-clients'
-import { RedisServer } from './redis-server'
+import { RedisServer, until } from './redis-server'
 import { startMariadb, startMemcached, startPostgres } from './servers'
 import { CookieStore } from '../../lib/index'
 import { RedisStore } from '../../lib/redis'
+import { POWERS } from '../../lib/store/contract'
 import { SqliteStore } from '../../lib/sqlite'
 
 /** One running application. */
@@ -104,6 +105,26 @@ export async function expectFreeLockAfterKill(place: Place): Promise<void> {
     expect((await other.get('/careful', cookie)).status).toBe(200)
   } finally {
     await Promise.all(children.map((child) => child.kill()))
+  }
+}
+
+/** Two processes change one session, and both are killed in the midst of it, in each round a little later. */
+export async function expectNothingLostToKills(store: any, place: Place, rounds: number): Promise<void> {
+  const life = { usedAt: Date.now(), expiresAt: Date.now() + 3_600_000 }
+  await store[POWERS].write({ id: 'killed', text: '{"cookie":{}}', expected: null, life })
+  for (let round = 0; round < rounds; round++) {
+    const children = await Promise.all([Child.start('sql-child'), Child.start('sql-child')])
+    const confirmed = children.map((child) => {
+      const count = { pid: String(child.process.pid), n: 0 }
+      child.process.on('message', ({ wrote }: any) => wrote && (count.n = wrote))
+      child.call('incrementForEver', place, 'killed').catch(() => undefined)
+      return count
+    })
+    await until(() => confirmed.every(({ n }) => n > 3 + (round % 8)), 'both have written')
+    await Promise.all(children.map((child) => child.kill()))
+    const record = await store.get('killed')
+    // The last one may have been written and never told.
+    for (const { pid, n } of confirmed) expect([n, n + 1]).toContain(record[pid])
   }
 }
 

@@ -5,8 +5,8 @@ import { POWERS, type Found, type Life } from '../../lib/store/contract'
 import { encodeRecord, META, OLD_META, withUsedAt } from '../../lib/record/record'
 import { appWith, cookieOf, secret } from './app'
 import type { Place } from './app-child'
-import { Child } from './child'
 import { Clock } from './clock'
+import { expectNothingLostToKills } from './race'
 import { until } from './redis-server'
 import { recordedTimers } from './timers'
 
@@ -366,23 +366,7 @@ export function describeSqlStore(ground: () => SqlGround): void {
     'loses nothing that was confirmed to processes that were killed',
     async () => {
       clock.restore()
-      const store = open()
-      await create(store, 'a')
-      const place = { ...ground().place, table }
-      for (let round = 0; round < ROUNDS; round++) {
-        const children = await Promise.all([Child.start('sql-child'), Child.start('sql-child')])
-        const confirmed = children.map((child) => {
-          const count = { pid: String(child.process.pid), n: 0 }
-          child.process.on('message', ({ wrote }: any) => wrote && (count.n = wrote))
-          child.call('incrementForEver', place, 'a').catch(() => undefined)
-          return count
-        })
-        await until(() => confirmed.every(({ n }) => n > 3 + (round % 8)), 'both have written')
-        await Promise.all(children.map((child) => child.kill()))
-        const record = await store.get('a')
-        // The last one may have been written and never told.
-        for (const { pid, n } of confirmed) expect([n, n + 1]).toContain(record[pid])
-      }
+      await expectNothingLostToKills(open(), { ...ground().place, table }, ROUNDS)
       clock = new Clock()
     },
     120_000 + 5000 * ROUNDS

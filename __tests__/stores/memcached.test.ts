@@ -5,7 +5,7 @@ import silverback, { sessions } from '../../lib/index'
 import { MemcachedStore } from '../../lib/memcached'
 import { POWERS, type Life, type Listed, type Write } from '../../lib/store/contract'
 import { cookieOf, secret } from '../helpers/app'
-import { expectFreeLockAfterKill } from '../helpers/race'
+import { expectFreeLockAfterKill, expectNothingLostToKills } from '../helpers/race'
 import { until } from '../helpers/redis-server'
 import { memcachedClient, startMemcached, type Memcached } from '../helpers/servers'
 
@@ -14,6 +14,7 @@ const ConnectMemcached = require('connect-memcached')(expressSession)
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
+const ROUNDS = Number(process.env.KILL_ROUNDS ?? 3)
 
 let server: Memcached
 let client: any
@@ -221,6 +222,12 @@ describe('the sessions of a user', () => {
 })
 
 it('frees the lock of a process that was killed', () => expectFreeLockAfterKill({ memcached: server.port }))
+
+it(
+  'loses nothing that was confirmed to processes that were killed',
+  () => expectNothingLostToKills(new MemcachedStore({ client }), { memcached: server.port }, ROUNDS),
+  120_000 + 5000 * ROUNDS
+)
 
 describe('a server that does not answer', () => {
   const sick: { server: Memcached; client: any } = {} as never

@@ -9,7 +9,7 @@ import { MongoStore } from '../../lib/mongo'
 import { POWERS, type Life, type Write } from '../../lib/store/contract'
 import { cookieOf, secret } from '../helpers/app'
 import { openCollection, openMongoStore, mongoUrl, newName } from '../helpers/mongo-engine'
-import { expectFreeLockAfterKill } from '../helpers/race'
+import { expectFreeLockAfterKill, expectNothingLostToKills } from '../helpers/race'
 import { freePort, until } from '../helpers/redis-server'
 import { storeSuite } from '../../lib/testkit'
 import { hasPowers } from '../helpers/store-contract'
@@ -18,6 +18,7 @@ const expressSession = jest.requireActual('express-session') as typeof silverbac
 const { MongoStore: ConnectMongo } = require('connect-mongo')
 
 const HOUR = 3_600_000
+const ROUNDS = Number(process.env.KILL_ROUNDS ?? 3)
 const KINDS = [
   ['JSON text', true],
   ['documents', false]
@@ -215,6 +216,15 @@ describe.each(KINDS)('as %s', (_kind, stringify) => {
   it('frees the lock of a process that was killed', async () => {
     await expectFreeLockAfterKill({ mongo: { url: mongoUrl(), name: newName(), stringify } })
   })
+
+  it(
+    'loses nothing that was confirmed to processes that were killed',
+    () => {
+      const mongo = { url: mongoUrl(), name: open.collection.collectionName, stringify }
+      return expectNothingLostToKills(open.store, { mongo }, ROUNDS)
+    },
+    120_000 + 5000 * ROUNDS
+  )
 })
 
 describe('types that BSON has and JSON has not', () => {
