@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
-const silverback = require('../dist/index.js')
+const silverback = require(`${process.env.BENCH_DIST ?? '../dist'}/index.js`)
 const expressSession = require('express-session')
 const memorystore = require('memorystore')(expressSession)
 const cookieSession = require('cookie-session')

@@ -15,6 +15,12 @@ class NullSocket extends Duplex {
   }
 }
 
+// As Express does with them, of one application.
+const likeExpress = process.env.BENCH_LIKE_EXPRESS && {
+  req: Object.create(http.IncomingMessage.prototype),
+  res: Object.create(http.ServerResponse.prototype)
+}
+
 /** Serves one request; resolves with the response once it is finished. */
 export function exchange(handler, headers) {
   const socket = new NullSocket()
@@ -24,6 +30,11 @@ export function exchange(handler, headers) {
   req.headers = headers
   const res = new http.ServerResponse(req)
   res.assignSocket(socket)
+  if (likeExpress) {
+    req.res = res
+    Object.setPrototypeOf(req, likeExpress.req)
+    Object.setPrototypeOf(res, likeExpress.res)
+  }
   return new Promise((resolve, reject) => {
     res.once('finish', () => {
       res.detachSocket(socket)

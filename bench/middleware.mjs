@@ -10,10 +10,10 @@ const CHILD = fileURLToPath(new URL('child.mjs', import.meta.url))
 const WARM_UP = 6000
 
 class Contender {
-  static async start(name, url) {
+  static async start({ name, contender: of = name, env }, url) {
     const contender = new Contender()
     contender.name = name
-    contender.child = fork(CHILD, url === undefined ? [name] : [name, url])
+    contender.child = fork(CHILD, url === undefined ? [of] : [of, url], { env: { ...process.env, ...env } })
     contender.child.once('exit', (code) => code && process.exit(code))
     await once(contender.child, 'message')
     return contender
@@ -31,11 +31,17 @@ export class Field {
   #contenders
   #visitors
 
-  /** `url`: of the database that they keep their sessions in; `visitors`: requests at a time. */
-  static async start(names, { url, visitors = 1 } = {}) {
+  /**
+   * `contenders`: names, or names with the `contender` meant and its environment, in which the bare ones run as well.
+   * `url`: of the database that they keep their sessions in; `visitors`: requests at a time.
+   */
+  static async start(contenders, { url, visitors = 1 } = {}) {
     const field = new Field()
-    const all = ['bare', 'bare again', ...names]
-    field.#contenders = await Promise.all(all.map((name) => Contender.start(name, url)))
+    const env = contenders[0].env
+    const all = [{ name: 'bare', env }, { name: 'bare again', env }, ...contenders]
+    field.#contenders = await Promise.all(
+      all.map((each) => Contender.start(typeof each === 'string' ? { name: each } : each, url))
+    )
     field.#visitors = visitors
     return field
   }

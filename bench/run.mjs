@@ -1,4 +1,5 @@
-// Everything side by side, as tables in Markdown; `--only=limits,middleware,redis,sql,end-to-end,processes,memory` chooses.
+// Everything side by side, as tables in Markdown; `--only=limits,middleware,tricks,redis,sql,end-to-end,processes,
+// memory` chooses.
 // A whole run leaves its ratios in results.json, and the picture of them in the documents.
 import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -8,6 +9,7 @@ import { processesTable } from './processes.mjs'
 import { startRedis } from './redis-server.mjs'
 import { databases } from './sql-servers.mjs'
 import { memoryTables } from './tables-memory.mjs'
+import { tricksTable } from './tricks.mjs'
 import {
   endToEndTable,
   limitsTable,
@@ -34,6 +36,7 @@ const SECTIONS = {
   async middleware() {
     for await (const table of middlewareTables(results.middleware)) console.log(table)
   },
+  tricks: async () => console.log(await tricksTable()),
   async redis() {
     if (redis === undefined) return console.log('redis-server is not installed: the tables of Redis are left out.\n')
     console.log(await trafficTable(redis))
