@@ -31,6 +31,12 @@ const TRICKS = [
     without: [['const known = this.#verified.get(value)', 'const known = undefined']]
   },
   {
+    trick: 'cookies that were refused are remembered',
+    scenarios: [FORGED],
+    file: 'cookie/keys.js',
+    without: [['this.#refused.get(value) === name', 'false']]
+  },
+  {
     trick: 'a session is compared with its record instead of serialized',
     scenarios: [READ],
     file: 'lifecycle/snapshot.js',

@@ -32,8 +32,11 @@ interface Named<T> {
 /** What `sessions()` asks of every secret, and both doors of those that seal. */
 export const SECRET_BYTES_MIN = 32
 
-// Only what is authentic is remembered, so a flood of forgeries neither fills nor empties it.
 const VERIFIED_MAX = 2048
+// Browsers go on sending what an older secret made. Apart from what is authentic, which a flood of forgeries must not
+// empty, and none of them long.
+const REFUSED_MAX = 1024
+const REFUSED_LENGTH_MAX = 256
 // They are up to 4 KB each, and their texts as much again.
 const OPENED_MAX = 128
 const MAC_LENGTH = 43
@@ -50,6 +53,8 @@ export class KeyRing {
   #derived = new Map<string, KeyObject[]>()
   #usedAt: (Milliseconds | null)[] = []
   readonly #verified = new BoundedMap<string, Named<Verified>>(VERIFIED_MAX)
+  /** By the value: the name that it was refused under. */
+  readonly #refused = new BoundedMap<string, string>(REFUSED_MAX)
   readonly #opened = new BoundedMap<string, Named<Opening>>(OPENED_MAX)
 
   constructor(secret: Secret | readonly Secret[]) {
@@ -125,10 +130,14 @@ export class KeyRing {
   #remembered(name: string, value: string, check: () => Verified | undefined): Verified | undefined {
     this.#refresh()
     const known = this.#verified.get(value)
-    const found = known?.name === name ? known.found : check()
-    if (found === undefined) return undefined
-    if (found !== known?.found) this.#verified.set(compact(value), { name, found })
-    this.noteUse(found.key)
+    let found = known?.name === name ? known.found : undefined
+    if (found === undefined) {
+      if (this.#refused.get(value) === name) return undefined
+      found = check()
+      if (found !== undefined) this.#verified.set(compact(value), { name, found })
+      else if (value.length <= REFUSED_LENGTH_MAX) this.#refused.set(compact(value), name)
+    }
+    if (found !== undefined) this.noteUse(found.key)
     return found
   }
 
@@ -166,6 +175,7 @@ export class KeyRing {
     this.#shortest = source.length === 0 ? 0 : Math.min(...source.map(sizeOf))
     this.#derived.clear()
     this.#verified.clear()
+    this.#refused.clear()
     this.#opened.clear()
   }
 }

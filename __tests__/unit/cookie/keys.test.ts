@@ -143,6 +143,35 @@ describe.each([
     }
   })
 
+  it('are refused without another MAC when they come again, until the keys change', () => {
+    const compare = jest.spyOn(crypto, 'timingSafeEqual')
+    const secrets = [SECRET]
+    const keys = new KeyRing(secrets)
+    const old = signId(ring(OLDER), 'id')
+    for (let i = 0; i < 3; i++) expect(verify(keys, old)).toBeUndefined()
+    expect(compare).toHaveBeenCalledTimes(1)
+    secrets.push(OLDER)
+    expect(verify(keys, old)).toEqual({ value: 'id', key: 1 })
+    secrets.pop()
+    expect(verify(keys, old)).toBeUndefined()
+  })
+
+  it('stay remembered while forged ones come, which are remembered in small numbers and only where they are short', () => {
+    const keys = ring(SECRET)
+    const value = signId(keys, 'id')
+    expect(verify(keys, value)?.value).toBe('id')
+    const forged = Array.from({ length: 5000 }, (_, i) => signId(ring(OLDER), `id-${i}`))
+    for (const each of forged) expect(verify(keys, each)).toBeUndefined()
+    const compare = jest.spyOn(crypto, 'timingSafeEqual')
+    expect(verify(keys, value)?.value).toBe('id')
+    expect(compare).not.toHaveBeenCalled()
+    expect(verify(keys, forged[0]!)).toBeUndefined()
+    expect(compare).toHaveBeenCalledTimes(1)
+    const long = signId(ring(OLDER), 'x'.repeat(300))
+    for (let i = 0; i < 2; i++) expect(verify(keys, long)).toBeUndefined()
+    expect(compare).toHaveBeenCalledTimes(3)
+  })
+
   it('are compared in constant time, over equal lengths, wherever they differ', () => {
     const compare = jest.spyOn(crypto, 'timingSafeEqual')
     const value = signId(ring(SECRET), 'id')
