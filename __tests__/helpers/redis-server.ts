@@ -23,7 +23,7 @@ export function countsIn(info: string): Record<string, number> {
 const handedOut = new Set<number>()
 /** Test files run at once take their ports from ranges of their own. */
 const SHARE = 2000
-const FIRST = 10_000 + (Number(process.env['JEST_WORKER_ID'] ?? 0) % 6) * SHARE
+const FIRST = 10_000 + (Number(process.env['JEST_WORKER_ID'] ?? 0) % 5) * SHARE
 /** Nodes of a cluster talk to each other on a second port, so much above the first. */
 const BUS = 10_000
 
