@@ -63,14 +63,15 @@ export function changesOf(session: object, record: ParsedRecord): WrittenData | 
     const keys = record.keys.slice(0, same)
     const values = record.values.slice(0, same)
     const parts = record.parts.slice(0, same)
+    const places = new Map(record.keys.slice(same).map((key, i) => [key, same + i]))
     for (; at < all.length; at++) {
       const key = all[at]!
       if (key === 'cookie') continue
       const value = data[key]
       if (key === '__proto__' || value === undefined || typeof value === 'function') return undefined
       keys.push(key)
-      const known = record.keys.indexOf(key)
-      if (known !== -1 && isSameJson(value, record.values[known])) {
+      const known = places.get(key)
+      if (known !== undefined && isSameJson(value, record.values[known])) {
         values.push(record.values[known])
         parts.push(record.parts[known]!)
       } else if (isExact(value)) {
