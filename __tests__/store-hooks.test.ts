@@ -321,6 +321,27 @@ describe('a regenerate of the store', () => {
   })
 })
 
+it.each([
+  ['express-session', reference],
+  ['the drop-in door', subject]
+])('a createSession that an application has put on the base class of stores is called (%s)', async (_name, side) => {
+  const { prototype } = side.Store
+  const { createSession } = prototype
+  prototype.createSession = function (req: any, record: any) {
+    return createSession.call(this, req, { ...record, shown: `of ${record.user}` })
+  }
+  try {
+    const app = appWith(side({ ...OPTIONS, store: new side.MemoryStore() }), {
+      '/login': (req, res) => res.json((req.session.user = 'ann')),
+      '/shown': (req, res) => res.json(req.session.shown ?? null)
+    })
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/shown', cookie)).body).toBe('of ann')
+  } finally {
+    prototype.createSession = createSession
+  }
+})
+
 it('a session that createSession has made still ends when it is as old as it may be', async () => {
   const store = new MemoryStore() as any
   const { createSession } = store

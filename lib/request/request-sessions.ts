@@ -13,7 +13,6 @@ import { renderedText } from '../reply/set-cookie'
 import { ResponseHold } from '../response/response-hold'
 import type { CommitHook } from '../response/commit-hook'
 import { Session } from '../session/session'
-import { Store } from '../store/store'
 import { ownSession } from './own-session'
 import { isDeleted, putBack, putOn, useDictionaryMode, type SessionsOfRequest } from './properties'
 import { Registry } from './registry'
@@ -167,7 +166,6 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       if (generate !== undefined) this.#hook(() => generate.call(store, this.req))
       return
     }
-    if ((store as Partial<Store>).createSession === Store.prototype.createSession) return
     const createSession = replacedMember(store, 'createSession')
     if (createSession === undefined) return
     const given = { cookie: this.main.session!.cookie.toJSON(), ...record.data }
@@ -297,8 +295,8 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
 
   /** The main session, once it was asked for, and those of the registry. */
   handles(): readonly SessionHandle[] {
-    if (this.#registry !== undefined) return [this.main, ...this.#registry.handles()]
-    return this.#main === undefined ? NONE : [this.#main]
+    const main = this.#main === undefined ? NONE : [this.#main]
+    return this.#registry === undefined ? main : [...main, ...this.#registry.handles()]
   }
 }
 
