@@ -309,4 +309,15 @@ describe('a session that was not asked for', () => {
     const cookie = cookieOf(await request(app).get('/login'))!
     expect((await request(app).get('/save').set('Cookie', cookie)).status).toBe(200)
   })
+
+  it('decides nothing about the response', async () => {
+    const app = appWith(sessions({ secret }), {
+      '/login': (req, res) => res.json((req.session.user = 'ann')),
+      '/theme': async (req, res) => res.json((await req.sessions.get('theme')).color ?? null)
+    })
+    const cookies = [await request(app).get('/login'), await request(app).get('/login')].map((each) => cookieOf(each))
+    const res = await request(app).get('/theme').set('Cookie', cookies.join('; '))
+    expect(res.headers).toMatchObject({ vary: 'Cookie' })
+    expect(res.headers).not.toHaveProperty('cache-control')
+  })
 })

@@ -55,8 +55,8 @@ export class Registry {
    */
   async get(name: string, options?: NamedOptions): Promise<AnySession> {
     this.#request.noteRead()
-    const { main } = this.#request
-    const handle = name === main.settings.name ? main : this.#handle(name, options)
+    const isMain = name === this.#request.engine.settings.name
+    const handle = isMain ? this.#request.main : this.#handle(name, options)
     if (handle.status === 'ended') await handle.restart()
     await handle.load()
     return handle.session as AnySession
