@@ -1,4 +1,5 @@
 import http from 'node:http'
+import { Socket } from 'node:net'
 import request from 'supertest'
 import { sessions } from '../lib/index'
 import { appWith, secret } from './helpers/app'
@@ -81,5 +82,15 @@ describe('a response of node:http without a header of its own', () => {
       res.end('ok')
     })
     expect([seen, res.headers.vary]).toEqual([['Vary', 'Cookie'], 'Cookie'])
+  })
+
+  it('has its headers to show where it was made by hand, and never goes over a connection', () => {
+    const req: any = Object.assign(new http.IncomingMessage(new Socket()), { url: '/' })
+    const res = new http.ServerResponse(req)
+    middleware(req, res as never, () => {
+      void req.session.user
+      res.end('ok')
+    })
+    expect(res.getHeaders()).toEqual({ vary: 'Cookie' })
   })
 })

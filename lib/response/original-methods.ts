@@ -131,11 +131,12 @@ export class OriginalMethods {
     return res instanceof VaryApart ? res.vary : undefined
   }
 
-  // A response of node:http itself that has no header yet, and that nobody watches.
+  // A response of node:http itself that has no header yet, and that nobody watches. One without a connection was made by
+  // hand (adapters of serverless platforms), and is asked for its headers in the end.
   get #isUntold(): boolean {
     const { res } = this
     const { prototype } = ServerResponse
-    if (this.#writeHead !== prototype.writeHead || res.setHeader !== prototype.setHeader) return false
+    if (this.#writeHead !== prototype.writeHead || res.setHeader !== prototype.setHeader || !res.socket) return false
     return (res.constructor as unknown) === ServerResponse && res.getHeaderNames!().length === 0
   }
 }
