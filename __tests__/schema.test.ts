@@ -165,3 +165,9 @@ it('a schema validates and migrates; a record that does not fit is left alone', 
   expect((await read(v2, not)).body).toMatchObject({ isNew: true, code: 'ERR_SESSION_SCHEMA' })
   expect((await read(v1, not)).body.data).toEqual({ x: '1' })
 })
+
+it('takes what the data of a schema inherits as well', async () => {
+  const app = release(new MemoryStore(), (value) => Object.assign(Object.create({ role: 'guest' }), value))
+  const cookie = cookieOf(await request(app).get('/login'))!
+  expect((await request(app).get('/read').set('Cookie', cookie)).body.data).toEqual({ name: 'Ann Lee', role: 'guest' })
+})

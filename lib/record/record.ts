@@ -113,7 +113,8 @@ export class ParsedRecord implements Properties {
   /** The same record with other data, whatever the text says. */
   withData(data: Record<string, unknown>, dataText = this.dataText): ParsedRecord {
     const { cookie, meta } = this
-    return new ParsedRecord({ cookie, meta, dataText, isJson: false }, propertiesOf(data), this.#cookieText)
+    const properties = propertiesOf(data, allKeys(data))
+    return new ParsedRecord({ cookie, meta, dataText, isJson: false }, properties, this.#cookieText)
   }
 }
 
@@ -184,7 +185,7 @@ function takeApart(record: unknown, json: unknown, text?: string): ParsedRecord 
   return new ParsedRecord({ cookie, meta, dataText, isJson }, propertiesOf(raw, keys), texts?.cookieText)
 }
 
-// Of an object that a store has made, express-session takes what it inherits as well.
+// Of an object that a store has made, express-session takes what it inherits as well; so is it with a schema's.
 function allKeys(record: object): string[] {
   const keys: string[] = []
   for (const key in record) keys.push(key)
@@ -214,7 +215,7 @@ function dataOf({
   return data
 }
 
-function propertiesOf(raw: Record<string, unknown>, all = Object.keys(raw)): Properties {
+function propertiesOf(raw: Record<string, unknown>, all: string[]): Properties {
   const keys = all.filter((key) => key !== 'cookie' && key !== META && key !== OLD_META)
   return { keys, values: keys.map((key) => raw[key]) }
 }
