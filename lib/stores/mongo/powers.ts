@@ -6,7 +6,7 @@ import type { ListedPowers } from '../../store/record-store'
 import { sessionTooLarge } from '../../store/too-large'
 import type { MongoCollection, MongoDocument, Opened } from './collection'
 import { fault, isDuplicate } from './errors'
-import type { MongoFormat } from './format'
+import { TEXTS, type MongoFormat } from './format'
 import { mongoLock } from './lock'
 
 /** What MongoDB takes as one document, less what is beside the text of a session. */
@@ -54,9 +54,11 @@ export class MongoPowers implements ListedPowers {
 
   async write({ id, text, expected, life, user, live }: Write): Promise<true | Found | null> {
     const whose = user === undefined ? {} : ownedBy(user.to)
-    if (expected === null) return this.#create(id, text, this.#update(text, life, whose, live?.()))
+    // Not made where the text is all that is kept.
+    const session = this.#format === TEXTS ? undefined : live?.()
+    if (expected === null) return this.#create(id, text, this.#update(text, life, whose, session))
     return this.#exchange(id, expected, async (filter, before) => {
-      const update = this.#update(text, life, whose, live?.(), before)
+      const update = this.#update(text, life, whose, session, before)
       const changed = await this.#change({ ...filter, ...isLive() }, update)
       if (changed) this.#format.remember(id, text, update.$set.session)
       return changed
