@@ -10,14 +10,17 @@ export const FREED_PER_SLICE = 256
 /** ... or after looking at so many, a millisecond's worth. */
 const SEEN_PER_SLICE = 16_384
 
-/** A session as a MemoryStore holds it, with its neighbours in the order of use. Some 120 bytes beside the texts. */
+/** V8 keeps small integers in place and boxes large ones: times since 1970 are kept as spans since then. */
+const START = Date.now()
+
+/** A session as a MemoryStore holds it, with its neighbours in the order of use. Some 100 bytes beside the texts. */
 export class Entry {
   readonly id: string
   text: string
   /** Of the text. */
   bytes = 0
-  usedAt: Milliseconds
-  /** From last use to expiry; `null`: never. A span, since V8 keeps small integers in place and boxes large ones. */
+  #used: Milliseconds
+  /** From last use to expiry; `null`: never. */
   span: Milliseconds | null = null
   older: Entry | undefined = undefined
   newer: Entry | undefined = undefined
@@ -26,7 +29,15 @@ export class Entry {
   constructor(id: string, text: string, usedAt: Milliseconds) {
     this.id = id
     this.text = text
-    this.usedAt = usedAt
+    this.#used = usedAt - START
+  }
+
+  get usedAt(): Milliseconds {
+    return START + this.#used
+  }
+
+  set usedAt(time: Milliseconds) {
+    this.#used = time - START
   }
 
   isExpired(now: Milliseconds): boolean {
