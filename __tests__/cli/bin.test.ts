@@ -136,7 +136,7 @@ describe('with the module of an application', () => {
       'cookie.cjs',
       `const { sessions, CookieStore } = require(SILVERBACK); exports.auth = sessions(${options})`
     )
-    const { out } = await silverback(['decode', value!, '--config', file, '--json'])
+    const { out } = await silverback(['decode', '--config', file, '--json', '--', value!])
     const { authentic, secret: key, issuedAt, endsAt } = JSON.parse(out)
     expect([authentic, key, Math.round((Date.parse(endsAt) - Date.parse(issuedAt)) / 1000)]).toEqual([true, 1, 3600])
   })

@@ -62,8 +62,8 @@ it('takes prefix, table and hashed IDs as the stores do', async () => {
   const auth = sessions({ secret, store, hashIds: true, userId: (session) => session.userId })
   const { id } = await auth.create({ userId: 'ann' } as object)
   const at = ['--store', `sqlite:${path}`, '--table', 'other']
-  expect(await silverback(['show', id, ...at])).toMatchObject({ exit: 1 })
-  expect(await silverback(['show', id, ...at, '--hash-ids'])).toMatchObject({ exit: 0 })
+  expect(await silverback(['show', ...at, '--', id])).toMatchObject({ exit: 1 })
+  expect(await silverback(['show', ...at, '--hash-ids', '--', id])).toMatchObject({ exit: 0 })
   expect(await silverback(['list', 'ann', ...at, '--hash-ids', '--json'])).toMatchObject({ json: { sessions: [{}] } })
   await store.close()
 })
@@ -75,7 +75,7 @@ it('memcached, which enumerates nothing: shows, lists and revokes', async () => 
   const auth = sessions({ secret, store, userId: (session) => session.userId })
   const { id } = await auth.create({ userId: 'ann' } as object)
   const at = ['--store', `memcached://127.0.0.1:${port}`, '--prefix', 'app:']
-  expect(await silverback(['show', id, ...at])).toMatchObject({ exit: 0 })
+  expect(await silverback(['show', ...at, '--', id])).toMatchObject({ exit: 0 })
   expect(await silverback(['stats', ...at])).toMatchObject({
     exit: 2,
     err: 'This store cannot do that: it has no length().\n'
@@ -133,9 +133,9 @@ it('prints nothing that commands a terminal, as text or as JSON', async () => {
   const store = new SqliteStore({ path })
   const note = '\u001b[2J\u009b31m\u202e\u2028\u007f'
   const { id } = await sessions({ secret, store }).create({ note } as object)
-  const args = ['show', id, '--store', `sqlite:${path}`, '--show-data']
-  const { out } = await silverback(args)
-  const { out: printed, json } = await silverback([...args, '--json'])
+  const args = ['show', '--store', `sqlite:${path}`, '--show-data']
+  const { out } = await silverback([...args, '--', id])
+  const { out: printed, json } = await silverback([...args, '--json', '--', id])
   expect(json.data).toEqual({ note })
   for (const text of [out, printed]) expect(text).not.toMatch(/[^ -~\n]/)
   await store.close()

@@ -99,7 +99,7 @@ export function describeCommands(open: () => Ground | Promise<Ground>): void {
     const shown = await silverback(['show', '-', '--store', url], { input: `${stored[2]}\n` })
     expect(shown).toMatchObject({ exit: 0, out: expect.stringMatching(/size +33 bytes of data/) })
     expect(shown.out).not.toContain(stored[2])
-    const data = await silverback(['show', stored[2]!, '--store', url, '--show-data', '--json'])
+    const data = await silverback(['show', '--store', url, '--show-data', '--json', '--', stored[2]!])
     expect(data.json.data).toEqual({ userId: 'bob', note: 'private' })
     // Where the store knows when it lets go of a session, in a day here, that is told.
     if (!url.startsWith('redis')) expect(Date.parse(data.json.endsAt)).toBeGreaterThan(Date.now())
