@@ -1,8 +1,7 @@
 import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
 import signature from 'cookie-signature'
 import { SessionError } from '../base/errors'
-import { BoundedMap } from '../base/bounded-map'
-import { compact } from '../base/compact'
+import { BoundedMap, compact } from '../base/bounded-map'
 import type { Milliseconds } from '../base/time'
 
 /** What signs and seals: text or bytes. */

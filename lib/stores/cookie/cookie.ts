@@ -16,7 +16,7 @@ import {
 import { OptionError, type SessionErrorCode } from '../../base/errors'
 import { decodeFound, versionOf, isForwarding } from '../../store/record-cache'
 import type { KeyRing, Opening } from '../../cookie/keys'
-import { compact } from '../../base/compact'
+import { compact } from '../../base/bounded-map'
 import { encodeRecord, type Meta } from '../../record/record'
 import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../../cookie/seal'
 import { Store } from '../../store/store'

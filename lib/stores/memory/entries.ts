@@ -1,4 +1,4 @@
-import { isWide } from '../../base/compact'
+import { isWide } from '../../base/bounded-map'
 import type { Milliseconds } from '../../base/time'
 import type { Found } from '../../store/contract'
 import { sessionTooLarge } from '../../store/too-large'

@@ -6,7 +6,7 @@ import { withCookie } from '../../record/record'
 import type { Milliseconds } from '../../base/time'
 import { Entries } from './entries'
 import { Locks } from './locks'
-import { compact } from '../../base/compact'
+import { compact } from '../../base/bounded-map'
 import { viewOf } from './view'
 
 /** To look at so many sessions takes a millisecond. */

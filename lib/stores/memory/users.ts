@@ -1,4 +1,4 @@
-import { compact } from '../../base/compact'
+import { compact } from '../../base/bounded-map'
 import type { Entry } from './entries'
 import { ShardedMap } from './sharded-map'
 

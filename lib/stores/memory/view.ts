@@ -1,6 +1,6 @@
 import type { Found, Life } from '../../store/contract'
 import { lifeOf } from '../../store/record-store'
-import { compact } from '../../base/compact'
+import { compact } from '../../base/bounded-map'
 
 /** What the view shows, and changes. */
 interface Texts {
