@@ -8,15 +8,12 @@ export function randomId(): string {
   return withRandom(ID_BYTES, (bytes, start, end) => bytes.toString('base64url', start, end))
 }
 
-/**
- * What can be a session ID of `sessions()`. No separator of paths, keys or globs can occur: an ID is safe as part of a
- * file name and a Redis key.
- */
-export const SESSION_ID = /^[A-Za-z0-9_-][A-Za-z0-9_.~-]{0,127}$/
+// No separator of paths, keys or globs can occur: an ID is safe as part of a file name and a Redis key.
+const ID = /^[A-Za-z0-9_-][A-Za-z0-9_.~-]{0,127}$/
 
-/** Whether a value is such an ID. */
+/** Whether a text can be a session ID of `sessions()`. */
 export function isSessionId(id: unknown): id is string {
-  return typeof id === 'string' && SESSION_ID.test(id)
+  return typeof id === 'string' && ID.test(id)
 }
 
 /** @throws {SessionError} for what a `genid` must not return */

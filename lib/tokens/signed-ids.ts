@@ -1,5 +1,5 @@
 import type { SessionErrorCode } from '../base/errors'
-import { SESSION_ID } from '../base/ids'
+import { isSessionId } from '../base/ids'
 import type { KeyRing } from '../cookie/keys'
 import type { Tokens, VerifiedToken } from './tokens'
 
@@ -50,7 +50,7 @@ export class SignedIds implements Tokens {
   issue(id: string, keys: KeyRing): string {
     const { name, issues } = this.#options
     if (issues === 'plain') return keys.signPlain(id)
-    return keys.signBound(name, this.assigned && !SESSION_ID.test(id) ? `${ASSIGNED}${id}` : id)
+    return keys.signBound(name, this.assigned && !isSessionId(id) ? `${ASSIGNED}${id as string}` : id)
   }
 
   #open(form: SignedForm, value: string, keys: KeyRing): VerifiedToken | undefined {
@@ -61,6 +61,6 @@ export class SignedIds implements Tokens {
     if (this.assigned && form === 'bound' && verified.value.startsWith(ASSIGNED)) {
       return { id: verified.value.slice(ASSIGNED.length), stale }
     }
-    return anyId || SESSION_ID.test(verified.value) ? { id: verified.value, stale } : undefined
+    return anyId || isSessionId(verified.value) ? { id: verified.value, stale } : undefined
   }
 }
