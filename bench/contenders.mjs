@@ -1,5 +1,6 @@
 // Every contender offers the same verb on a request: the measurements differ in nothing else.
 import { createRequire } from 'node:module'
+import { inSealedCookie, overForeignStore, overMap } from './by-hand.mjs'
 
 const require = createRequire(import.meta.url)
 const silverback = require(`${process.env.BENCH_DIST ?? '../dist'}/index.js`)
@@ -47,7 +48,10 @@ export const LOCAL_CONTENDERS = {
     contender(name, 'connect.sid', expressSession({ ...classic, store: new memorystore({}) })),
   'cookie-session (signs)': (name) => contender(name, 'session', cookieSession({ keys: [secret] })),
   'client-sessions (seals)': (name) => contender(name, 'session', clientSessions({ cookieName: 'session', secret })),
-  'iron-session (seals)': iron
+  'iron-session (seals)': iron,
+  'by hand, a Map': (name) => contender(name, 'sid', overMap(secret)),
+  'by hand, a sealed cookie': (name) => contender(name, 'sid', inSealedCookie(secret)),
+  'by hand, ES MemoryStore': (name) => contender(name, 'connect.sid', overForeignStore(secret, theirStore()))
 }
 
 function theirStore() {

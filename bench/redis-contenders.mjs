@@ -1,10 +1,12 @@
 // Those that keep sessions in Redis, all over the same client.
 import { createRequire } from 'node:module'
+import { overRedis } from './by-hand.mjs'
 import { classic, contender, secret } from './contenders.mjs'
 
 const require = createRequire(import.meta.url)
-const silverback = require('../dist/index.js')
-const { RedisStore } = require('../dist/redis.js')
+const dist = process.env.BENCH_DIST ?? '../dist'
+const silverback = require(`${dist}/index.js`)
+const { RedisStore } = require(`${dist}/redis.js`)
 const expressSession = require('express-session')
 const { RedisStore: ConnectRedis } = require('connect-redis')
 
@@ -21,5 +23,6 @@ export const REDIS_CONTENDERS = {
       name,
       'connect.sid',
       expressSession({ ...classic, store: new ConnectRedis({ client, prefix: 'theirs:' }) })
-    )
+    ),
+  'by hand, MGET and SET': (name, client) => contender(name, 'sid', overRedis(secret, client, 'hand:'))
 }
