@@ -8,6 +8,8 @@ import { basics, login, read } from './helpers/basics'
 import { hasSafeKeys } from './helpers/json-keys'
 import { MongoDouble } from './helpers/mongo-double'
 
+const expressSession = require('express-session')
+
 describe('a stored session', () => {
   it('comes back with its data, and is not written when nothing changed', async () => {
     const auth = sessions({ secret })
@@ -123,40 +125,61 @@ function apply(data: Data, { verb, key, value: given }: Step): void {
   if (verb === 'move' && had) data[key] = old
 }
 
+const storesOf: [kind: string, storeOf: () => any][] = [
+  ['texts', () => new MemoryStore()],
+  ['objects', () => new expressSession.MemoryStore()]
+]
+
 // What did not change is not serialized again; the outcome must be that of serializing all of it.
-it('stores after any changes in any requests what JSON.stringify makes of the data', async () => {
-  const store = new MemoryStore()
-  let steps: Step[] = []
-  const app = appWith(sessions({ secret, store }), {
-    '/': (req, res) => {
-      for (const one of steps) apply(req.session, structuredClone(one))
-      res.end()
-    }
-  })
-  await fc.assert(
-    fc.asyncProperty(fc.array(fc.array(step, { maxLength: 3 }), { minLength: 1, maxLength: 5 }), async (requests) => {
-      store.clear()
-      let expected: Data = {}
-      let cookie = ''
-      for (steps of [[{ verb: 'set', key: 'a', value: { b: [1] } } satisfies Step], ...requests]) {
-        expected = JSON.parse(JSON.stringify(expected))
-        for (const one of steps) apply(expected, structuredClone(one))
-        const res = await request(app).get('/').set('Cookie', cookie)
-        expect(res.status).toBe(200)
-        cookie = cookieOf(res) ?? cookie
-        const [record] = Object.values(store.all())
-        const { cookie: _cookie, silverback_meta: _meta, ...stored } = record as Data
-        expect(JSON.stringify(stored)).toBe(JSON.stringify(expected))
+it.each(storesOf)(
+  'stores after any changes what JSON.stringify makes of the data (in a store of %s)',
+  async (...args) => {
+    const store = args[1]()
+    let steps: Step[] = []
+    const app = appWith(sessions({ secret, store }), {
+      '/': (req, res) => {
+        for (const one of steps) apply(req.session, structuredClone(one))
+        res.end()
       }
-    }),
-    { numRuns: 60 }
-  )
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(step, { maxLength: 3 }), { minLength: 1, maxLength: 5 }), async (requests) => {
+        store.clear()
+        let expected: Data = {}
+        let cookie = ''
+        for (steps of [[{ verb: 'set', key: 'a', value: { b: [1] } } satisfies Step], ...requests]) {
+          expected = JSON.parse(JSON.stringify(expected))
+          for (const one of steps) apply(expected, structuredClone(one))
+          const res = await request(app).get('/').set('Cookie', cookie)
+          expect(res.status).toBe(200)
+          cookie = cookieOf(res) ?? cookie
+          const [text] = Object.values(store.sessions)
+          const { cookie: _cookie, silverback_meta: _meta, ...stored } = JSON.parse(text as string) as Data
+          expect(JSON.stringify(stored)).toBe(JSON.stringify(expected))
+        }
+      }),
+      { numRuns: 60 }
+    )
+  }
+)
+
+it.each(storesOf)('keeps what is called cookie deep inside the data, in a store of %s', async (_kind, storeOf) => {
+  const store = storeOf()
+  const consent = { cookie: true, of: { cookie: { ads: false } } }
+  const app = appWith(sessions({ secret, store }), {
+    ...basics,
+    '/consent': (req, res) => res.json(Object.assign(req.session, { consent })),
+    '/fail': (req, res) => req.session.update(() => Promise.reject(new Error('no'))).catch(() => res.json(req.session))
+  })
+  const cookie = cookieOf(await request(app).get('/consent'))!
+  expect((await read(app, cookie)).body.data).toEqual({ consent })
+  expect((await request(app).get('/fail').set('Cookie', cookie)).body.consent).toEqual(consent)
 })
 
-describe('records that are kept taken apart', () => {
+describe.each(storesOf)('records that are kept taken apart, of %s', (_kind, storeOf) => {
   it('give every request objects of its own', async () => {
     const seen: unknown[] = []
-    const app = appWith(sessions({ secret }), {
+    const app = appWith(sessions({ secret, store: storeOf() }), {
       '/login': (req, res) => {
         req.session.user = { roles: ['reader'] }
         res.send('in')
@@ -180,7 +203,7 @@ describe('records that are kept taken apart', () => {
   })
 
   it('hold what was written, not what the request did afterwards', async () => {
-    const app = appWith(sessions({ secret }), {
+    const app = appWith(sessions({ secret, store: storeOf() }), {
       '/login': (req, res) => {
         req.session.cart = { items: [1] }
         res.send('in')
@@ -195,6 +218,30 @@ describe('records that are kept taken apart', () => {
     const cookie = cookieOf(await request(app).get('/login'))!
     await request(app).get('/add').set('Cookie', cookie)
     expect((await request(app).get('/cart').set('Cookie', cookie)).body).toEqual({ items: [1, 2] })
+  })
+
+  it('are as the store has them, whatever it was told by others', async () => {
+    const store = storeOf()
+    const app = appWith(sessions({ secret, store }), basics)
+    const cookie = await login(app, 'user=u&n=1')
+    await read(app, cookie)
+    const [id] = Object.keys(store.sessions)
+    const kept = JSON.parse(store.sessions[id!])
+    const others = [
+      { user: 'v', n: '1' },
+      { user: 'v', n: 1 },
+      { n: 1, user: 'v' },
+      { n: 1, user: { name: 'v' } },
+      { n: 1 },
+      { n: 1, user: null }
+    ]
+    for (const data of others) {
+      store.sessions[id!] = JSON.stringify({ cookie: kept.cookie, silverback_meta: kept.silverback_meta, ...data })
+      const res = await read(app, cookie)
+      expect(JSON.stringify(res.body.data)).toBe(JSON.stringify(data))
+    }
+    store.sessions[id!] = JSON.stringify({ cookie: kept.cookie, silverback_meta: { u: 1, c: 1 }, n: 1, user: null })
+    expect((await read(app, cookie)).body).toMatchObject({ data: {}, code: 'ERR_SESSION_EXPIRED' })
   })
 })
 

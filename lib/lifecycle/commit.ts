@@ -110,7 +110,9 @@ function touch(handle: Handle, session: Session): MaybePromise<void> {
   const state = stateOf(session)!
   const usedAt = Date.now()
   const life = lifeOf(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
-  if (settings.door.touchesCookie) life.cookieText = JSON.stringify(session.cookie)
+  // A cookie that nobody has looked at is as it is kept; a store of the contract looks at the session's.
+  const isLookedAt = settings.port.native && state.cookie !== undefined
+  if (settings.door.touchesCookie && isLookedAt) life.cookieText = JSON.stringify(session.cookie)
   const meta = snapshot.meta && { ...snapshot.meta, u: usedAt }
   const merged =
     snapshot.storedData === snapshot.data ? undefined : { text: snapshot.storedData, theirs: snapshot.record }

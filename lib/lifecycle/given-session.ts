@@ -1,6 +1,6 @@
 import type { HttpRequest } from '../base/http'
 import { META, type ParsedRecord, type Meta } from '../record/record'
-import { asCookie } from '../session/cookie-state'
+import { cookieCopy } from '../session/cookie-state'
 import { Session, stateOf } from '../session/session'
 import { copyValues, put, withTypes } from '../session/values'
 
@@ -24,16 +24,16 @@ export function sessionToGive(
   meta: Meta | undefined,
   merged: Merged | undefined
 ): Session {
-  const { id } = stateOf(session)!
+  const state = stateOf(session)!
+  const { id } = state
   const copy = Object.create(Session.prototype) as Session
   Object.defineProperty(copy, 'id', { value: id })
   Object.defineProperty(copy, 'req', { value: req })
-  const cookie = asCookie(session.cookie)
-  copy.cookie = Object.assign(Object.create(Object.getPrototypeOf(cookie) as object) as typeof cookie, cookie)
+  copy.cookie = cookieCopy(state)
   const target = copy as unknown as Data
   const data =
     merged === undefined ? session : withTypes(JSON.parse(merged.text) as Data, [session, merged.theirs?.data])
-  for (const [key, value] of Object.entries(copyValues(data))) put(target, key, value)
+  copyValues(data, target)
   if (meta !== undefined) put(target, META, meta)
   return copy
 }

@@ -205,7 +205,7 @@ export function writeSession(
     const isOther = typeof outcome === 'object' && session !== handle.latest && id === handle.id
     handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome)
     if (outcome === 'gone') return false
-    if (changed !== undefined) rememberRecord(session, before, outcome, changed)
+    if (changed !== undefined) rememberRecord(session, before, outcome, changed, settings.port.native)
     noteExtended(engine, settings, id, outcome.usedAt)
     if (before.version === null) {
       const key = Object.keys(session).find((name) => name !== 'cookie')
@@ -231,12 +231,13 @@ function rememberRecord(
   session: Session,
   before: Snapshot,
   { version, data, storedData, storeId, meta }: Snapshot,
-  changed: WrittenData
+  changed: WrittenData,
+  isText: boolean
 ) {
   const { record } = before
   const { cookie, keptCookie } = stateOf(session)!
   if (record === undefined || cookie !== undefined || keptCookie !== record || storedData !== data) return
-  rememberWritten(storeId, version!, record.rewritten(changed, meta))
+  rememberWritten(storeId, isText ? version! : undefined, record.rewritten(changed, meta))
 }
 
 /** The same for a verb. @throws {SessionError} `ERR_SESSION_DESTROYED` when it is gone, or the store's fault */

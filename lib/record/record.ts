@@ -5,7 +5,7 @@
  *
  * `cookie` comes first, as in every record of express-session; the reserved property, if there is one, second.
  */
-import { copyExactly, copyJson, isTooDeep } from './json'
+import { copyExact, copyExactly, copyJson, isSameJson, isTooDeep } from './json'
 import type { Milliseconds } from '../base/time'
 
 /**
@@ -60,14 +60,15 @@ export class ParsedRecord implements Properties {
   readonly dataText: string
   /** Whether `values` are as if they came out of `JSON.parse`: they can be copied, and compared with a session's. */
   readonly isJson: boolean
-  /** Whether it came as text, and is kept taken apart for the requests that follow. */
-  readonly isText: boolean
+  /** Whether it is kept taken apart for the requests that follow, and so nothing in it is a store's. */
+  readonly isKept: boolean
   #cookieText: string | undefined
   #parts: readonly string[] | undefined
 
   constructor(
     of: Pick<ParsedRecord, 'cookie' | 'meta' | 'dataText' | 'isJson'>,
     { keys, values }: Properties,
+    isKept: boolean,
     cookieText?: string,
     parts?: readonly string[]
   ) {
@@ -77,7 +78,7 @@ export class ParsedRecord implements Properties {
     this.values = values
     this.dataText = of.dataText
     this.isJson = of.isJson
-    this.isText = cookieText !== undefined
+    this.isKept = isKept
     this.#cookieText = cookieText
     this.#parts = parts
   }
@@ -107,14 +108,29 @@ export class ParsedRecord implements Properties {
   /** The record that was written after this one with the same cookie. */
   rewritten(written: WrittenData, meta: Meta | undefined): ParsedRecord {
     const of = { cookie: this.cookie, meta, dataText: written.text, isJson: true }
-    return new ParsedRecord(of, written, this.#cookieText, written.parts)
+    return new ParsedRecord(of, written, true, this.#cookieText, written.parts)
+  }
+
+  /** The record of an object with the very data of this one; `undefined` where that is not so, or cannot be told. */
+  sameIn(record: Record<string, unknown>): ParsedRecord | undefined {
+    let same = 0
+    for (const key of Object.keys(record)) {
+      if (isReserved(key)) continue
+      if (key !== this.keys[same] || !isSameJson(record[key], this.values[same])) return undefined
+      same++
+    }
+    const { cookie, meta } = beside(record)
+    if (!this.isJson || same !== this.keys.length) return undefined
+    if (isSameJson(cookie, this.cookie) && isSameJson(meta, this.meta)) return this
+    const of = ownOf(cookie, meta)
+    return of && new ParsedRecord({ ...of, dataText: this.dataText, isJson: true }, this, true, undefined, this.#parts)
   }
 
   /** The same record with other data, whatever the text says. */
   withData(data: Record<string, unknown>, dataText = this.dataText): ParsedRecord {
     const { cookie, meta } = this
     const properties = propertiesOf(data, allKeys(data))
-    return new ParsedRecord({ cookie, meta, dataText, isJson: false }, properties, this.#cookieText)
+    return new ParsedRecord({ cookie, meta, dataText, isJson: false }, properties, this.isKept, this.#cookieText)
   }
 }
 
@@ -172,8 +188,7 @@ export function decodeObject(record: unknown): ParsedRecord | undefined {
 // `json`: the data as if it came out of JSON.parse, where there is such a thing.
 function takeApart(record: unknown, json: unknown, text?: string): ParsedRecord | undefined {
   if (!isRecord(record)) return undefined
-  const { cookie } = record
-  const meta = META in record ? record[META] : record[OLD_META]
+  const { cookie, meta } = beside(record)
   if (!isRecord(cookie)) return undefined
   if (meta !== undefined && !isMeta(meta)) return undefined
   const texts = text === undefined ? undefined : cut(text, meta !== undefined)
@@ -181,8 +196,25 @@ function takeApart(record: unknown, json: unknown, text?: string): ParsedRecord 
   const dataText =
     texts?.dataText ?? JSON.stringify(META in raw || OLD_META in raw || 'cookie' in raw ? dataOf(raw) : raw)
   const isJson = raw === json
-  const keys = isJson ? Object.keys(raw) : allKeys(raw)
-  return new ParsedRecord({ cookie, meta, dataText, isJson }, propertiesOf(raw, keys), texts?.cookieText)
+  const properties = propertiesOf(raw, isJson ? Object.keys(raw) : allKeys(raw))
+  const own = isJson && text === undefined ? ownOf(cookie, meta) : undefined
+  const of = { ...(own ?? { cookie, meta }), dataText, isJson }
+  return new ParsedRecord(of, properties, texts !== undefined || own !== undefined, texts?.cookieText)
+}
+
+function beside(record: Record<string, unknown>): { cookie: unknown; meta: unknown } {
+  return { cookie: record.cookie, meta: META in record ? record[META] : record[OLD_META] }
+}
+
+// Copies of what a store has handed out beside the data, where JSON keeps it as it is.
+function ownOf(cookie: unknown, meta: unknown): Pick<ParsedRecord, 'cookie' | 'meta'> | undefined {
+  if (meta !== undefined && !isMeta(meta)) return undefined
+  const own = { cookie: copyExact(cookie), meta: meta && copyExact(meta) }
+  return isRecord(own.cookie) && (meta === undefined || own.meta !== undefined) ? (own as ParsedRecord) : undefined
+}
+
+function isReserved(key: string): boolean {
+  return key === 'cookie' || key === META || key === OLD_META
 }
 
 // Of an object that a store has made, express-session takes what it inherits as well; so is it with a schema's.
@@ -216,7 +248,7 @@ function dataOf({
 }
 
 function propertiesOf(raw: Record<string, unknown>, all: string[]): Properties {
-  const keys = all.filter((key) => key !== 'cookie' && key !== META && key !== OLD_META)
+  const keys = all.filter((key) => !isReserved(key))
   return { keys, values: keys.map((key) => raw[key]) }
 }
 

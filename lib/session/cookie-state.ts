@@ -7,6 +7,13 @@ export function cookieOf(state: SessionState): Cookie | undefined {
   return state.cookie
 }
 
+/** Another cookie object with the same in it; where none is made yet, none is made of the session's own. */
+export function cookieCopy(state: SessionState): Cookie {
+  if (state.cookie === undefined) return revived(state)
+  const own = asCookie(state.cookie)
+  return Object.assign(Object.create(Object.getPrototypeOf(own) as object) as Cookie, own)
+}
+
 /** Whether the cookie lasts until the browser closes. */
 export function isEndless({ cookie, keptCookie }: SessionState): boolean {
   const { originalMaxAge, expires } = cookie ?? keptCookie!.cookie

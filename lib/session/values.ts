@@ -13,14 +13,15 @@ export function put(target: Data, key: string, value: unknown): void {
 export function copyValue(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(copyValue)
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
-  return copyValues(value)
+  const copy: Data = {}
+  for (const key of Object.keys(value)) put(copy, key, copyValue((value as Data)[key]))
+  return copy
 }
 
-/** The same for all properties of data but `cookie`. */
-export function copyValues(data: object): Data {
-  const copy: Data = {}
-  for (const key of Object.keys(data)) if (key !== 'cookie') put(copy, key, copyValue((data as Data)[key]))
-  return copy
+/** Copies all properties of data but `cookie`. */
+export function copyValues(data: object, to: Data = {}): Data {
+  for (const key of Object.keys(data)) if (key !== 'cookie') put(to, key, copyValue((data as Data)[key]))
+  return to
 }
 
 /** JSON data with the values that it stands for, where one of the sources has them: a Date in the place of its text. */

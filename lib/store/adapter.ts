@@ -1,10 +1,10 @@
 import { BoundedMap } from '../base/bounded-map'
 import { chain, HOUR, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 import { reviveCookie } from '../cookie/cookie'
-import { decodeObject, decodeRecord, META, OLD_META } from '../record/record'
+import { decodeRecord, META, OLD_META } from '../record/record'
 import { callStore } from './call'
 import type { Found, Life, Powers, SessionRecord, StoreContract, Write, Written } from './contract'
-import { isForwarding } from './record-cache'
+import { decodeFound, isForwarding } from './record-cache'
 import {
   differBeside,
   endIn,
@@ -182,12 +182,12 @@ export class AdaptedPowers implements Powers {
   // A store may add to its records what is new at every read (a counter, the time): such a difference is no other writer.
   // Neither is what this very request has written over, in a read that lags behind.
   #differs(id: string, current: Found, expected: string, earlier: Write['earlier']): MaybePromise<boolean> {
-    const first = dataOf(current)
+    const first = dataOf(id, current)
     if (first === expected || earlier?.includes(first)) return false
     return chain(this.read(id), (again) => {
-      const second = again === null ? first : dataOf(again)
+      const second = again === null ? first : dataOf(id, again)
       if (second === first) return true
-      return chain(this.read(id), (last) => last === null || differBeside(expected, [first, second, dataOf(last)]))
+      return chain(this.read(id), (last) => last === null || differBeside(expected, [first, second, dataOf(id, last)]))
     })
   }
 
@@ -239,8 +239,8 @@ export class AdaptedPowers implements Powers {
 }
 
 /** The data text a found record is compared by, whichever way the store hands it out. */
-function dataOf(current: Found): string {
-  return current.record === undefined ? current.text : (decodeObject(current.record)?.dataText ?? '')
+function dataOf(id: string, current: Found): string {
+  return current.record === undefined ? current.text : (decodeFound(current, id)?.dataText ?? '')
 }
 
 function unlessFault(err: unknown): Found | null {
