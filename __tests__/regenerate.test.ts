@@ -5,10 +5,16 @@ import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { basics, login, read } from './helpers/basics'
 import { Clock } from './helpers/clock'
 import { alone, COOKIE_GROUNDS, type Ground, GROUNDS, type Pair } from './helpers/race'
+import type { RaceOptions } from './helpers/race-app'
 
 const TheirMemoryStore = require('express-session').MemoryStore
 
 const GRACE = 60_000
+
+const hashed = async () => {
+  const ground = await GROUNDS['memory, one process']!()
+  return { ...ground, start: (options: RaceOptions = {}) => ground.start({ ...options, given: { hashIds: true } }) }
+}
 
 // None of these has an index of users.
 const indexless: typeof GROUNDS = {
@@ -16,7 +22,9 @@ const indexless: typeof GROUNDS = {
   ...COOKIE_GROUNDS
 }
 
-describe.each(Object.entries({ ...GROUNDS, ...indexless }))('regenerate({ keep, grace }) (%s)', (name, open) => {
+const grounds: typeof GROUNDS = { ...GROUNDS, 'memory with hashed IDs, one process': hashed, ...indexless }
+
+describe.each(Object.entries(grounds))('regenerate({ keep, grace }) (%s)', (name, open) => {
   // Data that is nowhere but in its cookies meets within a process only.
   const split = name in COOKIE_GROUNDS && !name.endsWith('one process')
   let ground: Ground
@@ -166,6 +174,57 @@ describe.each(Object.entries({ ...GROUNDS, ...indexless }))('regenerate({ keep, 
       }
     })
   }
+})
+
+describe('a rotation where the store sees hashes of IDs', () => {
+  const rotating = () => {
+    const store = new MemoryStore()
+    const auth = sessions({ secret, store, hashIds: true, userId: (data: any) => data.user })
+    const app = appWith(auth, {
+      '/set': (req, res) => res.json(Object.assign(req.session, req.query) && req.session.id),
+      '/read': (req, res) => res.json(req.session.user ?? null),
+      '/rotate': async (req, res) => {
+        await req.session.regenerate({ keep: true, grace: GRACE })
+        res.json(req.session.id)
+      }
+    })
+    return { store, auth, app }
+  }
+
+  it('shows it neither the old ID nor the new one', async () => {
+    const { store, app } = rotating()
+    const first = await request(app).get('/set?user=ann')
+    const second = await request(app).get('/rotate').set('Cookie', cookieOf(first)!)
+    const third = await request(app).get('/rotate').set('Cookie', cookieOf(second)!)
+    const kept = JSON.stringify(store.sessions)
+    expect(store.ids()).toHaveLength(3)
+    for (const { body: id } of [first, second, third]) expect([id.length, kept.includes(id)]).toEqual([32, false])
+    for (const each of [first, second, third]) {
+      expect((await request(app).get('/read').set('Cookie', cookieOf(each)!)).body).toBe('ann')
+    }
+  })
+
+  it('is followed by whoever ends the session by the hash of its old ID', async () => {
+    const { store, auth, app } = rotating()
+    const first = await request(app).get('/set?user=ann')
+    const [listed] = await auth.list('ann')
+    expect(store.ids()).toEqual([listed!.id])
+    const { remove } = store[POWERS]
+    let next: any
+    // Between the list and the removal of what is in it.
+    const removal = jest.spyOn(store[POWERS], 'remove').mockImplementation(function (this: any, ...args: any[]) {
+      removal.mockRestore()
+      return request(app)
+        .get('/rotate')
+        .set('Cookie', cookieOf(first)!)
+        .then((res) => ((next = res), remove.apply(store[POWERS], args as never))) as never
+    })
+    await auth.revoke('ann')
+    for (const each of [first, next]) {
+      expect((await request(app).get('/read').set('Cookie', cookieOf(each)!)).body).toBeNull()
+    }
+    expect(store.ids()).toEqual([])
+  })
 })
 
 describe('a rotation that the store refuses', () => {

@@ -1,6 +1,7 @@
 import type { Engine } from '../engine/engine'
 import type { Settings } from '../options/settings'
 import { decodeFound, versionOf } from '../store/record-cache'
+import { nextOf } from './next-id'
 import type { StoreKey } from '../store/port'
 
 /** Longest chain of rotations that the end of a session follows; also how often it yields to other writers. */
@@ -24,8 +25,9 @@ export interface Ending {
  * into one that leads on, the end of the session follows it.
  */
 export async function endRecord({ port }: Settings, ending: Ending): Promise<void> {
-  let id = ending.storeId ?? ending.id
+  let id: string | undefined = ending.storeId ?? ending.id
   let key = ending.key ?? port.keyOf(id)
+  if (key !== port.keyOf(id)) id = undefined
   let expected = ending.version === undefined ? NOTHING : (ending.version ?? undefined)
   let user = ending.user
   const left: StoreKey[] = []
@@ -39,8 +41,7 @@ export async function endRecord({ port }: Settings, ending: Ending): Promise<voi
     const next = record?.meta?.n
     if (next === undefined) continue
     left.push(key)
-    id = next
-    key = port.keyOf(next)
+    ;({ id, key } = nextOf(port, id, next))
     expected = NOTHING
   }
   // What leads on goes last: where something fails before, the end of the session can be tried again.

@@ -10,6 +10,7 @@ import { isRecord, type ParsedRecord, type Meta } from '../record/record'
 import { EXPIRED, type Found } from '../store/contract'
 import { decodeFound, versionOf } from '../store/record-cache'
 import { extensionInterval, isDeleting, isOver, lifeOf, type CookieLife } from './lifetime'
+import { nextOf } from './next-id'
 import { storedSession, type LoadedSession } from './snapshot'
 
 /** Longest chain of rotations that a request with an old ID is led along. */
@@ -48,7 +49,7 @@ function admit(visit: Visit, id: string, found: Found, hops: number): MaybePromi
     engine.monitor.note('error', settings.name, id, { reason: 'FOREIGN_RECORD' })
     return refused('ERR_SESSION_CORRUPT')
   }
-  if (meta.n !== undefined) return follow(visit, meta.n, meta.g ?? 0, hops)
+  if (meta.n !== undefined) return follow(visit, nextOf(port, id, meta.n).id, meta.g ?? 0, hops)
   const lastUse = lastUseOf(settings, found, record)
   const cookie = record.cookie as unknown as CookieLife
   if (isOver(settings, req, cookie, meta, lastUse)) return expired(visit, id, meta)
@@ -133,10 +134,10 @@ function parsed(found: Found): unknown {
 }
 
 // The old ID of a routine rotation: for a moment it leads to the session that carries on, to read only.
-function follow(visit: Visit, nextId: string, until: number, hops: number): MaybePromise<Loaded> {
-  if (until <= Date.now() || hops === HOPS_MAX) return refused('ERR_SESSION_MISSING')
-  return chain(visit.settings.port.read(nextId), (found) =>
-    found === null ? refused('ERR_SESSION_MISSING') : admit(visit, nextId, found, hops + 1)
+function follow(visit: Visit, id: string | undefined, until: number, hops: number): MaybePromise<Loaded> {
+  if (id === undefined || until <= Date.now() || hops === HOPS_MAX) return refused('ERR_SESSION_MISSING')
+  return chain(visit.settings.port.read(id), (found) =>
+    found === null ? refused('ERR_SESSION_MISSING') : admit(visit, id, found, hops + 1)
   )
 }
 

@@ -33,7 +33,7 @@ export interface Meta {
   d?: string
   /** What the store needs to write the data back as it was, and that JSON cannot hold (Go's types): see `typesOf`. */
   t?: string
-  /** A forwarding record: the ID that carries the session on, and until when requests with the old one are led there. */
+  /** A forwarding record: the ID that carries the session on (see `nameNext`), and until when it leads there. */
   n?: string
   g?: Milliseconds
 }

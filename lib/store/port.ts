@@ -49,8 +49,9 @@ export class StorePort {
   readonly carrier: Carrier | undefined
   /** How long one call may take. */
   readonly timeout: Milliseconds
+  /** Whether the store sees hashes of IDs. */
+  readonly hashesIds: boolean
   readonly #deadlines: CallDeadlines
-  readonly #hashIds: boolean
   readonly #own: Powers | undefined
   readonly #verbs: NativeVerbs
   readonly #adapter: AdaptedPowers
@@ -62,7 +63,7 @@ export class StorePort {
     this.carrier = (store as Partial<{ [CARRIER]: Carrier }>)[CARRIER]
     this.timeout = storeTimeout
     this.#deadlines = new CallDeadlines(storeTimeout)
-    this.#hashIds = hashIds
+    this.hashesIds = hashIds
     this.#own = (store as Partial<PowerfulStore>)[POWERS]
     this.#verbs = nativeVerbs(store)
     this.#adapter = new AdaptedPowers(store, this.#deadlines)
@@ -115,14 +116,14 @@ export class StorePort {
   }
 
   keyOf(id: string): StoreKey {
-    return (this.#hashIds ? hashOf('sha256', id, 'base64url') : id) as StoreKey
+    return (this.hashesIds ? hashOf('sha256', id, 'base64url') : id) as StoreKey
   }
 
   read(id: string): MaybePromise<Found | null> {
     const key = this.keyOf(id)
     this.#deadlines.admit(key)
     const found = this.#guard('get', () => this.#powers.read(key), key)
-    return this.#hashIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
+    return this.hashesIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
   }
 
   /** Reads for a request: tells a session that has expired from one that never was, where that is known. */
@@ -132,7 +133,7 @@ export class StorePort {
     if (!powers.sync) this.#deadlines.admit(key)
     const load = () => (powers.load === undefined ? powers.read(key) : powers.load(key))
     const found = this.#guard('get', load, key)
-    return this.#hashIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
+    return this.hashesIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
   }
 
   /** Reads what `list` or the manager has the key of. */
@@ -151,7 +152,7 @@ export class StorePort {
   /** With `expected`, only over that: what is kept instead is answered. `plainId`: from before IDs were hashed. */
   remove(key: StoreKey, user?: string, expected?: string, plainId?: string): MaybePromise<boolean | Found> {
     const remove = () => this.#guard('destroy', () => this.#powers.remove(key, user, expected))
-    if (!this.#hashIds || plainId === undefined || plainId === key) return remove()
+    if (!this.hashesIds || plainId === undefined || plainId === key) return remove()
     // The record from before goes first: whoever moves it afterwards finds that it is gone.
     const plain = this.#guard('destroy', () => this.#powers.remove(plainId, user))
     const tells = this.native && this.carrier === undefined

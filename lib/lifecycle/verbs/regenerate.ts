@@ -2,15 +2,17 @@ import type { Milliseconds } from '../../base/time'
 import { MINUTE } from '../../base/time'
 import { tooLateError } from '../../engine/faults'
 import type { Settings } from '../../options/settings'
-import { encodeRecord, typesOf } from '../../record/record'
+import { encodeRecord, typesOf, type ParsedRecord } from '../../record/record'
 import { serializeSession } from '../../session/serialize'
 import { replaceData, stateOf, type Session } from '../../session/session'
 import { mergeLive } from '../../session/values'
 import type { RegenerateOptions } from '../../session/verbs'
 import type { Found } from '../../store/contract'
+import type { StorePort } from '../../store/port'
 import { decodeFound, versionOf } from '../../store/record-cache'
 import { endRecord, noteEnd } from '../end'
 import type { Handle } from '../handle'
+import { nameNext, nextOf } from '../next-id'
 import { assignedUser, saveSession } from '../save'
 import { storedSession, type Began, type Snapshot } from '../snapshot'
 
@@ -125,28 +127,38 @@ async function moveOn(
     }
     // A routine rotation joins another one. Of any other nobody else may know the ID: the one before leads on to it.
     const isRoutine = keep === true && grace > 0
-    const moved = record === undefined || isRoutine ? undefined : await latest(settings, old, record.meta!.n!)
+    const other = record && nextOf(settings.port, old.storeId, record.meta!.n!).id
+    const moved = other === undefined || isRoutine ? undefined : await latest(settings, old, other)
     if (moved !== undefined) {
       take(parse(moved.data))
       old = moved
       continue
     }
     await discard()
-    const joined =
-      record === undefined || !isRoutine ? undefined : await join(rotation, session, given, record.meta!.n!, keep)
+    const joined = other === undefined || !isRoutine ? undefined : await join(rotation, session, given, other, keep)
     return joined ?? { ...(await rotation.begin()), renewed: true, user: undefined }
   }
 }
 
 // What is known of the session that an ID leads on to; `undefined`: it has ended.
-async function latest(settings: Settings, old: Snapshot, id: string): Promise<Snapshot | undefined> {
-  const found = await settings.port.read(id)
-  const record = found === null ? undefined : decodeFound(found)
+async function latest({ port, tokens }: Settings, old: Snapshot, first: string): Promise<Snapshot | undefined> {
+  const { id, found, record } = await follow(port, first)
   // What is in its cookie alone cannot be read here, and yet be led on.
-  if (found === null || record === undefined) return settings.tokens.selfContained ? { ...old, storeId: id } : undefined
+  if (record === undefined) return tokens.selfContained ? { ...old, storeId: id } : undefined
   const { dataText, meta } = record
-  if (meta?.n !== undefined) return latest(settings, old, meta.n)
-  return { ...old, storeId: id, version: versionOf(found, record), data: dataText, storedData: dataText, meta }
+  return { ...old, storeId: id, version: versionOf(found!, record), data: dataText, storedData: dataText, meta }
+}
+
+// The last of the IDs that one leads on to, and its record.
+async function follow(
+  port: StorePort,
+  id: string
+): Promise<{ id: string; found: Found | null; record?: ParsedRecord }> {
+  const found = await port.read(id)
+  const record = found === null ? undefined : decodeFound(found)
+  if (record?.meta?.n === undefined) return record === undefined ? { id, found } : { id, found, record }
+  const next = nextOf(port, id, record.meta.n).id
+  return next === undefined ? { id, found: null } : follow(port, next)
 }
 
 // Puts a record that leads on in the place of the old one, unless that has changed: then it is what there is instead.
@@ -154,13 +166,13 @@ async function leadOn(
   settings: Settings,
   session: Session,
   old: Snapshot,
-  nextId: string,
+  next: string,
   grace: Milliseconds
 ): Promise<Found | true | null> {
   const now = Date.now()
   const end = now + Math.max(grace, LINGER)
   // Used last at its end, so that no request in between extends it.
-  const meta = { u: end, c: stateOf(session)!.createdAt, n: nextId, g: now + grace }
+  const meta = { u: end, c: stateOf(session)!.createdAt, n: nameNext(settings.port, old.storeId, next), g: now + grace }
   const cookie = { ...session.cookie, originalMaxAge: end - now, expires: new Date(end) }
   const result = await settings.port.write({
     id: settings.port.keyOf(old.storeId),
@@ -177,19 +189,18 @@ async function join(
   rotation: Rotation,
   session: Session,
   old: Snapshot,
-  id: string,
+  first: string,
   keep: Keep
 ): Promise<Successor | undefined> {
   const { settings } = rotation.handle
-  const found = await settings.port.read(id)
-  const record = found === null ? undefined : decodeFound(found)
-  if (found === null || record === undefined) {
+  const { id, found, record } = await follow(settings.port, first)
+  if (record === undefined) {
     if (!settings.tokens.selfContained) return undefined
     // Its cookie is on the way from another process: ours must not take its place.
     return { id: rotation.id, session, snapshot: old, renewed: false, readOnly: true, user: undefined }
   }
-  if (record.meta?.n !== undefined) return join(rotation, session, old, record.meta.n, keep)
-  const next = storedSession(rotation.handle, id, { record, version: versionOf(found, record), usedAt: found.usedAt })
+  const loaded = { record, version: versionOf(found!, record), usedAt: found!.usedAt }
+  const next = storedSession(rotation.handle, id, loaded)
   const ours = partOf(parse(serializeSession(session)), keep)
   replaceData(next.session, mergeLive(partOf(parse(old.data), keep), ours, record.data, session))
   return { ...next, renewed: false, user: undefined }
