@@ -29,8 +29,8 @@ export function delayClose(res: HeldResponse, defer: Defer): void {
     socket[DESTROY] = socket.destroy
     socket[END] = socket.end
     // For the life of the connection: to take them off again would slow every later use of the socket.
-    Object.defineProperty(socket, 'destroy', { configurable: true, writable: true, value: destroy })
-    Object.defineProperty(socket, 'end', { configurable: true, writable: true, value: end })
+    socket.destroy = destroy
+    socket.end = end as Socket['end']
   }
   socket[DEFER] = defer
 }

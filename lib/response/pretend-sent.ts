@@ -10,14 +10,15 @@ export const HEADER_VERBS = ['setHeader', 'setHeaders', 'appendHeader', 'removeH
 /** Own properties that are put on an object for a while; those of the same names that it had come back. */
 export class PropertyPatch {
   readonly #target: object
-  readonly #own = new Map<string, PropertyDescriptor | undefined>()
+  #own: Map<string, PropertyDescriptor | undefined> | undefined
 
   constructor(target: object) {
     this.#target = target
   }
 
   put(name: string, property: PropertyDescriptor): void {
-    if (!this.#own.has(name)) this.#own.set(name, Object.getOwnPropertyDescriptor(this.#target, name))
+    const own = (this.#own ??= new Map<string, PropertyDescriptor | undefined>())
+    if (!own.has(name)) own.set(name, Object.getOwnPropertyDescriptor(this.#target, name))
     Object.defineProperty(this.#target, name, { configurable: true, ...property })
   }
 
@@ -28,11 +29,11 @@ export class PropertyPatch {
   }
 
   lift(): void {
-    for (const [name, own] of this.#own) {
+    for (const [name, own] of this.#own ?? []) {
       if (own === undefined) Reflect.deleteProperty(this.#target, name)
       else Object.defineProperty(this.#target, name, own)
     }
-    this.#own.clear()
+    this.#own = undefined
   }
 }
 

@@ -9,7 +9,11 @@ interface Call {
   readonly verb: string
   /** The session, if this is a load. */
   readonly key: string | undefined
-  reject(err: SessionError): void
+  readonly reject: (err: SessionError) => void
+  /** Whether it waits no longer. */
+  isOver: boolean
+  before: Call | undefined
+  after: Call | undefined
 }
 
 /**
@@ -20,10 +24,13 @@ interface Call {
  */
 export class CallDeadlines {
   readonly #timeout: Milliseconds
-  // The earliest deadline first, for that is the order in which they come.
-  readonly #calls = new Set<Call>()
-  // How many loads each session waits for.
-  readonly #loads = new Map<string, number>()
+  // A list from the earliest deadline, which is the order in which they come, to the latest: a Set or a Map that is
+  // emptied again and again gets another table every time.
+  #first: Call | undefined
+  #last: Call | undefined
+  #loading = 0
+  // How many loads each session waits for; kept from when there are so many that it matters until there are none.
+  #loads: Map<string, number> | undefined
   #unanswered = 0
   #timer: NodeJS.Timeout | undefined
 
@@ -33,8 +40,9 @@ export class CallDeadlines {
 
   /** @throws {SessionError} when a load would be one too many. Any number may wait for one and the same session. */
   admit(key: string): void {
-    const waiting = this.#loads.size
-    if (waiting === 0 || waiting + this.#unanswered < LOADS_MAX || this.#loads.has(key)) return
+    if (this.#loading === 0 || this.#loading + this.#unanswered < LOADS_MAX) return
+    const loads = (this.#loads ??= this.#count())
+    if (loads.size + this.#unanswered < LOADS_MAX || loads.has(key)) return
     throw new SessionError(
       'ERR_SESSION_STORE',
       `The session store has ${LOADS_MAX} loads to answer already: this one was not asked for.`,
@@ -50,7 +58,8 @@ export class CallDeadlines {
     return new Promise<T>((resolve, reject) => {
       // Not the wall clock: it may be set while a call waits. A little early: writers who wait behind this one have the
       // same patience, and must hear that the store hangs before they ask it too.
-      const call: Call = { due: performance.now() + this.#timeout * 0.98, verb, key, reject }
+      const due = performance.now() + this.#timeout * 0.98
+      const call: Call = { due, verb, key, reject, isOver: false, before: undefined, after: undefined }
       this.#begin(call)
       answer.then(
         (value) => {
@@ -65,33 +74,49 @@ export class CallDeadlines {
     })
   }
 
+  #count(): Map<string, number> {
+    const loads = new Map<string, number>()
+    for (let call = this.#first; call !== undefined; call = call.after) noteLoad(loads, call.key, 1)
+    return loads
+  }
+
   #begin(call: Call): void {
-    const { key } = call
-    if (key !== undefined) this.#loads.set(key, (this.#loads.get(key) ?? 0) + 1)
-    this.#calls.add(call)
+    const last = this.#last
+    if (call.key !== undefined) this.#loading++
+    if (this.#loads !== undefined) noteLoad(this.#loads, call.key, 1)
+    call.before = last
+    this.#last = call
+    if (last !== undefined) last.after = call
+    else this.#first = call
     if (this.#timer === undefined) this.#timer = setTimeout(this.#expire, this.#timeout)
-    else if (this.#calls.size === 1) this.#timer.ref()
+    else if (last === undefined) this.#timer.ref()
   }
 
   #answered(call: Call): void {
     if (call.key !== undefined) this.#unanswered = 0
     this.#end(call)
     // It stays, for the next call: only nobody must be kept alive by it.
-    if (this.#calls.size === 0) this.#timer?.unref()
+    if (this.#first === undefined) this.#timer?.unref()
   }
 
   #end(call: Call): void {
-    const { key } = call
-    if (!this.#calls.delete(call) || key === undefined) return
-    const left = this.#loads.get(key)! - 1
-    if (left === 0) this.#loads.delete(key)
-    else this.#loads.set(key, left)
+    const { before, after } = call
+    if (call.isOver) return
+    call.isOver = true
+    // One that is never answered must not keep those that came after it.
+    call.before = call.after = undefined
+    if (before === undefined) this.#first = after
+    else before.after = after
+    if (after === undefined) this.#last = before
+    else after.before = before
+    if (this.#loads !== undefined) noteLoad(this.#loads, call.key, -1)
+    if (call.key !== undefined && --this.#loading === 0) this.#loads = undefined
   }
 
   readonly #expire = (): void => {
     this.#timer = undefined
     const now = performance.now()
-    for (const call of this.#calls) {
+    for (let call = this.#first; call !== undefined; call = this.#first) {
       if (call.due > now) {
         this.#timer = setTimeout(this.#expire, call.due - now)
         return
@@ -101,6 +126,13 @@ export class CallDeadlines {
       call.reject(tooLate(call.verb, this.#timeout))
     }
   }
+}
+
+function noteLoad(loads: Map<string, number>, key: string | undefined, change: number): void {
+  if (key === undefined) return
+  const waiting = (loads.get(key) ?? 0) + change
+  if (waiting === 0) loads.delete(key)
+  else loads.set(key, waiting)
 }
 
 function tooLate(verb: string, timeout: Milliseconds): SessionError {

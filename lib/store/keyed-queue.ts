@@ -41,34 +41,38 @@ export class KeyedQueue {
 
   #run<T>(key: string, queue: Queue, turn: Promise<T>): Promise<T> {
     let passed = false
-    const begin = (waiter: Waiter) => {
-      queue.running++
-      waiter.begin()
-    }
     const pass = () => {
-      if (!passed) queue.waiting.splice(0, 1).forEach(begin)
       passed = true
-    }
-    // Those who wait for a store that hangs do not wait for one another, nor for as long again.
-    const passAll = (err: SessionError) => {
-      const earliest = performance.now() - (this.#patience ?? Infinity) / 2
-      for (const waiter of queue.waiting.splice(0)) {
-        if (waiter.since < earliest) waiter.refuse(err)
-        else begin(waiter)
-      }
+      queue.waiting.splice(0, 1).forEach((waiter) => begin(queue, waiter))
     }
     const timer = this.#patience === undefined ? undefined : setTimeout(pass, this.#patience)
     timer?.unref()
     const done = (err?: unknown) => {
-      clearTimeout(timer)
+      if (timer !== undefined) clearTimeout(timer)
       queue.running--
-      if (err instanceof SessionError && err.code === 'ERR_SESSION_STORE_TIMEOUT') passAll(err)
-      else pass()
+      if (queue.waiting.length > 0) {
+        if (err instanceof SessionError && err.code === 'ERR_SESSION_STORE_TIMEOUT') this.#passAll(queue, err)
+        else if (!passed) pass()
+      }
       if (queue.running === 0 && queue.waiting.length === 0) this.#queues.delete(key)
     }
     turn.then(() => done(), done)
     return turn
   }
+
+  // Those who wait for a store that hangs do not wait for one another, nor for as long again.
+  #passAll(queue: Queue, err: SessionError): void {
+    const earliest = performance.now() - (this.#patience ?? Infinity) / 2
+    for (const waiter of queue.waiting.splice(0)) {
+      if (waiter.since < earliest) waiter.refuse(err)
+      else begin(queue, waiter)
+    }
+  }
+}
+
+function begin(queue: Queue, waiter: Waiter): void {
+  queue.running++
+  waiter.begin()
 }
 
 /** The same for the sessions of any store, whichever middleware asks: IDs may repeat from store to store. */
