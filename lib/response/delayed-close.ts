@@ -30,7 +30,7 @@ export function delayClose(res: HeldResponse, defer: Defer): void {
     socket[END] = socket.end
     // For the life of the connection: to take them off again would slow every later use of the socket.
     socket.destroy = destroy
-    socket.end = end as Socket['end']
+    socket.end = end
   }
   socket[DEFER] = defer
 }
