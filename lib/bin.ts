@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { EXIT, plain, run, type Terminal } from './cli/command'
@@ -10,6 +12,10 @@ const { stdin, stdout, stderr } = process
 
 const terminal: Terminal = {
   env: process.env,
+  version() {
+    const manifest = readFileSync(path.join(__dirname, '../package.json'), 'utf8')
+    return (JSON.parse(manifest) as { version: string }).version
+  },
   out: (said) => void stdout.write(said),
   err: (said) => void stderr.write(said),
   read: () => text(stdin),

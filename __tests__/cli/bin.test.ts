@@ -42,6 +42,15 @@ it('is what the package offers as a command, with a line that says by what it ru
   expect(readFileSync(path.join(ROOT, 'lib/bin.ts'), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/)
 })
 
+it('tells its version', async () => {
+  const version = '1.2.3-next.4'
+  cpSync(path.join(build(), 'lib'), folder.at('versioned/lib'), { recursive: true })
+  writeFileSync(folder.at('versioned/package.json'), JSON.stringify({ version }))
+  symlinkSync(path.join(ROOT, 'node_modules'), folder.at('versioned/node_modules'))
+  const bin = folder.at('versioned/lib/bin.js')
+  expect(await silverback(['--version'], { bin })).toEqual({ exit: 0, out: `${version}\n`, err: '' })
+})
+
 it('reads the ID from standard input, and ends with a code of its own', async () => {
   const at = ['--store', `file:${sessionsAt}`]
   expect(await silverback(['show', '-', ...at], { input: id })).toMatchObject({ exit: 0, err: '' })

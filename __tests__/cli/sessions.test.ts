@@ -115,6 +115,9 @@ describe('says what is missing:', () => {
     ['no application', ['reindex', '--store', `file:${folder.path}`], 2, /reindex needs --config/],
     ['an unknown option', ['stats', '--stroe', 'x'], 2, /Unknown option '--stroe'/],
     ['no argument', ['list'], 2, /takes one argument, USER; got 0/],
+    ['an empty argument', ['list', '', '--store', `file:${folder.path}`], 2, /^USER is empty/],
+    ['an empty argument', ['revoke', '', '--store', `file:${folder.path}`, '--yes'], 2, /^USER is empty/],
+    ['an empty standard input', ['list', '-', '--store', `file:${folder.path}`], 2, /^USER is empty/],
     ['an argument too many', ['stats', 'ann'], 2, /takes no argument; got 1/],
     ['an unknown command', ['lst'], 2, /There is no command "lst"/]
   ])('%s', async (_what, args, exit, message) => {

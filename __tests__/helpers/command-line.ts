@@ -24,6 +24,7 @@ export async function silverback(args: string[], { env = {}, input = '', answer 
   const questions: string[] = []
   const exit = await run([secret, decode, doctor, ...SESSION_COMMANDS], args, {
     env,
+    version: () => '1.2.3',
     out: (text) => void (out += text),
     err: (text) => void (err += text),
     read: async () => input,

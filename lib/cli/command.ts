@@ -21,6 +21,8 @@ export interface Outcome {
 /** What is around a command. */
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
+  /** That of the package. */
+  version(): string
   out(text: string): void
   err(text: string): void
   /** All of standard input. */
@@ -76,6 +78,10 @@ export async function run(commands: readonly Command[], args: readonly string[],
   const command = commands.find((each) => each.name === name)
   const json = rest.includes('--json')
   try {
+    if (name === '--version') {
+      terminal.out(`${terminal.version()}\n`)
+      return EXIT.ok
+    }
     if (command === undefined) {
       const asked = name === undefined || name === '--help' || name === 'help'
       if (!asked) throw new CommandError(`There is no command ${JSON.stringify(name)}; silverback --help lists them.`)
@@ -137,7 +143,7 @@ function jsonText(json: unknown): string {
 
 function overview(commands: readonly Command[]): string {
   const rows = commands.map(({ name, argument = '', help }) => [`  ${name} ${argument}`, help.split('\n', 1)[0]!])
-  return `Usage: silverback COMMAND [options]\n\n${table(rows)}\nsilverback COMMAND --help tells more.\n`
+  return `Usage: silverback COMMAND [options]\n\n${table(rows)}\nsilverback COMMAND --help tells more, silverback --version the version.\n`
 }
 
 function helpOf({ name, argument, help, options }: Command): string {

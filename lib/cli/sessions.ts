@@ -75,7 +75,8 @@ export function handleOf(id: string): string {
   return hashOf('sha256', id, 'base64url').slice(0, 8)
 }
 
-function list({ argument, values, terminal }: Call): Promise<Outcome> {
+async function list({ argument, values, terminal }: Call): Promise<Outcome> {
+  demandUser(argument)
   return withPlace(values, terminal, async (place) => {
     const entries = (await place.auth.list(argument)).sort((a, b) => (b.lastUsedAt ?? 0) - (a.lastUsedAt ?? 0))
     const ends = await Promise.all(entries.map((entry) => endOf(place, entry)))
@@ -107,7 +108,8 @@ function show({ argument, values, terminal }: Call): Promise<Outcome> {
   })
 }
 
-function revoke({ argument, values, terminal }: Call): Promise<Outcome> {
+async function revoke({ argument, values, terminal }: Call): Promise<Outcome> {
+  demandUser(argument)
   return withPlace(values, terminal, async ({ name, auth }) => {
     const count = (await auth.list(argument)).length
     if (count > 0) await agree({ values, terminal }, `End ${sessions(count)} of this user in ${name}?`)
@@ -150,6 +152,11 @@ function clear({ values, terminal }: Call): Promise<Outcome> {
     await ask(place.store, 'clear')
     return { text: `Ended ${sessions(live)}.\n`, json: { store: place.name, cleared: live } }
   })
+}
+
+// As of a variable of a script that is not set: "No sessions" would be no answer.
+function demandUser(argument: string): void {
+  if (argument === '') throw new CommandError('USER is empty: this names nobody.')
 }
 
 async function agree({ values, terminal }: Pick<Call, 'values' | 'terminal'>, question: string): Promise<void> {
