@@ -32,7 +32,7 @@ export class CallDeadlines {
   // How many loads each session waits for; kept from when there are so many that it matters until there are none.
   #loads: Map<string, number> | undefined
   #unanswered = 0
-  #timer: NodeJS.Timeout | undefined
+  #timer: NodeJS.Timeout | NodeJS.Immediate | undefined
 
   constructor(timeout: Milliseconds) {
     this.#timeout = timeout
@@ -113,7 +113,12 @@ export class CallDeadlines {
     if (call.key !== undefined && --this.#loading === 0) this.#loads = undefined
   }
 
+  // Timers come before sockets: after a stall of the process, answers that are here lie unread. They are looked at first.
   readonly #expire = (): void => {
+    this.#timer = setImmediate(this.#refuse)
+  }
+
+  readonly #refuse = (): void => {
     this.#timer = undefined
     const now = performance.now()
     for (let call = this.#first; call !== undefined; call = this.#first) {

@@ -45,7 +45,9 @@ export class KeyedQueue {
       passed = true
       queue.waiting.splice(0, 1).forEach((waiter) => begin(queue, waiter))
     }
-    const timer = this.#patience === undefined ? undefined : setTimeout(pass, this.#patience)
+    // On the turn on which a call that is as late is refused, and behind it.
+    const late = () => void setImmediate(pass)
+    const timer = this.#patience === undefined ? undefined : setTimeout(late, this.#patience)
     timer?.unref()
     const done = (err?: unknown) => {
       if (timer !== undefined) clearTimeout(timer)

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { setTimeout as realTimeout } from 'node:timers'
 import { failureOf, LOADS_MAX, CallDeadlines } from '../../../lib/store/deadlines'
 import { deferred } from '../../helpers/app'
 
@@ -8,7 +11,7 @@ const TOO_LATE = { code: 'ERR_SESSION_STORE_TIMEOUT', kind: 'store' }
 let deadlines: CallDeadlines
 
 beforeEach(() => {
-  jest.useFakeTimers()
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] })
   deadlines = new CallDeadlines(TIMEOUT)
 })
 
@@ -17,6 +20,12 @@ afterEach(() => jest.useRealTimers())
 /** Ends without a rejection that is not heard. */
 const begin = (answer: Promise<unknown>, verb = 'get', key?: string): Promise<unknown> =>
   deadlines.until(answer, verb, key).catch((err: unknown) => err)
+
+/** Time, and the turn on which is refused what is late. */
+async function pass(ms: number): Promise<void> {
+  await jest.advanceTimersByTimeAsync(ms)
+  await new Promise(setImmediate)
+}
 
 describe('a call of a store', () => {
   const down = new Error('down')
@@ -36,9 +45,9 @@ describe('a call of a store', () => {
   it('ends at its deadline, with an error that names verb and time', async () => {
     let ended: any
     void begin(NEVER, 'destroy').then((err) => (ended = err))
-    await jest.advanceTimersByTimeAsync(TIMEOUT - 1)
+    await pass(TIMEOUT - 1)
     expect(ended).toBeUndefined()
-    await jest.advanceTimersByTimeAsync(1)
+    await pass(1)
     expect(ended).toMatchObject(TOO_LATE)
     expect(ended.message).toMatch(/did not answer destroy\(\) within 1000 ms/)
   })
@@ -48,15 +57,15 @@ describe('a call of a store', () => {
     for (const name of ['a', 'b', 'c']) {
       void begin(NEVER, 'get').then(() => ended.push(name))
       expect(jest.getTimerCount()).toBe(1)
-      await jest.advanceTimersByTimeAsync(300)
+      await pass(300)
     }
-    await jest.advanceTimersByTimeAsync(100)
+    await pass(100)
     expect(ended).toEqual(['a'])
-    await jest.advanceTimersByTimeAsync(279)
+    await pass(279)
     expect(ended).toEqual(['a'])
-    await jest.advanceTimersByTimeAsync(1)
+    await pass(1)
     expect(ended).toEqual(['a', 'b'])
-    await jest.advanceTimersByTimeAsync(300)
+    await pass(300)
     expect(ended).toEqual(['a', 'b', 'c'])
     expect(jest.getTimerCount()).toBe(0)
   })
@@ -64,7 +73,7 @@ describe('a call of a store', () => {
   it('goes by no clock that somebody may set', async () => {
     const ended = begin(NEVER)
     jest.setSystemTime(Date.now() - 3_600_000)
-    await jest.advanceTimersByTimeAsync(TIMEOUT)
+    await pass(TIMEOUT)
     expect(await ended).toMatchObject(TOO_LATE)
   })
 
@@ -72,10 +81,26 @@ describe('a call of a store', () => {
     for (const late of ['resolve', 'reject'] as const) {
       const answer = deferred<any>()
       const ended = begin(answer.promise)
-      await jest.advanceTimersByTimeAsync(TIMEOUT)
+      await pass(TIMEOUT)
       answer.resolve(late === 'resolve' ? 'late' : Promise.reject(new Error('late')))
       expect(await ended).toMatchObject(TOO_LATE)
     }
+  })
+
+  it('ends with an answer that came while the process stood still, and lay unread at the deadline', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    const [[peer]] = await Promise.all([once(server, 'connection'), once(client, 'connect')])
+    const ended = [begin(once(client, 'data').then(String)), begin(NEVER)]
+    // Where the event loop looks at its timers, before it looks at its sockets.
+    await new Promise((resolve) => realTimeout(resolve, 1))
+    peer.write('text')
+    jest.advanceTimersByTime(TIMEOUT)
+    const answers = await Promise.all(ended)
+    client.destroy()
+    server.close()
+    expect(answers).toEqual(['text', expect.objectContaining(TOO_LATE)])
   })
 
   it('keeps no process alive once nothing is waited for', async () => {
@@ -112,7 +137,7 @@ describe('loads that wait', () => {
     { now: 1, before: LOADS_MAX, another: false }
   ])('admit another beside $now, after $before without an answer: $another', async ({ now, before, another }) => {
     void load(before)
-    await jest.advanceTimersByTimeAsync(TIMEOUT)
+    await pass(TIMEOUT)
     void load(now, LOADS_MAX)
     expect(admits(keyOf(2 * LOADS_MAX))).toBe(another)
     if (now > 0) expect(admits(keyOf(LOADS_MAX))).toBe(true)
@@ -130,7 +155,7 @@ describe('loads that wait', () => {
 
   it('have room again when one answer shows that the store goes on', async () => {
     void load(LOADS_MAX)
-    await jest.advanceTimersByTimeAsync(TIMEOUT)
+    await pass(TIMEOUT)
     const answer = deferred<null>()
     const answered = begin(answer.promise, 'get', keyOf(LOADS_MAX))
     expect(admits('another')).toBe(false)
@@ -156,7 +181,7 @@ describe('loads that wait', () => {
   it('are not held up by calls that are no loads', async () => {
     for (let i = 0; i < LOADS_MAX; i++) void begin(NEVER, 'set')
     expect(admits('another')).toBe(true)
-    await jest.advanceTimersByTimeAsync(TIMEOUT)
+    await pass(TIMEOUT)
     expect(admits('another')).toBe(true)
   })
 })

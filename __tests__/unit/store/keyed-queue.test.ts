@@ -56,7 +56,7 @@ describe('turns', () => {
     ['of another thing', { key: 'b', store: FIRST, patience: undefined }, 'at once'],
     ['of the same thing in another store', { key: 'a', store: SECOND, patience: undefined }, 'at once']
   ])('begin %s as they should', async (_what, { key, store, patience }, begins) => {
-    jest.useFakeTimers()
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] })
     const queue = new StoreQueues()
     const first = deferred()
     let began = false
@@ -65,6 +65,7 @@ describe('turns', () => {
     await jest.advanceTimersByTimeAsync(999)
     expect(began).toBe(begins === 'at once')
     await jest.advanceTimersByTimeAsync(1)
+    await new Promise(setImmediate)
     expect(began).toBe(begins !== 'after the first')
     first.resolve()
     await jest.advanceTimersByTimeAsync(0)

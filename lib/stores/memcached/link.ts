@@ -77,7 +77,9 @@ export class MemcachedLink {
 
   #ask(command: string, send: (done: Reply) => void): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(unanswered(command, this.#timeout)), this.#timeout)
+      const refuse = () => reject(unanswered(command, this.#timeout))
+      // After a stall of the process the answer may be here, unread.
+      const timer = setTimeout(() => setImmediate(refuse), this.#timeout)
       const done: Reply = (err, value) => {
         clearTimeout(timer)
         if (err) reject(fault(err, command))
