@@ -16,6 +16,8 @@ app.post('/logout-everywhere', async (req, res) => res.json({ ended: await auth.
 
 const signedIn = requireSession((session) => session.user !== undefined)
 app.get('/events', signedIn, (req, res) => {
+  // Whoever has left while the session was loaded would never be heard to leave.
+  if (res.closed) return
   const { signal } = infoOf(req.session)
   res.set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
   res.write(`event: hello\ndata: ${JSON.stringify(req.session.user)}\n\n`)

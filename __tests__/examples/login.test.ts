@@ -1,7 +1,11 @@
 import { createServer, type Server } from 'node:http'
 import { once } from 'node:events'
+import net from 'node:net'
+import express from 'express'
 import request from 'supertest'
-import { generateKey, MemoryStore } from '../../lib'
+import { generateKey, MemoryStore, sessions } from '../../lib'
+import { deferred } from '../helpers/app'
+import { get, serving } from '../helpers/raw'
 import { cookieOf, pairOf, tokenIn, Visitor } from './visitor'
 
 const { createApp } = require('../../examples/login/app')
@@ -294,6 +298,28 @@ describe('login example: pages', () => {
       expect(headers['cache-control']).toContain('no-store')
       expect(headers['x-powered-by']).toBeUndefined()
     }
+  })
+})
+
+describe('login example: live pages', () => {
+  it('keep nothing for a visitor who has left before the stream begins', async () => {
+    const { openStream } = require('../../examples/login/live')
+    const auth = sessions<any>({ secret: generateKey() })
+    const [entered, left] = [deferred(), deferred()]
+    const begun = jest.spyOn(globalThis, 'setInterval')
+    const app = express().use(auth)
+    app.get('/live', (req, res) => {
+      entered.resolve()
+      res.once('close', () => setImmediate(() => left.resolve(openStream(req, res))))
+    })
+    await serving(app, async (port) => {
+      const socket = net.connect(port, '127.0.0.1', () => socket.write(get('/live')))
+      await entered.promise
+      begun.mockClear()
+      socket.destroy()
+      await left.promise
+    })
+    expect(begun).not.toHaveBeenCalled()
   })
 })
 

@@ -7,6 +7,8 @@ const isStream = (req) => req.get('accept') === 'text/event-stream'
 
 /** Begins a stream that ends when its visitor goes, or the session does. */
 function openStream(req, res) {
+  // Whoever has left by now would never be heard to leave.
+  if (res.closed) return
   res.set({ 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' })
   res.write('retry: 2000\n\n')
   const { signal } = infoOf(req.session)
