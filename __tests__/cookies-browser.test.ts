@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { CookieStore, MemoryStore, sessions } from '../lib/index'
-import { launchChromium } from './examples/chromium'
+import { contextOf, launchChromium } from './examples/chromium'
 import { appWith, secret } from './helpers/app'
 
 const HOST = 'app.example.test'
@@ -40,7 +40,7 @@ afterAll(() => browser?.close())
 beforeEach(async () => {
   server = createServer((req, res) => listener(req, res)).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  context = await browser.newContext({ baseURL: `http://${HOST}:${(server.address() as AddressInfo).port}` })
+  context = await contextOf(browser, `http://${HOST}:${(server.address() as AddressInfo).port}`)
   page = await context.newPage()
 })
 

@@ -180,7 +180,6 @@ describe.each(Object.keys(STORES))('an extension, on %s,', (name) => {
       await ask('/read')
       expect((open.store as { touches?: number }).touches ?? 2).toBe(2)
       expect(auth.stats().touched - before.touched).toBe(2)
-    },
-    60_000
+    }
   )
 })

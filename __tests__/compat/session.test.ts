@@ -168,7 +168,7 @@ describe('the session', () => {
       { store },
       {
         '/login': (req, res) => res.send(Object.assign(req.session, { a: 1, b: 2 }) && 'in'),
-        '/cookie': (req, res) => res.send(String((req.session.cookie.maxAge = 1000))),
+        '/cookie': (req, res) => res.send(String((req.session.cookie.maxAge = 3_600_000))),
         '/order': (req, res) => {
           const { a } = req.session
           delete req.session.a

@@ -46,6 +46,12 @@ function programOf(browser: BrowserName): string {
   throw new Error(`The browser tests need ${names[0]}: run \`apt-get install ${names[0]}\`, or set ${variable}.`)
 }
 
+async function pageIn(context: any): Promise<any> {
+  const page = await context.newPage()
+  page.setDefaultTimeout(PATIENCE)
+  return page
+}
+
 /** Somebody at a browser: cookies of their own, and one page. */
 export class Person {
   /** What the console reports: a script or style that the policy refuses, a page that does not load. */
@@ -62,9 +68,12 @@ export class Person {
 
   static async at(browser: any, origin: string): Promise<Person> {
     const context = await browser.createBrowserContext()
-    const page = await context.newPage()
-    page.setDefaultTimeout(PATIENCE)
-    return new Person(context, page, origin)
+    return new Person(context, await pageIn(context), origin)
+  }
+
+  /** A second page, beside the first. */
+  openPage(): Promise<any> {
+    return pageIn(this.context)
   }
 
   async open(path: string): Promise<void> {

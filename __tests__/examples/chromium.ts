@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chromium, type Browser } from 'playwright-core'
+import { chromium, type Browser, type BrowserContext } from 'playwright-core'
 
 // Headless, and quiet: no sandbox because containers run tests as root, no traffic of the browser's own.
 const FLAGS = [
@@ -13,9 +13,20 @@ const FLAGS = [
   '--disable-sync'
 ]
 
+/** How long the browser may take on a loaded machine, in ms. */
+const PATIENCE = 120_000
+
 /** Starts the Chromium of this machine: `CHROMIUM_PATH`, or the one on the PATH. */
 export function launchChromium(flags: string[] = []): Promise<Browser> {
-  return chromium.launch({ executablePath: process.env.CHROMIUM_PATH || onPath(), args: [...FLAGS, ...flags] })
+  const executablePath = process.env.CHROMIUM_PATH || onPath()
+  return chromium.launch({ executablePath, args: [...FLAGS, ...flags], timeout: PATIENCE })
+}
+
+/** Cookies of their own, for one server. */
+export async function contextOf(browser: Browser, baseURL: string): Promise<BrowserContext> {
+  const context = await browser.newContext({ baseURL })
+  context.setDefaultTimeout(PATIENCE)
+  return context
 }
 
 function onPath(): string {

@@ -139,7 +139,7 @@ describe.each<BrowserName>(['chrome', 'firefox'])('login example in %s', (name) 
 
   it('goes on in other pages of a browser whose session gets a new ID', async () => {
     const visitor = await signedIn()
-    const other = await visitor.context.newPage()
+    const other = await visitor.openPage()
     await other.goto(`${visitor.origin}/data`)
     expect(new URL(other.url()).pathname).toBe('/confirm')
     await other.type('#password', PASSWORD)

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { launchChromium } from './chromium'
+import { contextOf, launchChromium } from './chromium'
 
 const before = { secret: process.env.SESSION_SECRET, provider: process.env.PROVIDER }
 process.env.SESSION_SECRET = 'a secret for the examples, 32 bytes or more'
@@ -31,7 +31,7 @@ beforeAll(async () => {
       const state = new URL(req.url!, 'http://x').searchParams.get('state')!
       const back = `${addressOf('app.test', site)}/oauth/callback?state=${encodeURIComponent(state)}&code=1`
       res.setHeader('Content-Type', 'text/html')
-      res.end(`<a href="${back}">Allow</a>`)
+      res.end(`<a href="${back}">Allow</a> <a href="${addressOf('app.test', site)}/linked">More</a>`)
     })
   )
   process.env.PROVIDER = `${addressOf('provider.test', provider)}/authorize`
@@ -47,7 +47,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  context = await browser.newContext({ baseURL: addressOf('app.test', site) })
+  context = await contextOf(browser, addressOf('app.test', site))
 })
 
 afterEach(() => context.close())
@@ -86,7 +86,7 @@ describe('the oauth example in Chromium', () => {
   it('refuses a callback that was started in another browser, used already, or made up', async () => {
     const mine = await start('/mine')
     const state = new URL(mine.url()).searchParams.get('state')!
-    const stranger = await browser.newContext({ baseURL: addressOf('app.test', site) })
+    const stranger = await contextOf(browser, addressOf('app.test', site))
     const page = await stranger.newPage()
     for (const forged of [state, 'x'.repeat(43), 'a b', '__proto__', '']) {
       const response = await page.goto(`/oauth/callback?code=1&state=${encodeURIComponent(forged)}`)
@@ -101,7 +101,8 @@ describe('the oauth example in Chromium', () => {
     await finish(await start('/a'), '/a')
     const tab = await context.newPage()
     await tab.goto(addressOf('provider.test', provider))
-    await tab.evaluate(`location.href = '${addressOf('app.test', site)}/linked'`)
+    // A script that leaves the page may find nobody to answer to any more.
+    await tab.getByRole('link', { name: 'More' }).click()
     await tab.waitForURL('**/linked')
     expect(JSON.parse((await tab.locator('body').textContent())!)).toEqual({ path: '/linked', user: null })
   })

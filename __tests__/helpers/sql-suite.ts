@@ -369,7 +369,7 @@ export function describeSqlStore(ground: () => SqlGround): void {
       await expectNothingLostToKills(open(), { ...ground().place, table }, ROUNDS)
       clock = new Clock()
     },
-    120_000 + 5000 * ROUNDS
+    240_000 + 5000 * ROUNDS
   )
 
   it('looks at no more rows than it needs, among twenty thousand', async () => {

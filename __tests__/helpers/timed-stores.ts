@@ -4,6 +4,7 @@ import { Clock } from './clock'
 import { TestFolder } from './folder'
 import { CLIENTS, type Connected } from './redis-clients'
 import { RedisServer } from './redis-server'
+import { MINUTE } from './times'
 
 type AnyStore = NonNullable<SessionsOptions['store']>
 
@@ -53,14 +54,17 @@ export class TimedStores {
     return this.#makers[name]!()
   }
 
-  /** Lets time pass for the application and for Redis, whose clock is its own. */
+  /**
+   * Lets time pass for the application and for Redis, whose clock is its own, and goes on: what lives by the clock of the
+   * application is kept for as long as a test may take, and what is over by it is refused by what its record says.
+   */
   async forward(ms: number): Promise<void> {
     this.clock.forward(ms)
     const keys = (await this.#server.cli('keys', '*')).split('\n').filter((key) => key !== '')
     for (const key of keys) {
       const left = Number(await this.#server.cli('pttl', key)) - ms
       // A time of 0 or less removes the key, as the time itself would.
-      await this.#server.cli('pexpire', key, String(left))
+      await this.#server.cli('pexpire', key, String(left > 0 ? left + MINUTE : left))
     }
   }
 }

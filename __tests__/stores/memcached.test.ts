@@ -226,7 +226,7 @@ it('frees the lock of a process that was killed', () => expectFreeLockAfterKill(
 it(
   'loses nothing that was confirmed to processes that were killed',
   () => expectNothingLostToKills(new MemcachedStore({ client }), { memcached: server.port }, ROUNDS),
-  120_000 + 5000 * ROUNDS
+  240_000 + 5000 * ROUNDS
 )
 
 describe('a server that does not answer', () => {

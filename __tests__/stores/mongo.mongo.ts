@@ -223,7 +223,7 @@ describe.each(KINDS)('as %s', (_kind, stringify) => {
       const mongo = { url: mongoUrl(), name: open.collection.collectionName, stringify }
       return expectNothingLostToKills(open.store, { mongo }, ROUNDS)
     },
-    120_000 + 5000 * ROUNDS
+    240_000 + 5000 * ROUNDS
   )
 })
 
