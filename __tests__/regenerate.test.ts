@@ -11,18 +11,23 @@ const TheirMemoryStore = require('express-session').MemoryStore
 
 const GRACE = 60_000
 
-const hashed = async () => {
-  const ground = await GROUNDS['memory, one process']!()
-  return { ...ground, start: (options: RaceOptions = {}) => ground.start({ ...options, given: { hashIds: true } }) }
+const hashed = (open: () => Promise<Ground>) => async () => {
+  const ground = await open()
+  return { ...ground, start: (options?: RaceOptions) => ground.start({ ...options, given: { hashIds: true } }) }
 }
 
 // None of these has an index of users.
 const indexless: typeof GROUNDS = {
   'a store that only knows the contract, one process': alone(async () => ({ store: new TheirMemoryStore() })),
-  ...COOKIE_GROUNDS
+  ...COOKIE_GROUNDS,
+  'cookies although IDs are to be hashed, one process': hashed(COOKIE_GROUNDS['cookies, one process']!)
 }
 
-const grounds: typeof GROUNDS = { ...GROUNDS, 'memory with hashed IDs, one process': hashed, ...indexless }
+const grounds: typeof GROUNDS = {
+  ...GROUNDS,
+  'memory with hashed IDs, one process': hashed(GROUNDS['memory, one process']!),
+  ...indexless
+}
 
 describe.each(Object.entries(grounds))('regenerate({ keep, grace }) (%s)', (name, open) => {
   // Data that is nowhere but in its cookies meets within a process only.

@@ -64,7 +64,7 @@ export interface SessionsOptions<Request = any> {
   proxy?: boolean | undefined
   /** How the session travels: as a cookie, or in `X-Session`, a named one in `X-Session-<name>`. @default 'cookie' */
   transport?: Transport | readonly Transport[] | undefined
-  /** Stores see a SHA-256 of the ID. @default false */
+  /** Stores see a SHA-256 of the ID; the IDs of sessions in cookies open nothing, and stay. @default false */
   hashIds?: boolean | undefined
   /**
    * When the store is asked. `'auto'`: where it answers at once, and no schema has to, as `req.session` is first read;

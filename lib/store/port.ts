@@ -63,7 +63,8 @@ export class StorePort {
     this.carrier = (store as Partial<{ [CARRIER]: Carrier }>)[CARRIER]
     this.timeout = storeTimeout
     this.#deadlines = new CallDeadlines(storeTimeout)
-    this.hashesIds = hashIds
+    // What opens a session that its cookie carries is the cookie: its ID is no secret.
+    this.hashesIds = hashIds && this.carrier === undefined
     this.#own = (store as Partial<PowerfulStore>)[POWERS]
     this.#verbs = nativeVerbs(store)
     this.#adapter = new AdaptedPowers(store, this.#deadlines)
