@@ -233,13 +233,14 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
 
   #commitHandle(handle: SessionHandle): MaybePromise<void> {
     const committed = handle.commit()
+    if (handle.settings.door.reportsThroughNext) return committed as MaybePromise<void>
     return isPromise(committed) ? committed.then(() => this.#render(handle)) : this.#render(handle)
   }
 
-  // While a mistake can still become an error page.
+  // While a mistake can still become an error page; express-session's door reports it, and sends what the handler wrote.
   #render(handle: SessionHandle): void {
-    const { session, settings, outgoing, tokens } = handle
-    if (outgoing !== 'send' || session === undefined || settings.door.reportsThroughNext || tokens.viaHeader) return
+    const { session, outgoing, tokens } = handle
+    if (outgoing !== 'send' || session === undefined || tokens.viaHeader) return
     handle.cookieText = renderedText(handle, session)
   }
 

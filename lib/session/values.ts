@@ -14,7 +14,12 @@ export function copyValue(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(copyValue)
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
   const copy: Data = {}
-  for (const key of Object.keys(value)) put(copy, key, copyValue((value as Data)[key]))
+  for (const key of Object.keys(value)) {
+    const own = copyValue((value as Data)[key])
+    // The only name that is an accessor of a plain object.
+    if (key === '__proto__') put(copy, key, own)
+    else copy[key] = own
+  }
   return copy
 }
 

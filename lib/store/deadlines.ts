@@ -4,6 +4,13 @@ import type { Milliseconds } from '../base/time'
 /** So many sessions may wait for one store of one middleware to load them; further ones are refused at once. */
 export const LOADS_MAX = 4096
 
+const DEADLINE = Symbol('silverback.deadline')
+
+/** A promise with a deadline of these. */
+interface Bounded<T> extends Promise<T> {
+  [DEADLINE]?: CallDeadlines
+}
+
 interface Call {
   readonly due: Milliseconds
   readonly verb: string
@@ -52,10 +59,11 @@ export class CallDeadlines {
 
   /**
    * The answer, or an error after the deadline. The call itself goes on: only the waiting ends, and its late answer is
-   * nobody's.
+   * nobody's. What has come from here is given back as it is.
    */
-  until<T>(answer: Promise<T>, verb: string, key?: string): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
+  until<T>(answer: Bounded<T>, verb: string, key?: string): Promise<T> {
+    if (answer[DEADLINE] === this) return answer
+    const bounded: Bounded<T> = new Promise<T>((resolve, reject) => {
       // Not the wall clock: it may be set while a call waits. A little early: writers who wait behind this one have the
       // same patience, and must hear that the store hangs before they ask it too.
       const due = performance.now() + this.#timeout * 0.98
@@ -72,6 +80,8 @@ export class CallDeadlines {
         }
       )
     })
+    bounded[DEADLINE] = this
+    return bounded
   }
 
   #count(): Map<string, number> {

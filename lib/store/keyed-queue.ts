@@ -16,6 +16,8 @@ interface Queue {
 /** Work on one thing, one after the other. With nothing to wait for it begins at once, and may be done at once. */
 export class KeyedQueue {
   readonly #queues = new Map<string, Queue>()
+  /** The last one that came to rest stays, for the next to come: a Map that is emptied again and again is made anew. */
+  #resting: string | undefined
   readonly #patience: Milliseconds | undefined
 
   /** @param patience where order is a courtesy: after so long the next one begins although the one before has not ended */
@@ -25,7 +27,7 @@ export class KeyedQueue {
 
   take<T>(key: string, work: () => MaybePromise<T>): MaybePromise<T> {
     const queue = this.#queues.get(key)
-    if (queue !== undefined) {
+    if (queue !== undefined && !isAtRest(queue)) {
       const turn = new Promise<void>((begin, refuse) => {
         queue.waiting.push({ since: performance.now(), begin, refuse })
       })
@@ -34,9 +36,10 @@ export class KeyedQueue {
     }
     const result = work()
     if (!isPromise(result)) return result
-    const made = { waiting: [], running: 1 }
-    this.#queues.set(key, made)
-    return this.#run(key, made, result)
+    const begun = this.#queues.get(key) ?? { waiting: [], running: 0 }
+    begun.running++
+    this.#queues.set(key, begun)
+    return this.#run(key, begun, result)
   }
 
   #run<T>(key: string, queue: Queue, turn: Promise<T>): Promise<T> {
@@ -56,10 +59,18 @@ export class KeyedQueue {
         if (err instanceof SessionError && err.code === 'ERR_SESSION_STORE_TIMEOUT') this.#passAll(queue, err)
         else if (!passed) pass()
       }
-      if (queue.running === 0 && queue.waiting.length === 0) this.#queues.delete(key)
+      if (isAtRest(queue)) this.#rest(key)
     }
     turn.then(() => done(), done)
     return turn
+  }
+
+  #rest(key: string): void {
+    const before = this.#resting
+    this.#resting = key
+    if (before === undefined || before === key) return
+    const queue = this.#queues.get(before)
+    if (queue !== undefined && isAtRest(queue)) this.#queues.delete(before)
   }
 
   // Those who wait for a store that hangs do not wait for one another, nor for as long again.
@@ -70,6 +81,10 @@ export class KeyedQueue {
       else begin(queue, waiter)
     }
   }
+}
+
+function isAtRest({ running, waiting }: Queue): boolean {
+  return running === 0 && waiting.length === 0
 }
 
 function begin(queue: Queue, waiter: Waiter): void {
