@@ -45,6 +45,7 @@ export class KeyedQueue {
   #run<T>(key: string, queue: Queue, turn: Promise<T>): Promise<T> {
     let passed = false
     const pass = () => {
+      if (passed) return
       passed = true
       queue.waiting.splice(0, 1).forEach((waiter) => begin(queue, waiter))
     }
@@ -57,8 +58,9 @@ export class KeyedQueue {
       queue.running--
       if (queue.waiting.length > 0) {
         if (err instanceof SessionError && err.code === 'ERR_SESSION_STORE_TIMEOUT') this.#passAll(queue, err)
-        else if (!passed) pass()
+        else pass()
       }
+      passed = true
       if (isAtRest(queue)) this.#rest(key)
     }
     turn.then(() => done(), done)

@@ -38,6 +38,20 @@ describe('turns', () => {
     expect(order).toEqual(['b', 'c', 'd'])
   })
 
+  it('are passed on once where one ends just as the patience with it does', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] })
+    const queue = new KeyedQueue(1000)
+    const first = deferred()
+    const began: string[] = []
+    void queue.take('a', () => first.promise)
+    for (const name of ['b', 'c']) void queue.take('a', () => new Promise(() => began.push(name)))
+    jest.advanceTimersByTime(1000)
+    first.resolve()
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
+    expect(began).toEqual(['b'])
+    jest.useRealTimers()
+  })
+
   it('are done at once where nothing is waited for, and leave nothing to wait for', () => {
     const queue = new KeyedQueue()
     expect(queue.take('a', () => 1)).toBe(1)
