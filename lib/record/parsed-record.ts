@@ -115,8 +115,10 @@ export class ParsedRecord implements Properties {
     const { cookie, meta } = beside(record)
     if (!this.isJson || same !== this.keys.length) return undefined
     if (isSameJson(cookie, this.cookie) && isSameJson(meta, this.meta)) return this
-    const of = ownOf(cookie, meta)
-    return of && new ParsedRecord({ ...of, dataText: this.dataText, isJson: true }, this, true, undefined, this.#parts)
+    const own = ownOf(cookie, meta)
+    if (own === undefined) return undefined
+    const of = { cookie: own.cookie, meta: own.meta, dataText: this.dataText, isJson: true }
+    return new ParsedRecord(of, this, true, undefined, this.#parts)
   }
 
   /** The same record with other data, whatever the text says. */
