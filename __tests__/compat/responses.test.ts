@@ -36,6 +36,7 @@ describe('a response that has ended', () => {
             removed: codeOf(() => res.removeHeader('Content-Type'))
           }
           res.statusCode = 500
+          req.session.cookie.path = '/late'
           gate.resolve()
         }
       }
@@ -45,6 +46,7 @@ describe('a response that has ended', () => {
     expect(after).toEqual({ sent: true, ended: false, again: false, thrown: code, removed: code })
     expect(res).toMatchObject({ status: 201, text: 'first' })
     expect(res.headers).not.toHaveProperty('x-late')
+    expect(setCookies(res)[0]).toContain('; Path=/;')
   })
 })
 

@@ -201,6 +201,16 @@ describe('the session', () => {
     expect(text).toMatch(/; Domain=a\.test; Path=\/$/)
   })
 
+  it('keeps expires: false as it is', async () => {
+    const store = plainStore()
+    const app = classicApp({ store, resave: true, cookie: { expires: false } }, ROUTES)
+    const { cookie } = await visit(app, '/login')
+    const [text] = store.texts.values()
+    expect(JSON.parse(text).cookie).toMatchObject({ originalMaxAge: false, expires: false })
+    await visit(app, '/who', cookie)
+    expect([...store.texts.values()]).toEqual([text])
+  })
+
   it('matches cookie.path by prefix', async () => {
     const app = classicApp({ cookie: { path: '/admin' } }, { '/adminx': ROUTES['/none']! })
     expect((await visit(app, '/adminx')).body).toEqual({ there: true })
@@ -214,12 +224,13 @@ it.each(['destroy', 'keep'])(
     const app = appWith(auth, {
       ...ROUTES,
       '/out': (req, res, next) => {
+        req.session.user = 'eve'
         req.session = null
         auth(req, res, (err: unknown) => (err ? next(err) : res.json(req.session.user ?? null)))
       }
     })
     const { cookie } = await visit(app, '/login')
-    // express-session reads the session again, which has not been destroyed yet, and never destroys it.
+    // express-session reads the session again, without what was set, before it is destroyed, and never destroys it.
     const user = unset === 'keep' ? 'ann' : null
     expect((await visit(app, '/out', cookie)).body).toBe(user)
     expect((await visit(app, '/who', cookie)).body.user ?? null).toBe(user)

@@ -143,8 +143,8 @@ export function reviveCookie(stored: Record<string, unknown>, CookieClass: typeo
   const cookie = new CookieClass(attributes)
   if (expires !== undefined) cookie.expires = typeof expires === 'string' ? new Date(expires) : (expires as Date | null)
   const span = stored.originalMaxAge as Milliseconds | null | undefined
-  // A text there would throw at every touch.
-  cookie.originalMaxAge = typeof span === 'number' || span === undefined ? (span as Milliseconds | null) : null
+  // A text there would throw at every touch; `false` comes of `expires: false`.
+  cookie.originalMaxAge = typeof span === 'number' || !span ? (span as Milliseconds | null) : null
   return cookie
 }
 

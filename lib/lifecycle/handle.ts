@@ -97,7 +97,7 @@ export abstract class Handle implements SessionVerbs {
     this.snapshot = snapshot
     this.status = status
     this.writeAttempted = snapshot.version !== null
-    this.offered = undefined
+    this.offered = this.cookieText = undefined
     return session
   }
 

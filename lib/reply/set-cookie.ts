@@ -50,6 +50,19 @@ export function renderedText(handle: Handle, session: Session): string {
   }
 }
 
+/** Renders it while the store is asked: what is set on the cookie from then on comes too late, as in express-session. */
+export function renderNow(handle: Handle): void {
+  const { session, settings, outgoing, tokens, isLate } = handle
+  if (outgoing !== 'send' || session === undefined || tokens.viaHeader || isLate) return
+  // The store has a say in what is sent.
+  if (settings.tokens.selfContained || settings.tokens.assigned) return
+  try {
+    handle.cookieText = sendText(handle, session)
+  } catch {
+    // Told when it is sent, without an error page.
+  }
+}
+
 /** The text that deletes a session's cookie, with the attributes it was set with. @see RFC 6265 4.1.2 */
 export function expireText(handle: Handle): string {
   const { settings, req, latest } = handle

@@ -9,7 +9,7 @@ import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import type { HandleOwner } from '../lifecycle/status'
 import type { ParsedRecord } from '../record/record'
 import { writeHead } from '../reply/headers'
-import { renderedText } from '../reply/set-cookie'
+import { renderedText, renderNow } from '../reply/set-cookie'
 import { ResponseHold } from '../response/response-hold'
 import type { CommitHook } from '../response/commit-hook'
 import { Session } from '../session/session'
@@ -132,11 +132,14 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   /** The middleware is called again for this request: what the application has destroyed or unset begins anew. */
   async remount(): Promise<void> {
     const { main } = this
-    if (this.#unset !== false || isDeleted(this.req)) {
-      if (main.settings.unsetDestroys && main.status !== 'ended') await this.#commitUnset()
-      this.replaced()
+    if (main.status !== 'ended') {
+      if (main.settings.unsetDestroys) await this.#commitUnset()
+      // Off the request, and not ended: what the client has is read again, without what was set on it.
+      else this.#main = undefined
     }
+    this.replaced()
     if (main.status === 'ended') await main.restart()
+    else await this.main.prepare()
   }
 
   generate(): MaybePromise<void> {
@@ -233,8 +236,11 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
 
   #commitHandle(handle: SessionHandle): MaybePromise<void> {
     const committed = handle.commit()
-    if (handle.settings.door.reportsThroughNext) return committed as MaybePromise<void>
-    return isPromise(committed) ? committed.then(() => this.#render(handle)) : this.#render(handle)
+    if (!handle.settings.door.reportsThroughNext) {
+      return isPromise(committed) ? committed.then(() => this.#render(handle)) : this.#render(handle)
+    }
+    if (isPromise(committed)) renderNow(handle)
+    return committed as MaybePromise<void>
   }
 
   // While a mistake can still become an error page; express-session's door reports it, and sends what the handler wrote.
