@@ -38,6 +38,8 @@ const REFUSED_MAX = 1024
 const REFUSED_LENGTH_MAX = 256
 // They are up to 4 KB each, and their texts as much again.
 const OPENED_MAX = 128
+// They end with a tag or MAC: to hash all of such a value takes longer than the rest of a look.
+const TAIL_LENGTH = 24
 const MAC_LENGTH = 43
 
 /**
@@ -54,7 +56,8 @@ export class KeyRing {
   readonly #verified = new BoundedMap<string, Named<Verified>>(VERIFIED_MAX)
   /** By the value: the name that it was refused under. */
   readonly #refused = new BoundedMap<string, string>(REFUSED_MAX)
-  readonly #opened = new BoundedMap<string, Named<Opening>>(OPENED_MAX)
+  /** By the end of the value. */
+  readonly #opened = new BoundedMap<string, Named<Opening> & { readonly value: string }>(OPENED_MAX)
 
   constructor(secret: Secret | readonly Secret[]) {
     this.#source = Array.isArray(secret) ? secret : [secret as Secret]
@@ -142,13 +145,13 @@ export class KeyRing {
 
   /** What came out of a value that was sealed for a name lately. Ask for the keys first: a change of them empties it. */
   openedAs(name: string, value: string): Opening | undefined {
-    const known = this.#opened.get(value)
-    return known?.name === name ? known.found : undefined
+    const known = this.#opened.get(value.slice(-TAIL_LENGTH))
+    return known?.name === name && known.value === value ? known.found : undefined
   }
 
   /** `value` must not be cut out of a longer text: see `compact`. */
   noteOpened(name: string, value: string, found: Opening): void {
-    this.#opened.set(value, { name, found })
+    this.#opened.set(value.slice(-TAIL_LENGTH), { name, value, found })
   }
 
   /** A value of one of the keys was found authentic just now. */
