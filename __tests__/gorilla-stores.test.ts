@@ -183,7 +183,9 @@ describe.each(['filesystem', 'redistore', 'redistore-json'] as const)(
 
 function appFor(format: GorillaFormat, more = {}) {
   const gate: { held?: Promise<void>; arrived?: () => void } = {}
-  const app = appWith(sessions({ secret, name: NAME, absolute: null, store: storeFor(format, more) }), {
+  // Many wait for one session here.
+  const options = { secret, name: NAME, absolute: null, storeTimeout: 60_000 }
+  const app = appWith(sessions({ ...options, store: storeFor(format, more) }), {
     '/read': (req, res) => {
       const { cookie: _cookie, ...data } = req.session
       res.json({ data, isNew: req.session.isNew, code: infoOf(req.session).error?.code })
@@ -219,9 +221,9 @@ describe.each(FORMATS)('Parallel requests to %s', (format) => {
     const [one, two] = [appFor(format), appFor(format)]
     const cookie = await begin(one.ask)
     const calls = Array.from({ length: 12 }, (_, at) => (at % 2 ? one : two).ask(`/set?key=k${at}`, cookie))
-    for (const res of await Promise.all(calls)) expect(res.status).toBe(200)
+    for (const res of await Promise.all(calls)) expect([res.status, res.text]).toEqual([200, 'set'])
     const updates = Array.from({ length: 10 }, (_, at) => (at % 2 ? one : two).ask('/update', cookie))
-    for (const res of await Promise.all(updates)) expect(res.status).toBe(200)
+    for (const res of await Promise.all(updates)) expect([res.status, res.text]).toEqual([200, 'updated'])
     const { data } = (await two.ask('/read', cookie)).body
     expect(Object.keys(data).sort()).toEqual(
       ['user', 'n', ...calls.keys()].map((at) => (typeof at === 'number' ? `k${at}` : at)).sort()

@@ -20,8 +20,7 @@ export function describeConcurrentRequests(open: () => Promise<Ground>, updates:
 
   beforeAll(async () => {
     ground = await open()
-    // Very many wait for one session here.
-    pair = await ground.start({ given: { storeTimeout: 60_000 } })
+    pair = await ground.start()
   })
 
   afterAll(() => ground?.close())

@@ -121,7 +121,8 @@ export function promised(store: any, verbs: string[]): object {
 
 function middlewareOn(store: object, lists = true) {
   const userId = (session: any) => session.user as string | undefined
-  return sessions<any>({ secret, store: store as never, ...(lists && { userId }) })
+  // A call takes as long as its order has others go before it, on a loaded machine as well.
+  return sessions<any>({ secret, store: store as never, storeTimeout: 60_000, ...(lists && { userId }) })
 }
 
 /** What a request has found and done. */

@@ -23,7 +23,9 @@ const rotate = (req: any) => req.session.regenerate({ keep: true, grace: Number(
 
 /** An application whose requests can be held with the session they have read, while others change or end it. */
 export function raceApp(store: any, secret: string, { classic, indexless, given }: RaceOptions = {}): express.Express {
-  const options = { secret, store, ...(indexless ? {} : { userId: (data: any) => data.user }), ...given }
+  // None of these is about a store that is late, and a loaded machine may well be.
+  const patient = { secret, store, storeTimeout: 60_000 }
+  const options = { ...patient, ...(indexless ? {} : { userId: (data: any) => data.user }), ...given }
   const auth: any = classic
     ? session({ name: 'sid', resave: false, saveUninitialized: false, ...options })
     : sessions(options)

@@ -6,7 +6,7 @@ import { callStore, type Method } from '../store/call'
 import type { StoreContract } from '../store/contract'
 
 /** Longest that a store may take to answer, and that a check waits for what must come. */
-const PATIENCE: Milliseconds = 15_000
+export const PATIENCE: Milliseconds = 15_000
 /** A short life: a store that counts in seconds takes up to one off for the rest of a second, and one for its clock. */
 const SHORT: Milliseconds = 3000
 

@@ -4,7 +4,7 @@ import { sessionCookie } from '../manage/session-cookie'
 import { createSessions, type SessionsHandler } from '../manage/sessions'
 import type { ModernSession } from '../session/modern'
 import type { StoreContract } from '../store/contract'
-import { within } from './checks'
+import { PATIENCE, within } from './checks'
 import { faultyStore, type FaultyStore } from './faulty-store'
 
 /** A session of `auth.open()`. */
@@ -17,7 +17,7 @@ export class Process {
   readonly store: FaultyStore
   readonly #auth: SessionsHandler
 
-  constructor(store: StoreContract, storeTimeout = 5000) {
+  constructor(store: StoreContract, storeTimeout = PATIENCE) {
     this.store = faultyStore(store)
     this.#auth = createSessions({ secret, store: this.store, storeTimeout, touchAfter: 0 })
   }
