@@ -14,6 +14,7 @@ const ROUNDS = 21
 // Of a payload with which a request takes a millisecond: what varies is small beside it.
 const ROUNDS_LARGE = 9
 const LARGE = 10_000
+const ROUNDS_END_TO_END = 15
 const BATCH = 30
 // Larger payloads take longer: smaller batches.
 const SMALL = 300
@@ -107,7 +108,7 @@ export async function trafficTable({ port, version }) {
 
 /** `results` gets requests a second by load and app, in times of express-session's. */
 export async function endToEndTable(where, results, redis) {
-  const measured = await endToEnd({ rounds: ROUNDS, redis })
+  const measured = await endToEnd({ rounds: ROUNDS_END_TO_END, redis })
   const rows = LOADS.flatMap((load) => {
     results[load] = {}
     return APPS.map((app) => {
