@@ -46,7 +46,14 @@ describe('is refused while the middleware is set up, with the name of the option
     ['an empty list of secrets of a named session', { named: { cart: { secret: [] } } }, /secret/],
     ['a named cookie.maxAge as a text', { named: { cart: { cookie: { maxAge: '60000' } } } }, /maxAge/],
     ['a named sameSite of Object', { named: { cart: { cookie: { sameSite: '__proto__' } } } }, /sameSite/],
-    ['named idle as a BigInt', { named: { cart: { idle: big } } }, /idle/]
+    ['named idle as a BigInt', { named: { cart: { idle: big } } }, /idle/],
+    ['a named store that is none', { named: { cart: { store: {} } } }, /named\["cart"\]\.store must have the methods/],
+    [
+      'a text as a named store',
+      { named: { cart: { store: 'redis' } } },
+      /named\["cart"\]\.store must have the methods/
+    ],
+    ['no transport at all', { transport: [] }, /transport must name/]
   ]
 
   it.each(BOTH)('%s', (_what, given, named) => {
@@ -85,6 +92,16 @@ describe('is refused while the middleware is set up, with the name of the option
     })
   })
 })
+
+it.each([null, 'x', 5, [], { store: {} }, { store: 'x' }])(
+  '%p given to req.sessions.get() and new()',
+  async (options) => {
+    const codes = (sessions_: any) =>
+      Promise.all(['get', 'new'].map((verb) => sessions_[verb]('cart', options).catch((err: any) => err.code)))
+    const app = appWith(sessions({ secret }), { '/': async (req, res) => res.json(await codes(req.sessions)) })
+    expect((await request(app).get('/')).body).toEqual(['ERR_SESSION_OPTION', 'ERR_SESSION_OPTION'])
+  }
+)
 
 it('takes undefined for an option that was left out', () => {
   expect(() => new CookieStore({ revocations: undefined })).not.toThrow()

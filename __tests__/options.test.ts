@@ -234,3 +234,18 @@ it('load: lazy on an asynchronous store says how to load', async () => {
   expect((await read(app, cookie)).body.code).toBe('ERR_SESSION_NOT_LOADED')
   expect((await request(app).get('/loaded').set('Cookie', cookie)).body).toBe('u')
 })
+
+it('hashIds keeps the IDs of named sessions out of stores of their own, unless they say otherwise', async () => {
+  const stores = { main: new MemoryStore(), cart: new MemoryStore(), open: new MemoryStore() }
+  const named = { cart: { store: stores.cart }, open: { store: stores.open, hashIds: false } }
+  const app = appWith(sessions({ secret, store: stores.main, hashIds: true, named }), {
+    '/': async (req, res) => {
+      const all = await Promise.all(['sid', 'cart', 'open'].map((name) => req.sessions.get(name)))
+      for (const one of all) one.n = 1
+      res.json(all.map(({ id }) => id))
+    }
+  })
+  const ids = (await request(app).get('/')).body
+  const seen = Object.values(stores).map((store, i) => (store.ids() as string[]).includes(ids[i]))
+  expect(seen).toEqual([false, false, true])
+})

@@ -157,6 +157,7 @@ export function transportOf(given: SessionsOptions['transport']): {
   mainHeader: string | undefined
 } {
   const list = (Array.isArray(given) ? given : [given ?? 'cookie']) as Transport[]
+  if (list.length === 0) throw new OptionError("transport must name at least one of 'cookie' and 'header', got none")
   let header: string | undefined
   for (const transport of list) {
     if (transport === 'header') header = 'x-session'
@@ -194,6 +195,14 @@ export function checkFlag(option: string, value: boolean | null | undefined, fal
   return value
 }
 
+/** @throws {OptionError} for what cannot be a store */
+export function checkStore(option: string, store: Partial<StoreContract>): void {
+  const { get, set, destroy } = store
+  if (typeof get !== 'function' || typeof set !== 'function' || typeof destroy !== 'function') {
+    throw new OptionError(`${option} must have the methods get, set and destroy, got ${quote(store)}`)
+  }
+}
+
 /** The option `extend` as a function of the request. @throws {OptionError} */
 export function extendOf(extend: SessionsOptions['extend']): (req: HttpRequest) => boolean {
   if (typeof extend === 'function') return extend
@@ -220,16 +229,20 @@ export function checkNamed(mainName: string, named: SessionsOptions['named'] | n
   if (typeof named !== 'object' || Array.isArray(named)) {
     throw new OptionError(`named must be an object of options by name, got ${quote(named)}`)
   }
-  for (const [name, options] of Object.entries<unknown>(named)) {
+  for (const name of Object.keys(named)) {
     if (name === mainName) {
       throw new OptionError(
         `named must not hold the main session's own name ${quote(name)}: its options stand beside named`,
         'ERR_SESSION_NAME'
       )
     }
-    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-      throw new OptionError(`named[${quote(name)}] must be an object of options, got ${quote(options)}`)
-    }
+  }
+}
+
+/** @throws {OptionError} for what is no object of options */
+export function checkObject(option: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new OptionError(`${option} must be an object of options, got ${quote(value)}`)
   }
 }
 

@@ -2,7 +2,7 @@ import type { Settings } from './settings'
 import type { Carrier } from '../store/contract'
 import type { StoreContract } from '../store/contract'
 import { StorePort } from '../store/port'
-import { OptionError, quote } from '../base/errors'
+import { OptionError } from '../base/errors'
 import { KeyRing, SECRET_BYTES_MIN, tooShortToSeal } from '../cookie/keys'
 import { expressSession } from '../doors/express-session'
 import { modern } from '../doors/sessions'
@@ -18,8 +18,10 @@ import {
   checkMaxPerUser,
   checkName,
   checkNamed,
+  checkObject,
   checkSchema,
   checkSpan,
+  checkStore,
   extendOf,
   oneOf,
   overStore,
@@ -143,14 +145,14 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
 function common(given: SessionsOptions) {
   const storeTimeout = checkSpan('storeTimeout', given.storeTimeout, 5 * SECOND) ?? 5 * SECOND
   const store = given.store || new MemoryStore()
-  if (typeof store.get !== 'function' || typeof store.set !== 'function' || typeof store.destroy !== 'function') {
-    throw new OptionError(`store must have the methods get, set and destroy, got ${quote(store)}`)
-  }
+  checkStore('store', store)
+  const hashIds = checkFlag('hashIds', given.hashIds, false)
   const { genid, bind, userId, onStoreError = 'fail', maxPerUser } = given
   checkFunctions({ genid, bind, userId })
   return {
-    port: new StorePort(store, { storeTimeout, hashIds: checkFlag('hashIds', given.hashIds, false) }),
+    port: new StorePort(store, { storeTimeout, hashIds }),
     storeTimeout,
+    hashIds,
     extend: extendOf(given.extend),
     genid: genid ?? undefined,
     proxy: given.proxy,
@@ -198,14 +200,17 @@ function withNamed(main: Settings & { named: Map<string, Settings> }, named: Ses
 /** The settings of a named session: its own options over the main session's. @throws {SessionError | OptionError} */
 export function namedSettings(main: Settings, name: string, given: NamedOptions = {}): Settings {
   checkName(name)
+  checkObject(`named["${name}"]`, given)
   warnOfMisspelt(given, `named.${name}.`)
   checkFunctions({ userId: given.userId })
+  if (given.store != null) checkStore(`named["${name}"].store`, given.store)
+  const hashIds = checkFlag('hashIds', given.hashIds, main.hashIds)
   const port =
     given.store === undefined && given.hashIds === undefined
       ? main.port
       : new StorePort(given.store ?? main.port.store, {
           storeTimeout: main.storeTimeout,
-          hashIds: checkFlag('hashIds', given.hashIds, false)
+          hashIds
         })
   const keys = given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret))
   checkSealing(port.carrier, keys)
@@ -227,6 +232,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     header: main.header && `${main.header}-${name.toLowerCase()}`,
     keys,
     port,
+    hashIds,
     cookie,
     limits: {
       idle,

@@ -97,7 +97,10 @@ export interface SessionsOptions<Request = any> {
   named?: Record<string, NamedOptions> | undefined
 }
 
-/** Options of one further named session; what is left out is taken from the main session. */
+/**
+ * Options of one further named session. Of those left out, `secret`, `store`, `hashIds`, `cookie` and the lifetimes are
+ * the main session's; the others are off.
+ */
 export type NamedOptions = Pick<
   SessionsOptions,
   | ('secret' | 'store' | 'cookie' | 'idle' | 'absolute' | 'touchAfter' | 'rolling' | 'saveUninitialized')

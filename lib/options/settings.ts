@@ -15,6 +15,8 @@ export interface Settings {
   readonly keys: KeyRing | undefined
   readonly tokens: Tokens
   readonly port: StorePort
+  /** Stores see hashes of IDs; a store that keeps sessions in their cookies sees none. */
+  readonly hashIds: boolean
   readonly cookie: CookieOptions | ((req: HttpRequest) => CookieOptions)
   readonly limits: Limits
   readonly touchAfter: Milliseconds
