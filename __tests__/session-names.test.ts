@@ -3,7 +3,7 @@ import express from 'express'
 import request from 'supertest'
 import session, { infoOf, lock, MemoryStore, sessions, update } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
-import { classic, classicApp, visit } from './helpers/classic'
+import { classic, classicApp, plainStore, visit } from './helpers/classic'
 import { Clock } from './helpers/clock'
 import { MINUTE } from './helpers/times'
 import { SIDES } from './helpers/two-sides'
@@ -109,6 +109,26 @@ describe('with sessions() a session', () => {
     await get('/out')
     expect((await get('/before')).body).toEqual([type, false])
   })
+})
+
+describe.each(['id', 'req'])('data called %s behind sessions()', (name) => {
+  it.each(Object.entries({ 'a store of ours': () => new MemoryStore(), 'a store from npm': () => plainStore() }))(
+    'is kept in %s, through changes of several requests',
+    async (_store, make) => {
+      const app = appWith(sessions({ secret, store: make() }), {
+        '/in': (req, res) => res.json((req.session[name] = 'mine')),
+        '/add': async (req, res) => {
+          await update(req.session, (session: any) => (session.n = (session.n ?? 0) + 1))
+          res.json([req.session[name], req.session.n, req.sessionID === 'mine'])
+        }
+      })
+      const res = await request(app).get('/in')
+      expect(res.status).toBe(200)
+      const add = () => request(app).get('/add').set('Cookie', cookieOf(res)!)
+      expect((await Promise.all([add(), add()])).map(({ status }) => status)).toEqual([200, 200])
+      expect((await add()).body).toEqual(['mine', 3, false])
+    }
+  )
 })
 
 describe.each(Object.entries(DOORS))('behind %s', (_name, door) => {

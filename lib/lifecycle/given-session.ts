@@ -25,14 +25,15 @@ export function sessionToGive(
   merged: Merged | undefined
 ): Session {
   const state = stateOf(session)!
-  const { id } = state
   const copy = Object.create(Session.prototype) as Session
-  Object.defineProperty(copy, 'id', { value: id })
-  Object.defineProperty(copy, 'req', { value: req })
-  copy.cookie = cookieCopy(state)
-  const target = copy as unknown as Data
   const data =
     merged === undefined ? session : withTypes(JSON.parse(merged.text) as Data, [session, merged.theirs?.data])
+  for (const [key, value] of Object.entries({ id: state.id, req })) {
+    // Data of that name has its place.
+    if (!Object.prototype.propertyIsEnumerable.call(data, key)) Object.defineProperty(copy, key, { value })
+  }
+  copy.cookie = cookieCopy(state)
+  const target = copy as unknown as Data
   copyValues(data, target)
   if (meta !== undefined) put(target, META, meta)
   return copy
