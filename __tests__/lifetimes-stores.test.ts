@@ -1,4 +1,6 @@
-import { cookieOf } from './helpers/app'
+import request from 'supertest'
+import { infoOf, sessions } from '../lib/index'
+import { appWith, cookieOf, secret } from './helpers/app'
 import { faultApp, type FaultApp } from './helpers/fault-app'
 import { FOREIGN, TimedStores } from './helpers/timed-stores'
 import { MINUTE } from './helpers/times'
@@ -99,6 +101,39 @@ describe.each(STORES)('a session in use, in %s:', (name) => {
       expect((await visitor.get('/read')).body.user).toBeNull()
     }
   )
+
+  it('tells the end that the request which asks gives it, as its cookie does', async () => {
+    const told: number[] = []
+    const app = appWith(
+      sessions({
+        secret,
+        store: stores.open(name),
+        idle: 30 * MINUTE,
+        absolute: 60 * MINUTE,
+        cookie: { maxAge: 30 * MINUTE }
+      }),
+      {
+        '/in': (req, res) => res.json((req.session.user = 'ann')),
+        '/end': (req, res) => {
+          told.push(Math.round((infoOf(req.session).expiresAt! - Date.now()) / MINUTE))
+          res.json(req.session.user)
+        }
+      }
+    )
+    let res = await request(app).get('/in')
+    const sent: number[] = []
+    for (const minutes of [25, 0, 25]) {
+      await stores.forward(minutes * MINUTE)
+      const answer = await request(app).get('/end').set('Cookie', cookieOf(res)!)
+      expect(answer.body).toBe('ann')
+      const [, seconds] = /Max-Age=(\d+)/.exec(String(answer.headers['set-cookie'])) ?? []
+      if (seconds === undefined) continue
+      sent.push(Math.round(Number(seconds) / 60))
+      res = answer
+    }
+    expect(told).toEqual([30, 30, 10])
+    expect(sent).toEqual([30, 10])
+  })
 
   it('counts its absolute limit anew from a login', async () => {
     const app = appOn(name, { cookie })

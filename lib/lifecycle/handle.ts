@@ -13,6 +13,7 @@ import { stateOf, type Session } from '../session/session'
 import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
 import type { Ending } from './end'
 import { deadline, lifeOfCookie } from './lifetime'
+import { lastUse } from './plan'
 import { dataOf, newSession, type Began, type LoadedSession, type Snapshot } from './snapshot'
 import type { HandleOwner, OpenOptions, Outgoing, ResponseState, Status } from './status'
 
@@ -234,10 +235,17 @@ export abstract class Handle implements SessionVerbs {
     return this.settings.port.store
   }
 
+  /** When the session ends if it is not used again; this request uses it, and its response extends it. */
   expiresAt(session: Session): Milliseconds | null {
-    const { settings, req, snapshot } = this
+    const isExtended = this.hasResponse && !this.isLate && this.status === 'stored'
+    return this.endOf(session, isExtended ? lastUse(this, lifeOfCookie(stateOf(session)!)) : undefined)
+  }
+
+  /** When the session ends that was used last at a time. */
+  endOf(session: Session, usedAt = this.snapshot.usedAt): Milliseconds | null {
+    const { settings, req } = this
     const state = stateOf(session)!
-    return deadline(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt: snapshot.usedAt })
+    return deadline(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
   }
 
   reviveCookie(kept: Record<string, unknown>): Cookie {

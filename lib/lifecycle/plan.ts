@@ -78,11 +78,21 @@ export function isUnindexed({ settings, snapshot }: Pick<Planned, 'settings' | '
   return user !== undefined && user !== snapshot.meta?.i
 }
 
-function isDue({ engine, settings, req, id, snapshot }: Planned, cookie: CookieLife): boolean {
-  const extendedAt = tellsExtension(settings)
-    ? snapshot.usedAt
-    : Math.max(engine.extended.get(id) ?? 0, snapshot.meta?.u ?? 0)
-  return Date.now() - extendedAt >= extensionInterval(settings, req, cookie) && settings.extend(req)
+type Extended = Pick<Planned, 'engine' | 'settings' | 'req' | 'id' | 'snapshot'>
+
+function isDue(planned: Extended, cookie: CookieLife): boolean {
+  const { settings, req } = planned
+  return Date.now() - extendedAt(planned) >= extensionInterval(settings, req, cookie) && settings.extend(req)
+}
+
+function extendedAt({ engine, settings, id, snapshot }: Extended): Milliseconds {
+  if (tellsExtension(settings)) return snapshot.usedAt
+  return Math.max(engine.extended.get(id) ?? 0, snapshot.meta?.u ?? 0)
+}
+
+/** When a session was used last, for its lifetime: now, if the response extends it. */
+export function lastUse(planned: Extended, cookie: CookieLife): Milliseconds {
+  return isDue(planned, cookie) ? Date.now() : Math.max(planned.snapshot.usedAt, extendedAt(planned))
 }
 
 /** Remembers when a session was extended, where its record will not tell. */

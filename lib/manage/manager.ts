@@ -97,7 +97,7 @@ export class Manager implements SessionManager {
     const { handle, session, data: made } = created
     const { snapshot } = handle
     const { createdAt } = stateOf(session)!
-    const expiresAt = handle.expiresAt(session)
+    const expiresAt = handle.endOf(session)
     return { id: snapshot.storeId, createdAt, lastUsedAt: snapshot.usedAt, expiresAt, current: false, data: made }
   }
 

@@ -36,7 +36,7 @@ export function sendText(handle: Handle, session: Session): string {
   }
   // Cookie, record and `expiresAt` end together: with the session, if that is sooner than the cookie's own span.
   const now = Date.now()
-  const end = handle.expiresAt(session) ?? now + cookie.originalMaxAge
+  const end = handle.endOf(session) ?? now + cookie.originalMaxAge
   const data = { ...cookie.data, expires: new Date(end) }
   return serializeCookie(settings.name, token, data, Math.max(0, Math.ceil((end - now) / 1000)))
 }

@@ -48,7 +48,7 @@ export function watch(handle: Handle): AbortSignal {
       if (found === null) return fire()
       const usedAt = found.usedAt ?? recordOf(found)?.meta?.u ?? snapshot.usedAt
       handle.learn({ ...snapshot, usedAt: Math.max(usedAt, snapshot.usedAt) })
-      const end = latest === undefined ? null : handle.expiresAt(latest)
+      const end = latest === undefined ? null : handle.endOf(latest)
       if (end !== null && end <= Date.now() && port.native) fire()
     } catch {
       // The next poll asks again; the store's faults are reported by the requests that need it.
