@@ -50,6 +50,15 @@ export function hasPowers(opened: () => OpenStore): void {
     }
   })
 
+  // What cookie-parser gives for a cookie that is forged or absent is handed to the store as it is by socket servers.
+  it.each([undefined, null, false, 7, {}])('knows no session under %p, and says so without an error', async (id) => {
+    const { store } = opened()
+    expect((await ask(store, 'get', id)) ?? null).toBeNull()
+    expect((await ask(store, 'touch', id, record)) ?? null).toBeNull()
+    expect((await ask(store, 'destroy', id)) ?? null).toBeNull()
+    expect(await store.get(id)).toBeNull()
+  })
+
   it('hands what is no JSON back to the caller', async () => {
     const circular: Record<string, unknown> = { ...record }
     circular.self = circular

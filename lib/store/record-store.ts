@@ -35,7 +35,8 @@ export type Answer<T, Sync extends boolean> = Sync extends true ? T : Promise<T>
  * The verbs of a store that cannot enumerate its sessions, over the powers it has.
  *
  * Without a callback they answer directly if the powers are synchronous, else by promise; a callback is called on a
- * later turn.
+ * later turn. What an application has instead of an ID (`false`, of a cookie that cookie-parser refused) is the ID of no
+ * session, as in express-session.
  */
 export abstract class KeyedStore<Sync extends boolean = false> extends Store {
   abstract readonly [POWERS]: RecordPowers
@@ -46,11 +47,11 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
   get(id: string, callback?: Callback<SessionRecord | null>): unknown {
     const powers = this[POWERS]
     const find = (): MaybePromise<SessionRecord | null> =>
-      chain(powers.read(id), (found) => {
+      chain(powers.read(String(id)), (found) => {
         if (found === null) return null
         const record = parse(found)
         if (record !== null || powers.reject === undefined) return record
-        return chain(powers.reject(id, found.text), nothing)
+        return chain(powers.reject(String(id), found.text), nothing)
       })
     return respond(powers, find, callback)
   }
@@ -72,7 +73,7 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
   /** Removes a session; does nothing when there is no such session. */
   destroy(id: string, callback?: Callback<null>): Answer<void, Sync> {
     const powers = this[POWERS]
-    return respond(powers, () => chain(powers.remove(id), nothing), callback)
+    return respond(powers, () => chain(powers.remove(String(id)), nothing), callback)
   }
 
   /** Replaces the cookie of a session, and with it the expiry; does nothing when there is no such session. */
@@ -83,10 +84,10 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
       const usedAt = Date.now()
       const cookieText = JSON.stringify(cookie) as string | undefined
       const extendTo = (expiresAt: Milliseconds | null) =>
-        powers.extend(id, cookieText === undefined ? { usedAt, expiresAt } : { usedAt, expiresAt, cookieText })
+        powers.extend(String(id), cookieText === undefined ? { usedAt, expiresAt } : { usedAt, expiresAt, cookieText })
       const expiresAt = expiryOf(cookie)
       if (expiresAt !== undefined) return extendTo(expiresAt)
-      return chain(powers.read(id), (found) => {
+      return chain(powers.read(String(id)), (found) => {
         // Ours expire also where the cookie does not: idle time is counted, whatever the browser keeps.
         if (found !== null && decodeRecord(found.text)?.meta !== undefined) return extendTo(found.expiresAt ?? null)
         return extendTo(endOf(usedAt, powers.ttl))
