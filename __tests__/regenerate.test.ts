@@ -1,5 +1,5 @@
 import request from 'supertest'
-import { CookieStore, MemoryStore, sessions } from '../lib/index'
+import session, { CookieStore, MemoryStore, sessions } from '../lib/index'
 import { POWERS } from '../lib/store/contract'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { basics, login, read } from './helpers/basics'
@@ -311,3 +311,28 @@ it('three regenerations at once leave three sessions of their own and a dead ID'
     expect((await read(app, cookieOf(res))).body.data).toEqual({ me: String(me) })
   }
 })
+
+// From the environment or from a condition: a text as grace would never end, and one as keep would keep its letters.
+describe.each([['sessions()', sessions] as const, ['the drop-in door', session] as const])(
+  'behind %s',
+  (_name, door) => {
+    it.each([
+      [{ keep: 'user' }, /keep .*got "user"/],
+      [{ keep: {} }, /keep/],
+      [{ keep: false }, /keep .*got false/],
+      [{ keep: true, grace: '60000' }, /grace .*got "60000"/],
+      [{ keep: true, grace: NaN }, /grace/],
+      [{ keep: true, grace: -1 }, /grace/],
+      [{ keep: true, grace: Infinity }, /grace/]
+    ])('regenerate(%p) is refused by name, before anything has ended', async (options, message) => {
+      const app = appWith(door({ secret, name: 'sid', resave: false, saveUninitialized: false }), {
+        ...basics,
+        '/rotate': async (req, res) => res.json((await req.session.regenerate(options)) ?? null)
+      })
+      const cookie = await login(app)
+      const { status, body } = await request(app).get('/rotate').set('Cookie', cookie)
+      expect([status, body.code, body.message]).toEqual([500, 'ERR_SESSION_OPTION', expect.stringMatching(message)])
+      expect((await read(app, cookie)).body.data).toEqual({ user: 'u' })
+    })
+  }
+)

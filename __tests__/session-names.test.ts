@@ -270,3 +270,9 @@ it('verbs of the class work on a session whose data has their names', async () =
   await request(app).get('/out').set('Cookie', cookie)
   expect((await request(app).get('/who').set('Cookie', cookie)).body).toBeNull()
 })
+
+it.each([undefined, null, {}, 'x'])('infoOf(), update() and lock() refuse %p by what they need', (thing) => {
+  for (const [name, ask] of Object.entries<(session: any, fn: any) => unknown>({ infoOf, update, lock })) {
+    expect(() => ask(thing, () => undefined)).toThrow(`${name}() needs a session`)
+  }
+})

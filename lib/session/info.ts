@@ -1,6 +1,7 @@
 import { OptionError, type SessionError } from '../base/errors'
 import type { Milliseconds } from '../base/time'
 import { stateOf, type Session } from './session'
+import type { SessionState } from './verbs'
 
 /** What is known of a session and is no data of the application. */
 export interface SessionInfo<Store = unknown> {
@@ -19,13 +20,19 @@ export interface SessionInfo<Store = unknown> {
   readonly signal: AbortSignal | undefined
 }
 
+/** The state of what is given to a function for sessions. @throws {OptionError} for what is no session of this package */
+export function knownState(asker: string, session: Session): SessionState {
+  const state = typeof session === 'object' && session !== null ? stateOf(session) : undefined
+  if (state === undefined) throw new OptionError(`${asker}() needs a session, req.session say`)
+  return state
+}
+
 /**
  * Tells what is known of a session, behind both doors.
  * @throws {OptionError} for what is no session of this package
  */
 export function infoOf(session: Session): SessionInfo {
-  const state = typeof session === 'object' && session !== null ? stateOf(session) : undefined
-  if (state === undefined) throw new OptionError('infoOf() needs a session, req.session say')
+  const state = knownState('infoOf', session)
   return {
     name: state.verbs.name,
     store: state.verbs.store,

@@ -1,3 +1,4 @@
+import { knownState } from './info'
 import { hideMethods, MODERN, quiet, Session, stateOf } from './session'
 import type { LockOptions } from './verbs'
 
@@ -57,7 +58,7 @@ hideMethods(ModernSession.prototype)
 
 /** `session.update(fn)` behind both doors, whatever the session's data is called. */
 export function update<S extends Session, T>(session: S, fn: (session: S) => T | Promise<T>): Promise<T> {
-  return quiet(stateOf(session)!.verbs.update(session, fn))
+  return quiet(knownState('update', session).verbs.update(session, fn))
 }
 
 /** `session.lock(fn, options)` behind both doors, whatever the session's data is called. */
@@ -66,5 +67,5 @@ export function lock<T>(
   fn: (signal: AbortSignal) => T | Promise<T>,
   options: LockOptions = {}
 ): Promise<T> {
-  return quiet(stateOf(session)!.verbs.lock(session, fn, options))
+  return quiet(knownState('lock', session).verbs.lock(session, fn, options))
 }

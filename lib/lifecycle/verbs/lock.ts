@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { StorePort } from '../../store/port'
 import type { LockPower, StoreContract } from '../../store/contract'
-import { OptionError, SessionError } from '../../base/errors'
+import { OptionError, quote, SessionError } from '../../base/errors'
 import type { LockOptions } from '../../session/verbs'
 import type { Milliseconds } from '../../base/time'
 
@@ -59,7 +59,9 @@ export async function takeLock(
   { wait = WAIT, ttl = TTL }: LockOptions
 ): Promise<HeldLock> {
   for (const [option, ms] of Object.entries({ wait, ttl })) {
-    if (!(ms >= 0)) throw new OptionError(`session.lock(): ${option} must be a number of milliseconds`)
+    if (typeof ms !== 'number' || !(ms >= 0)) {
+      throw new OptionError(`session.lock(): ${option} must be a number of milliseconds, got ${quote(ms)}`)
+    }
   }
   const locks = port.locks ?? localLocks(port.store)
   const token = randomUUID()

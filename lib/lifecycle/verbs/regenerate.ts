@@ -1,4 +1,5 @@
 import type { Milliseconds } from '../../base/time'
+import { OptionError, quote } from '../../base/errors'
 import { MINUTE } from '../../base/time'
 import { tooLateError } from '../../engine/faults'
 import type { Settings } from '../../options/settings'
@@ -24,6 +25,16 @@ const LINGER: Milliseconds = 5 * MINUTE
 
 type Keep = RegenerateOptions['keep']
 type Data = Record<string, unknown>
+
+/** Before anything has ended. @throws {OptionError} for a `keep` that would lose data, a `grace` that would never end */
+export function checkRotation({ keep, grace }: RegenerateOptions): void {
+  if (keep !== undefined && keep !== true && !Array.isArray(keep)) {
+    throw new OptionError(`session.regenerate(): keep must be true or a list of keys, got ${quote(keep)}`)
+  }
+  if (grace != null && !(Number.isFinite(grace) && grace >= 0)) {
+    throw new OptionError(`session.regenerate(): grace must be a number of milliseconds, got ${quote(grace)}`)
+  }
+}
 
 /** A session whose ID is to end. */
 export interface Rotation {

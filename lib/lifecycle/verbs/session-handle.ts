@@ -15,7 +15,7 @@ import { adopt, findSession, recordOf } from '../load'
 import { writeNow } from '../save'
 import { storedSession, type Began, type Snapshot } from '../snapshot'
 import { takeLock } from './lock'
-import { partOf, succeed, type Successor } from './regenerate'
+import { checkRotation, partOf, succeed, type Successor } from './regenerate'
 import { updateSession } from './update'
 import { watch } from './watch'
 
@@ -145,6 +145,7 @@ export class SessionHandle extends Handle {
   }
 
   async #regenerate(session: Session, options: RegenerateOptions): Promise<void> {
+    checkRotation(options)
     const { settings, engine } = this
     const { id } = stateOf(session)!
     const isCurrent = id === this.id && this.latest !== undefined
