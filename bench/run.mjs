@@ -53,7 +53,7 @@ const SECTIONS = {
     if (redis) console.log(await endToEndTable(redis.version, results.endToEnd.redis, redis.port))
   },
   processes: async () => console.log(await processesTable(redis)),
-  memory: async () => console.log(await memoryTables([1e4, 1e5, 2e5, 1e6]))
+  memory: async () => console.log(await memoryTables([1e4, 1e5, 1e6]))
 }
 
 const only = process.argv.find((arg) => arg.startsWith('--only='))?.slice('--only='.length)
