@@ -257,8 +257,8 @@ export async function inStep(master: RedisServer, replica: RedisServer): Promise
   await until(same, 'the replica has it all')
 }
 
-/** Nodes of a cluster that stand still with the machine are not dead. */
-async function failLate(nodes: RedisServer[]): Promise<void> {
+/** Nodes of a cluster that stand still with the machine are not dead, from now on. */
+export async function failLate(nodes: RedisServer[]): Promise<void> {
   for (const node of nodes) await node.cli('config', 'set', 'cluster-node-timeout', '60000')
 }
 
