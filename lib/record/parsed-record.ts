@@ -81,9 +81,9 @@ export class ParsedRecord implements Properties {
     return (this.#cookieText ??= JSON.stringify(this.cookie))
   }
 
-  /** JSON of each property, its name included: what has not changed need not be written again. */
+  /** JSON of each property, its name included: what has not changed need not be written again. Of JSON values alone. */
   get parts(): readonly string[] {
-    return (this.#parts ??= this.keys.map((key, i) => JSON.stringify({ [key]: this.values[i] }).slice(1, -1)))
+    return (this.#parts ??= this.keys.map((key, i) => `${JSON.stringify(key)}:${JSON.stringify(this.values[i])}`))
   }
 
   /** The application's data: the caller's own. */
