@@ -1,8 +1,10 @@
+import express from 'express'
 import request from 'supertest'
 import { GorillaStore } from '../lib/gorilla'
 import session, { CookieStore, MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, login, read } from './helpers/basics'
+import { plainStore } from './helpers/classic'
 
 const bad = (options: object): any => {
   try {
@@ -248,4 +250,33 @@ it('hashIds keeps the IDs of named sessions out of stores of their own, unless t
   const ids = (await request(app).get('/')).body
   const seen = Object.values(stores).map((store, i) => (store.ids() as string[]).includes(ids[i]))
   expect(seen).toEqual([false, false, true])
+})
+
+// userId: (session) => session.user.id, where nobody is logged in, is the one that everybody writes.
+describe.each([
+  ['a store of ours', () => new MemoryStore()] as const,
+  ['a store from npm', () => plainStore()] as const
+])('an option that throws is blamed by name, and not the store: %s,', (_name, make) => {
+  const fail = () => {
+    throw new Error('mine')
+  }
+  const validate = (run: () => any) => ({ '~standard': { version: 1, vendor: 'x', validate: run } }) as any
+  it.each<[string, object]>([
+    ['userId', { userId: fail }],
+    ['bind', { bind: fail }],
+    ['extend', { extend: fail }],
+    ['schema', { schema: validate(fail) }],
+    ['schema', { schema: validate(async () => fail()) }]
+  ])('%s', async (option, options) => {
+    const store = make()
+    const cookie = await login(appWith(sessions({ secret, store }), basics))
+    const caught: any[] = []
+    const app = express()
+    app.use(sessions({ secret, store, onStoreError: 'anonymous', ...options }) as any)
+    app.use((req: any, res) => res.json((req.session.n = 1)))
+    app.use((err: any, _req: any, res: any, _next: any) => res.status(500).json(caught.push(err)))
+    expect((await request(app).get('/').set('Cookie', cookie)).status).toBe(500)
+    expect(caught).toMatchObject([{ code: 'ERR_SESSION_OPTION', kind: 'usage', cause: { message: 'mine' } }])
+    expect(caught[0].message).toContain(`option ${option} `)
+  })
 })

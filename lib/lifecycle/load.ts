@@ -210,7 +210,8 @@ function failLoad(handle: Handle, err: unknown): MaybePromise<Session> {
   const { engine, settings, req } = handle
   engine.monitor.note('error', settings.name, handle.tokens.id, { error: err })
   const fault = storeFault(err, 'read the session', 503)
-  if (settings.onStoreError(err, req) !== 'anonymous') throw settings.rawFaults ? err : fault
+  // A mistake of the application is no outage.
+  if (fault.kind === 'usage' || settings.onStoreError(err, req) !== 'anonymous') throw settings.rawFaults ? err : fault
   const session = handle.standIn()
   stateOf(session)!.error = fault
   return session

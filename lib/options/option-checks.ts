@@ -3,7 +3,7 @@ import { OptionError, quote, SessionError } from '../base/errors'
 import type { StoreContract } from '../store/contract'
 import type { SessionsOptions, StandardSchema, Transport } from './sessions-options'
 import type { HttpRequest } from '../base/http'
-import type { Milliseconds } from '../base/time'
+import { isPromise, type Milliseconds } from '../base/time'
 import { warnOfAttributes } from './misspelt'
 
 const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
@@ -132,11 +132,27 @@ export function checkMaxAge(cookie: SessionsOptions['cookie'] | null): void {
   }
 }
 
+/** A function among the options, what it throws as a mistake of the application's: the store has no part in it. */
+export function asked<A, R>(option: string, fn: (given: A) => R): (given: A) => R {
+  const failed = (cause: unknown): never => {
+    throw new SessionError('ERR_SESSION_OPTION', `The option ${option} threw an error; see the cause.`, { cause })
+  }
+  return (given) => {
+    try {
+      const answer = fn(given)
+      return isPromise(answer) ? (answer.then(undefined, failed) as R) : answer
+    } catch (err) {
+      return failed(err)
+    }
+  }
+}
+
 /** The option `userId`, its answers as texts: applications number their users as well. */
 export function userAsText(userId: ((session: object) => unknown) | null | undefined) {
   if (userId === undefined || userId === null) return undefined
+  const ask = asked('userId', userId)
   return (session: object): string | undefined => {
-    const user = userId(session)
+    const user = ask(session)
     return user === undefined || user === null ? undefined : userText(user)
   }
 }
@@ -205,7 +221,7 @@ export function checkStore(option: string, store: Partial<StoreContract>): void 
 
 /** The option `extend` as a function of the request. @throws {OptionError} */
 export function extendOf(extend: SessionsOptions['extend']): (req: HttpRequest) => boolean {
-  if (typeof extend === 'function') return extend
+  if (typeof extend === 'function') return asked('extend', extend)
   if (typeof (extend ?? true) !== 'boolean') {
     throw new OptionError(`extend must be true or false, or a function of the request, got ${quote(extend)}`)
   }
@@ -220,7 +236,8 @@ export function checkSchema(schema: StandardSchema | null | undefined): Standard
       `schema must be a Standard Schema (zod, valibot, arktype: an object with '~standard'), got ${quote(schema)}`
     )
   }
-  return schema
+  const standard = schema['~standard']
+  return { '~standard': { ...standard, validate: asked('schema', (data) => standard.validate(data)) } }
 }
 
 /** @throws {OptionError} unless these are options by name, of other sessions than the main one */

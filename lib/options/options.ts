@@ -11,6 +11,7 @@ import { DAY, HOUR, MINUTE, SECOND, type Milliseconds } from '../base/time'
 import type { NamedOptions, SessionsOptions, StoreErrorPolicy } from './sessions-options'
 import {
   adoptOf,
+  asked,
   checkCookie,
   checkFlag,
   checkFunctions,
@@ -159,7 +160,7 @@ function common(given: SessionsOptions) {
     ...transportOf(given.transport),
     load: oneOf('load', given.load ?? 'auto', ['auto', 'eager', 'lazy'] as const),
     onStoreError: typeof onStoreError === 'function' ? onStoreError : constantPolicy(onStoreError),
-    bind: bind ?? undefined,
+    bind: bind ? asked('bind', bind) : undefined,
     userId: userAsText(userId),
     schema: checkSchema(given.schema),
     production: isProduction(),
