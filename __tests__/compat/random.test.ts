@@ -187,8 +187,9 @@ async function play(run: Run, [first, second]: [Site, Site], compare: (pair: Pai
     const before = { ...first.store.sessions }
     const id = Object.keys(before)[0]
     const cookie = jar.header(visit, run.options, id)
-    // Of several cookies the first authentic one is believed; there the first, whatever it is.
-    const believed = visit.cookie === 'forged, kept' ? jar.header({ ...visit, cookie: 'kept' }, run.options) : undefined
+    // Of several cookies the first authentic one is believed; by express-session the first, whatever it is.
+    const isPlanted = first.side === SIDES.reference && visit.cookie === 'forged, kept'
+    const believed = isPlanted ? jar.header({ ...visit, cookie: 'kept' }, run.options) : undefined
     const started = clock.now
     const theirs = await first.see(wire, visit, believed ?? cookie)
     const ended = clock.now
@@ -246,7 +247,10 @@ function sitesOf(run: Run): [Site, Site] | undefined {
   const lasting = Object.entries(asFunction ?? rest).filter(([, to]) => !isShort(to))
   const given = { secure: 'auto', ...Object.fromEntries(lasting) }
   const cookie = asFunction === undefined ? given : { asFunction: given }
-  const like = { ...run, options: { ...run.options, cookie, secret: 'a secret that is long enough for everybody' } }
+  const like = {
+    ...run,
+    options: { name: 'connect.sid', ...run.options, cookie, secret: 'a secret that is long enough for everybody' }
+  }
   try {
     return [new Site(sessions, like, clock, new MemoryStore()), new Site(sessions, like, clock)]
   } catch (err) {

@@ -362,6 +362,7 @@ const ANSWERS: Record<string, (res: any, next: (err: unknown) => void, ...given:
 
 /** One application, with what it is built on. */
 export class Site {
+  readonly side: (options: object) => any
   readonly store: HabitStore
   readonly #app: any
   #visit!: Visit
@@ -370,6 +371,7 @@ export class Site {
   #work: Promise<void> | undefined
 
   constructor(side: (options: object) => any, { options, express, store }: Run, clock: Clock, own?: any) {
+    this.side = side
     this.store = own ?? new HabitStore(store)
     let ids = 0
     const { asFunction } = options.cookie ?? {}
