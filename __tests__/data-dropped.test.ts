@@ -145,6 +145,23 @@ describe.each(cases)('behind %s, on %s', (door, store) => {
     expect(dropped.mock.calls.map(([{ reason }]) => reason)).toEqual(['ERR_SESSION_HEADERS_SENT'])
     while ((await act('/look')).body.user === undefined);
   })
+
+  it('an event tells of data set once something has answered after the answer', async () => {
+    const told = deferred<string>()
+    const listen = ({ reason }: any) => told.resolve(reason)
+    subscribe('silverback:dropped', listen)
+    const app = appWith(DOORS[door]!({ store: STORES[store]!() }), {
+      ...routes,
+      '/act': (req, res) => {
+        res.send('done')
+        setTimeout(() => (req.session.user = 'ann'), 5)
+      }
+    })
+    const cookie = cookieOf(await request(app).get('/visit'))!
+    await request(app).get('/act').set('Cookie', cookie)
+    expect(await told.promise).toBe('ERR_SESSION_HEADERS_SENT')
+    unsubscribe('silverback:dropped', listen)
+  })
 })
 
 it.each(Object.keys(DOORS))('an update() that is done again keeps what was set meanwhile (%s)', async (door) => {
@@ -230,6 +247,21 @@ describe('a change that is not stored', () => {
           '/act': (req, res) => {
             res.send('done')
             req.session.cart = 1
+          }
+        })
+      })
+    },
+    'of a session of req.sessions.new() that nobody saved': {
+      code: 'SILVERBACK_DROPPED',
+      reason: 'UNREGISTERED',
+      says: /Call its save\(\)/,
+      open: ({ sessions }) => ({
+        app: appWith(sessions({ secret }), {
+          '/': write,
+          '/act': async (req, res) => {
+            const cart = await req.sessions.new('cart')
+            cart.items = 1
+            res.send('done')
           }
         })
       })

@@ -108,7 +108,7 @@ export class Engine {
   }
 
   /** Counts a change or an extension that is not stored; of a change it says so, outside production, once for each cause. */
-  drop(settings: Settings, id: string, reason: SessionErrorCode = 'ERR_SESSION_DESTROYED', hasChanges = true): void {
+  drop(settings: Settings, id: string, reason: DropReason = 'ERR_SESSION_DESTROYED', hasChanges = true): void {
     this.monitor.note('dropped', settings.name, id, { reason })
     if (hasChanges && !settings.production)
       warnOnce('SILVERBACK_DROPPED', DROPPED[reason] ?? DROPPED_BEFORE, `dropped ${reason}`)
@@ -143,7 +143,13 @@ const TOUCH_FAILS =
 const DROPPED_BEFORE =
   'A request changed a session that had meanwhile been destroyed, regenerated or revoked: its data was not stored. ' +
   'Await session.regenerate() and session.destroy(), and write to the new req.session.'
-const DROPPED: Partial<Record<SessionErrorCode, string>> = {
+
+/** Why a change is not stored: a code, or that nobody saved a session which the request does not keep. */
+export type DropReason = SessionErrorCode | 'UNREGISTERED'
+const DROPPED: Partial<Record<DropReason, string>> = {
+  UNREGISTERED:
+    'A session of req.sessions.new() was changed and not saved: its data was not stored. Call its save(), or use ' +
+    'req.sessions.get().',
   ERR_SESSION_HEADERS_SENT:
     'A request changed its session after it had answered: its data was not stored. Change req.session before ' +
     'res.end(), res.send() or res.redirect(), or call req.session.save() afterwards.',

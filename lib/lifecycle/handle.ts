@@ -3,7 +3,7 @@ import type { HttpRequest } from '../base/http'
 import { randomId } from '../base/ids'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 import type { Cookie } from '../cookie/cookie'
-import type { Engine } from '../engine/engine'
+import type { DropReason, Engine } from '../engine/engine'
 import { destroyedError, standInError } from '../engine/faults'
 import { RequestTokens } from '../engine/identify'
 import type { Settings } from '../options/settings'
@@ -79,6 +79,11 @@ export abstract class Handle implements SessionVerbs {
   /** The record that the request began with. */
   get foundRecord(): LoadedSession['record'] | undefined {
     return this.found?.record
+  }
+
+  /** Why changes that are left at the end were not stored. */
+  get unsavedReason(): DropReason {
+    return 'ERR_SESSION_HEADERS_SENT'
   }
 
   /** Whether the client has this very ID already. */

@@ -23,6 +23,10 @@ type AnySession = ModernSession & Record<string, any>
 
 /** A session that the registry does not keep: saved by its own `save()` alone, and sent once it was. */
 class UnregisteredHandle extends SessionHandle {
+  override get unsavedReason() {
+    return 'UNREGISTERED' as const
+  }
+
   override commit(): MaybePromise<unknown> {
     const { session } = this
     if (session === undefined || this.isLate) return undefined

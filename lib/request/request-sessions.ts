@@ -292,9 +292,8 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
 
   done(): void {
     const { production } = this.engine.settings
-    // The application may go on in the turn in which it has answered.
     if (!this.#failed && (!production || this.engine.monitor.tells('dropped'))) {
-      setImmediate(() => this.handles().forEach(reportUnsaved))
+      reportUnsaved(() => this.handles(), !production)
     }
     const touchError = this.#main?.touchError
     if (this.engine.settings.door.reportsThroughNext && touchError !== undefined) setImmediate(this.next, touchError)
