@@ -1,12 +1,14 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import request from 'supertest'
-import { sessions } from '../lib/index'
+import session, { infoOf, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { faultApp, type FaultApp } from './helpers/fault-app'
 import { TimedStores } from './helpers/timed-stores'
 import { HOUR } from './helpers/times'
 
 const OURS = ['MemoryStore', 'FileStore', 'RedisStore', 'RedisStore with a serializer', 'CookieStore']
+
+const classic = { resave: false, saveUninitialized: false }
 
 const stores = new TimedStores()
 
@@ -90,6 +92,44 @@ describe.each(['MemoryStore', 'FileStore', 'RedisStore', 'RedisStore with a seri
     })
   }
 )
+
+it.each(OURS)('session.cookie tells how long the session lives, also after an extension, in %s', async (name) => {
+  const auth = sessions<any>({ secret, store: stores.open(name), cookie: { maxAge: HOUR }, touchAfter: 1000 })
+  const app = appWith(auth, {
+    '/login': (req, res) => res.json((req.session.user = 'ann')),
+    '/read': (req, res) => res.json([req.session.cookie.maxAge, req.session.cookie.originalMaxAge])
+  })
+  let cookie = cookieOf(await request(app).get('/login'))!
+  for (let i = 0; i < 3; i++) {
+    await stores.forward(HOUR / 2)
+    const res = await request(app).get('/read').set('Cookie', cookie)
+    cookie = cookieOf(res) ?? cookie
+    const [maxAge, original] = res.body
+    expect(original).toBe(HOUR)
+    expect(Math.abs(maxAge - HOUR / 2)).toBeLessThan(10_000)
+  }
+})
+
+describe.each(['CookieStore', 'MemoryStore'])('behind the drop-in door, a copied cookie of %s', (name) => {
+  it.each<[string, object]>([
+    ['ends with its maxAge', {}],
+    ['ends with its maxAge, under an absolute end', { absolute: 30 * 24 * HOUR }],
+    ['ends with its maxAge when it was sent by rolling', { rolling: true }]
+  ])('%s', async (_what, options) => {
+    const store = stores.open(name)
+    const door = session({ secret, name: 'sid', ...classic, store, cookie: { maxAge: HOUR }, ...options })
+    const app = appWith(door, {
+      '/login': (req, res) => res.json((req.session.user = 'ann')),
+      '/read': (req, res) => res.json([req.session.user ?? null, infoOf(req.session).error?.code ?? null])
+    })
+    const cookie = cookieOf(await request(app).get('/login'))!
+    const read = async () => (await request(app).get('/read').set('Cookie', cookie)).body
+    await stores.forward(HOUR - 10_000)
+    expect(await read()).toEqual(['ann', null])
+    await stores.forward(HOUR + 1000)
+    expect(await read()).toEqual([null, 'ERR_SESSION_EXPIRED'])
+  })
+})
 
 describe('a session that lives for less than a minute by', () => {
   it.each<[string, object, object]>([

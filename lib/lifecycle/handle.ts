@@ -254,7 +254,15 @@ export abstract class Handle implements SessionVerbs {
   }
 
   reviveCookie(kept: Record<string, unknown>): Cookie {
-    return this.settings.door.reviveCookie(kept)
+    const { settings, snapshot } = this
+    const cookie = settings.door.reviveCookie(kept)
+    const { originalMaxAge } = cookie
+    // An extension moves the time of last use, and leaves the record as it is.
+    if (typeof originalMaxAge === 'number' && !settings.door.endsByDate && settings.port.native) {
+      cookie.expires = new Date(snapshot.usedAt + originalMaxAge)
+      cookie.originalMaxAge = originalMaxAge
+    }
+    return cookie
   }
 
   checkCookie(cookie: Cookie): void {

@@ -105,7 +105,8 @@ function optionSpan(settings: Settings, req: HttpRequest): Milliseconds | null |
   return expires instanceof Date ? undefined : null
 }
 
-function timeOf(date: unknown): Milliseconds | null {
+/** A date, or the text of one, as a time. */
+export function timeOf(date: unknown): Milliseconds | null {
   const time = date instanceof Date || typeof date === 'string' ? new Date(date).valueOf() : NaN
   return Number.isNaN(time) ? null : time
 }

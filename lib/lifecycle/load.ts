@@ -9,7 +9,7 @@ import type { Settings } from '../options/settings'
 import { isRecord, type ParsedRecord, type Meta } from '../record/record'
 import { EXPIRED, type Found } from '../store/contract'
 import { decodeFound, versionOf } from '../store/record-cache'
-import { extensionInterval, isDeleting, isOver, lifeOf, type CookieLife } from './lifetime'
+import { extensionInterval, isDeleting, isOver, lifeOf, timeOf, type CookieLife } from './lifetime'
 import { nextOf } from './next-id'
 import { storedSession, type LoadedSession } from './snapshot'
 
@@ -52,7 +52,10 @@ function admit(visit: Visit, id: string, found: Found, hops: number): MaybePromi
   if (meta.n !== undefined) return follow(visit, nextOf(port, id, meta.n).id, meta.g ?? 0, hops)
   const lastUse = lastUseOf(settings, found, record)
   const cookie = record.cookie as unknown as CookieLife
-  if (isOver(settings, req, cookie, meta, lastUse)) return expired(visit, id, meta)
+  // No store forgets what its cookie has ended by its date.
+  const isPastDate =
+    settings.limits.endsByDate && settings.tokens.selfContained && isPastEnd({ expiresAt: timeOf(cookie.expires) })
+  if (isPastDate || isOver(settings, req, cookie, meta, lastUse)) return expired(visit, id, meta)
   if (settings.bind !== undefined && meta.b !== undefined && meta.b !== bindingOf(settings, req)) {
     return refused('ERR_SESSION_BINDING')
   }
@@ -90,7 +93,7 @@ export function lastUseOf({ port }: Settings, found: Found, record: ParsedRecord
 }
 
 /** Whether the end that a record tells is over. */
-export function isPastEnd({ expiresAt }: Found): boolean {
+export function isPastEnd({ expiresAt }: Pick<Found, 'expiresAt'>): boolean {
   return typeof expiresAt === 'number' && expiresAt <= Date.now()
 }
 
