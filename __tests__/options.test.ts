@@ -6,6 +6,10 @@ import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, login, read } from './helpers/basics'
 import { plainStore } from './helpers/classic'
 
+const foreign = { get() {}, set() {}, destroy() {} }
+const userId = () => 'u'
+const inCookies = { store: new CookieStore(), userId, maxPerUser: 3 }
+
 const bad = (options: object): any => {
   try {
     sessions(options as never)
@@ -49,6 +53,9 @@ describe('sessions() refuses at set-up', () => {
     ['a store without set', { secret, store: { get() {}, destroy() {} } }, /store must have the methods/],
     ['an unknown unset', { secret, unset: 'delete' }, /unset must be one of destroy, keep/],
     ['maxPerUser of a named session without userId', { secret, named: { cart: { maxPerUser: 3 } } }, /option userId/],
+    ['maxPerUser on a store from npm', { secret, store: foreign, userId, maxPerUser: 3 }, /index of users/],
+    ['maxPerUser on a CookieStore', { secret, store: new CookieStore(), userId, maxPerUser: 3 }, /index of users/],
+    ['maxPerUser of a named session in cookies', { secret, named: { cart: inCookies } }, /index of users/],
     ['maxPerUser without userId', { secret, maxPerUser: 3 }, /needs the option userId/],
     ['a genid that is no function', { secret, genid: 'x' }, /genid must be a function/],
     ['a schema that is none', { secret, schema: {} }, /schema must be a Standard Schema .*got an object/],

@@ -1,6 +1,7 @@
 import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } from '../cookie/cookie'
 import { OptionError, quote, SessionError } from '../base/errors'
 import type { StoreContract } from '../store/contract'
+import type { StorePort } from '../store/port'
 import type { SessionsOptions, StandardSchema, Transport } from './sessions-options'
 import type { HttpRequest } from '../base/http'
 import { isPromise, type Milliseconds } from '../base/time'
@@ -187,10 +188,16 @@ export function transportOf(given: SessionsOptions['transport']): {
   return { acceptsCookie: list.includes('cookie'), header, mainHeader: header }
 }
 
-/** @throws {OptionError} for anything but a whole number, together with `userId` */
-export function checkMaxPerUser(most: number | undefined, userId: unknown): number | undefined {
-  if (most !== undefined && !(Number.isInteger(most) && most > 0 && userId)) {
+/** @throws {OptionError} for anything but a whole number, together with `userId` and a store that can list */
+export function checkMaxPerUser(most: number | undefined, userId: unknown, port: StorePort): number | undefined {
+  if (most === undefined) return undefined
+  if (!(Number.isInteger(most) && most > 0 && userId)) {
     throw new OptionError('maxPerUser must be a whole number above 0, and needs the option userId')
+  }
+  if (!port.lists) {
+    throw new OptionError(
+      'maxPerUser needs a store that keeps an index of users: one of this package (memory, files, a database, Redis)'
+    )
   }
   return most
 }

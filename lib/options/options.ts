@@ -150,8 +150,9 @@ function common(given: SessionsOptions) {
   const hashIds = checkFlag('hashIds', given.hashIds, false)
   const { genid, bind, userId, onStoreError = 'fail', maxPerUser } = given
   checkFunctions({ genid, bind, userId })
+  const port = new StorePort(store, { storeTimeout, hashIds })
   return {
-    port: new StorePort(store, { storeTimeout, hashIds }),
+    port,
     storeTimeout,
     hashIds,
     extend: extendOf(given.extend),
@@ -164,7 +165,7 @@ function common(given: SessionsOptions) {
     userId: userAsText(userId),
     schema: checkSchema(given.schema),
     production: isProduction(),
-    maxPerUser: checkMaxPerUser(maxPerUser, userId)
+    maxPerUser: checkMaxPerUser(maxPerUser, userId, port)
   }
 }
 
@@ -248,7 +249,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     genid: undefined,
     schema: checkSchema(given.schema),
     userId: userAsText(given.userId),
-    maxPerUser: checkMaxPerUser(given.maxPerUser, given.userId),
+    maxPerUser: checkMaxPerUser(given.maxPerUser, given.userId, port),
     writesMeta: true,
     unsetDestroys: true,
     named: new Map()

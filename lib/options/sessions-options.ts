@@ -91,7 +91,7 @@ export interface SessionsOptions<Request = any> {
   adopt?: 'express-session' | { from: 'express-session'; reissue?: boolean | undefined } | undefined
   /** Keeps caches from mixing up users: `Cache-Control` with a new cookie, `Vary` with a read. @default true */
   cacheGuard?: boolean | undefined
-  /** Most sessions of one user (needs `userId`): the least recently used goes first. */
+  /** Most sessions of one user (needs `userId`, and a store that can list): the least recently used goes first. */
   maxPerUser?: number | undefined
   /** Options of further named sessions. */
   named?: Record<string, NamedOptions> | undefined

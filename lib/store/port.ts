@@ -160,6 +160,11 @@ export class StorePort {
     return chain(plain, (removed) => (tells && removed === true ? this.#removeMoving(key, user) : remove()))
   }
 
+  /** Whether the store keeps an index of users. */
+  get lists(): boolean {
+    return this.#own?.list !== undefined
+  }
+
   /** `undefined` when the store keeps no index of users. */
   list(user: string): MaybePromise<(Listed & { id: StoreKey })[] | undefined> {
     return this.#guard('list', () => this.#own?.list?.(user) as MaybePromise<(Listed & { id: StoreKey })[]>)
