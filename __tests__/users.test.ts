@@ -29,6 +29,25 @@ describe('users', () => {
     expect(await auth.list('u')).toHaveLength(1)
   })
 
+  it.each([false, true])('takes an ID of a list for one to keep (hashIds: %p)', async (hashIds) => {
+    const auth = sessions({ secret, userId, hashIds })
+    const app = appWith(auth, basics)
+    const cookies = [await login(app), await login(app), await login(app)]
+    const { id } = (await auth.list('u'))[1]!
+    expect((await auth.list('u', { current: id })).map((entry) => entry.current)).toEqual([false, true, false])
+    expect(await auth.revoke('u', { except: id })).toBe(2)
+    expect((await auth.list('u')).map((entry) => entry.id)).toEqual([id])
+    const left = await Promise.all(cookies.map(async (cookie) => (await read(app, cookie)).body.isNew))
+    expect(left.sort()).toEqual([false, true, true])
+  })
+
+  it('refuses what is no session', async () => {
+    const auth = sessions({ secret, userId })
+    const refused = expect.objectContaining({ code: 'ERR_SESSION_OPTION' })
+    await expect(auth.list('u', { current: {} as never })).rejects.toEqual(refused)
+    await expect(auth.revoke('u', { except: {} as never })).rejects.toEqual(refused)
+  })
+
   it('keeps to maxPerUser: the least recently used goes', async () => {
     clock = new Clock()
     const auth = sessions({ secret, userId, maxPerUser: 2 })

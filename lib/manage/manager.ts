@@ -12,6 +12,7 @@ import type { OpenOptions } from '../lifecycle/status'
 import { userText } from '../options/option-checks'
 import type { ParsedRecord } from '../record/record'
 import type { ModernSession } from '../session/modern'
+import { knownState } from '../session/info'
 import { Session, stateOf } from '../session/session'
 import { POWERS, type Found } from '../store/contract'
 import { versionOf } from '../store/record-cache'
@@ -130,17 +131,15 @@ export class Manager implements SessionManager {
   }
 
   async list(userId: string, options: { current?: string | Session } = {}): Promise<SessionEntry[]> {
-    const current = this.#keyOf(options.current)
+    const isCurrent = this.#is(options.current)
     const hits = await this.#guarded(() => this.#listed(userId))
-    return Promise.all(
-      hits.map(async (hit) => ({ ...(await withData(this.#engine, hit)), current: hit.key === current }))
-    )
+    return Promise.all(hits.map(async (hit) => ({ ...(await withData(this.#engine, hit)), current: isCurrent(hit) })))
   }
 
   async revoke(userId: string, options: { except?: string | Session } = {}): Promise<number> {
-    const except = this.#keyOf(options.except)
+    const isExcepted = this.#is(options.except)
     return this.#guarded(async () => {
-      const others = (await this.#listed(userId)).filter(({ key }) => key !== except)
+      const others = (await this.#listed(userId)).filter((hit) => !isExcepted(hit))
       for (const hit of others) await this.#end(hit, 'revoked')
       return others.length
     })
@@ -189,9 +188,12 @@ export class Manager implements SessionManager {
     )
   }
 
-  #keyOf(session: string | Session | undefined): StoreKey | undefined {
-    if (session === undefined) return undefined
-    return this.#engine.settings.port.keyOf(typeof session === 'string' ? session : stateOf(session)!.id)
+  // With hashed IDs, what `list` gives is already the hash.
+  #is(session: string | Session | undefined): (hit: Hit) => boolean {
+    if (session === undefined) return () => false
+    const id = typeof session === 'string' ? session : knownState('auth.list() or auth.revoke', session).id
+    const own = this.#engine.settings.port.keyOf(id)
+    return ({ key }) => key === own || key === id
   }
 
   // express-session's door leaves the faults of a store as they are.
