@@ -142,6 +142,15 @@ it.each(Object.entries(wrong))('%s: one warning, with a code and the remedy', as
   expect(warnings[0]![1]).not.toContain(secret)
 })
 
+it.each([
+  ['that another site embeds', 'iframe', ['SILVERBACK_CROSS_SITE']],
+  ['that another site links to', 'document', []]
+])('a page %s', async (_name, target, codes) => {
+  const headers = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': target }
+  const warnings = await warningsOf({ app: ({ sessions }) => appWith(sessions({ secret }), write), headers })
+  expect(warnings.map(([code]) => code)).toEqual(codes)
+})
+
 it('has a code of its own for each', () => {
   const codes = Object.values(wrong).map(([code]) => code)
   expect(new Set(codes).size).toBe(codes.length)
