@@ -212,16 +212,22 @@ export function writeSession(
       engine.monitor.note('created', settings.name, id, key === undefined ? {} : { key })
     }
     engine.monitor.note('saved', settings.name, id)
-    if (outcome.storeId !== before.storeId) reassigned(handle, status)
+    if (settings.tokens.selfContained ? handle.status === 'stored' : isReassigned(handle, status, before, outcome)) {
+      announce(handle)
+    }
     const user = outcome.meta?.i
     const arrived = settings.maxPerUser !== undefined && user !== undefined && user !== before.meta?.i
     return arrived ? evictSurplus(engine, settings, id, user).then(() => true) : true
   })
 }
 
-// The store has assigned another token with the write: the client has to be told.
-function reassigned(handle: Handle, status: Status): void {
-  if (status === 'gone' || handle.isPresented) return
+// The store has assigned another token with the write.
+function isReassigned({ isPresented }: Handle, status: Status, before: Snapshot, { storeId }: Snapshot): boolean {
+  return storeId !== before.storeId && status !== 'gone' && !isPresented
+}
+
+// The client has to be told of this write, also where it was the application's own and nothing is left for the end.
+function announce(handle: Handle): void {
   if (!handle.isLate) handle.outgoing = 'send'
   else handle.engine.withhold(handle.settings, handle.id, 'ERR_SESSION_HEADERS_SENT', tooLateError().message)
 }

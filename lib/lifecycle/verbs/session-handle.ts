@@ -83,12 +83,15 @@ export class SessionHandle extends Handle {
   }
 
   async #save(session: Session): Promise<void> {
+    this.#refuseLate(session)
+    await writeNow(this, session, serializeSession(session))
+  }
+
+  // The client was not told this ID, or keeps the session itself: it would never come back.
+  #refuseLate(session: Session): void {
     const { door, tokens } = this.settings
     const { version } = this.writable(session)
-    // The client was not told this ID, or keeps the session itself: it would never come back.
-    const isUntold = version === null || tokens.selfContained
-    if (this.isLate && door.refusesLateSaves && isUntold) throw tooLateError()
-    await writeNow(this, session, serializeSession(session))
+    if (this.isLate && door.refusesLateSaves && (version === null || tokens.selfContained)) throw tooLateError()
   }
 
   async reload(session: Session): Promise<void> {
@@ -215,7 +218,8 @@ export class SessionHandle extends Handle {
     return (this.#begun = await this.begin())
   }
 
-  update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {
+  async update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {
+    this.#refuseLate(session)
     return this.#waitFor(updateSession(this, session, fn))
   }
 
