@@ -11,6 +11,7 @@ import type { Settings } from '../options/settings'
 import { mergeData } from '../record/merge'
 import { encodeRecord, type ParsedRecord, type Meta, type WrittenData } from '../record/record'
 import { attributesOf, jsonOfCookie } from '../session/cookie-state'
+import { firstKey } from '../session/data'
 import { warnOfLosses } from '../session/serialize'
 import { Session, stateOf, stringifyData } from '../session/session'
 import type { Found, UserChange } from '../store/contract'
@@ -208,7 +209,7 @@ export function writeSession(
     if (changed !== undefined) rememberRecord(session, before, outcome, changed, settings.port.native)
     noteExtended(engine, settings, id, outcome.usedAt)
     if (before.version === null) {
-      const key = Object.keys(session).find((name) => name !== 'cookie')
+      const key = firstKey(session)
       engine.monitor.note('created', settings.name, id, key === undefined ? {} : { key })
     }
     engine.monitor.note('saved', settings.name, id)

@@ -6,7 +6,7 @@ import { beginCookie } from '../engine/new-cookie'
 import type { Settings } from '../options/settings'
 import type { ParsedRecord, Meta, WrittenData } from '../record/record'
 import { attributesOf, cookieOf } from '../session/cookie-state'
-import { assignCopy, changesOf, isEmpty } from '../session/data'
+import { assignCopy, changesOf, firstKey } from '../session/data'
 import { serializeSession } from '../session/serialize'
 import { isModern, stateOf, type Session } from '../session/session'
 import type { SessionState, SessionVerbs } from '../session/verbs'
@@ -156,7 +156,7 @@ export interface TakenData {
 
 /** Takes a session's data; serialized only if it is not what was loaded. @throws {SessionError} as `serializeSession` */
 export function takeData(session: Session, { record, data }: Snapshot): TakenData {
-  if (record === undefined) return { text: isEmpty(session) ? '{}' : writableAgain(session) }
+  if (record === undefined) return { text: firstKey(session) === undefined ? '{}' : writableAgain(session) }
   if (!record.isJson || record.dataText !== data) return { text: serializeSession(session) }
   const changed = changesOf(session, record)
   return changed === 'none' ? { text: data } : { text: changed?.text ?? serializeSession(session), changed }
@@ -171,10 +171,14 @@ export function dataOf(session: Session, snapshot: Snapshot): string {
 // few calls more, when something else of the session has changed.
 function writableAgain(session: Session): string {
   const text = serializeSession(session)
-  return NESTED.test(text) ? withLessStack(STACK_SPARED, () => serializeSession(session)) : text
+  return text.length >= NESTED_MIN && NESTED.test(text)
+    ? withLessStack(STACK_SPARED, () => serializeSession(session))
+    : text
 }
 
 const NESTED = /[\]}]{64}/
+/** What is closed has been opened. */
+const NESTED_MIN = 128
 const STACK_SPARED = 200
 
 function withLessStack<T>(frames: number, work: () => T): T {

@@ -97,8 +97,8 @@ export function changesOf(session: object, record: ParsedRecord): WrittenData | 
   }
 }
 
-/** Whether nothing has been put into a session. */
-export function isEmpty(session: object): boolean {
-  for (const key in session) if (key !== 'cookie') return false
-  return true
+/** The first property that was put into a session; `undefined`: it is empty. */
+export function firstKey(session: object): string | undefined {
+  for (const key in session) if (key !== 'cookie') return key
+  return undefined
 }
