@@ -162,8 +162,28 @@ describe('session.update()', () => {
     const updated = other.update((data: any) => (data.n += 1))
     await jest.advanceTimersByTimeAsync(5000)
     expect(await updated).toBe(2)
-    expect((await auth.get(session.id))!.data).toEqual({ n: 2 })
+    // Nor one that comes only then.
+    expect(await other.update((data: any) => (data.n += 1))).toBe(3)
+    expect((await auth.get(session.id))!.data).toEqual({ n: 3 })
   })
+
+  it.each(['ends', 'never ends'])(
+    'whose function takes longer than a store may, and %s, holds up no later one',
+    async (how) => {
+      const { auth, session } = await begun()
+      const end = deferred()
+      const slow = session.update((data: any) => end.promise.then(() => (data.slow = true)))
+      await jest.advanceTimersByTimeAsync(6000)
+      const other = await auth.open({ headers: { cookie: `sid=${new KeyRing(secret).signBound('sid', session.id)}` } })
+      const updated = other.update((data: any) => (data.n += 1))
+      if (how === 'ends') {
+        end.resolve()
+        await slow
+      }
+      expect(await updated).toBe(2)
+      expect((await auth.get(session.id))!.data).toEqual(how === 'ends' ? { n: 2, slow: true } : { n: 2 })
+    }
+  )
 })
 
 describe('10,000 requests at once that write to one session', () => {

@@ -10,6 +10,7 @@ interface Waiter {
 /** Those who wait for their turn on one thing. */
 interface Queue {
   readonly waiting: Waiter[]
+  /** Turns that have not been passed on. */
   running: number
 }
 
@@ -44,10 +45,12 @@ export class KeyedQueue {
 
   #run<T>(key: string, queue: Queue, turn: Promise<T>): Promise<T> {
     let passed = false
-    const pass = () => {
-      if (passed) return
+    const pass = (err?: unknown) => {
+      if (!passed) queue.running--
+      if (isTimeout(err)) this.#passAll(queue, err)
+      else if (!passed) queue.waiting.splice(0, 1).forEach((waiter) => begin(queue, waiter))
+      if (!passed && isAtRest(queue)) this.#rest(key)
       passed = true
-      queue.waiting.splice(0, 1).forEach((waiter) => begin(queue, waiter))
     }
     // On the turn on which a call that is as late is refused, and behind it.
     const late = () => void setImmediate(pass)
@@ -55,13 +58,7 @@ export class KeyedQueue {
     timer?.unref()
     const done = (err?: unknown) => {
       if (timer !== undefined) clearTimeout(timer)
-      queue.running--
-      if (queue.waiting.length > 0) {
-        if (err instanceof SessionError && err.code === 'ERR_SESSION_STORE_TIMEOUT') this.#passAll(queue, err)
-        else pass()
-      }
-      passed = true
-      if (isAtRest(queue)) this.#rest(key)
+      pass(err)
     }
     turn.then(() => done(), done)
     return turn
@@ -87,6 +84,10 @@ export class KeyedQueue {
 
 function isAtRest({ running, waiting }: Queue): boolean {
   return running === 0 && waiting.length === 0
+}
+
+function isTimeout(err: unknown): err is SessionError {
+  return err instanceof SessionError && err.code === 'ERR_SESSION_STORE_TIMEOUT'
 }
 
 function begin(queue: Queue, waiter: Waiter): void {

@@ -38,6 +38,27 @@ describe('turns', () => {
     expect(order).toEqual(['b', 'c', 'd'])
   })
 
+  it('begin at once behind one that has outlasted the patience, and neither wait for its end nor follow it', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] })
+    const queue = new KeyedQueue(1000)
+    const [first, second] = [deferred(), deferred()]
+    const began: string[] = []
+    void queue.take('a', () => first.promise)
+    jest.advanceTimersByTime(1000)
+    await new Promise(setImmediate)
+    const next = (name: string) => queue.take('a', () => (began.push(name), second.promise))
+    void next('b')
+    void next('c')
+    expect(began).toEqual(['b'])
+    first.resolve()
+    await new Promise(setImmediate)
+    expect(began).toEqual(['b'])
+    second.resolve()
+    await new Promise(setImmediate)
+    expect(began).toEqual(['b', 'c'])
+    jest.useRealTimers()
+  })
+
   it('are passed on once where one ends just as the patience with it does', async () => {
     jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] })
     const queue = new KeyedQueue(1000)
