@@ -9,6 +9,7 @@ const DIST = fileURLToPath(new URL('../dist', import.meta.url))
 const COPIES = fileURLToPath(new URL('../node_modules/.cache/silverback-tricks/', import.meta.url))
 const SESSIONS = 'silverback sessions(), MemoryStore'
 const OVER_OBJECTS = 'silverback session(), ES MemoryStore'
+const IN_COOKIES = 'silverback sessions(), CookieStore'
 const ROUNDS = 21
 const BATCH = 300
 
@@ -43,6 +44,16 @@ const TRICKS = [
     scenarios: [FORGED],
     file: 'cookie/keys.js',
     without: [['this.#refused.get(value) === name', 'false']]
+  },
+  {
+    trick: 'cookies that were opened are found by their end',
+    contender: IN_COOKIES,
+    scenarios: [READ],
+    file: 'cookie/keys.js',
+    without: [
+      ['get(value.slice(-TAIL_LENGTH))', 'get(value)'],
+      ['set(value.slice(-TAIL_LENGTH),', 'set(value,']
+    ]
   },
   {
     trick: 'a session is compared with its record instead of serialized',
