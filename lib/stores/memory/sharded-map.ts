@@ -1,4 +1,4 @@
-const SHARD_BITS = 8
+const SHARD_BITS = 6
 
 /**
  * A map by name, in many small parts.
