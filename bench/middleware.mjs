@@ -7,7 +7,7 @@ import { median } from './statistics.mjs'
 
 const CHILD = fileURLToPath(new URL('child.mjs', import.meta.url))
 // Requests until the compiler has seen enough.
-const WARM_UP = 6000
+const WARM_UP = 15_000
 
 class Contender {
   static async start({ name, contender: of = name, env }, url) {

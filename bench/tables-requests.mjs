@@ -16,6 +16,8 @@ const ROUNDS_LARGE = 9
 const LARGE = 10_000
 const ROUNDS_END_TO_END = 15
 const BATCH = 30
+// Where nothing but the processor is asked.
+const BATCH_LOCAL = 60
 // Larger payloads take longer: smaller batches.
 const SMALL = 300
 const SQL = {
@@ -31,7 +33,7 @@ export async function limitsTable(client) {
 
 /** One table a payload, each as soon as it is there. `results` gets what they show: us by payload, scenario, contender. */
 export function middlewareTables(results) {
-  return tables('Middleware', LOCAL_CONTENDERS, 'express-session, MemoryStore', results)
+  return tables('Middleware', LOCAL_CONTENDERS, 'express-session, MemoryStore', results, { batch: BATCH_LOCAL })
 }
 
 /** @param redis `{ port, version }` of the server */
@@ -63,13 +65,14 @@ export async function* sqlTables(url) {
   yield* tables(what, SQL_CONTENDERS[database], `express-session, ${reference}`, {}, options)
 }
 
-async function* tables(what, contenders, reference, results, { payloads = Object.keys(PAYLOADS), ...options } = {}) {
+async function* tables(what, contenders, reference, results, given) {
+  const { payloads = Object.keys(PAYLOADS), batch = BATCH, ...options } = given
   const field = await Field.start(Object.keys(contenders), options)
   for (const payload of payloads) {
     const bytes = PAYLOADS[payload]
     const effort = {
       rounds: bytes < LARGE ? ROUNDS : ROUNDS_LARGE,
-      batch: BATCH * Math.ceil(10 / Math.sqrt(bytes / SMALL))
+      batch: batch * Math.ceil(10 / Math.sqrt(bytes / SMALL))
     }
     // The floor is looked at where the work of the middleware is what counts.
     const wanted = (name) => payload === '300 B' || !name.startsWith('by hand')
