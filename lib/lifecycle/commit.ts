@@ -31,7 +31,9 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   if (plan.store === 'none') return plan.sendCookie && !handle.isLate ? confirm(handle) : undefined
   handle.prolong()
   if (plan.store === 'touch' && !tokens.selfContained) return touch(handle, session)
-  return save(handle, session, plan.store === 'save' ? data : { text: handle.snapshot.data })
+  return plan.store === 'save'
+    ? save(handle, session, data)
+    : save(handle, session, { text: handle.snapshot.data }, 'touched')
 }
 
 // As it was read a moment ago: the door would neither store nor send anything.
@@ -113,9 +115,14 @@ function tooLate(handle: Handle, session: Session): void {
   stateOf(session)!.error = reason
 }
 
-function save(handle: Handle, session: Session, { text, changed }: TakenData): MaybePromise<unknown> {
+function save(
+  handle: Handle,
+  session: Session,
+  { text, changed }: TakenData,
+  event?: 'touched'
+): MaybePromise<unknown> {
   const own = handle.settings.door.ownSave(session)
-  if (own === undefined) return writeSession(handle, session, text, false, changed)
+  if (own === undefined) return writeSession(handle, session, text, false, changed, event)
   return new Promise<void>((resolve, reject) => own((err) => (err ? reject(err) : resolve())))
 }
 

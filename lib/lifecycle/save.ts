@@ -188,13 +188,14 @@ function conflict(): SessionError {
   )
 }
 
-/** Writes the session. `false` when it is gone. */
+/** Writes the session. `false` when it is gone. @param event a cookie that is the record is written anew to extend it */
 export function writeSession(
   handle: Handle,
   session: Session,
   data: string,
   exact = false,
-  changed?: WrittenData
+  changed?: WrittenData,
+  event: 'saved' | 'touched' = 'saved'
 ): MaybePromise<boolean> {
   const { engine, settings, req, id, status, user: told } = handle
   const before = handle.snapshot
@@ -212,7 +213,7 @@ export function writeSession(
       const key = firstKey(session)
       engine.monitor.note('created', settings.name, id, key === undefined ? {} : { key })
     }
-    engine.monitor.note('saved', settings.name, id)
+    engine.monitor.note(event, settings.name, id)
     if (settings.tokens.selfContained ? handle.status === 'stored' : isReassigned(handle, status, before, outcome)) {
       announce(handle)
     }
