@@ -1,7 +1,8 @@
 import request from 'supertest'
-import { CookieStore, generateKey, MemoryStore, sessions } from '../lib/index'
+import session, { CookieStore, generateKey, MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf } from './helpers/app'
-import { basics, login, read } from './helpers/basics'
+import { basics, login, read, visit, visitWith } from './helpers/basics'
+import { plainStore } from './helpers/classic'
 import { Clock } from './helpers/clock'
 
 describe('keys', () => {
@@ -28,6 +29,78 @@ describe('keys', () => {
     expect((await read(app, cookie)).body.isNew).toBe(false)
     list.pop()
     expect((await read(app, cookie)).body.isNew).toBe(true)
+  })
+})
+
+describe.each<[string, (secrets: unknown[]) => unknown]>([
+  ['emptied', (secrets) => secrets.splice(0)],
+  ['given undefined', (secrets) => secrets.unshift(undefined)],
+  ['given null behind the others', (secrets) => secrets.push(null)],
+  ['given a number', (secrets) => (secrets[0] = 5)],
+  ['given an object', (secrets) => secrets.push({})],
+  ['given an empty text', (secrets) => secrets.push('')],
+  ['given what set-up refuses', (secrets) => secrets.push('keyboard cat'.repeat(3))]
+])('a live list of secrets that is %s', (_what, spoil) => {
+  it.each<[string, () => object]>([
+    ['MemoryStore', () => new MemoryStore()],
+    ['CookieStore', () => new CookieStore()],
+    ['a store from npm', () => plainStore()]
+  ])('is told to every request, and heals, over %s', async (_store, open) => {
+    const secrets = ['o'.repeat(32)] as unknown[]
+    const auth = sessions<any>({ secret: secrets as string[], store: open() as never })
+    const app = appWith(auth, basics)
+    const cookie = await login(app)
+    const kept = [...secrets]
+    spoil(secrets)
+    for (const [path, sent] of [
+      ['/nothing', ''],
+      ['/write?user=x', ''],
+      ['/nothing', cookie],
+      ['/read', cookie],
+      ['/read', 'sid=forged']
+    ] as const) {
+      const res = await visit(app, path, sent)
+      expect([res.status, res.body.code, cookieOf(res)]).toEqual([500, 'ERR_SESSION_OPTION', undefined])
+      expect(res.body.message).toMatch(/^The array that was given as secret has been changed, and cannot be used/)
+    }
+    expect(auth.stats()).toMatchObject({ errors: 5, keys: [{}] })
+    secrets.splice(0, secrets.length, ...kept)
+    expect((await read(app, cookie)).body.data).toEqual({ user: 'u' })
+  })
+
+  it('crashes no server without Express', () => {
+    const secrets = ['o'.repeat(32)] as unknown[]
+    const auth = sessions({ secret: secrets as string[], load: 'lazy' })
+    spoil(secrets)
+    const next = jest.fn()
+    auth({ headers: { cookie: 'sid=forged' } } as never, {} as never, next)
+    expect(next.mock.calls).toEqual([[expect.objectContaining({ code: 'ERR_SESSION_OPTION' })]])
+  })
+
+  it('spoils the session that a request has begun before, and not its cookie', async () => {
+    const secrets = ['o'.repeat(32)] as unknown[]
+    const res = await visitWith(sessions({ secret: secrets as string[] }), (req, res) => {
+      req.session.user = 'ann'
+      spoil(secrets)
+      res.send('in')
+    })
+    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
+    expect(res.body.message).toMatch(/^The array that was given as secret/)
+  })
+})
+
+describe('a live list of secrets behind the drop-in door', () => {
+  it('is told of in named sessions, where express-session says nothing', async () => {
+    for (const wrong of [undefined, 5, {}]) {
+      const secrets = ['o'.repeat(32)] as unknown[]
+      const auth = session({ secret: secrets as string[], resave: false, saveUninitialized: false })
+      secrets[0] = wrong
+      const res = await visitWith(auth, async (req, res) => {
+        Object.assign(await req.sessions.get('cart'), { item: 1 })
+        res.send('in')
+      })
+      expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
+    }
   })
 })
 

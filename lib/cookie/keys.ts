@@ -1,6 +1,6 @@
-import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, KeyObject } from 'node:crypto'
 import signature from 'cookie-signature'
-import { SessionError } from '../base/errors'
+import { OptionError, SessionError } from '../base/errors'
 import { BoundedMap, compact } from '../base/bounded-map'
 import type { Milliseconds } from '../base/time'
 
@@ -49,6 +49,7 @@ const MAC_LENGTH = 43
  */
 export class KeyRing {
   readonly #source: readonly Secret[]
+  readonly #check: ((secrets: readonly Secret[]) => unknown) | undefined
   #snapshot: Secret[] = []
   #shortest = Infinity
   #derived = new Map<string, KeyObject[]>()
@@ -59,8 +60,21 @@ export class KeyRing {
   /** By the end of the value. */
   readonly #opened = new BoundedMap<string, Named<Opening> & { readonly value: string }>(OPENED_MAX)
 
-  constructor(secret: Secret | readonly Secret[]) {
+  /** @param check what the secrets have passed; it is asked again when the array has changed, and throws an `OptionError` */
+  constructor(secret: Secret | readonly Secret[], check?: (secrets: readonly Secret[]) => unknown) {
     this.#source = Array.isArray(secret) ? secret : [secret as Secret]
+    this.#refresh()
+    this.#check = check
+  }
+
+  /** What is wrong with the secrets that the array holds by now. */
+  get fault(): unknown {
+    try {
+      this.#refresh()
+    } catch (err) {
+      return err
+    }
+    return undefined
   }
 
   /** One key a secret for one purpose, newest first. Purposes never share a key (HKDF, RFC 5869). */
@@ -68,6 +82,7 @@ export class KeyRing {
     this.#refresh()
     let keys = this.#derived.get(purpose)
     if (keys === undefined) {
+      if (this.#snapshot.length === 0) throw unusable('it is empty')
       keys = this.#snapshot.map((secret) =>
         createSecretKey(Buffer.from(hkdfSync('sha256', bytesOf(secret), 'silverback', purpose, 32)))
       )
@@ -161,7 +176,8 @@ export class KeyRing {
 
   /** When each key last found something authentic, newest key first; `null`: not yet. */
   lastUses(): (Milliseconds | null)[] {
-    this.#refresh()
+    // Requests are told of a fault.
+    void this.fault
     return [...this.#usedAt]
   }
 
@@ -171,6 +187,11 @@ export class KeyRing {
     let same = source.length === known.length
     for (let i = 0; same && i < source.length; i++) same = source[i] === known[i]
     if (same) return
+    try {
+      this.#check?.(source)
+    } catch (err) {
+      throw err instanceof OptionError ? unusable(err.message) : err
+    }
     // The list moved on; a secret keeps what is known of it.
     this.#usedAt = source.map((secret) => this.#usedAt[known.indexOf(secret)] ?? null)
     this.#snapshot = [...source]
@@ -192,6 +213,15 @@ export function sizeOf(secret: unknown): number {
 /** Why a secret is refused for sessions that live in their cookies. */
 export function tooShortToSeal(size: number): string {
   return `secret must have at least ${SECRET_BYTES_MIN} random bytes where sessions live in their cookies, got ${size} bytes; generateKey() makes one`
+}
+
+// No OptionError: nothing is set up, and a request has to answer.
+function unusable(reason: string): SessionError {
+  return new SessionError(
+    'ERR_SESSION_OPTION',
+    `The array that was given as secret has been changed, and cannot be used as it is: ${reason}. Put a secret into it, ` +
+      'the newest first; it is read again at the next request.'
+  )
 }
 
 /** A key fit for `secret`: 32 random bytes as base64url (gorilla's `GenerateRandomKey(32)`). */
@@ -221,5 +251,6 @@ function boundInput(name: string, id: string): string {
 function bytesOf(secret: Secret): Buffer {
   if (typeof secret === 'string') return Buffer.from(secret)
   if (secret instanceof Uint8Array) return Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength)
-  return secret.export()
+  if (secret instanceof KeyObject) return secret.export()
+  throw unusable(`it holds ${typeof secret === 'object' ? 'an object' : String(typeof secret)}`)
 }

@@ -43,7 +43,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
   const name = given.name ?? 'sid'
   checkName(name)
   warnOfMisspelt(given)
-  const keys = new KeyRing(secret === undefined || secret === null ? missingSecret() : checkSecret(secret))
+  const keys = new KeyRing(secret === undefined || secret === null ? missingSecret() : checkSecret(secret), checkSecret)
   const cookie = checkCookie(name, overStore(given.store, given.cookie ?? {}))
   const shared = common(given)
   const idle = checkSpan('idle', given.idle, DAY)
@@ -214,7 +214,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
           storeTimeout: main.storeTimeout,
           hashIds
         })
-  const keys = given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret))
+  const keys = given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret), checkSecret)
   checkSealing(port.carrier, keys)
   const isClassic = main.door === expressSession
   const idle = checkSpan('idle', given.idle, main.limits.idle ?? (isClassic ? DAY : null))

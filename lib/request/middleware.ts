@@ -33,7 +33,13 @@ function handle(engine: Engine, req: HttpRequest, res: HttpResponse | undefined,
     if (!settings.production && !String(cookie.path).startsWith('/')) advise('PATH', settings.name)
     return next()
   }
-  if (keysFor(settings, req) === undefined) return next(new Error('secret option required for sessions'))
+  const keys = keysFor(settings, req)
+  if (keys === undefined) return next(new Error('secret option required for sessions'))
+  const { fault } = keys
+  if (fault !== undefined) {
+    engine.monitor.note('error', settings.name, undefined, { error: fault })
+    return next(fault)
+  }
 
   const sessions = new RequestSessions(engine, req, next)
   if (explains) explainAtEnd(sessions, res, () => serve(sessions, res, ready))
