@@ -3,7 +3,7 @@ import request from 'supertest'
 import { GorillaStore } from '../lib/gorilla'
 import session, { CookieStore, MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
-import { basics, login, read } from './helpers/basics'
+import { basics, login, read, visit } from './helpers/basics'
 import { plainStore } from './helpers/classic'
 
 const foreign = { get() {}, set() {}, destroy() {} }
@@ -286,4 +286,52 @@ describe.each([
     expect(caught).toMatchObject([{ code: 'ERR_SESSION_OPTION', kind: 'usage', cause: { message: 'mine' } }])
     expect(caught[0].message).toContain(`option ${option} `)
   })
+})
+
+// In JavaScript nothing else says that an async function has no place there.
+describe.each([
+  ['a store of ours', () => new MemoryStore()] as const,
+  ['a store from npm', () => plainStore()] as const
+])('an option whose answer is needed at once, and comes by promise, %s,', (_name, make) => {
+  const answers: [string, () => Promise<unknown>][] = [
+    ['resolves', async () => false],
+    // Nobody waits for it: it must not end the process either.
+    ['rejects', () => Promise.reject(new Error('mine'))]
+  ]
+  describe.each(answers)('which %s,', (_how, answer) => {
+    it.each(['extend', 'bind', 'userId', 'cookie'])('is refused by name: %s', async (option) => {
+      const store = make()
+      const cookie = await login(appWith(sessions({ secret, store }), basics))
+      // Whether a session is extended is not asked for one that begins.
+      for (const sent of option === 'extend' ? [cookie] : [cookie, '']) {
+        const auth = sessions<any>({ secret, store, touchAfter: 0, [option]: answer })
+        const { status, body } = await visit(appWith(auth, basics), '/write?user=x', sent)
+        expect([status, body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
+        expect(body.message).toMatch(`The option ${option} must answer at once, and answered a promise`)
+      }
+    })
+
+    it('is refused by name: onStoreError', async () => {
+      const store = plainStore()
+      const app = appWith(sessions({ secret, store, onStoreError: answer as never }), basics)
+      const cookie = await login(app)
+      store.get = (_id: string, done: any) => setImmediate(done, new Error('down'))
+      const { status, body } = await read(app, cookie)
+      expect([status, body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
+      expect(body.message).toMatch('The option onStoreError must answer at once')
+      store.emit('disconnect')
+      expect((await read(app, cookie)).body.code).toBe('ERR_SESSION_OPTION')
+    })
+  })
+})
+
+it('what the options have against a request ends no server without Express', () => {
+  const fail = () => {
+    throw new Error('mine')
+  }
+  for (const door of [sessions, session]) {
+    const next = jest.fn()
+    door({ secret, cookie: fail, resave: false, saveUninitialized: false })({} as never, {} as never, next)
+    expect(next.mock.calls).toEqual([[expect.objectContaining({ message: 'mine' })]])
+  }
 })

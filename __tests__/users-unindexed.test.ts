@@ -165,7 +165,10 @@ describe('auth.reindex()', () => {
     for (let i = 0; i < 5; i++) await login(before)
     const auth = sessions({ secret, store, userId })
     const controller = new AbortController()
-    const onProgress = ({ seen }: { seen: number }) => seen === 2 && controller.abort()
+    const onProgress = async ({ seen }: { seen: number }) => {
+      await new Promise(setImmediate)
+      if (seen === 2) controller.abort()
+    }
     expect(await auth.reindex({ signal: controller.signal, onProgress })).toEqual({ seen: 2, indexed: 2, total: 5 })
     expect(await auth.list('ann')).toHaveLength(2)
     expect(await auth.reindex({ signal: AbortSignal.abort() })).toMatchObject({ seen: 0 })

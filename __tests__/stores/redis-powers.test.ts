@@ -1,5 +1,6 @@
 import { deserialize, serialize } from 'node:v8'
 import { createClient } from 'redis'
+import type { MaybePromise } from '../../lib/base/time'
 import { POWERS, type Found, type Life, type Powers } from '../../lib/store/contract'
 import { decodeRecord, encodeRecord, type Meta } from '../../lib/record/record'
 import { RedisStore, type RedisStoreOptions } from '../../lib/stores/redis/redis'
@@ -271,8 +272,11 @@ describe('Extending', () => {
     expectAbout(await pttl('a'), 300_000)
   })
 
-  it('asks a function as ttl', async () => {
-    const powers = powersOf({ ttl: (session) => session.seconds })
+  it.each<[string, (session: any) => MaybePromise<number>]>([
+    ['at once', (session) => session.seconds],
+    ['by promise', async (session) => session.seconds]
+  ])('asks a function as ttl, which answers %s', async (_how, ttl) => {
+    const powers = powersOf({ ttl })
     const old = Date.now() - 10 * MINUTE
     const text = textOf({ seconds: 50 }, { u: old, c: old })
     await powers.write({ id: 'a', text, expected: null, life: lifeOf() })

@@ -132,6 +132,15 @@ describe('RedisStore and connect-redis 9 on one server', () => {
     expect(await ours.length()).toBe(0)
   })
 
+  it('waits for a ttl that comes by promise, which connect-redis takes for over', async () => {
+    const store = new RedisStore({ client, ttl: async (session) => session.seconds })
+    const session = { ...record(), seconds: 50 }
+    await store.set('a', session)
+    expect(await client.ttl('sess:a')).toBeGreaterThan(45)
+    await store.touch('a', { ...session, seconds: 90 })
+    expect(await client.ttl('sess:a')).toBeGreaterThan(85)
+  })
+
   async function expectSameLife(prefix: string) {
     const [ours, theirs] = await Promise.all([client.pTTL(`${prefix}ours`), client.pTTL(`${prefix}theirs`)])
     expect(Math.abs(ours - theirs)).toBeLessThan(10_000)

@@ -67,14 +67,9 @@ export class KeyRing {
     this.#check = check
   }
 
-  /** What is wrong with the secrets that the array holds by now. */
-  get fault(): unknown {
-    try {
-      this.#refresh()
-    } catch (err) {
-      return err
-    }
-    return undefined
+  /** @throws {SessionError} when the array has come to hold what cannot be used */
+  check(): void {
+    this.#refresh()
   }
 
   /** One key a secret for one purpose, newest first. Purposes never share a key (HKDF, RFC 5869). */
@@ -176,8 +171,11 @@ export class KeyRing {
 
   /** When each key last found something authentic, newest key first; `null`: not yet. */
   lastUses(): (Milliseconds | null)[] {
-    // Requests are told of a fault.
-    void this.fault
+    try {
+      this.#refresh()
+    } catch {
+      // Told to requests.
+    }
     return [...this.#usedAt]
   }
 

@@ -16,8 +16,8 @@ import type { StoreKey } from '../store/port'
 export interface ReindexOptions {
   /** Ends it: what was done so far stays done. */
   signal?: AbortSignal | undefined
-  /** Called after each session. */
-  onProgress?: ((progress: ReindexProgress) => void) | undefined
+  /** Called after each session, and waited for. */
+  onProgress?: ((progress: ReindexProgress) => unknown) | undefined
 }
 
 export interface ReindexProgress {
@@ -43,7 +43,7 @@ export async function reindex(engine: Engine, { signal, onProgress }: ReindexOpt
     if (signal?.aborted) break
     if (await indexOne(engine, id)) progress.indexed++
     progress.seen++
-    onProgress?.({ ...progress })
+    await onProgress?.({ ...progress })
   }
   return progress
 }

@@ -49,7 +49,7 @@ export function checkCookie(
 ): CookieOptions | ((req: HttpRequest) => CookieOptions) {
   if (typeof given === 'function') {
     return (req) => {
-      const answer = given(req) ?? {}
+      const answer = atOnce('cookie', given(req)) ?? {}
       warnOfAttributes(answer)
       return completed(name, answer)
     }
@@ -66,7 +66,7 @@ export function overStore(
 ): CookieOptions | ((req: HttpRequest) => CookieOptions) {
   const own = store?.sessionDefaults?.cookie
   if (own === undefined || (typeof given !== 'function' && typeof given !== 'object')) return given
-  return typeof given === 'function' ? (req) => ({ ...own, ...given(req) }) : { ...own, ...given }
+  return typeof given === 'function' ? (req) => ({ ...own, ...atOnce('cookie', given(req)) }) : { ...own, ...given }
 }
 
 function completed(name: string, given: CookieOptions): CookieOptions {
@@ -134,13 +134,13 @@ export function checkMaxAge(cookie: SessionsOptions['cookie'] | null): void {
 }
 
 /** A function among the options, what it throws as a mistake of the application's: the store has no part in it. */
-export function asked<A, R>(option: string, fn: (given: A) => R): (given: A) => R {
+export function asked<A extends unknown[], R>(option: string, fn: (...given: A) => R): (...given: A) => R {
   const failed = (cause: unknown): never => {
     throw new SessionError('ERR_SESSION_OPTION', `The option ${option} threw an error; see the cause.`, { cause })
   }
-  return (given) => {
+  return (...given) => {
     try {
-      const answer = fn(given)
+      const answer = fn(...given)
       return isPromise(answer) ? (answer.then(undefined, failed) as R) : answer
     } catch (err) {
       return failed(err)
@@ -148,10 +148,27 @@ export function asked<A, R>(option: string, fn: (given: A) => R): (given: A) => 
   }
 }
 
+/** The same for one whose answer is needed at once: a promise would count as `true`, or as nothing. */
+export function askedAtOnce<A extends unknown[], R>(option: string, fn: (...given: A) => R): (...given: A) => R {
+  const ask = asked(option, fn)
+  return (...given) => atOnce(option, ask(...given))
+}
+
+/** @throws {SessionError} for a promise */
+function atOnce<T>(option: string, answer: T): T {
+  if (!isPromise(answer)) return answer
+  // Nobody waits for it any more.
+  answer.then(undefined, () => undefined)
+  throw new SessionError(
+    'ERR_SESSION_OPTION',
+    `The option ${option} must answer at once, and answered a promise: let a middleware before this one wait for what it needs.`
+  )
+}
+
 /** The option `userId`, its answers as texts: applications number their users as well. */
 export function userAsText(userId: ((session: object) => unknown) | null | undefined) {
   if (userId === undefined || userId === null) return undefined
-  const ask = asked('userId', userId)
+  const ask = askedAtOnce('userId', userId)
   return (session: object): string | undefined => {
     const user = ask(session)
     return user === undefined || user === null ? undefined : userText(user)
@@ -228,7 +245,7 @@ export function checkStore(option: string, store: Partial<StoreContract>): void 
 
 /** The option `extend` as a function of the request. @throws {OptionError} */
 export function extendOf(extend: SessionsOptions['extend']): (req: HttpRequest) => boolean {
-  if (typeof extend === 'function') return asked('extend', extend)
+  if (typeof extend === 'function') return askedAtOnce('extend', extend)
   if (typeof (extend ?? true) !== 'boolean') {
     throw new OptionError(`extend must be true or false, or a function of the request, got ${quote(extend)}`)
   }

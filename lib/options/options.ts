@@ -8,10 +8,10 @@ import { expressSession } from '../doors/express-session'
 import { modern } from '../doors/sessions'
 import { MemoryStore } from '../stores/memory/memory'
 import { DAY, HOUR, MINUTE, SECOND, type Milliseconds } from '../base/time'
-import type { NamedOptions, SessionsOptions, StoreErrorPolicy } from './sessions-options'
+import type { NamedOptions, SessionsOptions } from './sessions-options'
 import {
   adoptOf,
-  asked,
+  askedAtOnce,
   checkCookie,
   checkFlag,
   checkFunctions,
@@ -160,8 +160,8 @@ function common(given: SessionsOptions) {
     proxy: given.proxy,
     ...transportOf(given.transport),
     load: oneOf('load', given.load ?? 'auto', ['auto', 'eager', 'lazy'] as const),
-    onStoreError: typeof onStoreError === 'function' ? onStoreError : constantPolicy(onStoreError),
-    bind: bind ? asked('bind', bind) : undefined,
+    onStoreError: policyOf(onStoreError),
+    bind: bind ? askedAtOnce('bind', bind) : undefined,
     userId: userAsText(userId),
     schema: checkSchema(given.schema),
     production: isProduction(),
@@ -169,9 +169,10 @@ function common(given: SessionsOptions) {
   }
 }
 
-function constantPolicy(policy: StoreErrorPolicy): () => StoreErrorPolicy {
-  oneOf('onStoreError', policy, ['fail', 'anonymous'] as const)
-  return () => policy
+function policyOf(given: NonNullable<SessionsOptions['onStoreError']>): Settings['onStoreError'] {
+  if (typeof given === 'function') return askedAtOnce('onStoreError', given)
+  oneOf('onStoreError', given, ['fail', 'anonymous'] as const)
+  return () => given
 }
 
 function touchAfterOf(given: Milliseconds | undefined, idle: Milliseconds | null): Milliseconds {

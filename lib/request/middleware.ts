@@ -5,6 +5,7 @@ import { isPromise, type MaybePromise } from '../base/time'
 import { explains, serveExplained } from '../engine/decisions'
 import type { Engine } from '../engine/engine'
 import { cookieOptions, coversRequest, keysFor } from '../engine/identify'
+import type { Settings } from '../options/settings'
 import { explain } from '../reply/explain'
 import { sessionsOf } from './properties'
 import { RequestSessions } from './request-sessions'
@@ -28,22 +29,31 @@ function handle(engine: Engine, req: HttpRequest, res: HttpResponse | undefined,
   const { ready } = engine
   if (!ready && !admitsWithoutStore(engine, req, next)) return
   if (!ready && settings.door.servesWithoutStore) return next()
-  const cookie = cookieOptions(settings, req)
-  if (!coversRequest(req, cookie.path || '/', settings)) {
-    if (!settings.production && !String(cookie.path).startsWith('/')) advise('PATH', settings.name)
-    return next()
+  let covered
+  try {
+    covered = isCovered(settings, req)
+  } catch (error) {
+    // Not thrown: a server without Express would end.
+    engine.monitor.note('error', settings.name, undefined, { error })
+    return next(error)
   }
-  const keys = keysFor(settings, req)
-  if (keys === undefined) return next(new Error('secret option required for sessions'))
-  const { fault } = keys
-  if (fault !== undefined) {
-    engine.monitor.note('error', settings.name, undefined, { error: fault })
-    return next(fault)
-  }
-
+  if (!covered) return next()
   const sessions = new RequestSessions(engine, req, next)
   if (explains) explainAtEnd(sessions, res, () => serve(sessions, res, ready))
   else serve(sessions, res, ready)
+}
+
+// Whether the cookie's path covers the request. Throws what is wrong with the options that are asked at each request.
+function isCovered(settings: Settings, req: HttpRequest): boolean {
+  const { path } = cookieOptions(settings, req)
+  if (!coversRequest(req, path || '/', settings)) {
+    if (!settings.production && !String(path).startsWith('/')) advise('PATH', settings.name)
+    return false
+  }
+  const keys = keysFor(settings, req)
+  if (keys === undefined) throw new Error('secret option required for sessions')
+  keys.check()
+  return true
 }
 
 function serve(sessions: RequestSessions, res: HttpResponse | undefined, ready: boolean): void {
@@ -86,8 +96,12 @@ function goOn(work: MaybePromise<unknown>, next: Next): void {
 function admitsWithoutStore(engine: Engine, req: HttpRequest, next: Next): boolean {
   const { settings } = engine
   if (settings.door.servesWithoutStore) return true
-  const err = new SessionError('ERR_SESSION_STORE', 'The session store is disconnected.', { status: 503 })
-  if (settings.onStoreError(err, req) === 'anonymous') return true
+  let err: unknown = new SessionError('ERR_SESSION_STORE', 'The session store is disconnected.', { status: 503 })
+  try {
+    if (settings.onStoreError(err, req) === 'anonymous') return true
+  } catch (fault) {
+    err = fault
+  }
   engine.monitor.note('error', settings.name, undefined, { error: err })
   next(err)
   return false

@@ -23,7 +23,7 @@ export interface RedisSerializer {
 }
 
 /** Seconds to keep a session, or the seconds for any session. */
-export type RedisTtl = number | ((session: any) => number)
+export type RedisTtl = number | ((session: any) => MaybePromise<number>)
 
 /** What the store was told, read at each use: connect-redis's properties may be changed later, too. */
 export interface RedisSettings {
@@ -167,7 +167,7 @@ export class RedisRecords {
   lifeOf(life: Life, session: () => unknown): MaybePromise<Milliseconds | null> {
     const { ttl, disableTTL } = this.#settings
     if (disableTTL) return null
-    if (typeof ttl === 'function') return chain(session(), (known) => atLeastOne(ttl(known) * SECOND))
+    if (typeof ttl === 'function') return chain(chain(session(), ttl), (seconds) => atLeastOne(seconds * SECOND))
     return atLeastOne(life.expiresAt === null ? ttl * SECOND : life.expiresAt - Date.now())
   }
 

@@ -1,7 +1,7 @@
 import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../../store/contract'
 import { demand, isAboveZero, OptionError } from '../../base/errors'
 import { Store } from '../../store/store'
-import { SECOND, type Milliseconds } from '../../base/time'
+import { SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { dialectOf, type RedisClient } from './client'
 import type { RedisWait } from './errors'
 import { INDEX_PREFIX } from './index'
@@ -115,7 +115,7 @@ export class RedisStore extends Store implements RedisSettings {
 
   set(id: string, session: SessionRecord, callback?: Callback<null>): Promise<null> | undefined {
     return answer(async () => {
-      const seconds = this.#secondsOf(session)
+      const seconds = await this.#secondsOf(session)
       if (seconds > 0) {
         const raw = await this.serializer.stringify(session)
         await this.#link.set(this.prefix + id, raw, this.disableTTL ? null : Math.ceil(seconds * SECOND))
@@ -136,7 +136,7 @@ export class RedisStore extends Store implements RedisSettings {
   override touch(id: string, session: SessionRecord, callback?: Callback<null>): Promise<null> | undefined {
     return answer(async () => {
       if (this.disableTouch || this.disableTTL) return null
-      await this.#link.expire(this.prefix + id, Math.ceil(this.#secondsOf(session)))
+      await this.#link.expire(this.prefix + id, Math.ceil(await this.#secondsOf(session)))
       return null
     }, callback)
   }
@@ -191,7 +191,7 @@ export class RedisStore extends Store implements RedisSettings {
     for (let i = 0; i < ids.length; i += this.scanCount) await Promise.all(ids.slice(i, i + this.scanCount).map(work))
   }
 
-  #secondsOf(session: Partial<SessionRecord> | null | undefined): number {
+  #secondsOf(session: Partial<SessionRecord> | null | undefined): MaybePromise<number> {
     if (typeof this.ttl === 'function') return this.ttl(session)
     const { expires } = (session?.cookie ?? {}) as { expires?: Date | string | null }
     return expires ? Math.ceil((Number(new Date(expires)) - Date.now()) / SECOND) : this.ttl
