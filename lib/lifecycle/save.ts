@@ -14,7 +14,7 @@ import { attributesOf, jsonOfCookie } from '../session/cookie-state'
 import { firstKey } from '../session/data'
 import { warnOfLosses } from '../session/serialize'
 import { Session, stateOf, stringifyData } from '../session/session'
-import type { Found, UserChange } from '../store/contract'
+import type { Found } from '../store/contract'
 import { decodeFound, rememberWritten, versionOf } from '../store/record-cache'
 import { writers } from '../store/keyed-queue'
 import { sessionToGive } from './given-session'
@@ -27,6 +27,9 @@ const ATTEMPTS_MAX = 64
 /** A session that is to be written. */
 export interface Saving extends Visit {
   readonly id: string
+  readonly session: Session
+  /** JSON of its data. */
+  readonly data: string
   /** Whose it is, where its data does not say (`auth.create`). */
   readonly user: string | undefined
   /** The write fails where other data is found, instead of merging. */
@@ -37,73 +40,42 @@ export interface Saving extends Visit {
   readonly offered?: string[] | undefined
 }
 
-/** What the attempts of one write go by. */
-interface Attempt {
-  readonly saving: Saving
-  readonly session: Session
-  readonly data: string
-  readonly usedAt: Milliseconds
-  readonly binding: string | undefined
-  readonly mark: string | undefined
-}
-
 /**
  * Writes a session against what was read: merged with what others wrote meanwhile, never over it.
  *
+ * @param theirs what another writer has left, in an attempt after the first
  * @returns what is known of it then, or `gone`. @throws {SessionError} `ERR_SESSION_CONFLICT`, or the store's fault
  */
 export function saveSession(
   saving: Saving,
-  session: Session,
-  data: string,
-  snapshot: Snapshot
-): MaybePromise<Snapshot | 'gone'> {
-  const { settings, req, id } = saving
-  if (settings.door.warns && !settings.production) warnOfLosses(session, settings.port.store.keepsTypes === true)
-  const attempt = {
-    saving,
-    session,
-    data,
-    usedAt: snapshot.version === null || settings.extend(req) ? Date.now() : snapshot.usedAt,
-    binding: bindingOf(settings, req),
-    mark: leavesProcess(settings) ? markOfId(settings.tokens.assigned ? id : snapshot.storeId) : undefined
-  }
-  return write(attempt, snapshot, undefined, 1)
-}
-
-// A record that leaves this process may come back as another's. express-session's door adds nothing to its records but
-// in stores of ours, which know what is asked of them.
-function leavesProcess({ writesMeta, door, port }: Settings): boolean {
-  return writesMeta && (port.remote || (door.marksForeignRecords && !port.native))
-}
-
-function write(
-  attempt: Attempt,
   known: Snapshot,
-  theirs: ParsedRecord | undefined,
-  count: number
+  theirs?: ParsedRecord,
+  attempt = 1
 ): MaybePromise<Snapshot | 'gone'> {
-  const { saving, session, data, usedAt } = attempt
-  const { settings, req, engine, id } = saving
-  const { port, tokens } = settings
+  const { settings, req, engine, id, session, data } = saving
+  const { port, tokens, door } = settings
+  const isNew = known.version === null
+  if (attempt === 1 && door.warns && !settings.production) warnOfLosses(session, port.store.keepsTypes === true)
   const merged = mergedText(known, data)
   const state = stateOf(session)!
+  const usedAt = isNew || settings.extend(req) ? Date.now() : known.usedAt
   const user = settings.userId?.(session) ?? assignedUser(settings, session, known, saving.user)
-  const meta = settings.writesMeta ? metaFor(attempt, known, user) : known.meta
+  const meta = settings.writesMeta ? metaFor(saving, known, usedAt, user) : known.meta
   const record = encodeRecord(jsonOfCookie(state), meta, merged)
   const life = lifeOf(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
   const token = tokens.seal(record, keysFor(settings, req)!)
-  const offered = known.version === null ? saving.offered : undefined
+  const offered = isNew ? saving.offered : undefined
   offered?.push(record)
   const give = (now: string) => sessionToGive(req, session, meta, now === merged ? undefined : { text: merged, theirs })
   // Made now, for the session may change while the store is asked; of ours those alone ask for it that take objects.
   const given = port.native ? undefined : give(data)
+  const before = known.meta?.i
   const written = port.write({
     id: port.keyOf(known.storeId),
     text: record,
     expected: known.version,
     life,
-    user: userChange(known.meta?.i, user),
+    user: before === undefined && user === undefined ? undefined : { from: before, to: user },
     live: () => given ?? give(stringifyData(session)),
     earlier: known.own
   })
@@ -113,7 +85,7 @@ function write(
     const saved: Snapshot = {
       version,
       // A save may write what is there already: that is not an earlier version.
-      own: known.version === null ? [] : [...(known.own ?? []), known.version].filter((text) => text !== version),
+      own: isNew ? [] : [...(known.own ?? []), known.version].filter((text) => text !== version),
       data,
       storedData: merged,
       savedData: data,
@@ -126,21 +98,21 @@ function write(
     }
     if (answer === true || typeof answer === 'string') return saved
     const found = decodeFound(answer)
-    const isOwn = known.version === null && isOwnRecord(answer, offered ?? [record])
+    const isOwn = isNew && isOwnRecord(answer, offered ?? [record])
     if (isOwn && answer.text === record) return saved
-    if (known.version !== null) engine.monitor.note('conflict', settings.name, id)
-    else if (!isOwn && !settings.door.replacesTakenId) throw idTaken()
-    if ((saving.exact && !isOwn) || count >= ATTEMPTS_MAX || found === undefined) throw conflict()
+    if (!isNew) engine.monitor.note('conflict', settings.name, id)
+    else if (!isOwn && !door.replacesTakenId) throw idTaken()
+    if ((saving.exact && !isOwn) || attempt >= ATTEMPTS_MAX || found === undefined) throw conflict()
     if (found.meta?.n !== undefined) return 'gone'
     const next = {
       ...known,
-      data: known.version === null ? '{}' : known.data,
-      storedData: known.version === null ? '{}' : found.dataText,
+      data: isNew ? '{}' : known.data,
+      storedData: isNew ? '{}' : found.dataText,
       version: versionOf(answer, found),
       meta: found.meta ?? known.meta
     }
-    const again = () => write(attempt, next, found, count + 1)
-    return count > 1 || saving.inTurn ? again() : writers.take(port, known.storeId, again)
+    const again = () => saveSession(saving, next, found, attempt + 1)
+    return attempt > 1 || saving.inTurn ? again() : writers.take(port, known.storeId, again)
   })
 }
 
@@ -159,19 +131,19 @@ function parse(text: string): Record<string, unknown> {
   return JSON.parse(text) as Record<string, unknown>
 }
 
-function metaFor({ saving, session, usedAt, mark, binding }: Attempt, known: Snapshot, user: string | undefined): Meta {
+function metaFor(saving: Saving, known: Snapshot, usedAt: Milliseconds, user: string | undefined): Meta {
+  const { settings, req, id, session } = saving
+  const { tokens, port, door } = settings
   const meta: Meta = { u: usedAt, c: stateOf(session)!.createdAt }
-  if (mark !== undefined) meta.h = mark
-  const bound = known.meta?.b ?? binding
+  // A record that leaves this process may come back as another's. express-session's door adds nothing to its records but
+  // in stores of ours, which know what is asked of them.
+  if (port.remote || (door.marksForeignRecords && !port.native)) meta.h = markOfId(tokens.assigned ? id : known.storeId)
+  const bound = known.meta?.b ?? bindingOf(settings, req)
   if (bound !== undefined) meta.b = bound
   if (user !== undefined) meta.i = user
-  if (saving.settings.tokens.selfContained) meta.d = saving.id
+  if (tokens.selfContained) meta.d = id
   if (known.meta?.t !== undefined) meta.t = known.meta.t
   return meta
-}
-
-function userChange(from: string | undefined, to: string | undefined): UserChange | undefined {
-  return from === undefined && to === undefined ? undefined : { from, to }
 }
 
 function idTaken(): SessionError {
@@ -201,8 +173,8 @@ export function writeSession(
   const before = handle.snapshot
   handle.writeAttempted = true
   const offered = before.version === null ? (handle.offered ??= []) : undefined
-  const saving = { engine, settings, req, id, user: told, exact, inTurn: handle.updating, offered }
-  return chain(saveSession(saving, session, data, before), (outcome) => {
+  const saving = { engine, settings, req, id, session, data, user: told, exact, inTurn: handle.updating, offered }
+  return chain(saveSession(saving, before), (outcome) => {
     // Another object of the same session (from before a reload) has saved its own data.
     const isOther = typeof outcome === 'object' && session !== handle.latest && id === handle.id
     handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome)

@@ -112,8 +112,10 @@ async function moveOn(
   }
   for (;;) {
     // Before the record that leads on, so that the old ID never leads nowhere.
-    const saving = { engine, settings, req, id, user: next.user, exact: false, inTurn: true }
-    const snapshot = await saveSession(saving, next.session, serializeSession(next.session), next.snapshot)
+    const { session: carrier, user } = next
+    const data = serializeSession(carrier)
+    const saving = { engine, settings, req, id, session: carrier, data, user, exact: false, inTurn: true }
+    const snapshot = await saveSession(saving, next.snapshot)
     if (snapshot === 'gone') return { ...(await rotation.begin()), renewed: true, user: undefined }
     next = { ...next, snapshot, renewed: false }
     if (snapshot.storeId !== id) {
