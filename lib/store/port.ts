@@ -113,7 +113,7 @@ export class StorePort {
   tellsEnd(id: string, found: Found, life: Life): MaybePromise<boolean> {
     const known = this.native || this.#adapter.tellsEnd
     if (known !== undefined) return known
-    return this.#guard('touch', () => this.#adapter.probeEnd(this.keyOf(id), found, life))
+    return this.#ask('touch', () => this.#adapter.probeEnd(this.keyOf(id), found, life))
   }
 
   keyOf(id: string): StoreKey {
@@ -122,40 +122,36 @@ export class StorePort {
 
   read(id: string): MaybePromise<Found | null> {
     const key = this.keyOf(id)
-    this.#deadlines.admit(key)
-    const found = this.#guard('get', () => this.#powers.read(key), key)
+    const found = this.#ask('get', (powers) => powers.read(key), key)
     return this.hashesIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
   }
 
   /** Reads for a request: tells a session that has expired from one that never was, where that is known. */
   load(id: string): MaybePromise<Found | typeof EXPIRED | null> {
     const key = this.keyOf(id)
-    const powers = this.#powers
-    if (!powers.sync) this.#deadlines.admit(key)
-    const load = () => (powers.load === undefined ? powers.read(key) : powers.load(key))
-    const found = this.#guard('get', load, key)
+    const found = this.#ask('get', (powers) => (powers.load === undefined ? powers.read(key) : powers.load(key)), key)
     return this.hashesIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
   }
 
   /** Reads what `list` or the manager has the key of. */
   readKey(key: StoreKey): MaybePromise<Found | null> {
-    return this.#guard('get', () => this.#powers.read(key))
+    return this.#ask('get', (powers) => powers.read(key))
   }
 
   write(write: PortWrite): MaybePromise<Written> {
-    return this.#guard('set', () => this.#powers.write(write))
+    return this.#ask('set', (powers) => powers.write(write))
   }
 
   extend(key: StoreKey, life: Life, live?: () => object): MaybePromise<boolean> {
-    return this.#guard('touch', () => this.#powers.extend(key, life, live))
+    return this.#ask('touch', (powers) => powers.extend(key, life, live))
   }
 
   /** With `expected`, only over that: what is kept instead is answered. `plainId`: from before IDs were hashed. */
   remove(key: StoreKey, user?: string, expected?: string, plainId?: string): MaybePromise<boolean | Found> {
-    const remove = () => this.#guard('destroy', () => this.#powers.remove(key, user, expected))
+    const remove = () => this.#ask('destroy', (powers) => powers.remove(key, user, expected))
     if (!this.hashesIds || plainId === undefined || plainId === key) return remove()
     // The record from before goes first: whoever moves it afterwards finds that it is gone.
-    const plain = this.#guard('destroy', () => this.#powers.remove(plainId, user))
+    const plain = this.#ask('destroy', (powers) => powers.remove(plainId, user))
     const tells = this.native && this.carrier === undefined
     return chain(plain, (removed) => (tells && removed === true ? this.#removeMoving(key, user) : remove()))
   }
@@ -167,7 +163,7 @@ export class StorePort {
 
   /** `undefined` when the store keeps no index of users. */
   list(user: string): MaybePromise<(Listed & { id: StoreKey })[] | undefined> {
-    return this.#guard('list', () => this.#own?.list?.(user) as MaybePromise<(Listed & { id: StoreKey })[]>)
+    return this.#ask('list', () => this.#own?.list?.(user) as MaybePromise<(Listed & { id: StoreKey })[]>)
   }
 
   /** `undefined` when the store has no locks. */
@@ -175,14 +171,10 @@ export class StorePort {
     const lock = this.native ? this.#own!.lock : undefined
     if (lock === undefined) return undefined
     return {
-      acquire: (...args) => this.#guard('acquire', () => lock.acquire(...args)),
-      renew: (...args) => this.#guard('renew', () => lock.renew(...args)),
-      release: (...args) => this.#guard('release', () => lock.release(...args))
+      acquire: (...args) => this.#ask('acquire', () => lock.acquire(...args)),
+      renew: (...args) => this.#ask('renew', () => lock.renew(...args)),
+      release: (...args) => this.#ask('release', () => lock.release(...args))
     }
-  }
-
-  get #powers(): Powers {
-    return this.native ? this.#own! : this.#adapter
   }
 
   // A record from before `hashIds` was switched on moves under its hash the first time it is asked for: whoever makes the
@@ -199,24 +191,23 @@ export class StorePort {
   }
 
   #move(id: string, key: StoreKey): MaybePromise<Found | null> {
-    const powers = this.#powers
     return chain(
-      this.#guard('get', () => powers.read(id)),
+      this.#ask('get', (powers) => powers.read(id)),
       (found) => {
         // It may have been moved since its key was asked for.
-        if (found === null) return this.#guard('get', () => powers.read(key))
+        if (found === null) return this.#ask('get', (powers) => powers.read(key))
         const { text } = found
         const life = { usedAt: found.usedAt ?? Date.now(), expiresAt: found.expiresAt ?? null }
         const owner = decodeRecord(text)?.meta?.i
         const user = owner === undefined ? undefined : { from: undefined, to: owner }
         const live = found.record === undefined ? undefined : () => found.record as object
-        const moved = this.#guard('set', () => powers.write({ id: key, text, expected: null, life, user, live }))
+        const moved = this.#ask('set', (powers) => powers.write({ id: key, text, expected: null, life, user, live }))
         return chain(moved, (answer) => {
           // Another request moves it.
           if (answer !== true)
             return typeof answer === 'object' && answer !== null && !isForwarding(answer) ? answer : null
           return chain(
-            this.#guard('destroy', () => powers.remove(id, owner)),
+            this.#ask('destroy', (powers) => powers.remove(id, owner)),
             (removed) => {
               if (removed === true) return found
               // Not what a logout has put there.
@@ -236,23 +227,27 @@ export class StorePort {
     const meta = { u: end, c: end, n: '', g: 0 }
     const cookie = JSON.stringify({ originalMaxAge: MOVING_MAX, expires: new Date(end) })
     const life = { usedAt: end, expiresAt: end }
-    const written = this.#guard('set', () =>
-      this.#powers.write({ id: key, text: encodeRecord(cookie, meta, '{}'), expected: null, life })
+    const written = this.#ask('set', (powers) =>
+      powers.write({ id: key, text: encodeRecord(cookie, meta, '{}'), expected: null, life })
     )
     return chain(written, (answer): MaybePromise<boolean | Found> => {
       if (typeof answer !== 'object' || answer === null) return true
-      return this.#guard('destroy', () => this.#powers.remove(key, user, versionOf(answer)))
+      return this.#ask('destroy', (powers) => powers.remove(key, user, versionOf(answer)))
     })
   }
 
-  #guard<T>(verb: string, call: () => MaybePromise<T>, load?: string): MaybePromise<T> {
-    return isTraced() ? traced(verb, this, () => this.#limited(verb, call, load)) : this.#limited(verb, call, load)
+  /** @param load the session, where it is asked for by a request: such calls are counted */
+  #ask<T>(verb: string, ask: (powers: Powers) => MaybePromise<T>, load?: string): MaybePromise<T> {
+    const powers = this.native ? this.#own! : this.#adapter
+    if (load !== undefined && !powers.sync) this.#deadlines.admit(load)
+    if (isTraced()) return traced(verb, this, () => this.#answer(verb, ask, powers, load))
+    return powers.sync ? ask(powers) : this.#answer(verb, ask, powers, load)
   }
 
-  #limited<T>(verb: string, call: () => MaybePromise<T>, load?: string): MaybePromise<T> {
+  #answer<T>(verb: string, ask: (powers: Powers) => MaybePromise<T>, powers: Powers, load?: string): MaybePromise<T> {
     let result: MaybePromise<T>
     try {
-      result = call()
+      result = ask(powers)
     } catch (err) {
       throw failureOf(err, verb)
     }
