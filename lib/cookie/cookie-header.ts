@@ -14,7 +14,8 @@ export function cookieValues(header: string, name: string): string[] {
   for (let start = 0; start < length && values.length < CANDIDATES_MAX;) {
     let end = header.indexOf(';', start)
     if (end === -1) end = length
-    const value = valueOf(header, skipBlank(header, start, end), end, name)
+    while (isBlank(header.charCodeAt(start))) start++
+    const value = valueOf(header, start, end, name)
     if (value !== undefined) values.push(value)
     start = end + 1
   }
@@ -23,9 +24,11 @@ export function cookieValues(header: string, name: string): string[] {
 
 function valueOf(header: string, at: number, end: number, name: string): string | undefined {
   if (!header.startsWith(name, at)) return undefined
-  let start = skipBlank(header, at + name.length, end)
-  if (start >= end || header.charCodeAt(start) !== 0x3d /* = */) return undefined
-  start = skipBlank(header, start + 1, end)
+  let start = at + name.length
+  while (isBlank(header.charCodeAt(start))) start++
+  if (header.charCodeAt(start) !== 0x3d /* = */) return undefined
+  start++
+  while (isBlank(header.charCodeAt(start))) start++
   let stop = end
   while (stop > start && isBlank(header.charCodeAt(stop - 1))) stop--
   if (stop - start > VALUE_MAX) return ''
@@ -43,11 +46,6 @@ function decode(value: string): string {
   } catch {
     return value
   }
-}
-
-function skipBlank(text: string, at: number, end: number): number {
-  while (at < end && isBlank(text.charCodeAt(at))) at++
-  return at
 }
 
 function isBlank(code: number): boolean {

@@ -63,18 +63,13 @@ export class KeyRing {
   /** @param check what the secrets have passed; it is asked again when the array has changed, and throws an `OptionError` */
   constructor(secret: Secret | readonly Secret[], check?: (secrets: readonly Secret[]) => unknown) {
     this.#source = Array.isArray(secret) ? secret : [secret as Secret]
-    this.#refresh()
+    this.refresh()
     this.#check = check
-  }
-
-  /** @throws {SessionError} when the array has come to hold what cannot be used */
-  check(): void {
-    this.#refresh()
   }
 
   /** One key a secret for one purpose, newest first. Purposes never share a key (HKDF, RFC 5869). */
   derived(purpose: string): readonly KeyObject[] {
-    this.#refresh()
+    this.refresh()
     let keys = this.#derived.get(purpose)
     if (keys === undefined) {
       if (this.#snapshot.length === 0) throw unusable('it is empty')
@@ -88,7 +83,7 @@ export class KeyRing {
 
   /** Bytes of the shortest secret. */
   get shortest(): number {
-    this.#refresh()
+    this.refresh()
     return this.#shortest
   }
 
@@ -103,7 +98,7 @@ export class KeyRing {
 
   /** The secrets themselves, newest first, for formats that others have defined. */
   get secrets(): readonly Secret[] {
-    this.#refresh()
+    this.refresh()
     return this.#snapshot
   }
 
@@ -140,7 +135,7 @@ export class KeyRing {
   }
 
   #remembered(name: string, value: string, check: () => Verified | undefined): Verified | undefined {
-    this.#refresh()
+    this.refresh()
     const known = this.#verified.get(value)
     let found = known?.name === name ? known.found : undefined
     if (found === undefined) {
@@ -172,14 +167,15 @@ export class KeyRing {
   /** When each key last found something authentic, newest key first; `null`: not yet. */
   lastUses(): (Milliseconds | null)[] {
     try {
-      this.#refresh()
+      this.refresh()
     } catch {
       // Told to requests.
     }
     return [...this.#usedAt]
   }
 
-  #refresh(): void {
+  /** Looks whether the array has changed. @throws {SessionError} when it has come to hold what cannot be used */
+  refresh(): void {
     const source = this.#source
     const known = this.#snapshot
     let same = source.length === known.length

@@ -47,7 +47,8 @@ export class Engine {
   readonly extended = new BoundedMap<string, Milliseconds>(EXTENDED_MAX)
   /** What wants to know of the end of a session, by its ID. */
   readonly watchers = new Map<string, Set<() => void>>()
-  #connected = true
+  /** Whether the store has said no `disconnect` since it answered. */
+  connected = true
   #askedAt: Milliseconds = 0
   #failedTouches = 0
   #previousId: string | undefined
@@ -56,10 +57,10 @@ export class Engine {
     this.settings = settings
     for (const { store } of this.ports()) {
       store.on?.('disconnect', () => {
-        this.#connected = false
+        this.connected = false
         this.#askedAt = Date.now()
       })
-      store.on?.('connect', () => (this.#connected = true))
+      store.on?.('connect', () => (this.connected = true))
     }
   }
 
@@ -70,21 +71,12 @@ export class Engine {
     }
   }
 
-  /**
-   * Whether requests may ask the store: it follows `connect` and `disconnect`. After a `disconnect` one request a second
-   * asks all the same, for stores that never say `connect` again.
-   */
-  get ready(): boolean {
-    if (this.#connected) return true
+  /** Whether a request may ask the store after a `disconnect`: one a second, for stores that never say `connect` again. */
+  asksAgain(): boolean {
     const now = Date.now()
     if (now - this.#askedAt < ASK_AGAIN) return false
     this.#askedAt = now
     return true
-  }
-
-  /** The store has answered a request. */
-  noteAnswer(): void {
-    this.#connected = true
   }
 
   /** Tells those who wait for the end of a session in this process. */

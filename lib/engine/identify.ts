@@ -42,12 +42,6 @@ function usesHeaders(
   return !acceptsCookie || headers[header!] !== undefined || headers[mainHeader!] !== undefined
 }
 
-/** The keys in force; express-session's door falls back on cookie-parser's `req.secret`. */
-export function keysFor(settings: Settings, req: HttpRequest): KeyRing | undefined {
-  if (settings.keys !== undefined) return settings.keys
-  return req.secret ? new KeyRing(req.secret) : undefined
-}
-
 /** The authentic token among the values, or why there is none; `undefined` for an anonymous visitor. */
 export type Choice = VerifiedToken | SessionErrorCode | undefined
 
@@ -123,7 +117,6 @@ export function cookieOptions({ cookie }: Settings, req: HttpRequest): CookieOpt
 
 /** Whether the cookie's path covers the request. */
 export function coversRequest(req: HttpRequest, path: string, { door }: Settings): boolean {
-  if (path === '/') return true
   const url = String(req.originalUrl ?? req.url ?? '/')
   const pathname = /^[^?#]*/.exec(url)![0].replace(/^[a-z][a-z0-9+.-]*:\/\/[^/]*/i, '') || '/'
   return pathname.startsWith(path) && door.coversPath(pathname, path)
@@ -133,6 +126,10 @@ export function coversRequest(req: HttpRequest, path: string, { door }: Settings
 export class RequestTokens implements Presented {
   readonly values: readonly string[]
   readonly viaHeader: boolean
+  /** The keys in force; express-session's door falls back on cookie-parser's `req.secret`. */
+  readonly keys: KeyRing | undefined
+  /** Whether the request brought anything that may be a session. */
+  readonly bringsSession: boolean
   /** The authentic token, as far as it is known. */
   token: VerifiedToken | undefined
   /** The ID that the request has proved to have. */
@@ -145,30 +142,28 @@ export class RequestTokens implements Presented {
   readonly #visit: Visit
 
   constructor(visit: Visit) {
-    const { values, viaHeader } = presentedValues(visit.req, visit.settings)
+    const { settings, req } = visit
+    const { values, viaHeader } = presentedValues(req, settings)
     this.#visit = visit
     this.values = values
     this.viaHeader = viaHeader
-    // A token that is the record may have to be asked for (revocations).
-    if (!visit.settings.tokens.selfContained) this.#choose(this.#identify() as Choice)
+    this.keys = settings.keys ?? (req.secret ? new KeyRing(req.secret) : undefined)
+    // A token that is the record may have to be asked for (revocations): see `open`.
+    const { selfContained } = settings.tokens
+    if (!selfContained) this.#choose(this.#identify() as Choice)
+    this.bringsSession = selfContained ? values.length > 0 : this.token !== undefined
   }
 
-  /** Whether the request brought anything that may be a session. */
-  get bringsSession(): boolean {
-    return this.#visit.settings.tokens.selfContained ? this.values.length > 0 : this.token !== undefined
-  }
-
-  /** The authentic token, or why there is none, whatever has to be asked for that. */
-  resolve(): MaybePromise<Choice> {
+  /** The record that is the token, or why it is refused, whatever has to be asked for that. */
+  open(): MaybePromise<Choice> {
     return this.token ?? this.refusal ?? chain(this.#identify(), (choice) => this.#choose(choice))
   }
 
   #identify(): MaybePromise<Choice> {
     const { settings, req } = this.#visit
-    if (this.values.length === 0 && !settings.door.readsCookieParser) return undefined
-    const keys = keysFor(settings, req)
-    if (keys === undefined) return undefined
-    const chosen = chooseToken(this, settings, keys)
+    const { values, keys } = this
+    if (keys === undefined || (values.length === 0 && !settings.door.readsCookieParser)) return undefined
+    const chosen = values.length === 1 ? settings.tokens.verify(values[0]!, keys) : chooseToken(this, settings, keys)
     if (!settings.door.readsCookieParser || isPromise(chosen) || typeof chosen === 'object') return chosen
     return fromCookieParser(req, settings, keys) ?? chosen
   }

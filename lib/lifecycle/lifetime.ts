@@ -1,6 +1,5 @@
 import type { HttpRequest } from '../base/http'
 import { SECOND, type Milliseconds } from '../base/time'
-import type { Limits } from '../doors/door'
 import { cookieOptions } from '../engine/identify'
 import type { Settings } from '../options/settings'
 import type { Meta } from '../record/record'
@@ -31,36 +30,39 @@ export interface Times {
 /**
  * The idle limit of one session; `null`: none.
  *
- * A lifetime that the application gave this session (it differs from that of the options, `optionSpan`) is its idle
- * limit; among the options the earlier end wins, and a default is no option.
+ * A lifetime that the application gave this session (it differs from that of the options) is its idle limit; among the
+ * options the earlier end wins, and a default is no option.
  */
-export function idleLimit(
-  { idle, idleIsExplicit, endsByDate }: Limits,
-  { originalMaxAge }: CookieLife,
-  optionSpan: Milliseconds | null | undefined
-): Milliseconds | null {
+export function idleLimit(settings: Settings, req: HttpRequest, { originalMaxAge }: CookieLife): Milliseconds | null {
+  const { idle, idleIsExplicit, endsByDate } = settings.limits
   const own = typeof originalMaxAge === 'number' ? originalMaxAge : null
   // The date of express-session's cookie ends the session by itself.
   if (own === null || (endsByDate && (idle === null || own <= 0))) return idle
-  if (!isOfOptions(own, optionSpan) || idle === null || !idleIsExplicit) return own
+  if (idle === null || !idleIsExplicit || !isOfOptions(settings, req, own)) return own
   return Math.min(idle, own)
 }
 
 /**
- * Least time between two extensions of one session: a short lifetime that the application gave it must not be over
- * before it may be extended.
+ * Whether a session that was last extended at a time is to be extended by this request: after `touchAfter`, and sooner
+ * where a short lifetime that the application gave it would be over before.
  */
-export function extensionInterval(settings: Settings, req: HttpRequest, { originalMaxAge }: CookieLife): Milliseconds {
-  const { touchAfter } = settings
-  if (typeof originalMaxAge !== 'number' || originalMaxAge <= 0) return touchAfter
-  const interval = originalMaxAge / EXTENSIONS
-  return interval >= touchAfter || isOfOptions(originalMaxAge, optionSpan(settings, req)) ? touchAfter : interval
+export function isDue(
+  settings: Settings,
+  req: HttpRequest,
+  { originalMaxAge }: CookieLife,
+  extendedAt: Milliseconds
+): boolean {
+  let interval = settings.touchAfter
+  if (typeof originalMaxAge === 'number' && originalMaxAge > 0 && originalMaxAge / EXTENSIONS < interval) {
+    if (!isOfOptions(settings, req, originalMaxAge)) interval = originalMaxAge / EXTENSIONS
+  }
+  return Date.now() - extendedAt >= interval && settings.extend(req)
 }
 
 /** When a session ends; `null`: not by itself. The earliest of its idle, absolute and cookie's ends. */
 export function deadline(settings: Settings, req: HttpRequest, cookie: CookieLife, times: Times): Milliseconds | null {
   const { limits } = settings
-  const idle = idleLimit(limits, cookie, optionSpan(settings, req))
+  const idle = idleLimit(settings, req, cookie)
   let end = idle === null ? Infinity : times.usedAt + idle
   if (limits.absolute !== null) end = Math.min(end, times.createdAt + limits.absolute)
   if (limits.endsByDate) end = Math.min(end, timeOf(cookie.expires) ?? Infinity)
@@ -79,7 +81,7 @@ export function isOver(
   const now = Date.now()
   if (limits.absolute !== null && meta.c + limits.absolute <= now) return true
   if (usedAt === undefined) return false
-  const idle = idleLimit(limits, cookie, optionSpan(settings, req))
+  const idle = idleLimit(settings, req, cookie)
   return idle !== null && usedAt + idle <= now
 }
 
@@ -93,16 +95,11 @@ export function lifeOf(settings: Settings, req: HttpRequest, cookie: CookieLife,
   return { usedAt: times.usedAt, expiresAt: deadline(settings, req, cookie, times) }
 }
 
-// A cookie counts its lifetime from a clock that may have ticked meanwhile, and dates have no fractions.
-function isOfOptions(own: Milliseconds, optionSpan: Milliseconds | null | undefined): boolean {
-  return typeof optionSpan === 'number' && Math.abs(own - optionSpan) < SECOND
-}
-
-/** The lifetime that the options give a cookie. */
-function optionSpan(settings: Settings, req: HttpRequest): Milliseconds | null | undefined {
-  const { maxAge, expires } = cookieOptions(settings, req)
-  if (typeof maxAge === 'number') return maxAge
-  return expires instanceof Date ? undefined : null
+// Whether a lifetime is the one that the options give a cookie. That counts from a clock that may have ticked meanwhile,
+// and dates have no fractions.
+function isOfOptions(settings: Settings, req: HttpRequest, own: Milliseconds): boolean {
+  const { maxAge } = cookieOptions(settings, req)
+  return typeof maxAge === 'number' && Math.abs(own - maxAge) < SECOND
 }
 
 /** A date, or the text of one, as a time. */

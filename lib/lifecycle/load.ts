@@ -9,7 +9,7 @@ import type { Settings } from '../options/settings'
 import { isRecord, type ParsedRecord, type Meta } from '../record/record'
 import { EXPIRED, type Found } from '../store/contract'
 import { decodeFound, versionOf } from '../store/record-cache'
-import { extensionInterval, isDeleting, isOver, lifeOf, timeOf, type CookieLife } from './lifetime'
+import { isDeleting, isDue, isOver, lifeOf, timeOf, type CookieLife } from './lifetime'
 import { nextOf } from './next-id'
 import { storedSession, type LoadedSession } from './snapshot'
 
@@ -22,28 +22,30 @@ type Loaded = LoadedSession | { readonly error: SessionErrorCode | undefined }
 /** Reads and checks the record of a session; decides nothing by exception but faults of the store. */
 function loadRecord(visit: Visit, token: Choice): MaybePromise<Loaded> {
   if (typeof token !== 'object') return { error: token }
-  const { id, found } = token
-  if (found !== undefined) return admit(visit, id, found, 0)
-  const answer = visit.settings.port.load(id)
-  return isPromise(answer) ? answer.then((later) => admitAnswer(visit, id, later)) : admitAnswer(visit, id, answer)
+  const { id } = token
+  const found = token.found ?? visit.settings.port.load(id)
+  return isPromise(found) ? found.then((later) => admit(visit, id, later, 0)) : admit(visit, id, found, 0)
 }
 
-function admitAnswer(visit: Visit, id: string, answer: Found | typeof EXPIRED | null): MaybePromise<Loaded> {
-  visit.engine.noteAnswer()
-  if (answer === null) return refused('ERR_SESSION_MISSING')
-  return answer === EXPIRED ? refused('ERR_SESSION_EXPIRED') : admit(visit, id, answer, 0)
-}
-
-function admit(visit: Visit, id: string, found: Found, hops: number): MaybePromise<Loaded> {
+/** @param hops how many rotations the request was led along */
+function admit(visit: Visit, id: string, found: Found | typeof EXPIRED | null, hops: number): MaybePromise<Loaded> {
   const { engine, settings, req } = visit
   const { port, door } = settings
+  if (!settings.tokens.selfContained) engine.connected = true
+  if (found === null) return refused('ERR_SESSION_MISSING')
+  if (found === EXPIRED) return refused('ERR_SESSION_EXPIRED')
   const record = decodeFound(found, id)
   if (record === undefined) {
     if (door.takesAnyRecord) inflate(found)
     return refused('ERR_SESSION_CORRUPT')
   }
-  if (!door.takesAnyRecord && !isDate(record.cookie.expires)) return refused('ERR_SESSION_CORRUPT')
   const { meta } = record
+  const cookie = record.cookie as unknown as CookieLife
+  // express-session's door makes a cookie of whatever is kept, as express-session does.
+  const { expires } = cookie
+  if (!door.takesAnyRecord && expires != null && Number.isNaN(new Date(expires as string).valueOf())) {
+    return refused('ERR_SESSION_CORRUPT')
+  }
   if (meta === undefined) return admitted(visit, id, found, record, undefined, hops)
   if (meta.h !== undefined && !settings.tokens.assigned && meta.h !== markOfId(id)) {
     engine.monitor.note('error', settings.name, id, { reason: 'FOREIGN_RECORD' })
@@ -51,10 +53,9 @@ function admit(visit: Visit, id: string, found: Found, hops: number): MaybePromi
   }
   if (meta.n !== undefined) return follow(visit, nextOf(port, id, meta.n).id, meta.g ?? 0, hops)
   const lastUse = lastUseOf(settings, found, record)
-  const cookie = record.cookie as unknown as CookieLife
   // No store forgets what its cookie has ended by its date.
   const isPastDate =
-    settings.limits.endsByDate && settings.tokens.selfContained && isPastEnd({ expiresAt: timeOf(cookie.expires) })
+    settings.limits.endsByDate && settings.tokens.selfContained && isPastEnd({ expiresAt: timeOf(expires) })
   if (isPastDate || isOver(settings, req, cookie, meta, lastUse)) return expired(visit, id, meta)
   if (settings.bind !== undefined && meta.b !== undefined && meta.b !== bindingOf(settings, req)) {
     return refused('ERR_SESSION_BINDING')
@@ -101,11 +102,6 @@ function expired(visit: Visit, id: string, { i }: Meta): MaybePromise<Loaded> {
   return chain(removeExpired(visit, id, i), () => refused('ERR_SESSION_EXPIRED'))
 }
 
-// express-session's door makes a cookie of whatever is kept, as express-session does.
-function isDate(expires: unknown): boolean {
-  return expires === null || expires === undefined || !Number.isNaN(new Date(expires as string).valueOf())
-}
-
 // Where the store takes no writes for now the session is refused all the same, as often as it is asked for.
 function removeExpired({ engine, settings }: Visit, id: string, user?: string): MaybePromise<unknown> {
   const { port, tokens, name } = settings
@@ -139,9 +135,7 @@ function parsed(found: Found): unknown {
 // The old ID of a routine rotation: for a moment it leads to the session that carries on, to read only.
 function follow(visit: Visit, id: string | undefined, until: number, hops: number): MaybePromise<Loaded> {
   if (id === undefined || until <= Date.now() || hops === HOPS_MAX) return refused('ERR_SESSION_MISSING')
-  return chain(visit.settings.port.read(id), (found) =>
-    found === null ? refused('ERR_SESSION_MISSING') : admit(visit, id, found, hops + 1)
-  )
+  return chain(visit.settings.port.read(id), (found) => admit(visit, id, found, hops + 1))
 }
 
 function validated(settings: Settings, loaded: LoadedSession): MaybePromise<Loaded> {
@@ -167,7 +161,7 @@ export function findSession(handle: Handle, prepares: boolean): MaybePromise<Ses
   if (!tokens.bringsSession) return beginFirst(handle, tokens.refusal)
   let result: MaybePromise<Loaded>
   try {
-    const token = tokens.resolve()
+    const token = tokens.token ?? tokens.open()
     result = isPromise(token) ? token.then((later) => loadRecord(handle, later)) : loadRecord(handle, token)
   } catch (err) {
     return failLoad(handle, err)
@@ -180,20 +174,16 @@ export function findSession(handle: Handle, prepares: boolean): MaybePromise<Ses
 }
 
 function take(handle: Handle, loaded: Loaded, prepares: boolean): MaybePromise<Session | undefined> {
-  if ('id' in loaded) {
-    handle.found = loaded
-    handle.status = 'found'
-    if (prepares && isAtRest(handle)) return undefined
-  }
-  return adopt(handle, loaded)
+  if (!('id' in loaded)) return beginFirst(handle, loaded.error)
+  handle.found = loaded
+  handle.status = 'found'
+  return prepares && isAtRest(handle) ? undefined : adopt(handle, loaded)
 }
 
-/** Makes the session of its record; begins one where there is none. */
-export function adopt(handle: Handle, loaded: Loaded): MaybePromise<Session> {
-  if (!('id' in loaded)) return beginFirst(handle, loaded.error)
-  const { id, readOnly } = loaded
-  handle.start(storedSession(handle, id, loaded), readOnly ? 'readonly' : 'stored')
-  handle.owner?.began(loaded.record)
+/** Makes the session of its record. */
+export function adopt(handle: Handle, found: LoadedSession): Session {
+  handle.start(storedSession(handle, found.id, found), found.readOnly ? 'readonly' : 'stored')
+  handle.owner?.began(found.record)
   return handle.first(handle.latest!)
 }
 
@@ -206,7 +196,7 @@ export function isAtRest(handle: Handle): boolean {
   if (settings.userId !== undefined && record.meta?.i === undefined) return false
   const cookie = record.cookie as unknown as CookieLife
   if (isDeleting(cookie)) return false
-  return Date.now() - usedAt < extensionInterval(settings, req, cookie) || !settings.extend(req)
+  return !isDue(settings, req, cookie, usedAt)
 }
 
 function failLoad(handle: Handle, err: unknown): MaybePromise<Session> {

@@ -5,7 +5,7 @@ import type { Plan } from '../doors/door'
 import type { Settings } from '../options/settings'
 import { attributesOf, keptAttributesOf } from '../session/cookie-state'
 import { stateOf, type Session } from '../session/session'
-import { extensionInterval, lifeOfCookie, type CookieLife } from './lifetime'
+import { isDue, lifeOfCookie, type CookieLife } from './lifetime'
 import type { Snapshot } from './snapshot'
 
 /** A session at the end of its request. */
@@ -47,7 +47,7 @@ export function planFor(planned: Planned, session: Session, data: string): Plan 
     everSaved: snapshot.savedData !== undefined,
     cookieChanged,
     persistent: door.endsByDate ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
-    due: isDue(planned, cookie),
+    due: isDue(settings, planned.req, cookie, extendedAt(planned)),
     stale: planned.tokens.isStale,
     canTouch: tokens.selfContained ? door.resendsToExtend || limits.idle !== null : canTouch(settings),
     selfContained: tokens.selfContained,
@@ -80,11 +80,6 @@ export function isUnindexed({ settings, snapshot }: Pick<Planned, 'settings' | '
 
 type Extended = Pick<Planned, 'engine' | 'settings' | 'req' | 'id' | 'snapshot'>
 
-function isDue(planned: Extended, cookie: CookieLife): boolean {
-  const { settings, req } = planned
-  return Date.now() - extendedAt(planned) >= extensionInterval(settings, req, cookie) && settings.extend(req)
-}
-
 function extendedAt({ engine, settings, id, snapshot }: Extended): Milliseconds {
   if (tellsExtension(settings)) return snapshot.usedAt
   return Math.max(engine.extended.get(id) ?? 0, snapshot.meta?.u ?? 0)
@@ -92,7 +87,8 @@ function extendedAt({ engine, settings, id, snapshot }: Extended): Milliseconds 
 
 /** When a session was used last, for its lifetime: now, if the response extends it. */
 export function lastUse(planned: Extended, cookie: CookieLife): Milliseconds {
-  return isDue(planned, cookie) ? Date.now() : Math.max(planned.snapshot.usedAt, extendedAt(planned))
+  const last = extendedAt(planned)
+  return isDue(planned.settings, planned.req, cookie, last) ? Date.now() : Math.max(planned.snapshot.usedAt, last)
 }
 
 /** Remembers when a session was extended, where its record will not tell. */

@@ -6,7 +6,6 @@ import type { Handle } from './handle'
 import { SessionError } from '../base/errors'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf, markOfId, type Visit } from '../engine/engine'
-import { keysFor } from '../engine/identify'
 import type { Settings } from '../options/settings'
 import { mergeData } from '../record/merge'
 import { encodeRecord, type ParsedRecord, type Meta, type WrittenData } from '../record/record'
@@ -63,7 +62,7 @@ export function saveSession(
   const meta = settings.writesMeta ? metaFor(saving, known, usedAt, user) : known.meta
   const record = encodeRecord(jsonOfCookie(state), meta, merged)
   const life = lifeOf(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
-  const token = tokens.seal(record, keysFor(settings, req)!)
+  const token = tokens.seal(record, settings.keys!)
   const offered = isNew ? saving.offered : undefined
   offered?.push(record)
   const give = (now: string) => sessionToGive(req, session, meta, now === merged ? undefined : { text: merged, theirs })

@@ -6,7 +6,7 @@ import {
   serializeCookie,
   unsendableError
 } from '../cookie/cookie'
-import { isSecure, keysFor } from '../engine/identify'
+import { isSecure } from '../engine/identify'
 import { newCookie } from '../engine/new-cookie'
 import type { Handle } from '../lifecycle/handle'
 import { isEndless } from '../session/cookie-state'
@@ -17,8 +17,8 @@ const EPOCH = new Date(0)
 const PARENTS_MAX = 4
 
 /** The value that stands for a session on the wire: signed, sealed, or made by the store. */
-export function tokenOf({ settings, req, snapshot }: Handle): string {
-  return snapshot.token ?? settings.tokens.issue(snapshot.storeId, keysFor(settings, req)!)
+export function tokenOf({ settings, tokens, snapshot }: Handle): string {
+  return snapshot.token ?? settings.tokens.issue(snapshot.storeId, tokens.keys!)
 }
 
 /** The `Set-Cookie` text that carries a session. @throws {TypeError} when an attribute cannot be sent */

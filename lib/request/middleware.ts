@@ -4,7 +4,7 @@ import type { Handler, HttpRequest, HttpResponse, Next } from '../base/http'
 import { isPromise, type MaybePromise } from '../base/time'
 import { explains, serveExplained } from '../engine/decisions'
 import type { Engine } from '../engine/engine'
-import { cookieOptions, coversRequest, keysFor } from '../engine/identify'
+import { cookieOptions, coversRequest } from '../engine/identify'
 import type { Settings } from '../options/settings'
 import { explain } from '../reply/explain'
 import { sessionsOf } from './properties'
@@ -12,53 +12,47 @@ import { RequestSessions } from './request-sessions'
 
 /** The request handler of both doors: finds out as little as it can, and leaves the rest to whoever asks. */
 export function handlerOf(engine: Engine): Handler {
-  return function session(req: HttpRequest, res: HttpResponse | undefined, next: Next) {
-    handle(engine, req, res, next)
-  }
-}
-
-function handle(engine: Engine, req: HttpRequest, res: HttpResponse | undefined, next: Next): void {
   const { settings } = engine
-  const before = sessionsOf(req)
-  if (before === undefined ? Boolean(req.session) : before.present) {
-    if (!settings.production && before?.engine !== engine) advise('MOUNTED_TWICE', settings.name)
-    return next()
+  return function session(req: HttpRequest, res: HttpResponse | undefined, next: Next): void {
+    const before = sessionsOf(req)
+    if (before === undefined ? Boolean(req.session) : before.present) {
+      if (!settings.production && before?.engine !== engine) advise('MOUNTED_TWICE', settings.name)
+      return next()
+    }
+    // Destroyed or unset in this request, which is held already: it goes on with another session.
+    if (before?.engine === engine) return goOn(before.remount(), next)
+    const ready = engine.connected || engine.asksAgain()
+    if (!ready && !admitsWithoutStore(engine, req, next)) return
+    if (!ready && settings.door.servesWithoutStore) return next()
+    let covered
+    try {
+      covered = isCovered(settings, req)
+    } catch (error) {
+      // Not thrown: a server without Express would end.
+      engine.monitor.note('error', settings.name, undefined, { error })
+      return next(error)
+    }
+    if (!covered) return next()
+    const sessions = new RequestSessions(engine, req, res, next)
+    if (explains) explainAtEnd(sessions, res, () => serve(sessions, ready))
+    else serve(sessions, ready)
   }
-  // Destroyed or unset in this request, which is held already: it goes on with another session.
-  if (before?.engine === engine) return goOn(before.remount(), next)
-  const { ready } = engine
-  if (!ready && !admitsWithoutStore(engine, req, next)) return
-  if (!ready && settings.door.servesWithoutStore) return next()
-  let covered
-  try {
-    covered = isCovered(settings, req)
-  } catch (error) {
-    // Not thrown: a server without Express would end.
-    engine.monitor.note('error', settings.name, undefined, { error })
-    return next(error)
-  }
-  if (!covered) return next()
-  const sessions = new RequestSessions(engine, req, next)
-  if (explains) explainAtEnd(sessions, res, () => serve(sessions, res, ready))
-  else serve(sessions, res, ready)
 }
 
 // Whether the cookie's path covers the request. Throws what is wrong with the options that are asked at each request.
 function isCovered(settings: Settings, req: HttpRequest): boolean {
-  const { path } = cookieOptions(settings, req)
-  if (!coversRequest(req, path || '/', settings)) {
+  const path = cookieOptions(settings, req).path || '/'
+  if (path !== '/' && !coversRequest(req, path, settings)) {
     if (!settings.production && !String(path).startsWith('/')) advise('PATH', settings.name)
     return false
   }
-  const keys = keysFor(settings, req)
-  if (keys === undefined) throw new Error('secret option required for sessions')
-  keys.check()
+  if (settings.keys === undefined && !req.secret) throw new Error('secret option required for sessions')
+  settings.keys?.refresh()
   return true
 }
 
-function serve(sessions: RequestSessions, res: HttpResponse | undefined, ready: boolean): void {
+function serve(sessions: RequestSessions, ready: boolean): void {
   const { engine, next } = sessions
-  sessions.install(res)
   if (!ready) sessions.main.standIn()
   if (!ready || !needsLoading(engine, sessions)) return next()
   let loading

@@ -27,7 +27,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   readonly next: (err?: unknown) => void
   #main: SessionHandle | undefined
   #registry: Registry | undefined
-  #hold: ResponseHold | undefined
+  readonly #hold: ResponseHold | undefined
   /** `null` or `undefined` as the application has assigned it to `req.session`. */
   #unset: null | undefined | false = false
   #read = false
@@ -41,26 +41,22 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   /** A session of express-session's own making, whose middleware shares the store: its data is taken over. */
   #draft: object | undefined
 
-  constructor(engine: Engine, req: HttpRequest, next: (err?: unknown) => void) {
+  /** Puts the session on the request, and holds the response until it is safe. */
+  constructor(engine: Engine, req: HttpRequest, res: HttpResponse | undefined, next: (err?: unknown) => void) {
     this.engine = engine
     this.req = req
     this.next = next
+    useDictionaryMode(req, 'res')
+    req.sessionStore = engine.settings.port.store
+    putOn(req, this)
+    if (!res) return
+    useDictionaryMode(res, 'req')
+    this.#hold = new ResponseHold(res, this)
   }
 
   /** The session that `req.session` stands for; nothing of it exists until it is asked for. */
   get main(): SessionHandle {
     return (this.#main ??= new SessionHandle(this.engine, this.engine.settings, this.req, this, this))
-  }
-
-  /** Puts the session on the request, and holds the response until it is safe. */
-  install(res: HttpResponse | undefined): void {
-    const { req } = this
-    useDictionaryMode(req, 'res')
-    req.sessionStore = this.engine.settings.port.store
-    putOn(req, this)
-    if (!res) return
-    useDictionaryMode(res, 'req')
-    this.#hold = new ResponseHold(res, this)
   }
 
   get session(): unknown {

@@ -1,5 +1,4 @@
 import { ServerResponse } from 'node:http'
-import type { HttpResponse } from '../base/http'
 import type { CommitHook, HeldResponse } from './commit-hook'
 import { VaryApart } from './vary-apart'
 import { headersAt, setGivenHeaders, withoutHeaders } from './write-head'
@@ -90,7 +89,10 @@ export class OriginalMethods {
     // Doubles of tests (node-mocks-http) send a head without calling writeHead().
     if (!this.#headPassed && !isHttp1(res) && res.stream === undefined && typeof res.getHeader === 'function') {
       this.#headPassed = true
-      if (this.hook.hasHead) this.#addHeaders(this.res)
+      if (this.hook.hasHead) {
+        this.applied = true
+        this.hook.head(res)
+      }
     }
     if (verb === 'write') return this.#write!.apply(res, args)
     if (verb === 'flushHeaders') return this.#flushHeaders!.call(res)
@@ -113,7 +115,12 @@ export class OriginalMethods {
       setGivenHeaders(res, headers)
       args = withoutHeaders(args)
     }
-    const vary = ours ? this.#addHeaders(this.#isUntold ? new VaryApart(res) : res) : undefined
+    const target = ours && this.#isUntold ? new VaryApart(res) : res
+    if (ours) {
+      this.applied = true
+      this.hook.head(target)
+    }
+    const vary = target instanceof VaryApart ? target.vary : undefined
     try {
       const result = this.#writeHead!.apply(res, vary === undefined ? args : [...withoutHeaders(args), { Vary: vary }])
       this.#headPassed = true
@@ -123,12 +130,6 @@ export class OriginalMethods {
       if (vary !== undefined) this.applied = false
       throw err
     }
-  }
-
-  #addHeaders(res: HttpResponse): string | undefined {
-    this.applied = true
-    this.hook.head(res)
-    return res instanceof VaryApart ? res.vary : undefined
   }
 
   // A response of node:http itself that has no header yet, and that nobody watches. One without a connection was made by

@@ -1,6 +1,6 @@
 import { OptionError } from '../base/errors'
 import { EmptyRequest } from '../base/http'
-import { chooseToken, keysFor, presentedValues } from '../engine/identify'
+import { chooseToken, presentedValues } from '../engine/identify'
 import { isOver, type CookieLife } from '../lifecycle/lifetime'
 import { lastUseOf, recordOf } from '../lifecycle/load'
 import type { SessionManager } from '../manage/manager'
@@ -24,7 +24,7 @@ export async function sessionOf<Data = Record<string, any>>(
   const given = typeof cookie === 'string' ? [cookie] : (cookie ?? [])
   const own = given.filter((text) => typeof cookie === 'string' || text.startsWith(`${settings.name}=`)).slice(-1)
   const req = Object.assign(new EmptyRequest(), { headers: { cookie: own.join('') } })
-  const keys = keysFor(settings, req)
+  const { keys } = settings
   const token = keys && (await chooseToken(presentedValues(req, settings), settings, keys))
   if (typeof token !== 'object') return null
   const { id, found } = token

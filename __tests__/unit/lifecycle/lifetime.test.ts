@@ -50,7 +50,8 @@ describe('the idle limit of a session', () => {
     [ofExpress, HOUR, true, null, 0, HOUR],
     [ofExpress, HOUR, true, null, -1, HOUR]
   ])('%j: idle %p (given: %p), options %p, own %p: %p', (door, idle, given, optionAge, originalMaxAge, limit) => {
-    expect(idleLimit(limitsOf(idle, given, door as never), { originalMaxAge }, optionAge)).toBe(limit)
+    const settings = settingsOf(limitsOf(idle, given, door as never), { maxAge: optionAge })
+    expect(idleLimit(settings, req, { originalMaxAge })).toBe(limit)
   })
 })
 
