@@ -84,18 +84,11 @@ export class Scorecard {
 
   /** A table in Markdown. */
   toString(): string {
-    const rows = this.scores.map(({ group, promise, holds }) => [
-      group,
-      promise,
-      holds === undefined ? '-' : holds ? 'yes' : 'no'
-    ])
-    const table = [['', 'promise', 'holds'], ...rows]
-    const widths = [0, 1, 2].map((at) => Math.max(...table.map((row) => row[at]!.length)))
-    table.splice(
-      1,
-      0,
-      widths.map((width) => '-'.repeat(width))
-    )
+    const held = (holds: boolean | undefined) => (holds === undefined ? '-' : holds ? 'yes' : 'no')
+    const rows = this.scores.map(({ group, promise, holds }) => [group, promise, held(holds)])
+    const head = ['', 'promise', 'holds']
+    const widths = head.map((_, at) => Math.max(...[head, ...rows].map((row) => row[at]!.length)))
+    const table = [head, widths.map((width) => '-'.repeat(width)), ...rows]
     return table.map((row) => `| ${row.map((cell, at) => cell.padEnd(widths[at]!)).join(' | ')} |\n`).join('')
   }
 }
