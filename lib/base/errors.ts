@@ -44,7 +44,7 @@ export class SessionError extends Error {
   readonly status?: number
 
   constructor(code: SessionErrorCode, message: string, details: ErrorDetails = {}) {
-    super(message, 'cause' in details ? { cause: details.cause } : undefined)
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
     this.kind = KINDS[code]
     if (details.status !== undefined) this.status = details.status
@@ -53,6 +53,11 @@ export class SessionError extends Error {
   static {
     this.prototype.name = 'SessionError'
   }
+}
+
+/** The error of a store that cannot be asked, or does not do what it is asked: a 503. */
+export function unavailable(message: string, cause?: unknown): SessionError {
+  return new SessionError('ERR_SESSION_STORE', message, { cause, status: 503 })
 }
 
 /** An option that cannot work, thrown while the middleware is set up. */
@@ -74,6 +79,11 @@ export function demand(holds: boolean, owner: string, option: string, what: stri
 /** Whether it is a number above 0, and not an infinite one. */
 export function isAboveZero(value: unknown): value is number {
   return Number.isFinite(value) && (value as number) > 0
+}
+
+/** Whether a client, a store or a serializer has the methods that make it one. */
+export function hasMethods(value: unknown, ...names: string[]): boolean {
+  return value != null && names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
 }
 
 /** Renders a rejected option value for a message: short, and never more than its type for objects. */

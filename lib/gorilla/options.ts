@@ -34,18 +34,15 @@ export interface CommonOptions {
 // A type of a package: its path, a dot, its name; perhaps a pointer, list or map of it.
 const OWN_TYPE = /^(?:\*|\[\d*\]|map\[[\w./~-]+\])*[\w./~-]*\w\.[A-Za-z_]\w*(?:\[[^\s]*\])?$/
 
-/** @throws {OptionError} for keys or types that cannot work */
-export function checkCommon({ keyPairs, maxAge, types = {} }: CommonOptions): { pairs: Pair[]; types: Declared } {
-  const given: unknown = keyPairs
-  if (!Array.isArray(given) || given.length === 0 || !given.every((pair) => Array.isArray(pair))) {
-    throw new OptionError('keyPairs must be an array of pairs: [[hashKey, blockKey], ...]')
-  }
-  const pairs = keyPairs.map(([hashKey, blockKey]) => checkPair({ hashKey, blockKey, maxAge }))
-  return { pairs, types: checkTypes(types) }
+/** @throws {OptionError} for keys that cannot work */
+export function checkPairs({ keyPairs = [], maxAge }: Partial<CommonOptions>): Pair[] {
+  const isList = Array.isArray(keyPairs) && keyPairs.length > 0 && keyPairs.every((pair) => Array.isArray(pair))
+  if (!isList) throw new OptionError('keyPairs must be an array of pairs: [[hashKey, blockKey], ...]')
+  return keyPairs.map(([hashKey, blockKey]) => checkPair({ hashKey, blockKey, maxAge }))
 }
 
 /** @throws {OptionError} for what is the name of no Go type */
-export function checkTypes(types: Readonly<Record<string, string>>): Declared {
+export function checkTypes(types: CommonOptions['types'] = {}): Declared {
   return new Map(Object.entries(types).map(([key, type]) => [key, typeOf(type)]))
 }
 

@@ -18,5 +18,5 @@ const WORDS: Partial<Record<SessionErrorCode, string>> = {
 /** Why a session of Go's is refused, in words that fit; `undefined` where those of the middleware do. */
 export function goReason(code: SessionErrorCode, cause?: unknown): SessionError | undefined {
   const words = WORDS[code]
-  return words === undefined ? undefined : new SessionError(code, words, cause === undefined ? {} : { cause })
+  return words === undefined ? undefined : new SessionError(code, words, { cause })
 }

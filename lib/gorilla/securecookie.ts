@@ -200,7 +200,7 @@ function decrypt(pair: Pair, bytes: Buffer): Buffer | undefined {
 }
 
 /** Bytes that encryption puts in front: the initialization vector. */
-export function blockSize({ block }: Pick<Pair, 'block'>): number {
+function blockSize({ block }: Pick<Pair, 'block'>): number {
   return block === 'aes' ? 16 : 8
 }
 

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../store/contract'
-import type { Life, LockPower, SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
+import { answer, declareNative, POWERS, type Callback, type SessionRecord } from '../store/contract'
+import type { SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
 import { OptionError, quote, type SessionError, type SessionErrorCode } from '../base/errors'
-import { decodeRecord, META, type Meta } from '../record/record'
-import { DAY, type Milliseconds } from '../base/time'
-import { Store } from '../store/store'
-import { checkCommon, checkTypes, sessionDefaultsOf, type CommonOptions } from './options'
+import { DAY } from '../base/time'
+import { KeyedStore, lifeOf } from '../store/record-store'
+import type { Store } from '../store/store'
+import { checkPairs, checkTypes, sessionDefaultsOf, type CommonOptions } from './options'
 import { goReason } from './reasons'
 import type { Pair } from './securecookie'
 import { GorillaStore } from './store'
@@ -54,41 +54,29 @@ export interface GorillaSessionsOptions extends Partial<CommonOptions> {
   maxLength?: number | null | undefined
 }
 
-interface Backing {
-  shelf: Shelf
-  lock?: LockPower
-}
-
 interface Kind {
   record: 'gob' | 'json' | 'sealed'
   maxLength: number | null
-  shelf(backing: unknown, options: GorillaSessionsOptions): Backing
+  shelf(backing: unknown, options: GorillaSessionsOptions): Shelf
 }
 
 const redis =
-  (prefix: string) =>
-  (client: unknown, { keyPrefix = prefix }: GorillaSessionsOptions): Backing => {
-    const shelf = new RedisShelf(client, keyPrefix)
-    return { shelf, lock: shelf.lock }
-  }
-const memcache = (client: unknown, { keyPrefix = '' }: GorillaSessionsOptions): Backing => ({
-  shelf: new MemcachedShelf(client, keyPrefix)
-})
+  (prefix: string): Kind['shelf'] =>
+  (client, { keyPrefix = prefix }) =>
+    new RedisShelf(client, keyPrefix)
+const memcache: Kind['shelf'] = (client, { keyPrefix = '' }) => new MemcachedShelf(client, keyPrefix)
+const postgres: Kind['shelf'] = (pool, { table = 'http_sessions' }) => new PostgresShelf(pool, table)
 
 const KINDS: Record<Exclude<GorillaFormat, 'cookie'>, Kind> = {
-  filesystem: { record: 'sealed', maxLength: 4096, shelf: (path) => ({ shelf: new FilesShelf(path) }) },
+  filesystem: { record: 'sealed', maxLength: 4096, shelf: (path) => new FilesShelf(path) },
   redisstore: { record: 'gob', maxLength: null, shelf: redis('session:') },
   redistore: { record: 'gob', maxLength: 4096, shelf: redis('session_') },
   'redistore-json': { record: 'json', maxLength: 4096, shelf: redis('session_') },
-  pgstore: {
-    record: 'sealed',
-    maxLength: 4096,
-    shelf: (pool, { table = 'http_sessions' }) => ({ shelf: new PostgresShelf(pool, table) })
-  },
+  pgstore: { record: 'sealed', maxLength: 4096, shelf: postgres },
   memcache: { record: 'sealed', maxLength: 4096, shelf: memcache },
   'memcache-gob': { record: 'gob', maxLength: null, shelf: memcache },
   'memcache-json': { record: 'json', maxLength: null, shelf: memcache },
-  mongostore: { record: 'sealed', maxLength: 4096, shelf: (coll) => ({ shelf: new MongoShelf(coll, objectId) }) }
+  mongostore: { record: 'sealed', maxLength: 4096, shelf: (collection) => new MongoShelf(collection) }
 }
 
 /**
@@ -109,67 +97,38 @@ export function gorillaSessions(backing: unknown, options: GorillaSessionsOption
 }
 
 /** A server-side store of Go's. */
-class GorillaServerStore extends (Store as unknown as new () => Store) implements StoreContract {
-  declare readonly [POWERS]: Powers
+class GorillaServerStore extends KeyedStore implements StoreContract {
+  declare readonly [POWERS]: GoPowers
   declare readonly tokens: TokenCodec
   declare readonly sessionDefaults: SessionDefaults
-  readonly #powers: GoPowers
-  readonly #maxAge: Milliseconds | null
 
   constructor(backing: unknown, options: GorillaSessionsOptions) {
     super()
-    const { maxAge = 30 * DAY, name, types = {} } = options
-    const kind = KINDS[options.format as keyof typeof KINDS]
-    const bare = options.format === 'redisstore'
-    const keyPairs = bare && options.keyPairs === undefined ? undefined : options.keyPairs!
-    const pairs = keyPairs === undefined && bare ? [] : checkCommon({ ...options, keyPairs: keyPairs! }).pairs
+    const { maxAge = 30 * DAY, name, format } = options
+    const kind = KINDS[format as keyof typeof KINDS]
     const { maxLength = kind.maxLength } = options
-    const { shelf, lock } = kind.shelf(backing, options)
-    const declared = checkTypes(types)
-    const tokens = bare ? new BareTokens(name) : tokensOf(options.format, pairs, name)
-    const format = formatOf(kind.record, declared, pairs)
-    this.#maxAge = maxAge
-    this.#powers = new GoPowers(shelf, format, tokens, { maxAge, maxLength }, lock)
+    const isBare = format === 'redisstore'
+    const pairs = isBare && options.keyPairs === undefined ? [] : checkPairs(options)
+    const tokens = isBare ? new BareTokens(name) : tokensOf(format, pairs, name)
+    const spelling = formatOf(kind.record, checkTypes(options.types), pairs)
     // Not enumerable, as the methods: a store may be logged.
-    Object.defineProperty(this, POWERS, { value: this.#powers })
-    Object.defineProperty(this, 'tokens', { value: tokens })
-    Object.defineProperty(this, 'sessionDefaults', { value: sessionDefaultsOf(options) })
-  }
-
-  get(id: string, callback?: Callback<SessionRecord | null>): Promise<SessionRecord | null> | undefined {
-    return answer(async () => {
-      const found = await this.#powers.read(id)
-      const record = found === null ? undefined : decodeRecord(found.text)
-      return record === undefined ? null : { cookie: record.cookie, ...record.data }
-    }, callback)
-  }
-
-  /** Keeps a session, whatever was kept before, and what is carried for Go along. */
-  set(id: string, session: SessionRecord, callback?: Callback): Promise<void> | undefined {
-    return answer(() => this.#powers.put(id, JSON.stringify(session), this.#lifeOf(session)), callback)
+    const define = (key: PropertyKey, value: object) => Object.defineProperty(this, key, { value })
+    define(POWERS, new GoPowers(kind.shelf(backing, options), spelling, tokens, { maxAge, maxLength }))
+    define('tokens', tokens)
+    define('sessionDefaults', sessionDefaultsOf(options))
   }
 
   reasonOf(code: SessionErrorCode, id: string | undefined): SessionError | undefined {
-    return goReason(code, code === 'ERR_SESSION_CORRUPT' ? this.#powers.faultOf(id) : undefined)
+    return goReason(code, code === 'ERR_SESSION_CORRUPT' ? this[POWERS].faultOf(id) : undefined)
   }
 
-  destroy(id: string, callback?: Callback): Promise<void> | undefined {
-    return answer(async () => void (await this.#powers.remove(id)), callback)
-  }
-
-  override touch(id: string, session: SessionRecord, callback?: Callback): Promise<void> | undefined {
-    return answer(async () => void (await this.#powers.extend(id, this.#lifeOf(session))), callback)
-  }
-
-  #lifeOf(session: Partial<SessionRecord> | null | undefined): Life {
-    const now = Date.now()
-    const { expires: given } = (session?.cookie ?? {}) as { expires?: Date | string | null }
-    const expires = new Date(given ?? NaN).valueOf()
-    const fallback = this.#maxAge === null ? null : now + this.#maxAge
-    return {
-      usedAt: (session?.[META] as Partial<Meta> | undefined)?.u ?? now,
-      expiresAt: Number.isNaN(expires) ? fallback : expires
+  // For as long as Go gives it, where the cookie does not tell.
+  override touch(id: string, session: SessionRecord, callback?: Callback<null>): Promise<void> {
+    const extend = async () => {
+      await this[POWERS].extend(id, lifeOf(JSON.stringify(session ?? {}), this[POWERS].ttl).life)
+      return null
     }
+    return answer(extend, callback) as Promise<never>
   }
 }
 
@@ -183,10 +142,4 @@ function tokensOf(format: GorillaFormat, pairs: readonly Pair[], name: string | 
 function formatOf(record: Kind['record'], declared: ReturnType<typeof checkTypes>, pairs: readonly Pair[]): Format {
   if (record === 'gob') return new GobFormat(declared)
   return record === 'json' ? new JsonFormat() : new SealedFormat(declared, pairs)
-}
-
-// The driver is the application's; it is here because the collection is.
-function objectId(hex: string): unknown {
-  const { ObjectId } = require('mongodb') as { ObjectId: new (hex: string) => unknown }
-  return new ObjectId(hex)
 }

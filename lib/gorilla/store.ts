@@ -15,7 +15,7 @@ import { encodeGob } from './codec/encode'
 import { decodeKept, encodeKept } from './codec/kept'
 import { VALUES } from './codec/types'
 import { dataOf, valuesOf, type Declared } from './codec/values'
-import { checkCommon, sessionDefaultsOf, goCookieText, type CommonOptions } from './options'
+import { checkPairs, checkTypes, sessionDefaultsOf, goCookieText, type CommonOptions } from './options'
 import { goReason } from './reasons'
 import { openBytes, sealBytes, withoutPadding, type Authentic, type Pair } from './securecookie'
 
@@ -51,9 +51,8 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
   /** @throws {TypeError} for keys or types that cannot work */
   constructor(options: GorillaStoreOptions) {
     super()
-    const { pairs, types } = checkCommon(options)
-    this.#pairs = pairs
-    this.#types = types
+    this.#pairs = checkPairs(options)
+    this.#types = checkTypes(options.types)
     this.#cookieText = goCookieText(options.maxAge === undefined ? 30 * DAY : options.maxAge)
     this.sessionDefaults = sessionDefaultsOf(options)
     this[POWERS] = this.#recent

@@ -32,8 +32,7 @@ class Encoder {
 
   message(node: GoNode): Buffer {
     const writer = new WireWriter().int(this.#idOf(node.type)).uint(0)
-    this.#value(writer, node)
-    return new WireWriter().bytes(writer.finish()).finish()
+    return new WireWriter().bytes(this.#value(writer, node).finish()).finish()
   }
 
   #idOf(type: GoType): number {
@@ -48,67 +47,57 @@ class Encoder {
     return id
   }
 
-  #value(writer: WireWriter, { type, value }: GoNode): void {
+  #value(writer: WireWriter, { type, value }: GoNode): WireWriter {
     switch (type.kind) {
       case 'bool':
-        writer.uint(value === true ? 1 : 0)
-        break
+        return writer.uint(value === true ? 1 : 0)
       case 'int':
-        writer.int(value as bigint)
-        break
+        return writer.int(value as bigint)
       case 'uint':
-        writer.uint(value as bigint)
-        break
+        return writer.uint(value as bigint)
       case 'float':
-        writer.float(value as number)
-        break
+        return writer.float(value as number)
       case 'string':
-        writer.bytes(Buffer.from(value as string))
-        break
+        return writer.bytes(Buffer.from(value as string))
       case 'bytes':
-        writer.bytes(value as Buffer)
-        break
+        return writer.bytes(value as Buffer)
       case 'time':
-        writer.bytes(timeToBinary(value as string)!)
-        break
-      case 'interface':
-        writer.uint(0)
-        break
+        return writer.bytes(timeToBinary(value as string)!)
       case 'slice':
         writer.uint((value as GoNode[]).length)
         for (const item of value as GoNode[]) this.#at(writer, type.elem!, item)
-        break
+        return writer
       case 'map':
         writer.uint((value as [GoNode, GoNode][]).length)
         for (const [key, item] of value as [GoNode, GoNode][]) {
           this.#at(writer, type.key!, key)
           this.#at(writer, type.elem!, item)
         }
-        break
+        return writer
+      default:
+        // A nil interface.
+        return writer.uint(0)
     }
   }
 
   // In the place of an interface a value brings its type along.
-  #at(writer: WireWriter, place: GoType, node: GoNode): void {
+  #at(writer: WireWriter, place: GoType, node: GoNode): WireWriter {
     if (node.type.kind === 'opaque') return this.#opaque(writer, node.raw!)
     if (place.kind !== 'interface' || node.type.kind === 'interface') return this.#value(writer, node)
     const id = this.#idOf(node.type)
-    const inner = new WireWriter().uint(0)
-    this.#value(inner, node)
+    const inner = this.#value(new WireWriter().uint(0), node).finish()
     const { name, named } = node.type
-    writer
-      .bytes(Buffer.from(name, named ? 'latin1' : 'utf8'))
-      .int(id)
-      .bytes(inner.finish())
+    const registered = Buffer.from(name, named ? 'latin1' : 'utf8')
+    return writer.bytes(registered).int(id).bytes(inner)
   }
 
-  #opaque(writer: WireWriter, { name, id, bytes, types }: Opaque): void {
+  #opaque(writer: WireWriter, { name, id, bytes, types }: Opaque): WireWriter {
     for (const type of types) {
       if (this.#sent.has(type)) continue
       this.#sent.add(type)
       const definition = new WireWriter().int(-type).raw(this.#carried.get(type)!.raw)
       this.definitions.push(new WireWriter().bytes(definition.finish()).finish())
     }
-    writer.bytes(Buffer.from(name, 'latin1')).int(id).bytes(bytes)
+    return writer.bytes(Buffer.from(name, 'latin1')).int(id).bytes(bytes)
   }
 }

@@ -94,11 +94,6 @@ export class GoOpaque {
   }
 }
 
-/** A registered name as text. */
-export function nameOf(latin1: string): string {
-  return JSON.stringify(Buffer.from(latin1.slice(0, 200), 'latin1').toString())
-}
-
 /** A value that Go cannot be given. `path` leads to it. */
 export function unserializable(path: readonly string[], reason: string): SessionError {
   return new SessionError('ERR_SESSION_UNSERIALIZABLE', `${path.join('.')} cannot be stored for Go: ${reason}.`)

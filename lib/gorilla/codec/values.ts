@@ -1,5 +1,5 @@
 import { Unreadable } from './wire'
-import { nameOf, numberOf, unserializable, type GoNode, type Opaque } from './nodes'
+import { numberOf, unserializable, type GoNode, type Opaque } from './nodes'
 import { hiddenEntries, nodeOf, shape, type Hint } from './shape'
 import { encodeStruct, readStruct } from './structs'
 import { DICTIONARY, FLOAT64, INT, LIST, namedType, STRING, VALUES, type GoType } from './types'
@@ -20,21 +20,8 @@ export interface Data {
  */
 const MEMBERS = new Set([
   ...Object.getOwnPropertyNames(Object.prototype),
-  ...[
-    'cookie',
-    'id',
-    'req',
-    'isNew',
-    'touch',
-    'resetMaxAge',
-    'save',
-    'reload',
-    'destroy',
-    'regenerate',
-    'update',
-    'lock'
-  ],
-  ...['addFlash', 'flashes', 'toJSON']
+  ...['cookie', 'id', 'req', 'isNew', 'touch', 'resetMaxAge', 'save', 'reload', 'destroy', 'regenerate'],
+  ...['update', 'lock', 'addFlash', 'flashes', 'toJSON']
 ])
 
 /** Whether a key of Go's cannot be one of a session here. */
@@ -50,8 +37,7 @@ const BASIC = new Set<GoType['kind']>(['bool', 'int', 'float', 'string', 'bytes'
  * digits for integers beyond the safe ones. What JSON cannot say is in the hint, and goes back as it came.
  */
 export function dataOf(values: GoNode, declared: Declared, definitions: Definitions): Data {
-  const { json, hint } = new Reader(declared, definitions).entries(values, MEMBERS)
-  return { json, hint }
+  return new Reader(declared, definitions).entries(values, MEMBERS)
 }
 
 /**
@@ -120,7 +106,7 @@ class Reader {
     this.#definitions = definitions
   }
 
-  entries(node: GoNode, members: ReadonlySet<string>): { json: Record<string, unknown>; hint: Hint } {
+  entries(node: GoNode, members: ReadonlySet<string>): Data {
     const { type } = node
     const json = Object.create(null) as Record<string, unknown>
     const inner = new Map<string, Hint>()
@@ -223,10 +209,4 @@ function naturalName(json: unknown): string {
   if (typeof json === 'boolean') return 'bool'
   if (typeof json === 'string') return STRING.name
   return Array.isArray(json) ? LIST.name : DICTIONARY.name
-}
-
-/** The Go types of what of a session is carried and not shown, by key; for words about it. */
-export function carriedNames({ hidden, entries }: Hint): string[] {
-  const named = (hidden ?? []).map(([key, raw]) => `${key}: ${raw === null ? 'nil' : nameOf(raw.name)}`)
-  return [...named, ...(entries ?? []).map(([key]) => `a key of ${nameOf(key.name)}`)]
 }

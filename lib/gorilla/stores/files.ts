@@ -1,13 +1,13 @@
 import fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { OptionError, quote, SessionError } from '../../base/errors'
+import { SessionError } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { randomId } from '../../base/ids'
 import { SECOND, type Milliseconds } from '../../base/time'
 import { KeyedQueue } from '../../store/keyed-queue'
 import { codeOf, guarded, ifThere } from '../../stores/file/errors'
-import type { Shelf, Shelved } from './shelf'
+import { demandBacking, type Shelf, type Shelved } from './shelf'
 
 const FILE_MODE = 0o600
 const PAUSE: Milliseconds = 5
@@ -24,11 +24,7 @@ export class FilesShelf implements Shelf {
   readonly #queue = new KeyedQueue()
 
   constructor(folder: unknown) {
-    if (typeof folder !== 'string') {
-      throw new OptionError(
-        `gorillaSessions: the backing of filesystem must be the path of a folder, got ${quote(folder)}`
-      )
-    }
+    demandBacking(typeof folder === 'string', 'filesystem', 'the path of a folder', folder)
     this.#folder = folder === '' ? tmpdir() : folder
   }
 

@@ -1,5 +1,5 @@
 import net from 'node:net'
-import { SessionError } from '../../base/errors'
+import { unavailable } from '../../base/errors'
 
 /** A reply of one line, and the value that came with it. */
 export interface Reply {
@@ -57,7 +57,7 @@ export class MemcachedWire {
     this.#socket = undefined
     this.#received = Buffer.alloc(0)
     this.#found = undefined
-    const err = new SessionError('ERR_SESSION_STORE', 'The connection to memcached was lost.', { cause, status: 503 })
+    const err = unavailable('The connection to memcached was lost.', cause)
     for (const { reject } of this.#waiting.splice(0)) reject(err)
     socket.destroy()
   }

@@ -1,10 +1,9 @@
-import { OptionError, quote, SessionError } from '../../base/errors'
-import { DAY, SECOND, type Milliseconds } from '../../base/time'
+import { SessionError, unavailable } from '../../base/errors'
+import type { Milliseconds } from '../../base/time'
+import { AT_ONCE, exptimeOf } from '../../stores/memcached/exptime'
 import { MemcachedWire, type Reply } from './memcached-wire'
-import type { Shelf, Shelved } from './shelf'
+import { demandBacking, type Shelf, type Shelved } from './shelf'
 
-/** Memcached takes longer times for dates. */
-const RELATIVE_MAX = (30 * DAY) / SECOND
 const KEY_MAX = 250
 
 /** Records in memcached, replaced only where its `cas` says that nobody else has. */
@@ -16,11 +15,7 @@ export class MemcachedShelf implements Shelf {
   /** @param backing a client of `memcached`, of which the servers are taken, or `host:port` */
   constructor(backing: unknown, prefix: string) {
     const servers = serversOf(backing)
-    if (servers.length === 0) {
-      throw new OptionError(
-        `gorillaSessions: the backing of memcache must be a client of memcached, or host:port, got ${quote(backing)}`
-      )
-    }
+    demandBacking(servers.length > 0, 'memcache', 'a client of memcached, or host:port', backing)
     this.#wires = servers.map(([host, port]) => new MemcachedWire(host, port))
     this.#prefix = prefix
   }
@@ -41,7 +36,7 @@ export class MemcachedShelf implements Shelf {
 
   async remove(id: string, version?: string): Promise<boolean> {
     // A value that is over as soon as it is there.
-    if (version !== undefined) return this.#store(id, (key) => `cas ${key} 0 -1 0 ${version}`, Buffer.alloc(0))
+    if (version !== undefined) return this.#store(id, (key) => `cas ${key} 0 ${AT_ONCE} 0 ${version}`, Buffer.alloc(0))
     const { line } = await this.#ask(id, (key) => `delete ${key}`)
     if (line !== 'DELETED' && line !== 'NOT_FOUND') throw refused(line)
     return line === 'DELETED'
@@ -70,14 +65,11 @@ export class MemcachedShelf implements Shelf {
 
 function refused(line: string): SessionError {
   const word = /^[A-Z_]+/.exec(line)?.[0] ?? 'nothing it should'
-  return new SessionError('ERR_SESSION_STORE', `memcached answered ${word}.`, { status: 503 })
+  return unavailable(`memcached answered ${word}.`)
 }
 
 function timeOf(end: Milliseconds | null): number {
-  if (end === null) return 0
-  const seconds = Math.ceil((end - Date.now()) / SECOND)
-  if (seconds > RELATIVE_MAX) return Math.ceil(end / SECOND)
-  return Math.max(1, seconds)
+  return end === null ? 0 : exptimeOf(end)
 }
 
 function serversOf(backing: unknown): [host: string, port: number][] {

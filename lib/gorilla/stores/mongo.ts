@@ -1,7 +1,7 @@
-import { OptionError, quote, SessionError } from '../../base/errors'
+import { hasMethods, SessionError, unavailable } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import type { Milliseconds } from '../../base/time'
-import type { Shelf, Shelved } from './shelf'
+import { demandBacking, type Shelf, type Shelved } from './shelf'
 
 /** A document of mongostore. */
 interface MongoRecord {
@@ -30,23 +30,16 @@ export function isObjectId(text: string): boolean {
 export class MongoShelf implements Shelf {
   readonly remote = true
   readonly #collection: MongoCollection
-  readonly #objectId: (hex: string) => unknown
 
-  /** @param objectId makes an ObjectId */
-  constructor(collection: unknown, objectId: (hex: string) => unknown) {
-    if (typeof (collection as Partial<MongoCollection> | null)?.findOne !== 'function') {
-      throw new OptionError(
-        `gorillaSessions: the backing of mongostore must be a collection of mongodb, got ${quote(collection)}`
-      )
-    }
+  constructor(collection: unknown) {
+    demandBacking(hasMethods(collection, 'findOne'), 'mongostore', 'a collection of mongodb', collection)
     this.#collection = collection as MongoCollection
-    this.#objectId = objectId
   }
 
   async read(id: string): Promise<Shelved | null> {
     const found = await this.#find(id)
     if (typeof found?.data !== 'string') return null
-    const raw = Buffer.from(found.data, 'latin1')
+    const raw = rawOf(found)
     const modified = new Date(found.modified as Date).valueOf()
     return { raw, version: this.versionOf(raw), ...(!Number.isNaN(modified) && { modifiedAt: modified }) }
   }
@@ -54,7 +47,7 @@ export class MongoShelf implements Shelf {
   async create(id: string, raw: Buffer): Promise<boolean> {
     if (!isObjectId(id)) throw notAnId()
     try {
-      const document = { _id: this.#objectId(id), data: raw.toString('latin1'), modified: new Date() }
+      const document = { _id: objectId(id), data: raw.toString('latin1'), modified: new Date() }
       await this.#ask(() => this.#collection.insertOne(document))
       return true
     } catch (err) {
@@ -64,19 +57,16 @@ export class MongoShelf implements Shelf {
   }
 
   async replace(id: string, raw: Buffer, _end: Milliseconds | null, version: string): Promise<boolean> {
-    const found = await this.#find(id)
-    if (typeof found?.data !== 'string' || this.versionOf(Buffer.from(found.data, 'latin1')) !== version) return false
-    const filter = { _id: found._id, data: found.data }
+    const filter = await this.#filterOf(id, version)
+    if (filter === undefined) return false
     const update = { $set: { data: raw.toString('latin1'), modified: new Date() } }
     return (await this.#ask(() => this.#collection.updateOne(filter, update))).matchedCount > 0
   }
 
   async remove(id: string, version?: string): Promise<boolean> {
     if (!isObjectId(id)) return false
-    const found = version === undefined ? undefined : await this.#find(id)
-    if (version !== undefined && (!found || this.versionOf(Buffer.from(String(found.data), 'latin1')) !== version))
-      return false
-    const filter = { _id: this.#objectId(id), ...(found && { data: found.data }) }
+    const filter = version === undefined ? { _id: objectId(id) } : await this.#filterOf(id, version)
+    if (filter === undefined) return false
     const removed = await this.#ask(() => this.#collection.deleteOne(filter))
     return Number(removed.deletedCount) > 0
   }
@@ -86,19 +76,33 @@ export class MongoShelf implements Shelf {
   }
 
   async #find(id: string): Promise<MongoRecord | null> {
-    return isObjectId(id) ? this.#ask(() => this.#collection.findOne({ _id: this.#objectId(id) })) : null
+    return isObjectId(id) ? this.#ask(() => this.#collection.findOne({ _id: objectId(id) })) : null
+  }
+
+  // The document as it was read, if that is the version.
+  async #filterOf(id: string, version: string): Promise<MongoRecord | undefined> {
+    const found = await this.#find(id)
+    if (found === null || this.versionOf(rawOf(found)) !== version) return undefined
+    return { _id: found._id, data: found.data }
   }
 
   async #ask<T>(ask: () => Promise<T>): Promise<T> {
     try {
       return await ask()
     } catch (cause) {
-      throw new SessionError('ERR_SESSION_STORE', 'MongoDB did not answer, or refused a command.', {
-        cause,
-        status: 503
-      })
+      throw unavailable('MongoDB did not answer, or refused a command.', cause)
     }
   }
+}
+
+function rawOf({ data }: MongoRecord): Buffer {
+  return Buffer.from(String(data), 'latin1')
+}
+
+// The driver is the application's; it is here because the collection is.
+function objectId(hex: string): unknown {
+  const { ObjectId } = require('mongodb') as { ObjectId: new (hex: string) => unknown }
+  return new ObjectId(hex)
 }
 
 function notAnId(): SessionError {

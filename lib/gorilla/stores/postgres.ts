@@ -1,10 +1,10 @@
-import { OptionError, quote, SessionError } from '../../base/errors'
+import { hasMethods, OptionError, quote, unavailable } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { DAY, type Milliseconds } from '../../base/time'
-import type { Shelf, Shelved } from './shelf'
+import { demandBacking, type Shelf, type Shelved } from './shelf'
 
 /** A `pg` Pool or Client. */
-export interface PgPool {
+interface PgPool {
   query(text: string, values?: unknown[]): Promise<{ rows: unknown[]; rowCount?: number | null }>
 }
 
@@ -20,9 +20,7 @@ export class PostgresShelf implements Shelf {
   readonly #table: string
 
   constructor(pool: unknown, table: string) {
-    if (typeof (pool as Partial<PgPool> | null)?.query !== 'function') {
-      throw new OptionError(`gorillaSessions: the backing of pgstore must be a Pool of pg, got ${quote(pool)}`)
-    }
+    demandBacking(hasMethods(pool, 'query'), 'pgstore', 'a Pool of pg', pool)
     if (!TABLE.test(table)) throw new OptionError(`gorillaSessions: table must be a name, got ${quote(table)}`)
     this.#pool = pool as PgPool
     this.#table = table
@@ -76,10 +74,7 @@ export class PostgresShelf implements Shelf {
         return this.#pool.query(text, values)
       })
     } catch (cause) {
-      throw new SessionError('ERR_SESSION_STORE', 'PostgreSQL did not answer, or refused a statement.', {
-        cause,
-        status: 503
-      })
+      throw unavailable('PostgreSQL did not answer, or refused a statement.', cause)
     }
   }
 

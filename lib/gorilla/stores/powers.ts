@@ -1,5 +1,6 @@
-import { EXPIRED, type Found, type Life, type LockPower, type Powers, type Write } from '../../store/contract'
+import { EXPIRED, type Found, type Life, type LockPower, type Write } from '../../store/contract'
 import { isForwarding } from '../../store/record-cache'
+import type { RecordPowers } from '../../store/record-store'
 import { SessionError } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { BoundedMap } from '../../base/bounded-map'
@@ -18,7 +19,7 @@ const WRITES_MAX = 10_000
 const FAULTS_MAX = 1000
 
 /** What the powers are told of a store. */
-export interface GoSettings {
+interface GoSettings {
   readonly maxAge: Milliseconds | null
   readonly maxLength: number | null
 }
@@ -34,9 +35,11 @@ interface Written {
  * The powers of a server-side store of Go's. Records are the engine's at this seam, and Go's on the other side: what is
  * compared is what the backing keeps, so that a write of Go's in between is seen as well.
  */
-export class GoPowers implements Powers {
+export class GoPowers implements RecordPowers {
   readonly sync = false
   readonly remote: boolean
+  /** What a session of Go's lasts that tells no end. */
+  readonly ttl: Milliseconds | null
   readonly lock?: LockPower
   readonly #shelf: Shelf
   readonly #format: Format
@@ -45,13 +48,14 @@ export class GoPowers implements Powers {
   readonly #faults = new BoundedMap<string, SessionError>(FAULTS_MAX)
   readonly #written = new BoundedMap<string, Written>(WRITES_MAX)
 
-  constructor(shelf: Shelf, format: Format, tokens: GoTokens, settings: GoSettings, lock?: LockPower) {
+  constructor(shelf: Shelf, format: Format, tokens: GoTokens, settings: GoSettings) {
     this.remote = shelf.remote
     this.#shelf = shelf
     this.#format = format
     this.#tokens = tokens
     this.#settings = settings
-    if (lock !== undefined) this.lock = lock
+    this.ttl = settings.maxAge
+    if (shelf.lock !== undefined) this.lock = shelf.lock
   }
 
   async read(id: string): Promise<Found | null> {

@@ -1,12 +1,14 @@
 import type { LockPower } from '../../store/contract'
-import { OptionError, quote } from '../../base/errors'
+import { hasMethods } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import type { Milliseconds } from '../../base/time'
 import { dialectOf } from '../../stores/redis/client'
+import { listOf, textOf } from '../../stores/redis/dialect'
 import { absentIfOther, RedisLink } from '../../stores/redis/link'
 import { redisLock } from '../../stores/redis/powers'
-import { script, type Script } from '../../stores/redis/scripts'
-import type { Shelf, Shelved } from './shelf'
+import { resultOf } from '../../stores/redis/records'
+import { REMOVE, script, WRITE } from '../../stores/redis/scripts'
+import { demandBacking, type Shelf, type Shelved } from './shelf'
 
 /** A record and the ms that it has left (-1: for ever). */
 const READ = script(
@@ -15,27 +17,6 @@ const READ = script(
 local value = redis.call('GET', KEYS[1])
 if not value then return false end
 return {value, tostring(redis.call('PTTL', KEYS[1]))}
-`
-)
-
-/** Writes a record over the one with that SHA-1: the new one, ms (empty: for ever), SHA-1. */
-const REPLACE = script(
-  'get set',
-  `
-local value = redis.call('GET', KEYS[1])
-if not value or redis.sha1hex(value) ~= ARGV[3] then return '0' end
-if ARGV[2] == '' then redis.call('SET', KEYS[1], ARGV[1]) else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
-return '1'
-`
-)
-
-/** Removes a record if its SHA-1 is that. */
-const REMOVE = script(
-  'get del',
-  `
-local value = redis.call('GET', KEYS[1])
-if not value or redis.sha1hex(value) ~= ARGV[1] then return '0' end
-return tostring(redis.call('DEL', KEYS[1]))
 `
 )
 
@@ -69,19 +50,17 @@ export class RedisShelf implements Shelf {
     return this.#link.set(this.#prefix + id, raw as unknown as string, leftUntil(end), null)
   }
 
-  async replace(id: string, raw: Buffer, end: Milliseconds | null, version: string): Promise<boolean> {
-    const left = leftUntil(end)
-    return this.#isDone(REPLACE, id, [raw as unknown as string, left === null ? '' : String(left), version])
+  replace(id: string, raw: Buffer, end: Milliseconds | null, version: string): Promise<boolean> {
+    const args = ['', raw as unknown as string, String(leftUntil(end) ?? ''), version, '']
+    const read = async (replies: unknown) => (await resultOf(listOf(replies, 1)[0], version)) === true
+    return this.#link.run(WRITE, [this.#prefix + id], args, read)
   }
 
-  async remove(id: string, version?: string): Promise<boolean> {
-    if (version === undefined) return this.#link.del(this.#prefix + id)
-    return this.#isDone(REMOVE, id, [version])
-  }
-
-  #isDone(script: Script, id: string, args: string[]): Promise<boolean> {
-    const isOne = (reply: unknown) => String(reply) === '1'
-    return this.#link.run(script, [this.#prefix + id], args, isOne, (err) => absentIfOther(err) !== null)
+  remove(id: string, version?: string): Promise<boolean> {
+    const key = this.#prefix + id
+    if (version === undefined) return this.#link.del(key)
+    const isRemoved = (reply: unknown) => textOf(reply) === '+'
+    return this.#link.run(REMOVE, [key], [version, ''], isRemoved, (err) => absentIfOther(err) !== null)
   }
 
   versionOf(raw: Buffer): string {
@@ -97,15 +76,12 @@ type Reply = (...args: unknown[]) => Promise<unknown>
 
 /** The same client, with replies as bytes: gob is no text. @throws {OptionError} for a client that cannot */
 function inBytes(client: unknown): unknown {
-  const shape = (client ?? {}) as Record<string, unknown>
-  if (typeof shape.withTypeMapping === 'function') {
-    return (shape as { withTypeMapping(mapping: object): object }).withTypeMapping({ [BULK_STRING]: Buffer })
+  const shape = client as Record<string, unknown>
+  if (hasMethods(client, 'withTypeMapping')) {
+    return (client as { withTypeMapping(mapping: object): object }).withTypeMapping({ [BULK_STRING]: Buffer })
   }
-  if (typeof shape.evalshaBuffer !== 'function' || typeof shape.evalBuffer !== 'function') {
-    throw new OptionError(
-      `gorillaSessions: the backing must be a client of redis (5 or later) or ioredis, got ${quote(client)}`
-    )
-  }
+  const isRedis = hasMethods(client, 'evalshaBuffer', 'evalBuffer')
+  demandBacking(isRedis, 'redistore', 'a client of redis (5 or later) or ioredis', client)
   const { get, set, del, expire, pipeline, evalshaBuffer, evalBuffer } = shape as Record<string, Reply>
   return {
     get status() {

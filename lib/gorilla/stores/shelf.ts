@@ -1,4 +1,6 @@
+import { demand } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
+import type { LockPower } from '../../store/contract'
 
 /** A record of Go's as a backing keeps it. */
 export interface Shelved {
@@ -24,4 +26,10 @@ export interface Shelf {
   remove(id: string, version?: string): Promise<boolean>
   /** The version of what was just written; `undefined` where only reading tells. */
   versionOf(raw: Buffer): string | undefined
+  readonly lock?: LockPower
+}
+
+/** @throws {OptionError} unless a backing is what a format needs */
+export function demandBacking(holds: boolean, format: string, what: string, got: unknown): asserts holds {
+  demand(holds, 'gorillaSessions', `backing of ${format}`, what, got)
 }

@@ -208,7 +208,7 @@ export class RedisRecords {
         const { expected } = all[i]!
         const said = textOf(reply) ?? ''
         if (tries && expected !== null && isShort(expected) && isDone(said)) this.#compares.set(node, said === '*')
-        return this.#resultOf(said, expected)
+        return resultOf(said, expected)
       })
     )
   }
@@ -216,19 +216,19 @@ export class RedisRecords {
   /** The same, confirmed by replicas: what stood there before must not come back. */
   #exchangeEverywhere({ key, text, px, expected }: Exchange, wait: RedisWait): Promise<Exchanged> {
     const args = ['', text, px === null ? '' : String(px), ...condition(expected)]
-    return this.#link.runEverywhere(WRITE, key, args, wait, (reply) =>
-      this.#resultOf(textOf(listOf(reply, 1)[0]) ?? '', expected)
-    )
+    return this.#link.runEverywhere(WRITE, key, args, wait, (reply) => resultOf(listOf(reply, 1)[0], expected))
   }
+}
 
-  #resultOf(said: string, expected: string | null): MaybePromise<Exchanged> {
-    if (isDone(said)) return true
-    if (said === '') return null
-    if (said[0] === '=') return said.slice(1)
-    const err = new Error(said.slice(1))
-    if (expected !== null && isWrongType(err)) return null
-    return Promise.reject(fault(err, 'EVALSHA', WRITE.commands))
-  }
+/** What came of one key of `WRITE`, by its reply. */
+export function resultOf(reply: unknown, expected: string | null): MaybePromise<Exchanged> {
+  const said = textOf(reply) ?? ''
+  if (isDone(said)) return true
+  if (said === '') return null
+  if (said[0] === '=') return said.slice(1)
+  const err = new Error(said.slice(1))
+  if (expected !== null && isWrongType(err)) return null
+  return Promise.reject(fault(err, 'EVALSHA', WRITE.commands))
 }
 
 function isDone(said: string): boolean {
