@@ -6,7 +6,7 @@ import tseslint from 'typescript-eslint'
 const DATA = ['base', 'cookie', 'record', 'session', 'store']
 const STORES = ['memory', 'file', 'sql', 'memcached', 'mongo', 'redis', 'cookie'].map((name) => `stores/${name}`)
 const ENGINE = ['doors', 'tokens', 'options', 'engine', 'lifecycle', 'lifecycle/verbs', 'reply', 'request', 'manage']
-const roomsBelow = (room) => ['response', ...DATA, ...STORES, ...ENGINE.slice(0, ENGINE.indexOf(room))]
+const roomsBelow = (room) => ['response', ...DATA, 'stores', ...STORES, ...ENGINE.slice(0, ENGINE.indexOf(room))]
 const ROOMS = {
   base: [],
   response: ['base'],
@@ -14,13 +14,14 @@ const ROOMS = {
   record: ['base'],
   session: ['base', 'cookie', 'record'],
   store: ['base', 'cookie', 'record', 'session'],
-  ...Object.fromEntries(STORES.map((store) => [store, DATA])),
+  stores: DATA,
+  ...Object.fromEntries(STORES.map((store) => [store, [...DATA, 'stores']])),
   ...Object.fromEntries(ENGINE.map((room) => [room, roomsBelow(room)])),
   testing: [...roomsBelow('manage'), 'manage'],
   // Go's sessions stand beside the engine.
   'gorilla/codec': ['base'],
-  'gorilla/stores': [...DATA, ...STORES, 'gorilla/codec', 'gorilla'],
-  gorilla: [...DATA, ...STORES, 'gorilla/codec', 'gorilla/stores']
+  'gorilla/stores': [...DATA, 'stores', ...STORES, 'gorilla/codec', 'gorilla'],
+  gorilla: [...DATA, 'stores', ...STORES, 'gorilla/codec', 'gorilla/stores']
 }
 // The command line uses what there is, and nobody uses it but its own entry.
 const LIBRARY = Object.keys(ROOMS)

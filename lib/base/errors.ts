@@ -1,3 +1,5 @@
+import { TIMER_MAX } from './time'
+
 /** Who is at fault: the programmer, the sender of the cookie (expected, never thrown), or the store. */
 export type ErrorKind = 'usage' | 'decode' | 'store'
 
@@ -79,6 +81,11 @@ export function demand(holds: boolean, owner: string, option: string, what: stri
 /** Whether it is a number above 0, and not an infinite one. */
 export function isAboveZero(value: unknown): value is number {
   return Number.isFinite(value) && (value as number) > 0
+}
+
+/** Whether it is a span that a timer of Node can wait: milliseconds from 1 to `TIMER_MAX`. */
+export function isTimerSpan(value: unknown): value is number {
+  return isAboveZero(value) && value >= 1 && value <= TIMER_MAX
 }
 
 /** Whether a client, a store or a serializer has the methods that make it one. */

@@ -6,6 +6,9 @@ export const MINUTE: Milliseconds = 60 * SECOND
 export const HOUR: Milliseconds = 60 * MINUTE
 export const DAY: Milliseconds = 24 * HOUR
 
+/** The longest that a timer of Node waits. */
+export const TIMER_MAX: Milliseconds = 2 ** 31 - 1
+
 /** A value now, or a promise of it. Synchronous stores stay synchronous all the way through. */
 export type MaybePromise<T> = T | Promise<T>
 

@@ -36,8 +36,10 @@ const OWN_TYPE = /^(?:\*|\[\d*\]|map\[[\w./~-]+\])*[\w./~-]*\w\.[A-Za-z_]\w*(?:\
 
 /** @throws {OptionError} for keys that cannot work */
 export function checkPairs({ keyPairs = [], maxAge }: Partial<CommonOptions>): Pair[] {
-  const isList = Array.isArray(keyPairs) && keyPairs.length > 0 && keyPairs.every((pair) => Array.isArray(pair))
-  if (!isList) throw new OptionError('keyPairs must be an array of pairs: [[hashKey, blockKey], ...]')
+  const given: readonly unknown[] = Array.isArray(keyPairs) ? keyPairs : []
+  if (given.length === 0 || !given.every((pair) => Array.isArray(pair))) {
+    throw new OptionError('keyPairs must be an array of pairs: [[hashKey, blockKey], ...]')
+  }
   return keyPairs.map(([hashKey, blockKey]) => checkPair({ hashKey, blockKey, maxAge }))
 }
 

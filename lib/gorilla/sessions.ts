@@ -3,7 +3,7 @@ import { answer, declareNative, POWERS, type Callback, type SessionRecord } from
 import type { SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
 import { OptionError, quote, type SessionError, type SessionErrorCode } from '../base/errors'
 import { DAY } from '../base/time'
-import { KeyedStore, lifeOf } from '../store/record-store'
+import { KeyedStore, lifeOf } from '../stores/record-store'
 import type { Store } from '../store/store'
 import { checkPairs, checkTypes, sessionDefaultsOf, type CommonOptions } from './options'
 import { goReason } from './reasons'
@@ -103,7 +103,6 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
   declare readonly sessionDefaults: SessionDefaults
 
   constructor(backing: unknown, options: GorillaSessionsOptions) {
-    super()
     const { maxAge = 30 * DAY, name, format } = options
     const kind = KINDS[format as keyof typeof KINDS]
     const { maxLength = kind.maxLength } = options
@@ -111,9 +110,9 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
     const pairs = isBare && options.keyPairs === undefined ? [] : checkPairs(options)
     const tokens = isBare ? new BareTokens(name) : tokensOf(format, pairs, name)
     const spelling = formatOf(kind.record, checkTypes(options.types), pairs)
+    super(new GoPowers(kind.shelf(backing, options), spelling, tokens, { maxAge, maxLength }))
     // Not enumerable, as the methods: a store may be logged.
     const define = (key: PropertyKey, value: object) => Object.defineProperty(this, key, { value })
-    define(POWERS, new GoPowers(kind.shelf(backing, options), spelling, tokens, { maxAge, maxLength }))
     define('tokens', tokens)
     define('sessionDefaults', sessionDefaultsOf(options))
   }

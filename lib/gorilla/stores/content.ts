@@ -1,7 +1,7 @@
 import { META } from '../../record/record'
 import { OptionError, SessionError } from '../../base/errors'
 import { randomId } from '../../base/ids'
-import { sessionTooLarge } from '../../store/too-large'
+import { sessionTooLarge } from '../../stores/too-large'
 import type { Milliseconds } from '../../base/time'
 import { decodeGob } from '../codec/decode'
 import { encodeGob } from '../codec/encode'

@@ -1,10 +1,10 @@
 import { EXPIRED, type Found, type Life, type LockPower, type Write } from '../../store/contract'
 import { isForwarding } from '../../store/record-cache'
-import type { RecordPowers } from '../../store/record-store'
+import { extendedText, type RecordPowers } from '../../stores/record-store'
 import { SessionError } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { BoundedMap } from '../../base/bounded-map'
-import { decodeRecord, encodeRecord, withCookie, withUsedAt, type Meta } from '../../record/record'
+import { decodeRecord, encodeRecord, type Meta } from '../../record/record'
 import { MINUTE, type Milliseconds } from '../../base/time'
 import { decodeCarried, encodeCarried, type Carried } from '../carried'
 import { decodeKept, encodeKept } from '../codec/kept'
@@ -88,8 +88,7 @@ export class GoPowers implements RecordPowers {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const found = await this.read(id)
       if (found === null || found.text === '' || isForwarding(found)) return false
-      const fresh = withUsedAt(found.text, life.usedAt)
-      const text = life.cookieText === undefined ? fresh : withCookie(fresh, life.cookieText)
+      const text = extendedText(found.text, life)
       if ((await this.write({ id, text, expected: found.text, life })) === true) return true
     }
     return (await this.read(id)) !== null

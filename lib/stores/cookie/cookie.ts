@@ -23,7 +23,7 @@ import { Store } from '../../store/store'
 import { chain, DAY, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { KeyedQueue } from '../../store/keyed-queue'
 import { RecentWrites } from './recent'
-import { COOKIE_BYTES_MAX, cookieTooLarge } from '../../store/too-large'
+import { COOKIE_BYTES_MAX, cookieTooLarge } from '../too-large'
 
 /** How far another machine's clock may be ahead. */
 const SKEW: Milliseconds = 5 * MINUTE

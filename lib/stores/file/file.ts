@@ -1,10 +1,10 @@
 import fs from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { POWERS } from '../../store/contract'
-import { RecordStore } from '../../store/record-store'
-import { Sweeper } from '../../store/sweeper'
-import { demand, isAboveZero, OptionError } from '../../base/errors'
-import { DAY, MINUTE, type Milliseconds } from '../../base/time'
+import { RecordStore } from '../record-store'
+import { SharedSweeper } from '../sweeper'
+import { demand, hasMethods, isAboveZero, isTimerSpan } from '../../base/errors'
+import { DAY, MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
 import { guarded, ifThere } from './errors'
 import { Folder } from './folder'
 import { Leases } from './leases'
@@ -45,10 +45,8 @@ export interface FileStoreOptions {
   durable?: boolean
 }
 
-const MAX_TIMER = 2 ** 31 - 1
+/** Its mtime tells the processes on one folder when it was swept. */
 const STAMP = 'swept'
-/** Processes on one folder take turns: not all of them at the same moment, and none soon after another. */
-const JITTER = 0.2
 
 /**
  * Keeps each session in a file of its own, for one machine: survives restarts, and is shared by any number of processes.
@@ -62,53 +60,40 @@ const JITTER = 0.2
 export class FileStore extends RecordStore {
   declare readonly [POWERS]: FilePowers
   readonly #files: Files
-  readonly #sweeper: Sweeper
-  #sweptAt: Milliseconds | undefined
-  #sweeping: Promise<void> | undefined
+  readonly #sweeper: SharedSweeper
 
   /** @throws {OptionError} for an option out of its limits. */
   constructor(options: FileStoreOptions) {
-    super()
     const { path, ttl, sweepEvery, serializer, durable } = checked(options)
     const folder = new Folder(resolve(path), durable)
     const records = new Records(folder, serializer)
-    this.#files = { folder, records, users: new Users(folder, records), leases: new Leases(folder) }
-    // Not enumerable, as the methods: a store may be logged.
-    Object.defineProperty(this, POWERS, { value: new FilePowers(this.#files, ttl) })
-    const every = () => sweepEvery * (1 - JITTER / 2 + JITTER * Math.random())
-    this.#sweeper = new Sweeper('FileStore', every, () => this.#turn(sweepEvery * (1 - JITTER)))
-    this.#sweeper.arm()
+    const files = { folder, records, users: new Users(folder, records), leases: new Leases(folder) }
+    super(new FilePowers(files, ttl))
+    this.#files = files
+    this.#sweeper = new SharedSweeper('FileStore', sweepEvery, (span) => this.#turn(span))
   }
 
   /** When the folder was last swept, by whichever process. */
   get lastCleanup(): Milliseconds | undefined {
-    return this.#sweptAt
+    return this.#sweeper.finishedAt
   }
 
   /** Removes what is over right now, instead of at the next turn of the timer: for a job of your own. */
   sweep(): Promise<void> {
-    this.#sweeping ??= guarded(() => this.#sweep()).finally(() => (this.#sweeping = undefined))
-    return this.#sweeping
+    return this.#sweeper.run(() => guarded(() => this.#sweep()))
   }
 
   /** Stops sweeping, for good, and waits for what is under way. What is kept stays. */
   async close(): Promise<void> {
     await this.#sweeper.close()
-    // Its fault is that of whoever asked for it.
-    await this.#sweeping?.catch(isTheirs)
     await this.#files.records.versions.idle()
     await this.#files.leases.versions.idle()
   }
 
-  async #turn(pause: Milliseconds): Promise<void> {
-    this.#sweeper.arm()
-    try {
-      const sweptAt = (await ifThere(fs.lstat(this.#files.folder.path(STAMP))))?.mtimeMs
-      if (sweptAt !== undefined && Math.abs(Date.now() - sweptAt) < pause) this.#sweptAt = sweptAt
-      else await this.sweep()
-    } catch {
-      // A fault of the folder reaches every request that needs it. The next turn tries again.
-    }
+  async #turn(span: Milliseconds): Promise<void> {
+    const sweptAt = (await ifThere(fs.lstat(this.#files.folder.path(STAMP))))?.mtimeMs
+    if (sweptAt !== undefined && Math.abs(Date.now() - sweptAt) < span) this.#sweeper.finishedAt = sweptAt
+    else await this.sweep()
   }
 
   async #sweep(): Promise<void> {
@@ -121,10 +106,10 @@ export class FileStore extends RecordStore {
     for (const { versions } of [records, leases]) if (isOn()) await versions.sweep()
     await records.trimQuarantine()
     if (!isOn()) return
-    this.#sweptAt = Date.now()
-    if (await folder.touch([STAMP], this.#sweptAt)) return
-    await fs.writeFile(folder.path(STAMP), '', { mode: 0o600, flag: 'wx' }).catch(isTheirs)
-    await folder.touch([STAMP], this.#sweptAt)
+    const sweptAt = (this.#sweeper.finishedAt = Date.now())
+    if (await folder.touch([STAMP], sweptAt)) return
+    await fs.writeFile(folder.path(STAMP), '', { mode: 0o600, flag: 'wx' }).catch(isThere)
+    await folder.touch([STAMP], sweptAt)
   }
 }
 
@@ -132,12 +117,10 @@ function checked(options: FileStoreOptions): Required<FileStoreOptions> {
   const { path, ttl = DAY, sweepEvery = 10 * MINUTE, serializer = JSON, durable = false } = options ?? {}
   demand(typeof path === 'string' && path !== '', 'FileStore', 'path', 'the path of a folder', path)
   demand(isAboveZero(ttl), 'FileStore', 'ttl', 'milliseconds above 0', ttl)
-  const isSpan = typeof sweepEvery === 'number' && sweepEvery >= 1 && sweepEvery <= MAX_TIMER
-  demand(isSpan, 'FileStore', 'sweepEvery', `milliseconds from 1 to ${MAX_TIMER}`, sweepEvery)
-  if (typeof serializer?.parse !== 'function' || typeof serializer.stringify !== 'function') {
-    throw new OptionError('FileStore: `serializer` must have the methods `parse` and `stringify`')
-  }
+  demand(isTimerSpan(sweepEvery), 'FileStore', 'sweepEvery', `milliseconds from 1 to ${TIMER_MAX}`, sweepEvery)
+  const isSerializer = hasMethods(serializer, 'parse', 'stringify')
+  demand(isSerializer, 'FileStore', 'serializer', 'an object with the methods parse and stringify', serializer)
   return { path, ttl, sweepEvery, serializer, durable: Boolean(durable) }
 }
 
-function isTheirs(): void {}
+function isThere(): void {}

@@ -1,6 +1,6 @@
 import { EXPIRED, type Found, type Life, type Listed, type LockPower, type Write } from '../../store/contract'
 import { isForwarding } from '../../store/record-cache'
-import type { ListedPowers } from '../../store/record-store'
+import type { ListedPowers } from '../record-store'
 import { withCookie } from '../../record/record'
 import type { Milliseconds } from '../../base/time'
 import { guarded } from './errors'

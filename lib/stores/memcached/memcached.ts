@@ -1,6 +1,5 @@
-import { POWERS } from '../../store/contract'
-import { demand, isAboveZero } from '../../base/errors'
-import { KeyedStore, type RecordPowers } from '../../store/record-store'
+import { demand, hasMethods, isAboveZero } from '../../base/errors'
+import { KeyedStore } from '../record-store'
 import { SECOND, type Milliseconds } from '../../base/time'
 import { MemcachedLink, type MemcachedClient } from './link'
 import { isPlainKey, MemcachedPowers } from './powers'
@@ -44,22 +43,16 @@ export interface MemcachedStoreOptions {
  * @throws {OptionError} when an option cannot work.
  */
 export class MemcachedStore extends KeyedStore {
-  declare readonly [POWERS]: RecordPowers
-
   constructor(options: MemcachedStoreOptions) {
-    super()
     const { client, prefix = '', ttl = DAY_IN_SECONDS, storeTimeout = 5 * SECOND } = checked(options)
-    const powers = new MemcachedPowers(new MemcachedLink(client, storeTimeout), client, prefix, ttl * SECOND)
-    // Not enumerable, as the methods: a store may be logged.
-    Object.defineProperty(this, POWERS, { value: powers })
+    super(new MemcachedPowers(new MemcachedLink(client, storeTimeout), client, prefix, ttl * SECOND))
   }
 }
 
 function checked(options: MemcachedStoreOptions): MemcachedStoreOptions {
   const given = options ?? {}
   const { client, prefix, ttl, storeTimeout } = given
-  const shape = (client ?? {}) as unknown as Record<string, unknown>
-  const isClient = ['gets', 'cas', 'add', 'set', 'del'].every((name) => typeof shape[name] === 'function')
+  const isClient = hasMethods(client, 'gets', 'cas', 'add', 'set', 'del')
   demand(isClient, 'MemcachedStore', 'client', 'a client of memcached 2 (new Memcached(servers))', client)
   const isPrefix = prefix === undefined || (typeof prefix === 'string' && isPlainKey(prefix))
   demand(isPrefix, 'MemcachedStore', 'prefix', 'ASCII without spaces, control characters and $', prefix)

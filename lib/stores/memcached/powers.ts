@@ -1,12 +1,12 @@
-import type { Found, Life, Listed, LockPower, UserChange, Write } from '../../store/contract'
-import { SessionError } from '../../base/errors'
+import type { Found, Life, Listed, LockPower, Write } from '../../store/contract'
+import { unavailable } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { BoundedMap } from '../../base/bounded-map'
 import type { Milliseconds } from '../../base/time'
-import { withCookie, withUsedAt } from '../../record/record'
 import { decodeFound, isForwarding } from '../../store/record-cache'
-import type { RecordPowers } from '../../store/record-store'
-import { sessionTooLarge } from '../../store/too-large'
+import { extendedText, isSameText, type RecordPowers } from '../record-store'
+import { sessionTooLarge } from '../too-large'
+import { writeIndexed } from '../user-index'
 import { AT_ONCE, exptimeOf } from './exptime'
 import { memcachedLock } from './lock'
 import type { MemcachedClient, MemcachedLink } from './link'
@@ -52,7 +52,10 @@ export class MemcachedPowers implements RecordPowers {
     this.#sizeMax = (maxValue ?? VALUE_MAX) - HEADER
     this.ttl = ttl
     const userKey = (user: string) => `silverback:user:${prefix}${hashOf('sha256', user, 'base64url')}`
-    this.#users = new MemcachedUsers(link, userKey, async (id) => (await this.#find(this.#keyOf(id)))?.text ?? null)
+    this.#users = new MemcachedUsers(link, userKey, {
+      read: (id) => this.read(id),
+      remove: (id) => link.del(this.#keyOf(id))
+    })
     this.lock = memcachedLock(link, (id) => `silverback:lock:${this.#keyOf(id)}`)
   }
 
@@ -61,12 +64,11 @@ export class MemcachedPowers implements RecordPowers {
   }
 
   write(write: Write): Promise<true | Found | null> {
-    return this.#indexed(write.id, write.user, write.life, () => this.#write(write))
+    return writeIndexed(this.#users, write, this.#endOf(write.life), () => this.#write(write))
   }
 
-  async put(id: string, text: string, life: Life, user: string | undefined): Promise<void> {
-    const change = user === undefined ? undefined : { from: undefined, to: user }
-    await this.#indexed(id, change, life, async () => {
+  async put(id: string, text: string, life: Life, to: string | undefined): Promise<void> {
+    await writeIndexed(this.#users, { id, user: { from: undefined, to } }, this.#endOf(life), async () => {
       await this.#link.set(this.#keyOf(id), this.#valueOf(text), this.#exptimeOf(life))
       return true
     })
@@ -78,11 +80,11 @@ export class MemcachedPowers implements RecordPowers {
       const kept = await this.#find(key)
       const record = kept && decodeFound(kept)
       if (record === undefined || isForwarding(kept!)) return false
-      const value = this.#valueOf(extended(kept!.text, life))
+      const value = this.#valueOf(extendedText(kept!.text, life))
       if (!(await this.#link.cas(key, value, kept!.version, this.#exptimeOf(life)))) continue
       const user = record.meta?.i
-      // Not waited for: the entry that is there lasts until the next extension.
-      if (user !== undefined) void this.#enter(id, user, life, false).catch(listTidiesUp)
+      // Not waited for, nor missed: the entry that is there lasts until the next extension.
+      if (user !== undefined) void this.#users.enter(user, id, this.#endOf(life), 'beside').catch(lasts)
       return true
     }
     return true
@@ -94,37 +96,12 @@ export class MemcachedPowers implements RecordPowers {
     const removed = await (expected === undefined
       ? this.#link.del(key)
       : this.#replace(key, '', AT_ONCE, expected).then((answer) => answer ?? false))
-    if (user !== undefined && typeof removed === 'boolean') await this.#users.leave(user, id).catch(listTidiesUp)
+    if (user !== undefined && typeof removed === 'boolean') await this.#users.leave(user, id)
     return removed
   }
 
   list(user: string): Promise<Listed[]> {
     return this.#users.list(user)
-  }
-
-  // The index learns of a session before the record says whose it is, lest a crash in between hides it, and once more
-  // afterwards, lest a list made in between drops it. Where the user stays the same, a look beside the write is enough.
-  // The index of `from` is left alone: the next list sees whose the session is.
-  async #indexed(
-    id: string,
-    user: UserChange | undefined,
-    life: Life,
-    write: () => Promise<true | Found | null>
-  ): Promise<true | Found | null> {
-    const { from, to } = user ?? {}
-    if (to === undefined) return write()
-    if (from === to) return (await Promise.all([write(), this.#enter(id, to, life, false)]))[0]
-    await this.#enter(id, to, life, true)
-    const written = await write()
-    if (written === true) await this.#enter(id, to, life, true)
-    if (written === null) await this.#users.leave(to, id).catch(listTidiesUp)
-    return written
-  }
-
-  // Sessions that no list can name any more would outlive a revocation.
-  async #enter(id: string, user: string, life: Life, moved: boolean): Promise<void> {
-    const surplus = await this.#users.enter(user, id, this.#endOf(life), moved)
-    for (const each of surplus) await this.#link.del(this.#keyOf(each))
   }
 
   async #write({ id, text, expected, life }: Write): Promise<true | Found | null> {
@@ -136,17 +113,17 @@ export class MemcachedPowers implements RecordPowers {
       if (await this.#link.add(key, value, exptime)) return true
       const kept = await this.#find(key)
       // A first write whose answer never came has arrived all the same.
-      if (kept !== undefined) return isSame(kept.text, text) ? true : found(kept)
+      if (kept !== undefined) return isSameText(kept.text, text) ? true : found(kept)
       // It was forgotten just then.
     }
-    throw new SessionError('ERR_SESSION_STORE', 'memcached neither has nor takes a new session', { status: 503 })
+    throw unavailable('memcached neither has nor takes a new session')
   }
 
   async #replace(key: string, value: unknown, exptime: number, expected: string): Promise<true | Found | null> {
     const known = this.#recent.get(key)
-    let kept = known !== undefined && isSame(known.text, expected) ? known : await this.#find(key)
+    let kept = known !== undefined && isSameText(known.text, expected) ? known : await this.#find(key)
     for (let attempt = 0; kept !== undefined && attempt < ATTEMPTS_MAX; attempt++) {
-      if (!isSame(kept.text, expected)) break
+      if (!isSameText(kept.text, expected)) break
       if (await this.#link.cas(key, value, kept.version, exptime)) {
         this.#recent.delete(key)
         return true
@@ -195,19 +172,8 @@ export function isPlainKey(text: string): boolean {
   return PLAIN.test(text)
 }
 
-function extended(text: string, { usedAt, cookieText }: Life): string {
-  const used = withUsedAt(text, usedAt)
-  return cookieText === undefined ? used : withCookie(used, cookieText)
-}
-
-// What was given is compared with what the client's parser made of it, which may order the keys in another way.
-function isSame(text: string, expected: string): boolean {
-  return text === expected || text === JSON.stringify(JSON.parse(expected))
-}
-
 function found(kept: Kept | undefined): Found | null {
   return kept === undefined ? null : { text: kept.text }
 }
 
-// What the index names is checked whenever it is listed, so an entry too many does no harm.
-function listTidiesUp(): void {}
+function lasts(): void {}

@@ -1,7 +1,7 @@
-import type { Listed } from '../../store/contract'
-import { SessionError } from '../../base/errors'
-import { decodeFound } from '../../store/record-cache'
+import type { Found, Listed } from '../../store/contract'
+import { unavailable } from '../../base/errors'
 import { MINUTE, type Milliseconds } from '../../base/time'
+import { sift, type UserIndex } from '../user-index'
 import { exptimeOf } from './exptime'
 import type { MemcachedLink } from './link'
 
@@ -18,36 +18,37 @@ const NEVER: Milliseconds = 8.64e15
 /** A session, and until when it is in the list. */
 type Entry = [id: string, until: Milliseconds]
 
+/** The records of sessions, by ID. */
+interface Records {
+  read(id: string): Promise<Found | null>
+  remove(id: string): Promise<unknown>
+}
+
 /**
- * Which sessions a user has: one value per user, a list that is changed under `cas`.
+ * One value per user, a list that is changed under `cas`.
  *
- * The list may name too many sessions; what it names is checked against the records. It names too few when memcached
- * had to drop it: each session enters itself again with its next change or extension.
+ * It names too few sessions when memcached had to drop it: each session enters itself again with its next change or
+ * extension.
  */
-export class MemcachedUsers {
+export class MemcachedUsers implements UserIndex {
   readonly #link: MemcachedLink
   readonly #keyOf: (user: string) => string
-  readonly #read: (id: string) => Promise<string | null>
+  readonly #records: Records
 
-  constructor(link: MemcachedLink, keyOf: (user: string) => string, read: (id: string) => Promise<string | null>) {
+  constructor(link: MemcachedLink, keyOf: (user: string) => string, records: Records) {
     this.#link = link
     this.#keyOf = keyOf
-    this.#read = read
+    this.#records = records
   }
 
-  /**
-   * Enters a session.
-   *
-   * @param moved It was somebody else's. Its entry then changes in any case, so that no list made before drops it.
-   * @returns the sessions that had to leave the list, for there were too many
-   */
-  async enter(user: string, id: string, expiresAt: Milliseconds | null, moved: boolean): Promise<string[]> {
+  async enter(user: string, id: string, expiresAt: Milliseconds | null, when: 'before' | 'beside' | 'after') {
     const end = expiresAt ?? NEVER
     let surplus: Entry[] = []
     await this.#change(user, (entries) => {
       const known = entries.find(([each]) => each === id)?.[1] ?? 0
       surplus = []
-      if (!moved && known >= end) return undefined
+      // It changes in any case where it was somebody else's, so that no list made before drops it.
+      if (when === 'beside' && known >= end) return undefined
       const kept = entries.filter(([each]) => each !== id)
       // Those that end first.
       if (kept.length >= SESSIONS_MAX) {
@@ -55,29 +56,21 @@ export class MemcachedUsers {
       }
       return [...kept, [id, Math.max(end + MARGIN, known + 1)]]
     })
-    return surplus.map(([each]) => each)
+    // Sessions that no list can name any more would outlive a revocation.
+    for (const [each] of surplus) await this.#records.remove(each)
   }
 
-  async leave(user: string, id: string): Promise<void> {
-    await this.#change(user, (entries) => without(entries, (each) => each === id))
+  leave(user: string, id: string): Promise<void> {
+    return this.#change(user, (entries) => without(entries, (each) => each === id)).catch(staysForNextTime)
   }
 
-  /** The live sessions of a user. Entries of dead ones are dropped, if they are still what was read. */
   async list(user: string): Promise<Listed[]> {
     const entries = entriesOf((await this.#link.gets(this.#keyOf(user)))?.value)
-    const live: Listed[] = []
-    const dead = new Map<string, Milliseconds>()
-    for (let i = 0; i < entries.length; i += BATCH) {
-      const batch = entries.slice(i, i + BATCH)
-      const texts = await Promise.all(batch.map(([id]) => this.#read(id)))
-      batch.forEach(([id, until], at) => {
-        const text = texts[at]
-        if (text != null && decodeFound({ text })?.meta?.i === user) live.push({ id, text })
-        else dead.set(id, until)
-      })
-    }
-    const tidy = () => this.#change(user, (now) => without(now, (id, until) => dead.get(id) === until))
-    if (dead.size > 0) await tidy().catch(staysForNextTime)
+    const { live, dead } = await sift(user, entries, this.#records.read, BATCH)
+    // If they are still what was read.
+    const over = new Map(dead)
+    const tidy = () => this.#change(user, (now) => without(now, (id, until) => over.get(id) === until))
+    if (dead.length > 0) await tidy().catch(staysForNextTime)
     return live
   }
 
@@ -95,9 +88,7 @@ export class MemcachedUsers {
           : await this.#link.cas(key, entries, kept.version, exptime)
       if (written) return
     }
-    throw new SessionError('ERR_SESSION_STORE', "memcached did not take a change of a user's list of sessions", {
-      status: 503
-    })
+    throw unavailable("memcached did not take a change of a user's list of sessions")
   }
 }
 

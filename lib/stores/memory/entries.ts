@@ -1,7 +1,7 @@
 import { isWide } from '../../base/bounded-map'
 import type { Milliseconds } from '../../base/time'
 import type { Found } from '../../store/contract'
-import { sessionTooLarge } from '../../store/too-large'
+import { sessionTooLarge } from '../too-large'
 import { ShardedMap } from './sharded-map'
 import { Users, type Ownership } from './users'
 

@@ -3,7 +3,7 @@ import { callable } from '../../base/callable'
 import { OptionError, quote } from '../../base/errors'
 import { MINUTE, type Milliseconds } from '../../base/time'
 import { POWERS } from '../../store/contract'
-import { RecordStore } from '../../store/record-store'
+import { RecordStore } from '../record-store'
 import { MemoryPowers, type MemorySettings } from './powers'
 
 export interface MemoryStoreOptions {
@@ -54,9 +54,7 @@ class BoundedMemoryStore extends RecordStore<true> {
 
   /** @throws {OptionError} for an option out of its limits. */
   constructor(options?: MemoryStoreOptions) {
-    super()
-    // Not enumerable, as the methods: a store may be logged.
-    Object.defineProperty(this, POWERS, { configurable: true, value: new MemoryPowers(checked(options)) })
+    super(new MemoryPowers(checked(options)))
   }
 
   /** When the last sweep ended. */

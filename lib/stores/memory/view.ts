@@ -1,5 +1,5 @@
 import type { Found, Life } from '../../store/contract'
-import { lifeOf } from '../../store/record-store'
+import { lifeOf } from '../record-store'
 import { compact } from '../../base/bounded-map'
 
 /** What the view shows, and changes. */

@@ -1,6 +1,5 @@
-import { SessionError } from '../../base/errors'
+import { SessionError, unavailable } from '../../base/errors'
 
-const UNAVAILABLE = 503
 const DUPLICATE_KEY = 11000
 
 /** Whether a document could not be inserted because there is one with its `_id`. */
@@ -13,10 +12,7 @@ export function fault(err: unknown, command: string): SessionError {
   if (err instanceof SessionError) return err
   const { codeName, name } = (err ?? {}) as { codeName?: unknown; name?: unknown }
   const reason = typeof codeName === 'string' ? codeName : typeof name === 'string' ? name : 'unknown reason'
-  return new SessionError('ERR_SESSION_STORE', `MongoDB did not carry out ${command}: ${reason}`, {
-    cause: withoutCommand(err),
-    status: UNAVAILABLE
-  })
+  return unavailable(`MongoDB did not carry out ${command}: ${reason}`, withoutCommand(err))
 }
 
 // Errors end up in logs with their cause, and some of the server's quote the command with the session in it.

@@ -1,14 +1,14 @@
-import { POWERS } from '../../store/contract'
-import { demand, isAboveZero } from '../../base/errors'
+import { demand, hasMethods, isAboveZero } from '../../base/errors'
 import { isPromise, SECOND, type MaybePromise } from '../../base/time'
 import { warnOnce } from '../../base/warnings'
-import { RecordStore, type ListedPowers } from '../../store/record-store'
+import { RecordStore } from '../record-store'
 import { Opened, type MongoCollection } from './collection'
 import { Objects, TEXTS } from './format'
 import { MongoPowers } from './powers'
 
 const TWO_WEEKS_IN_SECONDS = 14 * 86_400
 const METHODS = ['findOne', 'find', 'updateOne', 'findOneAndDelete', 'deleteOne', 'countDocuments', 'createIndex']
+const WANTED = 'a collection of mongodb 6 or later (client.db().collection("sessions")), or a promise of one'
 
 export interface MongoStoreOptions {
   /** A collection of `mongodb` 6 or later, or a promise of one; for sessions alone, and with acknowledged writes. */
@@ -49,36 +49,25 @@ export interface MongoStoreOptions {
  * @throws {OptionError} when an option cannot work.
  */
 export class MongoStore extends RecordStore {
-  declare readonly [POWERS]: ListedPowers
   /** Documents keep the types of BSON. */
   readonly keepsTypes: boolean
 
   constructor(options: MongoStoreOptions) {
-    super()
     const { collection, stringify = true, ttl = TWO_WEEKS_IN_SECONDS, createIndexes = true } = checked(options)
     const opened = new Opened(collection, createIndexes, warnOfIndexes)
+    super(new MongoPowers(opened, stringify ? TEXTS : new Objects(), ttl * SECOND))
     this.keepsTypes = !stringify
-    const powers = new MongoPowers(opened, stringify ? TEXTS : new Objects(), ttl * SECOND)
-    // Not enumerable, as the methods: a store may be logged.
-    Object.defineProperty(this, POWERS, { value: powers })
   }
 }
 
 function checked(options: MongoStoreOptions): MongoStoreOptions {
   const given = options ?? {}
   const { collection, ttl } = given
-  if (!isPromise(collection)) demandCollection(collection)
   // A rejection reaches whoever uses the store.
-  else collection.catch?.(() => undefined)
+  if (isPromise(collection)) collection.catch?.(() => undefined)
+  else demand(hasMethods(collection, ...METHODS), 'MongoStore', 'collection', WANTED, collection)
   demand(ttl === undefined || isAboveZero(ttl), 'MongoStore', 'ttl', 'seconds above 0', ttl)
   return given
-}
-
-function demandCollection(collection: unknown): void {
-  const shape = (collection ?? {}) as Record<string, unknown>
-  const isCollection = METHODS.every((name) => typeof shape[name] === 'function')
-  const wanted = 'a collection of mongodb 6 or later (client.db().collection("sessions")), or a promise of one'
-  demand(isCollection, 'MongoStore', 'collection', wanted, collection)
 }
 
 function warnOfIndexes(err: unknown): void {

@@ -1,9 +1,9 @@
 import { EXPIRED, type Found, type Life, type Listed, type LockPower, type Write } from '../../store/contract'
-import { SessionError } from '../../base/errors'
+import { unavailable } from '../../base/errors'
 import type { MaybePromise, Milliseconds } from '../../base/time'
 import { decodeFound, isForwarding } from '../../store/record-cache'
-import type { ListedPowers } from '../../store/record-store'
-import { sessionTooLarge } from '../../store/too-large'
+import { isSameText, type ListedPowers } from '../record-store'
+import { sessionTooLarge } from '../too-large'
 import type { MongoCollection, MongoDocument, Opened } from './collection'
 import { fault, isDuplicate } from './errors'
 import { TEXTS, type MongoFormat } from './format'
@@ -129,10 +129,10 @@ export class MongoPowers implements ListedPowers {
       }
       const found = await this.read(id)
       // A first write whose answer never came has arrived all the same.
-      if (found !== null) return isSame(found.text, text) ? true : found
+      if (found !== null) return isSameText(found.text, text) ? true : found
       // It was over just then.
     }
-    throw new SessionError('ERR_SESSION_STORE', 'MongoDB neither has nor takes a new session', { status: 503 })
+    throw unavailable('MongoDB neither has nor takes a new session')
   }
 
   /** Does something to the session that was read: `true` when done, else what is kept instead. */
@@ -148,7 +148,7 @@ export class MongoPowers implements ListedPowers {
       const document = await this.#find(id)
       if (document === null || isOver(document)) return null
       found = this.#found(document)
-      if (!isSame(found.text, expected)) return found
+      if (!isSameText(found.text, expected)) return found
       before = document.session
     }
     return found
@@ -223,11 +223,6 @@ function isLive(): object {
 
 function isOver({ expires }: Pick<MongoDocument, 'expires'>): boolean {
   return expires instanceof Date && expires.getTime() <= Date.now()
-}
-
-// The parser, and BSON, may order the keys in another way than they were given.
-function isSame(text: string, expected: string): boolean {
-  return text === expected || text === JSON.stringify(JSON.parse(expected))
 }
 
 // Where nothing can be removed everybody is told.

@@ -1,4 +1,4 @@
-import { OptionError, quote } from '../../base/errors'
+import { hasMethods, OptionError, quote } from '../../base/errors'
 import type { Dialect } from './dialect'
 import { Glide, type GlideShape } from './glide'
 import { IoRedis, NodeRedis, type IoRedisShape, type NodeRedisShape } from './node-clients'
@@ -18,8 +18,7 @@ type Method = (...args: any[]) => unknown
  * @throws {OptionError} when it is none of those that the store knows, or an older one.
  */
 export function dialectOf(client: unknown): Dialect {
-  const shape = (client ?? {}) as Record<string, unknown>
-  const has = (...names: string[]) => names.every((name) => typeof shape[name] === 'function')
+  const has = (...names: string[]) => hasMethods(client, ...names)
   if (has('get', 'set', 'del', 'expire')) {
     if (has('evalSha', 'eval', 'withTypeMapping', 'multi')) return new NodeRedis(client as NodeRedisShape)
     if (has('evalsha', 'eval', 'pipeline')) return new IoRedis(client as IoRedisShape)

@@ -1,5 +1,5 @@
+import { unavailable } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
-import { unreachable } from './errors'
 
 /** `down`: not connected now; `closed`: nobody is trying to connect. */
 export type Health = 'ready' | 'down' | 'closed'
@@ -52,5 +52,5 @@ export function textOf(reply: unknown): string | null {
 /** A reply of so many parts; a connection out of step may hand out another one. @throws {SessionError} */
 export function listOf(reply: unknown, length: number): unknown[] {
   if (Array.isArray(reply) && reply.length === length) return reply
-  throw unreachable('Redis answered something else than it was asked')
+  throw unavailable('Redis answered something else than it was asked')
 }

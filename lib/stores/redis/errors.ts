@@ -1,17 +1,10 @@
-import { SessionError } from '../../base/errors'
+import { SessionError, unavailable } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
-
-const UNAVAILABLE = 503
 
 /** How many replicas must have confirmed a removal, and within which time. */
 export interface RedisWait {
   replicas: number
   timeout: Milliseconds
-}
-
-/** Redis cannot be asked at all: told at once, without waiting for a client that reconnects. */
-export function unreachable(message: string): SessionError {
-  return new SessionError('ERR_SESSION_STORE', message, { status: UNAVAILABLE })
 }
 
 /**
@@ -23,19 +16,14 @@ export function unreachable(message: string): SessionError {
 export function fault(err: unknown, command: string, needed: string): SessionError {
   if (err instanceof SessionError) return err
   const text = err instanceof Error ? err.message : ''
-  return new SessionError('ERR_SESSION_STORE', `Redis ${reasonOf(text, command, needed)}`, {
-    cause: withoutArguments(err, text),
-    status: UNAVAILABLE
-  })
+  return unavailable(`Redis ${reasonOf(text, command, needed)}`, withoutArguments(err, text))
 }
 
 /** Redis has deleted a session, and its replicas may not have. */
 export function unconfirmed(confirmed: number, { replicas, timeout }: RedisWait): SessionError {
-  return new SessionError(
-    'ERR_SESSION_STORE',
+  return unavailable(
     `Redis removed the session, but ${confirmed} of ${replicas} replicas confirmed it within ${timeout} ms: ` +
-      'a failover may bring it back',
-    { status: UNAVAILABLE }
+      'a failover may bring it back'
   )
 }
 

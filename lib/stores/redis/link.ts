@@ -1,3 +1,4 @@
+import { unavailable } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
 import { listOf, textOf, type Dialect, type EvalAndWait } from './dialect'
 import {
@@ -7,7 +8,6 @@ import {
   isWrongType,
   redirectionOf,
   unconfirmed,
-  unreachable,
   type RedisWait
 } from './errors'
 import { Gathering } from '../../base/gather'
@@ -205,13 +205,13 @@ export class RedisLink {
     if (health === 'ready') {
       this.#wasReady = true
     } else if (health === 'closed') {
-      throw unreachable(
+      throw unavailable(
         this.#wasReady
           ? 'The Redis client has been closed'
           : 'The Redis client is not connected: call client.connect() before the first request'
       )
     } else if (this.#wasReady) {
-      throw unreachable('The connection to Redis is lost; the client is reconnecting')
+      throw unavailable('The connection to Redis is lost; the client is reconnecting')
     }
   }
 }

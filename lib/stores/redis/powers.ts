@@ -1,6 +1,7 @@
 import { type Found, type Life, type Listed, type LockPower, type Powers, type Write } from '../../store/contract'
 import { decodeFound, isForwarding } from '../../store/record-cache'
 import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
+import { writeIndexed } from '../user-index'
 import { RedisIndex } from './index'
 import { textOf } from './dialect'
 import type { RedisLink } from './link'
@@ -37,27 +38,14 @@ export class RedisPowers implements Powers {
 
   write(write: Write): Promise<true | Found | null> {
     const px = this.#records.lifeOf(write.life, () => write.live?.() ?? JSON.parse(write.text))
-    if (write.user?.to !== undefined || isPromise(px)) return this.#writeIndexed(write, px)
-    return this.#records.write(write, px)
+    if (write.user?.to === undefined && !isPromise(px)) return this.#records.write(write, px)
+    return this.#writeIndexed(write, px)
   }
 
-  // The index learns of a session before the record says whose it is, lest a crash in between hides it, and once more
-  // afterwards, lest a list made in between drops it. Where the user stays the same, one update beside the write is
-  // enough. The index of `from` is left alone: the next list sees whose the session is.
   async #writeIndexed(write: Write, span: MaybePromise<Milliseconds | null>): Promise<true | Found | null> {
     const px = await span
-    const { id } = write
-    const { from, to } = write.user ?? {}
-    if (to === undefined) return this.#records.write(write, px)
     const expiresAt = px === null ? null : Date.now() + px
-    const moved = from !== to
-    const entered = this.#index.add(to, id, expiresAt, !moved)
-    if (moved) await entered
-    const [written] = await Promise.all([this.#records.write(write, px), entered])
-    // Of a session that is gone the index keeps nothing.
-    if (written === null) await this.#index.drop(to, id).catch(listTidiesUp)
-    if (written === true && moved) await this.#index.add(to, id, expiresAt)
-    return written
+    return writeIndexed(this.#index, write, expiresAt, () => this.#records.write(write, px))
   }
 
   async extend(id: string, life: Life, live?: () => object): Promise<boolean> {
@@ -72,7 +60,7 @@ export class RedisPowers implements Powers {
 
   async remove(id: string, user?: string, expected?: string): Promise<boolean | Found> {
     const existed = await this.#records.remove(id, expected)
-    if (user !== undefined && typeof existed === 'boolean') await this.#index.drop(user, id).catch(listTidiesUp)
+    if (user !== undefined && typeof existed === 'boolean') await this.#index.leave(user, id)
     return existed
   }
 
@@ -80,11 +68,11 @@ export class RedisPowers implements Powers {
     return this.#index.list(user)
   }
 
-  // Not waited for: the entry that is there lasts longer than until the next extension.
+  // Not waited for, nor missed: the entry that is there lasts longer than until the next extension.
   #reindex(id: string, user: string, deadline: Milliseconds | null): void {
     const { ttl, disableTTL } = this.#settings
     const otherwise = typeof ttl === 'number' ? Date.now() + ttl * SECOND : null
-    void this.#index.add(user, id, disableTTL ? null : (deadline ?? otherwise)).catch(listTidiesUp)
+    void this.#index.enter(user, id, disableTTL ? null : (deadline ?? otherwise), 'after').catch(lasts)
   }
 }
 
@@ -92,8 +80,7 @@ function sessionIn(found: Found | null): unknown {
   return found === null ? {} : (found.record ?? JSON.parse(found.text))
 }
 
-// What the index names is checked whenever it is listed, so an entry too many does no harm.
-function listTidiesUp(): void {}
+function lasts(): void {}
 
 /**
  * Locks kept in Redis, each a key with the holder's token that expires by itself.

@@ -1,5 +1,5 @@
 import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../../store/contract'
-import { demand, isAboveZero, OptionError } from '../../base/errors'
+import { demand, hasMethods, isAboveZero, OptionError } from '../../base/errors'
 import { Store } from '../../store/store'
 import { SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { dialectOf, type RedisClient } from './client'
@@ -207,9 +207,8 @@ function checked(options: RedisStoreOptions): RedisStoreOptions {
   const isTtl = !ttl || typeof ttl === 'function' || isAboveZero(ttl)
   demand(isTtl, 'RedisStore', 'ttl', 'seconds above 0 or a function', ttl)
   demand(!scanCount || isCount(scanCount), 'RedisStore', 'scanCount', 'a whole number above 0', scanCount)
-  if (serializer && (typeof serializer.parse !== 'function' || typeof serializer.stringify !== 'function')) {
-    throw new OptionError('RedisStore: `serializer` must have the methods `parse` and `stringify`')
-  }
+  const isSerializer = !serializer || hasMethods(serializer, 'parse', 'stringify')
+  demand(isSerializer, 'RedisStore', 'serializer', 'an object with the methods parse and stringify', serializer)
   if (wait && !(isCount(wait.replicas) && isCount(wait.timeout ?? SECOND))) {
     throw new OptionError('RedisStore: `wait` must be { replicas, timeout }, both whole numbers above 0')
   }

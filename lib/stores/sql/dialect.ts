@@ -96,8 +96,7 @@ export interface Parts {
   /** The columns as they are read. */
   readonly readText: string
   readonly readExpires: string
-  /** The values as they are written. */
-  readonly newText: string
+  /** A time as it is written. */
   time(parameter: string): string
   /** Whether a row still has a text. */
   same(parameter: string): string
@@ -129,7 +128,7 @@ export function statementsOf(parts: Parts) {
   const row = `${id} = @id`
   const live = `${expires} > ${time('@now')}`
   const over = `${expires} <= ${time('@now')}`
-  const insert = `INSERT INTO ${table} (${id}, ${text}, ${expires}) VALUES (@id, ${parts.newText}, ${time('@expires')})`
+  const insert = `INSERT INTO ${table} (${id}, ${text}, ${expires}) VALUES (@id, @text, ${time('@expires')})`
   const found = `${parts.readText} AS text, ${parts.readExpires} AS expires`
   const page = `${id} > @after AND ${live} ORDER BY ${id} LIMIT ${PAGE_SIZE}`
   return {
@@ -137,7 +136,7 @@ export function statementsOf(parts: Parts) {
     readMany: parts.among && `SELECT ${id} AS id, ${found} FROM ${table} WHERE ${parts.among('@ids')}`,
     create: `${insert} ${parts.orIgnore}`,
     put: `${insert} ${parts.orReplace}`,
-    write: `UPDATE ${table} SET ${text} = ${parts.newText}, ${expires} = ${time('@expires')} WHERE ${row} AND ${parts.same('@expected')} AND ${live}`,
+    write: `UPDATE ${table} SET ${text} = @text, ${expires} = ${time('@expires')} WHERE ${row} AND ${parts.same('@expected')} AND ${live}`,
     extend: `UPDATE ${table} SET ${text} = ${parts.refreshed}, ${expires} = ${time('@expires')} WHERE ${row} AND ${live} AND NOT ${parts.isForwarding}`,
     remove: `DELETE FROM ${table} WHERE ${row}`,
     bury: `DELETE FROM ${table} WHERE ${row} AND ${over}`,

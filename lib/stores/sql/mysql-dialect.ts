@@ -207,7 +207,6 @@ function partsOf(table: string, hasUsers: boolean): Parts {
     // The driver would parse a column of the type JSON.
     readText: 'CONVERT(`data` USING utf8mb4)',
     readExpires: '`expires`',
-    newText: '@text',
     time: (parameter) => parameter,
     same: (parameter) => `${bytes('`data`')} = ${bytes(parameter)}`,
     refreshed: REFRESHED,

@@ -1,4 +1,4 @@
-import { demand } from '../../base/errors'
+import { demand, hasMethods } from '../../base/errors'
 import { checkName } from './dialect'
 import { MysqlDriver, mysqlDialect, type MysqlPool } from './mysql-dialect'
 import { checkCommon, checkTimeout, SqlStore, type PooledStoreOptions } from './store'
@@ -26,14 +26,9 @@ export class MysqlStore extends SqlStore {
   /** @throws {OptionError} for an option out of its limits */
   constructor(options: MysqlStoreOptions) {
     const { pool, table = 'sessions', createTable } = options ?? {}
-    demand(isPool(pool), 'MysqlStore', 'pool', 'a pool of mysql2', pool)
+    demand(hasMethods(pool, 'getConnection', 'execute'), 'MysqlStore', 'pool', 'a pool of mysql2', pool)
     const driver = new MysqlDriver(pool, checkTimeout('MysqlStore', options))
     const dialect = mysqlDialect(checkName('MysqlStore', 'table', table))
     super(new SqlTable(driver, dialect, Boolean(createTable)), checkCommon('MysqlStore', options))
   }
-}
-
-function isPool(pool: unknown): boolean {
-  const { getConnection, execute } = (pool ?? {}) as Record<string, unknown>
-  return typeof getConnection === 'function' && typeof execute === 'function'
 }

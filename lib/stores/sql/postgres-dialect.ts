@@ -158,7 +158,6 @@ const JSON_BINARY = {
 function partsOf(table: string, isBinary: boolean): Parts {
   return {
     ...(isBinary ? JSON_BINARY : JSON_TEXT),
-    newText: '@text',
     table,
     id: '"sid"',
     text: '"sess"',

@@ -1,4 +1,4 @@
-import { demand } from '../../base/errors'
+import { demand, hasMethods } from '../../base/errors'
 import { checkName } from './dialect'
 import { PostgresDriver, postgresDialect, type PostgresPool } from './postgres-dialect'
 import { checkCommon, checkTimeout, SqlStore, type PooledStoreOptions } from './store'
@@ -38,9 +38,7 @@ export class PostgresStore extends SqlStore {
   /** @throws {OptionError} for an option out of its limits */
   constructor(options: PostgresStoreOptions) {
     const { pool, schema, table = 'session', createTable, prepare = true } = options ?? {}
-    const { query, connect } = (pool ?? {}) as { query?: unknown; connect?: unknown }
-    const isPool = typeof query === 'function' && typeof connect === 'function'
-    demand(isPool, 'PostgresStore', 'pool', 'a Pool of pg', pool)
+    demand(hasMethods(pool, 'query', 'connect'), 'PostgresStore', 'pool', 'a Pool of pg', pool)
     const driver = new PostgresDriver(pool, Boolean(prepare), checkTimeout('PostgresStore', options))
     const dialect = postgresDialect(
       checkName('PostgresStore', 'table', table),

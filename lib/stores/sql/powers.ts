@@ -6,7 +6,7 @@ import { warnOnce } from '../../base/warnings'
 import { decodeRecord } from '../../record/record'
 import { EXPIRED, type Found, type Life, type Listed, type LockPower, type Write } from '../../store/contract'
 import { isForwarding } from '../../store/record-cache'
-import type { ListedPowers } from '../../store/record-store'
+import type { ListedPowers } from '../record-store'
 import { LOCK_PREFIX, PAGE_SIZE, TOGETHER_MAX, type Row, type StatementName, type Times } from './dialect'
 import type { SqlTable } from './table'
 

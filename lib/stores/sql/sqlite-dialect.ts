@@ -125,7 +125,6 @@ function partsOf(table: string, expires: string): Parts {
     expires,
     readText: 'sess',
     readExpires: expires,
-    newText: '@text',
     time: (parameter) => parameter,
     same: (parameter) => `sess = ${parameter}`,
     refreshed: REFRESHED,

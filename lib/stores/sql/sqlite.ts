@@ -1,4 +1,4 @@
-import { demand, isAboveZero, OptionError, SessionError } from '../../base/errors'
+import { demand, hasMethods, isAboveZero, OptionError, SessionError } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
 import { checkName, type Dialect } from './dialect'
 import { sqliteDialect } from './sqlite-dialect'
@@ -89,8 +89,13 @@ function checked(options: SqliteStoreOptions): Checked {
   const given = options ?? {}
   const { path, database, table = 'sessions', busyTimeout = 2000, durable = false } = given
   if (database !== undefined) {
-    const isOpen = typeof database?.prepare === 'function' && typeof database.exec === 'function'
-    demand(isOpen, 'SqliteStore', 'database', 'an open database of node:sqlite or better-sqlite3', database)
+    demand(
+      hasMethods(database, 'prepare', 'exec'),
+      'SqliteStore',
+      'database',
+      'an open database of node:sqlite or better-sqlite3',
+      database
+    )
     if (path !== undefined) throw new OptionError('SqliteStore: give either `path` or `database`')
   } else demand(typeof path === 'string' && path !== '', 'SqliteStore', 'path', 'the path of a file', path)
   const isPatience = busyTimeout === 0 || isAboveZero(busyTimeout)

@@ -1,9 +1,9 @@
-import { demand, isAboveZero } from '../../base/errors'
-import { DAY, MINUTE, SECOND, type Milliseconds } from '../../base/time'
-import { POWERS } from '../../store/contract'
-import { RecordStore, type Answer, type ListedPowers } from '../../store/record-store'
+import { demand, isAboveZero, isTimerSpan } from '../../base/errors'
+import { DAY, MINUTE, SECOND, TIMER_MAX, type MaybePromise, type Milliseconds } from '../../base/time'
+import { RecordStore, type Answer } from '../record-store'
+import { SharedSweeper } from '../sweeper'
+import { LOCK_PREFIX } from './dialect'
 import { SqlPowers } from './powers'
-import { SqlSweeper } from './sweeper'
 import type { SqlTable } from './table'
 
 /** The options of every store in SQL. */
@@ -44,21 +44,20 @@ export interface PooledStoreOptions extends SqlStoreOptions {
   timeout?: Milliseconds
 }
 
-const MAX_TIMER = 2 ** 31 - 1
+const TURN = `${LOCK_PREFIX}sweep`
 
 /** What the stores in SQL have beside the verbs. */
 export abstract class SqlStore<Sync extends boolean = false> extends RecordStore<Sync> {
-  declare readonly [POWERS]: ListedPowers
   readonly #table: SqlTable
-  readonly #sweeper: SqlSweeper
+  readonly #powers: SqlPowers
+  readonly #sweeper: SharedSweeper
 
   constructor(table: SqlTable, { ttl, sweepEvery }: Required<SqlStoreOptions>) {
-    super()
     const powers = new SqlPowers(table, ttl)
+    super(powers)
     this.#table = table
-    this.#sweeper = new SqlSweeper(powers, sweepEvery)
-    // Not enumerable, as the methods: a store may be logged.
-    Object.defineProperty(this, POWERS, { value: powers })
+    this.#powers = powers
+    this.#sweeper = new SharedSweeper('SqlStore', sweepEvery, (span) => this.#turn(span))
   }
 
   /** When this process last swept. */
@@ -79,12 +78,29 @@ export abstract class SqlStore<Sync extends boolean = false> extends RecordStore
 
   /** Removes what is over right now, instead of at the next turn of the timer: for a job of your own. */
   sweep(): Promise<void> {
-    return this.#sweeper.sweep()
+    return this.#sweeper.run(() => this.#sweep(() => true))
   }
 
   /** Stops sweeping, for good. What is kept stays, and what was given stays open. */
   close(): Promise<void> {
     return this.#sweeper.close()
+  }
+
+  // The lock is left to end by itself: until then nobody else need sweep.
+  async #turn(span: Milliseconds): Promise<void> {
+    const { lock } = this.#powers
+    const token = String(process.pid) + Math.random()
+    if (!(await lock.acquire(TURN, token, span))) return
+    await this.#sweeper.run(() => this.#sweep(() => lock.renew(TURN, token, span)))
+  }
+
+  // A page at a time: others have their turn, in this process and in the database.
+  async #sweep(goOn: () => MaybePromise<boolean>): Promise<void> {
+    while (await this.#powers.sweep()) {
+      await new Promise(setImmediate)
+      if (this.#sweeper.closed || !(await goOn())) return
+    }
+    this.#sweeper.finishedAt = Date.now()
   }
 }
 
@@ -98,7 +114,7 @@ export function checkTimeout(store: string, { timeout = 10 * SECOND }: PooledSto
 export function checkCommon(store: string, options: SqlStoreOptions): Required<SqlStoreOptions> {
   const { ttl = DAY, sweepEvery = 10 * MINUTE } = options
   demand(isAboveZero(ttl), store, 'ttl', 'milliseconds above 0', ttl)
-  const isSpan = sweepEvery === null || (typeof sweepEvery === 'number' && sweepEvery >= 1 && sweepEvery <= MAX_TIMER)
-  demand(isSpan, store, 'sweepEvery', `milliseconds from 1 to ${MAX_TIMER} or null`, sweepEvery)
+  const isSpan = sweepEvery === null || isTimerSpan(sweepEvery)
+  demand(isSpan, store, 'sweepEvery', `milliseconds from 1 to ${TIMER_MAX} or null`, sweepEvery)
   return { ttl, sweepEvery }
 }

@@ -1,4 +1,4 @@
-import { SessionError } from '../../base/errors'
+import { SessionError, unavailable } from '../../base/errors'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../../base/time'
 import {
   statementOf,
@@ -11,7 +11,6 @@ import {
   type StatementName
 } from './dialect'
 
-const UNAVAILABLE = 503
 /** Who lost a deadlock, or a serializable transaction, tries again so often. */
 const ATTEMPTS_MAX = 5
 const PAUSE: Milliseconds = 10
@@ -110,10 +109,8 @@ export class SqlTable {
 
   #missing(): SessionError {
     const sql = this.#dialect.creation.map((definition) => `${definition};`).join('\n')
-    return new SessionError(
-      'ERR_SESSION_STORE',
-      `There is no table for the sessions. Give the store \`createTable: true\`, call its migrate() once, or run:\n${sql}`,
-      { status: UNAVAILABLE }
+    return unavailable(
+      `There is no table for the sessions. Give the store \`createTable: true\`, call its migrate() once, or run:\n${sql}`
     )
   }
 
@@ -136,6 +133,6 @@ export class SqlTable {
     const { reason, cause } = this.#dialect.faultOf(err)
     // It may have been dropped, or altered: it is looked at again.
     this.#opened = undefined
-    throw new SessionError('ERR_SESSION_STORE', `${this.#dialect.database} ${reason}`, { cause, status: UNAVAILABLE })
+    throw unavailable(`${this.#dialect.database} ${reason}`, cause)
   }
 }

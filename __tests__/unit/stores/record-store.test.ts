@@ -1,5 +1,5 @@
 import { nativeVerbs, POWERS, type Life, type Write } from '../../../lib/store/contract'
-import { KeyedStore, RecordStore, type ListedPowers } from '../../../lib/store/record-store'
+import { KeyedStore, RecordStore, type ListedPowers } from '../../../lib/stores/record-store'
 import { META } from '../../../lib/record/record'
 import { Clock } from '../../helpers/clock'
 
@@ -51,8 +51,7 @@ class Shelf {
 class Listing extends RecordStore {
   declare readonly [POWERS]: ListedPowers
   constructor(readonly shelf: Shelf) {
-    super()
-    Object.defineProperty(this, POWERS, { value: shelf })
+    super(shelf as unknown as ListedPowers)
   }
 }
 

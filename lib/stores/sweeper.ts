@@ -57,3 +57,49 @@ export class Sweeper {
     if (this.#isWanted) this.arm()
   }
 }
+
+/** Processes that start together do not sweep together, and none soon after another. */
+const JITTER = 0.2
+
+/** The sweeps of a store that several processes share: they take turns. */
+export class SharedSweeper {
+  /** When this process last knew of a sweep that had ended. */
+  finishedAt: Milliseconds | undefined
+  readonly #timer: Sweeper
+  #running: Promise<void> | undefined
+
+  /**
+   * @param every `null`: only when somebody asks for it
+   * @param turn Sweeps, unless another process has within the span given.
+   */
+  constructor(name: string, every: Milliseconds | null, turn: (span: Milliseconds) => Promise<unknown>) {
+    const span = every ?? 0
+    const next = () => span * (1 - JITTER / 2 + JITTER * Math.random())
+    this.#timer = new Sweeper(name, next, () => {
+      // Once this turn is over.
+      this.#timer.arm()
+      return turn(span * (1 - JITTER)).catch(reachesRequests)
+    })
+    if (every !== null) this.#timer.arm()
+  }
+
+  /** A sweep under way should stop at its next step. */
+  get closed(): boolean {
+    return this.#timer.closed
+  }
+
+  /** Sweeps now, or joins the sweep under way. */
+  run(sweep: () => Promise<void>): Promise<void> {
+    return (this.#running ??= sweep().finally(() => (this.#running = undefined)))
+  }
+
+  /** Stops, and waits until a sweep under way has come to rest. */
+  async close(): Promise<void> {
+    await this.#timer.close()
+    // Its fault is that of whoever asked for it.
+    await this.#running?.catch(reachesRequests)
+  }
+}
+
+// A fault of the store reaches every request that needs it. The next turn tries again.
+function reachesRequests(): void {}

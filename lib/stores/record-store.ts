@@ -1,7 +1,7 @@
-import { answer, declareNative, POWERS, type Callback, type Life, type Listed } from './contract'
-import type { Powers, SessionRecord } from './contract'
-import { decodeRecord, isRecord, withUsedAt } from '../record/record'
-import { Store } from './store'
+import { answer, declareNative, POWERS, type Callback, type Life, type Listed } from '../store/contract'
+import type { Powers, SessionRecord } from '../store/contract'
+import { decodeRecord, isRecord, withCookie, withUsedAt } from '../record/record'
+import { Store } from '../store/store'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 
 /** What the verbs of our stores need beside the powers. */
@@ -39,7 +39,13 @@ export type Answer<T, Sync extends boolean> = Sync extends true ? T : Promise<T>
  * session, as in express-session.
  */
 export abstract class KeyedStore<Sync extends boolean = false> extends Store {
-  abstract readonly [POWERS]: RecordPowers
+  declare readonly [POWERS]: RecordPowers
+
+  constructor(powers: RecordPowers) {
+    super()
+    // Not enumerable, as the methods: a store may be logged.
+    Object.defineProperty(this, POWERS, { configurable: true, value: powers })
+  }
 
   /** Finds a session; `null` when there is none, it is over, or what is kept is no session. */
   get(id: string): Answer<SessionRecord | null, Sync>
@@ -99,7 +105,11 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
 
 /** The verbs of a store that can enumerate its sessions. */
 export abstract class RecordStore<Sync extends boolean = false> extends KeyedStore<Sync> {
-  abstract override readonly [POWERS]: ListedPowers
+  declare readonly [POWERS]: ListedPowers
+
+  constructor(powers: ListedPowers) {
+    super(powers)
+  }
 
   /** Every live session by ID, in an object without prototype. */
   override all(): Answer<Record<string, SessionRecord>, Sync>
@@ -145,6 +155,17 @@ export function lifeOf(text: string, ttl: Milliseconds | null): { life: Life; us
   const { cookie, meta } = decodeRecord(text) ?? {}
   const usedAt = Date.now()
   return { life: { usedAt, expiresAt: expiryOf(cookie) ?? endOf(usedAt, ttl) }, user: meta?.i }
+}
+
+/** A record's text with another life. */
+export function extendedText(text: string, { usedAt, cookieText }: Life): string {
+  const used = withUsedAt(text, usedAt)
+  return cookieText === undefined ? used : withCookie(used, cookieText)
+}
+
+/** Whether a text is what is kept, where a parser may have put the keys in another order than they were given. */
+export function isSameText(text: string, expected: string): boolean {
+  return text === expected || text === JSON.stringify(JSON.parse(expected))
 }
 
 function endOf(usedAt: Milliseconds, ttl: Milliseconds | null): Milliseconds | null {
