@@ -73,9 +73,14 @@ export class OptionError extends TypeError {
   }
 }
 
-/** @throws {OptionError} unless an option is what it must be */
-export function demand(holds: boolean, owner: string, option: string, what: string, got: unknown): asserts holds {
-  if (!holds) throw new OptionError(`${owner}: \`${option}\` must be ${what}, got ${quote(got)}`)
+/** @throws {OptionError} unless an option of the middleware is what it must be */
+export function must(holds: boolean, option: string, be: string, got: unknown, code?: SessionErrorCode): asserts holds {
+  if (!holds) throw new OptionError(`${option} must be ${be}, got ${quote(got)}`, code)
+}
+
+/** The same for an option of a store, say. */
+export function demand(holds: boolean, owner: string, option: string, be: string, got: unknown): asserts holds {
+  must(holds, `${owner}: \`${option}\``, be, got)
 }
 
 /** Whether it is a number above 0, and not an infinite one. */

@@ -1,5 +1,5 @@
 import { createCipheriv, createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { OptionError, quote, SessionError, type SessionErrorCode } from '../base/errors'
+import { must, OptionError, SessionError, type SessionErrorCode } from '../base/errors'
 import { DAY, SECOND, type Milliseconds } from '../base/time'
 import { decode, encode } from './gob'
 
@@ -123,7 +123,7 @@ export function checkPair(options: SecureCookieOptions): Pair {
 }
 
 function oneOf<T extends string>(option: string, value: T, known: readonly T[]): T {
-  if (!known.includes(value)) throw new OptionError(`${option} must be one of ${known.join(', ')}, got ${quote(value)}`)
+  must(known.includes(value), option, `one of ${known.join(', ')}`, value)
   return value
 }
 

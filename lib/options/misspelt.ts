@@ -1,24 +1,10 @@
 import { isProduction, warnOnce } from '../base/warnings'
 
-const OPTIONS = [
-  ...(['secret', 'store', 'name', 'cookie', 'idle', 'absolute', 'touchAfter', 'extend', 'rolling'] as const),
-  ...(['resave', 'saveUninitialized', 'unset', 'genid', 'proxy', 'transport', 'hashIds', 'load'] as const),
-  ...([
-    'storeTimeout',
-    'onStoreError',
-    'bind',
-    'userId',
-    'schema',
-    'adopt',
-    'cacheGuard',
-    'maxPerUser',
-    'named'
-  ] as const)
-]
-const ATTRIBUTES = [
-  ...(['path', 'domain', 'httpOnly', 'secure', 'sameSite', 'maxAge', 'expires', 'partitioned', 'priority'] as const),
-  ...(['signed', 'encode'] as const)
-]
+const OPTIONS = (
+  'secret store name cookie idle absolute touchAfter extend rolling resave saveUninitialized unset genid proxy ' +
+  'transport hashIds load storeTimeout onStoreError bind userId schema adopt cacheGuard maxPerUser named'
+).split(' ')
+const ATTRIBUTES = 'path domain httpOnly secure sameSite maxAge expires partitioned priority signed encode'.split(' ')
 
 /** Outside production, one warning for each option that has no effect and is nearly the name of one that has. */
 export function warnOfMisspelt(options: object, prefix = ''): void {
@@ -38,13 +24,12 @@ export function warnOfAttributes(cookie: object, prefix = ''): void {
 function warnOf(prefix: string, keys: readonly string[], known: readonly string[], inCookie: readonly string[]): void {
   for (const key of keys) {
     if (known.includes(key)) continue
-    const near = nearest(key, known)
-    const attribute = near === undefined ? nearest(key, inCookie) : undefined
-    const meant = near === undefined ? attribute && `${prefix}cookie.${attribute}` : `${prefix}${near}`
-    if (meant === undefined) continue
+    const attribute = nearest(key, inCookie)
+    const near = nearest(key, known) ?? (attribute && `cookie.${attribute}`)
+    if (near === undefined) continue
     warnOnce(
       'SILVERBACK_OPTION',
-      `The option ${prefix}${key} is not known and has no effect; ${meant} was probably meant.`,
+      `The option ${prefix}${key} is not known and has no effect; ${prefix}${near} was probably meant.`,
       `option ${prefix}${key}`
     )
   }

@@ -1,8 +1,9 @@
 import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } from '../cookie/cookie'
-import { OptionError, quote, SessionError } from '../base/errors'
+import { hasMethods, isAboveZero, must, OptionError, quote, SessionError } from '../base/errors'
 import type { StoreContract } from '../store/contract'
 import type { StorePort } from '../store/port'
 import type { SessionsOptions, StandardSchema, Transport } from './sessions-options'
+import { isRecord } from '../record/record'
 import type { HttpRequest } from '../base/http'
 import { isPromise, type Milliseconds } from '../base/time'
 import { warnOfAttributes } from './misspelt'
@@ -11,12 +12,8 @@ const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
 
 /** @throws {OptionError} for a cookie name that is no token, or that would be mistaken for a property */
 export function checkName(name: string): void {
-  if (typeof name !== 'string' || !isCookieName(name) || RESERVED_NAMES.has(name)) {
-    throw new OptionError(
-      `name must be a cookie name (letters, digits and !#$%&'*+-.^_\`|~), got ${quote(name)}`,
-      'ERR_SESSION_NAME'
-    )
-  }
+  const isName = typeof name === 'string' && isCookieName(name) && !RESERVED_NAMES.has(name)
+  must(isName, 'name', "a cookie name (letters, digits and !#$%&'*+-.^_`|~)", name, 'ERR_SESSION_NAME')
 }
 
 /** A span of time, `null` for no limit. @throws {OptionError} for anything but a finite number above 0 or `null` */
@@ -27,11 +24,7 @@ export function checkSpan<T extends Milliseconds | null>(
 ): Milliseconds | T | null {
   if (value === undefined) return fallback
   if (value === null) return null
-  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
-    throw new OptionError(
-      `${option} must be a number of milliseconds above 0, or null for no limit, got ${quote(value)}`
-    )
-  }
+  must(isAboveZero(value), option, 'a number of milliseconds above 0, or null for no limit', value)
   return value
 }
 
@@ -54,8 +47,7 @@ export function checkCookie(
       return completed(name, answer)
     }
   }
-  if (typeof given !== 'object' || given === null)
-    throw new OptionError(`cookie must be an object, got ${quote(given)}`)
+  must(typeof given === 'object' && given !== null, 'cookie', 'an object', given)
   return completed(name, given)
 }
 
@@ -76,13 +68,8 @@ function completed(name: string, given: CookieOptions): CookieOptions {
   }
   const prefix = /^__(host-http|host|http|secure)-/i.exec(name)?.[1]?.toLowerCase()
   const sameSite = typeof cookie.sameSite === 'string' ? cookie.sameSite.toLowerCase() : cookie.sameSite
-  const needsSecure = prefix
-    ? `name ${quote(name)}`
-    : sameSite === 'none'
-      ? 'sameSite none'
-      : cookie.partitioned
-        ? 'partitioned'
-        : ''
+  const unnamed = sameSite === 'none' ? 'sameSite none' : cookie.partitioned && 'partitioned'
+  const needsSecure = prefix ? `name ${quote(name)}` : unnamed
   if (needsSecure) {
     if (cookie.secure !== true && cookie.secure !== 'auto') {
       throw new OptionError(`cookie.secure must be true for ${needsSecure}: browsers drop the cookie otherwise`)
@@ -128,9 +115,8 @@ export function adoptOf(given: SessionsOptions['adopt'] | null): { adopts: boole
 export function checkMaxAge(cookie: SessionsOptions['cookie'] | null): void {
   const maxAge: unknown = typeof cookie === 'object' && cookie !== null ? cookie.maxAge : undefined
   if (maxAge === undefined || maxAge === null || maxAge instanceof Date) return
-  if (typeof maxAge !== 'number' || Number.isNaN(maxAge)) {
-    throw new OptionError(`cookie.maxAge must be a number of milliseconds or null, got ${quote(maxAge)}`)
-  }
+  const isSpan = typeof maxAge === 'number' && !Number.isNaN(maxAge)
+  must(isSpan, 'cookie.maxAge', 'a number of milliseconds or null', maxAge)
 }
 
 /** A function among the options, what it throws as a mistake of the application's: the store has no part in it. */
@@ -198,9 +184,7 @@ export function transportOf(given: SessionsOptions['transport']): {
     else if (typeof transport === 'object' && typeof transport?.header === 'string') {
       header = transport.header.toLowerCase()
       checkName(header)
-    } else if (transport !== 'cookie') {
-      throw new OptionError(`transport must be 'cookie', 'header' or { header: name }, got ${quote(transport)}`)
-    }
+    } else must(transport === 'cookie', 'transport', "'cookie', 'header' or { header: name }", transport)
   }
   return { acceptsCookie: list.includes('cookie'), header, mainHeader: header }
 }
@@ -222,75 +206,58 @@ export function checkMaxPerUser(most: number | undefined, userId: unknown, port:
 /** @throws {OptionError} for an option that is there and no function */
 export function checkFunctions(options: Record<string, unknown>): void {
   for (const [option, value] of Object.entries(options)) {
-    if (value !== undefined && value !== null && typeof value !== 'function') {
-      throw new OptionError(`${option} must be a function, got ${quote(value)}`)
-    }
+    must(value === undefined || value === null || typeof value === 'function', option, 'a function', value)
   }
 }
 
 /** @throws {OptionError} for anything but `true` and `false` */
 export function checkFlag(option: string, value: boolean | null | undefined, fallback: boolean): boolean {
   if (value === undefined || value === null) return fallback
-  if (typeof value !== 'boolean') throw new OptionError(`${option} must be true or false, got ${quote(value)}`)
+  must(typeof value === 'boolean', option, 'true or false', value)
   return value
 }
 
 /** @throws {OptionError} for what cannot be a store */
-export function checkStore(option: string, store: Partial<StoreContract>): void {
-  const { get, set, destroy } = store
-  if (typeof get !== 'function' || typeof set !== 'function' || typeof destroy !== 'function') {
-    throw new OptionError(`${option} must have the methods get, set and destroy, got ${quote(store)}`)
-  }
+export function checkStore(option: string, store: unknown): void {
+  if (hasMethods(store, 'get', 'set', 'destroy')) return
+  throw new OptionError(`${option} must have the methods get, set and destroy, got ${quote(store)}`)
 }
 
 /** The option `extend` as a function of the request. @throws {OptionError} */
 export function extendOf(extend: SessionsOptions['extend']): (req: HttpRequest) => boolean {
   if (typeof extend === 'function') return askedAtOnce('extend', extend)
-  if (typeof (extend ?? true) !== 'boolean') {
-    throw new OptionError(`extend must be true or false, or a function of the request, got ${quote(extend)}`)
-  }
-  return () => extend ?? true
+  const always = extend ?? true
+  must(typeof always === 'boolean', 'extend', 'true or false, or a function of the request', extend)
+  return () => always
 }
 
 /** @throws {OptionError} for what does not validate as Standard Schema says @see https://standardschema.dev */
 export function checkSchema(schema: StandardSchema | null | undefined): StandardSchema | undefined {
   if (schema === undefined || schema === null) return undefined
-  if (typeof schema['~standard']?.validate !== 'function') {
-    throw new OptionError(
-      `schema must be a Standard Schema (zod, valibot, arktype: an object with '~standard'), got ${quote(schema)}`
-    )
-  }
   const standard = schema['~standard']
+  const wanted = "a Standard Schema (zod, valibot, arktype: an object with '~standard')"
+  must(hasMethods(standard, 'validate'), 'schema', wanted, schema)
   return { '~standard': { ...standard, validate: asked('schema', (data) => standard.validate(data)) } }
 }
 
 /** @throws {OptionError} unless these are options by name, of other sessions than the main one */
 export function checkNamed(mainName: string, named: SessionsOptions['named'] | null): void {
   if (named === undefined || named === null) return
-  if (typeof named !== 'object' || Array.isArray(named)) {
-    throw new OptionError(`named must be an object of options by name, got ${quote(named)}`)
-  }
-  for (const name of Object.keys(named)) {
-    if (name === mainName) {
-      throw new OptionError(
-        `named must not hold the main session's own name ${quote(name)}: its options stand beside named`,
-        'ERR_SESSION_NAME'
-      )
-    }
-  }
+  must(typeof named === 'object' && !Array.isArray(named), 'named', 'an object of options by name', named)
+  if (!Object.keys(named).includes(mainName)) return
+  throw new OptionError(
+    `named must not hold the main session's own name ${quote(mainName)}: its options stand beside named`,
+    'ERR_SESSION_NAME'
+  )
 }
 
 /** @throws {OptionError} for what is no object of options */
 export function checkObject(option: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new OptionError(`${option} must be an object of options, got ${quote(value)}`)
-  }
+  must(isRecord(value), option, 'an object of options', value)
 }
 
 /** @throws {OptionError} for anything but one of the choices */
 export function oneOf<T extends string>(option: string, value: T, choices: readonly T[]): T {
-  if (!choices.includes(value)) {
-    throw new OptionError(`${option} must be one of ${choices.join(', ')}, got ${quote(value)}`)
-  }
+  must(choices.includes(value), option, `one of ${choices.join(', ')}`, value)
   return value
 }

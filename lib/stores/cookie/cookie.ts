@@ -13,7 +13,7 @@ import {
   type Powers,
   type StoreContract
 } from '../../store/contract'
-import { OptionError, type SessionErrorCode } from '../../base/errors'
+import { hasMethods, OptionError, type SessionErrorCode } from '../../base/errors'
 import { decodeFound, versionOf, isForwarding } from '../../store/record-cache'
 import type { KeyRing, Opening } from '../../cookie/keys'
 import { compact } from '../../base/bounded-map'
@@ -64,8 +64,7 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     super()
     this.#encrypt = encrypt
     if (revocations !== undefined) {
-      const { get, set, destroy } = (revocations ?? {}) as Partial<StoreContract>
-      if (typeof get !== 'function' || typeof set !== 'function' || typeof destroy !== 'function') {
+      if (!hasMethods(revocations, 'get', 'set', 'destroy')) {
         throw new OptionError('revocations must be a store with the methods get, set and destroy')
       }
       this.#revocations = new StorePort(revocations, { storeTimeout: 5 * SECOND, hashIds: false })

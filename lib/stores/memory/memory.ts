@@ -1,7 +1,7 @@
 import { getHeapStatistics } from 'node:v8'
 import { callable } from '../../base/callable'
-import { OptionError, quote } from '../../base/errors'
-import { MINUTE, type Milliseconds } from '../../base/time'
+import { isTimerSpan, must } from '../../base/errors'
+import { MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
 import { POWERS } from '../../store/contract'
 import { RecordStore } from '../record-store'
 import { MemoryPowers, type MemorySettings } from './powers'
@@ -31,7 +31,6 @@ export interface MemoryStoreOptions {
   sweepEvery?: Milliseconds
 }
 
-const MAX_TIMER = 2 ** 31 - 1
 const DEFAULT_MAX = 1_000_000
 /** A quarter of what workerd gives an isolate, whose heap limit reads as 0. */
 const DEFAULT_MAX_BYTES = 32 * 1024 * 1024
@@ -87,9 +86,7 @@ function checked(options: MemoryStoreOptions = {}): MemorySettings {
   const { max = DEFAULT_MAX, maxBytes = defaultBytes(), sweepEvery = MINUTE } = options
   checkBound('max', max)
   checkBound('maxBytes', maxBytes)
-  if (!(typeof sweepEvery === 'number' && sweepEvery >= 1 && sweepEvery <= MAX_TIMER)) {
-    throw new OptionError(`sweepEvery must be milliseconds from 1 to ${MAX_TIMER}, got ${quote(sweepEvery)}`)
-  }
+  must(isTimerSpan(sweepEvery), 'sweepEvery', `milliseconds from 1 to ${TIMER_MAX}`, sweepEvery)
   return { max, maxBytes, sweepEvery }
 }
 
@@ -98,6 +95,6 @@ function defaultBytes(): number {
 }
 
 function checkBound(name: string, value: unknown): void {
-  if (value === Infinity || (Number.isInteger(value) && (value as number) >= 1)) return
-  throw new OptionError(`${name} must be a positive integer or Infinity, got ${quote(value)}`)
+  const isBound = value === Infinity || (Number.isInteger(value) && (value as number) >= 1)
+  must(isBound, name, 'a positive integer or Infinity', value)
 }
