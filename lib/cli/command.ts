@@ -82,11 +82,12 @@ export async function run(commands: readonly Command[], args: readonly string[],
       terminal.out(`${terminal.version()}\n`)
       return EXIT.ok
     }
-    if (command === undefined) {
-      const asked = name === undefined || name === '--help' || name === 'help'
-      if (!asked) throw new CommandError(`There is no command ${JSON.stringify(name)}; silverback --help lists them.`)
+    if (name === undefined || name === '--help' || name === 'help') {
       terminal.out(overview(commands))
       return name === undefined ? EXIT.usage : EXIT.ok
+    }
+    if (command === undefined) {
+      throw new CommandError(`There is no command ${JSON.stringify(name)}; silverback --help lists them.`)
     }
     const { values, positionals } = parse(command, rest)
     if (values.help === true) {
@@ -148,25 +149,17 @@ function overview(commands: readonly Command[]): string {
 
 function helpOf({ name, argument, help, options }: Command): string {
   const rows = Object.entries({ ...options, ...COMMON }).map(([option, { value, help: says }]) => [
-    `  --${option}${value === undefined ? '' : ` ${value}`}`,
+    `  --${option}${value ? ` ${value}` : ''}`,
     says
   ])
-  const usage = ['silverback', name, ...(argument === undefined ? [] : [argument]), '[options]'].join(' ')
-  return `Usage: ${usage}\n\n${help}\n\n${table(rows)}`
+  return `Usage: silverback ${name}${argument ? ` ${argument}` : ''} [options]\n\n${help}\n\n${table(rows)}`
 }
 
 /** Rows as lines, their columns one below the other. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows.reduce<number[]>((max, row) => row.map((cell, at) => Math.max(max[at] ?? 0, cell.length)), [])
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, at) => cell.padEnd(widths[at]!))
-          .join('  ')
-          .trimEnd()}\n`
-    )
-    .join('')
+  const widths = rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]!.length))) ?? []
+  const lineOf = (row: readonly string[]) => row.map((cell, at) => cell.padEnd(widths[at]!)).join('  ')
+  return rows.map((row) => `${lineOf(row).trimEnd()}\n`).join('')
 }
 
 /** A time as everybody reads it. */

@@ -4,6 +4,7 @@ import type { Milliseconds } from '../base/time'
 import { generateKey, type Secret } from '../cookie/keys'
 import { deadline, type CookieLife } from '../lifecycle/lifetime'
 import { createSessions, engineOf } from '../manage/sessions'
+import type { Settings } from '../options/settings'
 import { CommandError, EXIT, listOf, table, textOf, timeJson, timeText } from './command'
 import type { Call, Command, Outcome, Terminal, Values } from './command'
 import { authenticate, formOf, givenCookie, SIGNED_HOW, type Authentic } from './formats'
@@ -48,10 +49,8 @@ export const decode: Command = {
 
 async function tell({ argument, values, terminal }: Call): Promise<Outcome> {
   const application = await applicationOf(values)
-  const given = givenCookie(
-    argument,
-    textOf(values, 'name') ?? (argument.includes('=') ? undefined : application?.name)
-  )
+  const name = textOf(values, 'name') ?? (argument.includes('=') ? undefined : application?.name)
+  const given = givenCookie(argument, name)
   const form = formOf(given.value)
   if (form === undefined) {
     const text = 'This is no session cookie of express-session, silverback, cookie-session or gorilla/securecookie.\n'
@@ -59,7 +58,7 @@ async function tell({ argument, values, terminal }: Call): Promise<Outcome> {
   }
   const secrets = [...secretsOf(values, terminal), ...(application?.secrets ?? [])]
   const found = secrets.length === 0 ? undefined : authenticate(form, given, secrets)
-  const end = found === undefined ? undefined : await endOf(found, values, terminal)
+  const end = found && (await endOf(found, application?.settings, values, terminal))
   const { id, data, issuedAt } = found ?? {}
   const authentic = secrets.length === 0 ? undefined : found !== undefined
   const rows: [string, string][] = [['what', SIGNED_HOW[form]]]
@@ -96,12 +95,16 @@ interface End {
   text: string
 }
 
-async function endOf(found: Authentic, values: Values, terminal: Terminal): Promise<End | undefined> {
+async function endOf(
+  found: Authentic,
+  own: Settings | undefined,
+  values: Values,
+  terminal: Terminal
+): Promise<End | undefined> {
   const { record, endsAt, id } = found
   if (endsAt !== undefined) return { at: endsAt, text: `${timeText(endsAt)}, by the default of securecookie` }
   if (record !== undefined) {
-    const own = await applicationOf(values)
-    const settings = own?.settings ?? engineOf(createSessions({ secret: generateKey() }))!.settings
+    const settings = own ?? engineOf(createSessions({ secret: generateKey() }))!.settings
     const at = deadline(settings, new EmptyRequest(), record.cookie as unknown as CookieLife, record)
     const by = own === undefined ? ', by the defaults of sessions(): --config tells the limits of yours' : ''
     return { at, text: timeText(at) + by }
@@ -121,7 +124,7 @@ async function endOf(found: Authentic, values: Values, terminal: Terminal): Prom
 // Name, secrets and limits of the application whose module is given.
 async function applicationOf(values: Values) {
   const file = textOf(values, 'config')
-  const { auth } = file === undefined ? { auth: undefined } : await load(file)
+  const auth = file === undefined ? undefined : (await load(file)).auth
   const settings = auth && engineOf(auth)?.settings
   return settings && { settings, name: settings.name, secrets: settings.keys?.secrets ?? [] }
 }
@@ -134,7 +137,7 @@ function secretsOf(values: Values, { env }: Terminal): Secret[] {
   const fallback = files.length + variables.length === 0 && values.config === undefined && env.SESSION_SECRET
   const texts = [
     ...variables.map((name) => env[name] || missing(`The variable ${name} holds nothing.`)),
-    ...files.flatMap((file) => linesOf(file)),
+    ...files.flatMap(linesOf),
     ...(fallback ? [fallback] : [])
   ]
   return encoding === 'utf8' ? texts : texts.map((text) => Buffer.from(text, encoding))

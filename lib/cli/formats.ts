@@ -63,11 +63,15 @@ export function givenCookie(text: string, name: string | undefined): Given {
 }
 
 function decoded(value: string): string {
-  const bare = /^"(.*)"$/.exec(value)?.[1] ?? value
+  return uriDecoded(/^"(.*)"$/.exec(value)?.[1] ?? value)
+}
+
+/** A value without percent-encoding; as it is where that is not sound. */
+export function uriDecoded(value: string): string {
   try {
-    return decodeURIComponent(bare)
+    return decodeURIComponent(value)
   } catch {
-    return bare
+    return value
   }
 }
 

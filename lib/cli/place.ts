@@ -1,8 +1,10 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { hasMethods } from '../base/errors'
 import { generateKey } from '../cookie/keys'
 import type { Engine } from '../engine/engine'
 import { createSessions, engineOf, type SessionsHandler } from '../manage/sessions'
+import { isRecord } from '../record/record'
 import type { StoreContract } from '../store/contract'
 import { CommandError, EXIT, textOf, type Option, type Terminal, type Values } from './command'
 import { openUrl, STORE_OPTIONS } from './store-url'
@@ -82,7 +84,7 @@ export async function load(
     throw new CommandError(`${file} cannot be loaded: ${(err as Error).message}`, EXIT.failed)
   }
   const main: unknown = await exported.default
-  const inside = (typeof main === 'object' && main !== null ? main : {}) as Record<string, unknown>
+  const inside = isRecord(main) ? main : {}
   const { auth: ours, store: kept, default: inner } = inside
   const found = await Promise.all([exported.auth, ours, main, inner, exported.store, kept])
   const auth = found.find(isManager)
@@ -94,11 +96,9 @@ export async function load(
 }
 
 function isManager(value: unknown): value is SessionsHandler {
-  const { list, revoke } = (value ?? {}) as Partial<SessionsHandler>
-  return typeof value === 'function' && typeof list === 'function' && typeof revoke === 'function'
+  return typeof value === 'function' && hasMethods(value, 'list', 'revoke')
 }
 
 function isStore(value: unknown): value is StoreContract {
-  const { get, set, destroy } = (value ?? {}) as Partial<StoreContract>
-  return typeof value === 'object' && [get, set, destroy].every((verb) => typeof verb === 'function')
+  return typeof value === 'object' && hasMethods(value, 'get', 'set', 'destroy')
 }

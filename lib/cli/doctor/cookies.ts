@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import type { Milliseconds } from '../../base/time'
+import { uriDecoded } from '../formats'
 
 /** One Set-Cookie header. Times in ms since 1970. */
 export interface SetCookie {
@@ -35,7 +36,7 @@ export function parseSetCookie(text: string, now: Milliseconds): SetCookie {
   const raw = pair.slice(at + 1).trim()
   return {
     name: pair.slice(0, Math.max(0, at)).trim(),
-    value: decoded(raw),
+    value: uriDecoded(raw),
     raw,
     secure: attributes.has('secure'),
     httpOnly: attributes.has('httponly'),
@@ -45,14 +46,6 @@ export function parseSetCookie(text: string, now: Milliseconds): SetCookie {
     expires: Number.isNaN(life) ? undefined : life,
     // A day: a clock that is wrong makes no logout.
     removes: raw === '' || (maxAge === undefined ? life < now - 86_400_000 : life <= now)
-  }
-}
-
-function decoded(value: string): string {
-  try {
-    return decodeURIComponent(value)
-  } catch {
-    return value
   }
 }
 

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { POWERS } from '../../store/contract'
 import { RecordStore } from '../record-store'
 import { SharedSweeper } from '../sweeper'
-import { demand, hasMethods, isAboveZero, isTimerSpan } from '../../base/errors'
+import { demand, hasMethods, isAboveZero, isTimerSpan, OptionError } from '../../base/errors'
 import { DAY, MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
 import { guarded, ifThere } from './errors'
 import { Folder } from './folder'
@@ -118,8 +118,9 @@ function checked(options: FileStoreOptions): Required<FileStoreOptions> {
   demand(typeof path === 'string' && path !== '', 'FileStore', 'path', 'the path of a folder', path)
   demand(isAboveZero(ttl), 'FileStore', 'ttl', 'milliseconds above 0', ttl)
   demand(isTimerSpan(sweepEvery), 'FileStore', 'sweepEvery', `milliseconds from 1 to ${TIMER_MAX}`, sweepEvery)
-  const isSerializer = hasMethods(serializer, 'parse', 'stringify')
-  demand(isSerializer, 'FileStore', 'serializer', 'an object with the methods parse and stringify', serializer)
+  if (!hasMethods(serializer, 'parse', 'stringify')) {
+    throw new OptionError('FileStore: `serializer` must have the methods `parse` and `stringify`')
+  }
   return { path, ttl, sweepEvery, serializer, durable: Boolean(durable) }
 }
 

@@ -207,8 +207,9 @@ function checked(options: RedisStoreOptions): RedisStoreOptions {
   const isTtl = !ttl || typeof ttl === 'function' || isAboveZero(ttl)
   demand(isTtl, 'RedisStore', 'ttl', 'seconds above 0 or a function', ttl)
   demand(!scanCount || isCount(scanCount), 'RedisStore', 'scanCount', 'a whole number above 0', scanCount)
-  const isSerializer = !serializer || hasMethods(serializer, 'parse', 'stringify')
-  demand(isSerializer, 'RedisStore', 'serializer', 'an object with the methods parse and stringify', serializer)
+  if (serializer && !hasMethods(serializer, 'parse', 'stringify')) {
+    throw new OptionError('RedisStore: `serializer` must have the methods `parse` and `stringify`')
+  }
   if (wait && !(isCount(wait.replicas) && isCount(wait.timeout ?? SECOND))) {
     throw new OptionError('RedisStore: `wait` must be { replicas, timeout }, both whole numbers above 0')
   }
