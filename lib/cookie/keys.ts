@@ -22,7 +22,7 @@ export interface Opening {
   key: number
 }
 
-/** What was found under the name of a cookie: values are worth nothing under another one. */
+/** What was found under a name, of a cookie or of what reads it: values are worth nothing under another one. */
 interface Named<T> {
   readonly name: string
   readonly found: T
@@ -54,7 +54,7 @@ export class KeyRing {
   #shortest = Infinity
   #derived = new Map<string, KeyObject[]>()
   #usedAt: (Milliseconds | null)[] = []
-  readonly #verified = new BoundedMap<string, Named<Verified>>(VERIFIED_MAX)
+  readonly #verified = new BoundedMap<string, Named<Pick<Verified, 'key'>>>(VERIFIED_MAX)
   /** By the value: the name that it was refused under. */
   readonly #refused = new BoundedMap<string, string>(REFUSED_MAX)
   /** By the end of the value. */
@@ -108,13 +108,11 @@ export class KeyRing {
   }
 
   verifyBound(name: string, value: string): Verified | undefined {
-    return this.#remembered(name, value, () => {
-      const dot = value.length - MAC_LENGTH - 1
-      if (dot < 1 || value.charCodeAt(dot) !== 0x2e) return undefined
-      const id = value.slice(0, dot)
-      const key = keyOf(this.derived('signed cookie'), boundInput(name, id), value.slice(dot + 1))
-      return key === undefined ? undefined : { value: compact(id), key }
-    })
+    const dot = value.length - MAC_LENGTH - 1
+    if (dot < 1 || value.charCodeAt(dot) !== 0x2e) return undefined
+    const id = value.slice(0, dot)
+    const key = keyOf(this.derived('signed cookie'), boundInput(name, id), value.slice(dot + 1))
+    return key === undefined ? undefined : { value: compact(id), key }
   }
 
   /** Signs as express-session does: `s:<id>.<base64 HMAC-SHA256>`. */
@@ -124,20 +122,19 @@ export class KeyRing {
 
   verifyPlain(value: string): Verified | undefined {
     if (!value.startsWith('s:')) return undefined
-    return this.#remembered('', value, () => {
-      const signed = value.slice(2)
-      for (const [key, secret] of this.secrets.entries()) {
-        const id = signature.unsign(signed, secret)
-        if (id) return { value: compact(id), key }
-      }
-      return undefined
-    })
+    const signed = value.slice(2)
+    for (const [key, secret] of this.secrets.entries()) {
+      const id = signature.unsign(signed, secret)
+      if (id) return { value: compact(id), key }
+    }
+    return undefined
   }
 
-  #remembered(name: string, value: string, check: () => Verified | undefined): Verified | undefined {
+  /** What `check` makes of a value, or made of it lately for the same name; `undefined`: no key has made it. */
+  remembered<T extends Pick<Verified, 'key'>>(name: string, value: string, check: () => T | undefined): T | undefined {
     this.refresh()
     const known = this.#verified.get(value)
-    let found = known?.name === name ? known.found : undefined
+    let found = known?.name === name ? (known.found as T) : undefined
     if (found === undefined) {
       if (this.#refused.get(value) === name) return undefined
       found = check()

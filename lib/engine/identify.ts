@@ -96,16 +96,14 @@ export function fromCookieParser(req: HttpRequest, settings: Settings, keys: Key
 export function isSecure(req: HttpRequest, proxy: boolean | undefined): boolean {
   if ((req.connection ?? req.socket)?.encrypted) return true
   if (proxy === false) return false
-  if (proxy !== true) return saysSecure(req)
-  const header = String(req.headers?.['x-forwarded-proto'] ?? '')
-  return header.split(',', 1)[0]!.trim().toLowerCase() === 'https'
-}
-
-// Express asks the socket, and a response may have none.
-function saysSecure(req: HttpRequest): boolean {
+  if (proxy === true) {
+    const header = String(req.headers?.['x-forwarded-proto'] ?? '')
+    return header.split(',', 1)[0]!.trim().toLowerCase() === 'https'
+  }
   try {
     return req.secure === true
   } catch {
+    // Express asks the socket, and a response may have none.
     return false
   }
 }

@@ -62,17 +62,8 @@ function reportLeft(handle: Handle): void {
   }
 }
 
-/**
- * Tells of data that was set after the last write for the response, and that no save of the application's stores: in
- * the turn in which it has answered, and if so asked, once something else may have answered that it waits for.
- */
-export function reportUnsaved(handles: () => readonly Handle[], again: boolean): void {
-  const report = () => handles().forEach(reportOne)
-  setImmediate(report)
-  if (again) setTimeout(report, SECOND).unref()
-}
-
-function reportOne(handle: Handle): void {
+/** Tells of data that was set after the last write for the response, and that no save of the application's stores. */
+export function reportUnsaved(handle: Handle): void {
   const { session, status, snapshot, engine, settings, owner, id, isBusy } = handle
   if (session === undefined || isBusy || (status !== 'stored' && status !== 'new')) return
   if (settings.door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string') return

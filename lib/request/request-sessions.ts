@@ -1,7 +1,7 @@
 import { isAtRest } from '../lifecycle/load'
 import { OptionError, quote, SessionError } from '../base/errors'
 import type { HttpRequest, HttpResponse } from '../base/http'
-import { chain, isPromise, type MaybePromise } from '../base/time'
+import { chain, isPromise, SECOND, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { storeFault } from '../engine/faults'
 import { reportUnsaved } from '../lifecycle/commit'
@@ -289,7 +289,10 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   done(): void {
     const { production } = this.engine.settings
     if (!this.#failed && (!production || this.engine.monitor.tells('dropped'))) {
-      reportUnsaved(() => this.handles(), !production)
+      const report = () => this.handles().forEach(reportUnsaved)
+      // In the turn in which it has answered, and once something else may have answered that the application waits for.
+      setImmediate(report)
+      if (!production) setTimeout(report, SECOND).unref()
     }
     const touchError = this.#main?.touchError
     if (this.engine.settings.door.reportsThroughNext && touchError !== undefined) setImmediate(this.next, touchError)

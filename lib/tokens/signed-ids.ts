@@ -17,6 +17,11 @@ interface SignedIdOptions {
   readonly anyId: boolean
 }
 
+/** A token, and which key has signed it. */
+interface SignedToken extends VerifiedToken {
+  readonly key: number
+}
+
 // What is signed for an ID that a store has assigned begins with it; no session ID does.
 const ASSIGNED = '~'
 
@@ -25,10 +30,13 @@ export class SignedIds implements Tokens {
   readonly selfContained = false
   readonly assigned: boolean
   readonly #options: SignedIdOptions
+  /** What the keys remember values under: for another cookie, or another store, they may be something else. */
+  readonly #scope: string
 
   constructor(options: SignedIdOptions, assigned = false) {
     this.#options = options
     this.assigned = assigned
+    this.#scope = JSON.stringify([options, assigned])
   }
 
   /** The same for IDs that a store has assigned, of any characters. */
@@ -37,10 +45,7 @@ export class SignedIds implements Tokens {
   }
 
   verify(value: string, keys: KeyRing): VerifiedToken | SessionErrorCode {
-    const { issues, acceptsOther } = this.#options
-    const own = this.#open(issues, value, keys)
-    if (own !== undefined) return own
-    return (acceptsOther && this.#open(issues === 'bound' ? 'plain' : 'bound', value, keys)) || 'ERR_SESSION_SIGNATURE'
+    return keys.remembered(this.#scope, value, () => this.#check(value, keys)) ?? 'ERR_SESSION_SIGNATURE'
   }
 
   seal(): undefined {
@@ -53,14 +58,22 @@ export class SignedIds implements Tokens {
     return keys.signBound(name, this.assigned && !isSessionId(id) ? `${ASSIGNED}${id as string}` : id)
   }
 
-  #open(form: SignedForm, value: string, keys: KeyRing): VerifiedToken | undefined {
+  #check(value: string, keys: KeyRing): SignedToken | undefined {
+    const { issues, acceptsOther } = this.#options
+    const own = this.#open(issues, value, keys)
+    if (own !== undefined || !acceptsOther) return own
+    return this.#open(issues === 'bound' ? 'plain' : 'bound', value, keys)
+  }
+
+  #open(form: SignedForm, value: string, keys: KeyRing): SignedToken | undefined {
     const { name, issues, reissues, anyId } = this.#options
     const verified = form === 'plain' ? keys.verifyPlain(value) : keys.verifyBound(name, value)
     if (verified === undefined || verified.value === '') return undefined
-    const stale = verified.key > 0 || (form !== issues && reissues)
-    if (this.assigned && form === 'bound' && verified.value.startsWith(ASSIGNED)) {
-      return { id: verified.value.slice(ASSIGNED.length), stale }
+    const { value: signed, key } = verified
+    const stale = key > 0 || (form !== issues && reissues)
+    if (this.assigned && form === 'bound' && signed.startsWith(ASSIGNED)) {
+      return { id: signed.slice(ASSIGNED.length), stale, key }
     }
-    return anyId || isSessionId(verified.value) ? { id: verified.value, stale } : undefined
+    return anyId || isSessionId(signed) ? { id: signed, stale, key } : undefined
   }
 }
