@@ -1,13 +1,11 @@
 import { hasMethods, OptionError, quote, unavailable } from '../../base/errors'
 import { hashOf } from '../../base/hash'
-import { DAY, type Milliseconds } from '../../base/time'
+import { DAY, SECOND, type Milliseconds } from '../../base/time'
+import type { Answered } from '../../stores/sql/dialect'
+import { PostgresDriver, type PostgresPool } from '../../stores/sql/postgres-dialect'
 import { demandBacking, type Shelf, type Shelved } from './shelf'
 
-/** A `pg` Pool or Client. */
-interface PgPool {
-  query(text: string, values?: unknown[]): Promise<{ rows: unknown[]; rowCount?: number | null }>
-}
-
+const PATIENCE: Milliseconds = 10 * SECOND
 const UNDEFINED_TABLE = '42P01'
 const TABLE = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?$/
 // A row without an end is there until somebody removes it; pgstore wants a date.
@@ -16,13 +14,13 @@ const NO_END: Milliseconds = 100 * 365 * DAY
 /** Records in the table of pgstore. Columns may be texts or bytes: releases differ. */
 export class PostgresShelf implements Shelf {
   readonly remote = true
-  readonly #pool: PgPool
+  readonly #driver: PostgresDriver
   readonly #table: string
 
   constructor(pool: unknown, table: string) {
     demandBacking(hasMethods(pool, 'query'), 'pgstore', 'a Pool of pg', pool)
     if (!TABLE.test(table)) throw new OptionError(`gorillaSessions: table must be a name, got ${quote(table)}`)
-    this.#pool = pool as PgPool
+    this.#driver = new PostgresDriver(pool as PostgresPool, false, PATIENCE)
     this.#table = table
   }
 
@@ -32,7 +30,7 @@ export class PostgresShelf implements Shelf {
       [id]
     )
     if (rows.length === 0) return null
-    const { data, modified_on, expires_on } = rows[0] as Record<string, unknown>
+    const { data, modified_on, expires_on } = rows[0]!
     const raw = Buffer.isBuffer(data) ? data : Buffer.from(String(data))
     const [modifiedAt, end] = [timeOf(modified_on), timeOf(expires_on)]
     // A MaxAge of 0: Go reads it for as long as it is there.
@@ -49,16 +47,16 @@ export class PostgresShelf implements Shelf {
 
   async replace(id: string, raw: Buffer, end: Milliseconds | null, version: string): Promise<boolean> {
     const update = `UPDATE ${this.#table} SET data = $2, modified_on = $3, expires_on = $4 WHERE key = $1 AND md5(data) = $5`
-    const { rowCount } = await this.#query(update, [id, raw.toString('latin1'), new Date(), endOf(end), version])
-    return Number(rowCount) > 0
+    const { changes } = await this.#query(update, [id, raw.toString('latin1'), new Date(), endOf(end), version])
+    return changes > 0
   }
 
   async remove(id: string, version?: string): Promise<boolean> {
     // Nothing in the table keeps pgstore from inserting an ID twice: all of its rows go.
     const same = ` AND EXISTS (SELECT 1 FROM ${this.#table} WHERE key = $1 AND md5(data) = $2)`
     const [condition, values] = version === undefined ? ['', [id]] : [same, [id, version]]
-    const { rowCount } = await this.#query(`DELETE FROM ${this.#table} WHERE key = $1${condition}`, values)
-    return Number(rowCount) > 0
+    const { changes } = await this.#query(`DELETE FROM ${this.#table} WHERE key = $1${condition}`, values)
+    return changes > 0
   }
 
   // What both kinds of columns are hashed with; it only tells texts of one session apart.
@@ -66,12 +64,13 @@ export class PostgresShelf implements Shelf {
     return hashOf('md5', raw, 'hex')
   }
 
-  async #query(text: string, values: unknown[]): Promise<{ rows: unknown[]; rowCount?: number | null }> {
+  async #query(text: string, values: unknown[]): Promise<Answered> {
+    const run = () => this.#driver.run({ sql: text }, values)
     try {
-      return await this.#pool.query(text, values).catch(async (err: unknown) => {
+      return await run().catch(async (err: unknown) => {
         if ((err as { code?: unknown }).code !== UNDEFINED_TABLE) throw err
         await this.#createTable()
-        return this.#pool.query(text, values)
+        return run()
       })
     } catch (cause) {
       throw unavailable('PostgreSQL did not answer, or refused a statement.', cause)
@@ -87,7 +86,7 @@ export class PostgresShelf implements Shelf {
       `CREATE INDEX IF NOT EXISTS ${name}_expiry_idx ON ${this.#table} (expires_on)`,
       `CREATE INDEX IF NOT EXISTS ${name}_key_idx ON ${this.#table} (key)`
     ]) {
-      await this.#pool.query(statement)
+      await this.#driver.define(statement)
     }
   }
 }

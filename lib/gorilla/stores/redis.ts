@@ -1,5 +1,5 @@
 import type { LockPower } from '../../store/contract'
-import { hasMethods } from '../../base/errors'
+import { hasMethods, unavailable } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import type { Milliseconds } from '../../base/time'
 import { dialectOf } from '../../stores/redis/client'
@@ -10,13 +10,13 @@ import { resultOf } from '../../stores/redis/records'
 import { REMOVE, script, WRITE } from '../../stores/redis/scripts'
 import { demandBacking, type Shelf, type Shelved } from './shelf'
 
-/** A record and the ms that it has left (-1: for ever). */
+/** What it was asked for, the record, and the ms that it has left (-1: for ever). */
 const READ = script(
   'get pttl',
   `
 local value = redis.call('GET', KEYS[1])
 if not value then return false end
-return {value, tostring(redis.call('PTTL', KEYS[1]))}
+return {ARGV[1], value, tostring(redis.call('PTTL', KEYS[1]))}
 `
 )
 
@@ -38,9 +38,12 @@ export class RedisShelf implements Shelf {
   }
 
   async read(id: string): Promise<Shelved | null> {
-    const found = await this.#link.run(READ, [this.#prefix + id], [], (reply: unknown[] | null) => reply, absentIfOther)
+    const parts = (reply: unknown) => (reply === null ? null : listOf(reply, 3))
+    const found = await this.#link.run(READ, [this.#prefix + id], [id], parts, absentIfOther)
     if (found === null) return null
-    const [value, left] = found
+    const [asked, value, left] = found
+    // Go's records do not tell whose they are, and a connection out of step hands out those of others.
+    if (String(asked) !== id) throw unavailable('Redis answered something else than it was asked')
     const raw = Buffer.isBuffer(value) ? value : Buffer.from(String(value))
     const ms = Number(String(left))
     return { raw, version: this.versionOf(raw), expiresAt: ms < 0 ? null : Date.now() + ms }

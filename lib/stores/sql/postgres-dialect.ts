@@ -40,7 +40,7 @@ export class PostgresDriver implements Driver {
     heard.add(pool)
   }
 
-  async run({ sql }: Statement, values: unknown[]): Promise<Answered> {
+  async run({ sql }: Pick<Statement, 'sql'>, values: unknown[]): Promise<Answered> {
     let same = this.#queries.get(sql)
     if (same === undefined) this.#queries.set(sql, (same = this.#queryOf(sql)))
     // Inherited, for pg copies at some cost whatever a query has itself.
