@@ -1,4 +1,5 @@
 import request from 'supertest'
+import { OptionError } from '../lib/base/errors'
 import { GorillaStore } from '../lib/gorilla'
 import { infoOf, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
@@ -237,10 +238,11 @@ it('says which keys are too large for a cookie', async () => {
 })
 
 it.each([
+  ['no options', undefined],
   ['no pair', { keyPairs: [] }],
   ['an empty hash key', { keyPairs: [['']] }],
   ['a block key of another length', { keyPairs: [[hash, 'short']] }],
   ['a type without counterpart', { keyPairs: [[hash]], types: { user: 'main User' } }]
 ])('refuses %s at set-up', (_title, options) => {
-  expect(() => new GorillaStore(options as any)).toThrow(TypeError)
+  expect(() => new GorillaStore(options as any)).toThrow(OptionError)
 })

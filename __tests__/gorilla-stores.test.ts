@@ -380,6 +380,8 @@ describe('Any change to a record', () => {
   )
 })
 
+const redisOf = () => backings.get('redisstore')!.client
+
 it.each<[string, () => unknown]>([
   ['an unknown format', () => gorillaSessions('/tmp', { format: 'sql' as any, keyPairs })],
   ['no keys', () => gorillaSessions('/tmp', { format: 'filesystem' })],
@@ -389,7 +391,12 @@ it.each<[string, () => unknown]>([
   ['a table that is none', () => gorillaSessions({ query() {} }, { format: 'pgstore', keyPairs, table: 'a; b' })],
   ['servers that are none', () => gorillaSessions({}, { format: 'memcache', keyPairs })],
   ['a collection that is none', () => gorillaSessions({}, { format: 'mongostore', keyPairs })],
-  ['a type that is none', () => gorillaSessions('/tmp', { format: 'filesystem', keyPairs, types: { a: 'b c' } })]
+  ['a type that is none', () => gorillaSessions('/tmp', { format: 'filesystem', keyPairs, types: { a: 'b c' } })],
+  ['a lifetime below 0', () => gorillaSessions(redisOf(), { format: 'redisstore', maxAge: -1 })],
+  ['a length that is none', () => gorillaSessions('/tmp', { format: 'filesystem', keyPairs, maxLength: 'x' as any })],
+  ['a length of 0', () => gorillaSessions('/tmp', { format: 'filesystem', keyPairs, maxLength: 0 })],
+  ['a prefix that is none', () => gorillaSessions('h:1', { format: 'memcache', keyPairs, keyPrefix: null as any })],
+  ['a name that is none', () => gorillaSessions('/tmp', { format: 'filesystem', keyPairs, name: 5 as any })]
 ])('refuses %s at set-up', (_title, make) => {
   expect(make).toThrow(expect.objectContaining({ name: 'TypeError', code: 'ERR_SESSION_OPTION' }))
 })

@@ -1,5 +1,5 @@
 import { createCipheriv, createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { must, OptionError, SessionError, type SessionErrorCode } from '../base/errors'
+import { isAboveZero, must, OptionError, SessionError, type SessionErrorCode } from '../base/errors'
 import { DAY, SECOND, type Milliseconds } from '../base/time'
 import { decode, encode } from './gob'
 
@@ -114,12 +114,15 @@ export function checkPair(options: SecureCookieOptions): Pair {
   if (secret !== undefined && !lengths.includes(secret.length)) {
     throw new OptionError(`blockKey must be ${lengths.join(' or ')} bytes, got ${secret.length}`)
   }
-  for (const [option, value] of Object.entries({ maxAge, maxLength })) {
-    if (value !== null && !(Number.isFinite(value) && value > 0)) {
-      throw new OptionError(`${option} must be a number above 0, or null for no limit`)
-    }
-  }
+  checkLimits({ maxAge, maxLength })
   return { hashKey: authentic, blockKey: secret, maxAge, maxLength, hash, block, serializer }
+}
+
+/** @throws {OptionError} for what is no limit */
+export function checkLimits(limits: Readonly<Record<string, number | null>>): void {
+  for (const [option, value] of Object.entries(limits)) {
+    must(value === null || isAboveZero(value), option, 'a number above 0, or null for no limit', value)
+  }
 }
 
 function oneOf<T extends string>(option: string, value: T, known: readonly T[]): T {

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { answer, declareNative, POWERS, type Callback, type SessionRecord } from '../store/contract'
 import type { SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
-import { OptionError, quote, type SessionError, type SessionErrorCode } from '../base/errors'
+import { demand, OptionError, quote, type SessionError, type SessionErrorCode } from '../base/errors'
 import { DAY } from '../base/time'
 import { KeyedStore, lifeOf } from '../stores/record-store'
 import type { Store } from '../store/store'
 import { checkPairs, checkTypes, sessionDefaultsOf, type CommonOptions } from './options'
 import { goReason } from './reasons'
-import type { Pair } from './securecookie'
+import { checkLimits, type Pair } from './securecookie'
 import { GorillaStore } from './store'
 import { GobFormat, JsonFormat, SealedFormat, type Format } from './stores/content'
 import { FilesShelf } from './stores/files'
@@ -106,6 +106,11 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
     const { maxAge = 30 * DAY, name, format } = options
     const kind = KINDS[format as keyof typeof KINDS]
     const { maxLength = kind.maxLength } = options
+    checkLimits({ maxAge, maxLength })
+    for (const option of ['keyPrefix', 'name'] as const) {
+      const given: unknown = options[option]
+      demand(given === undefined || typeof given === 'string', 'gorillaSessions', option, 'a string', given)
+    }
     const isBare = format === 'redisstore'
     const pairs = isBare && options.keyPairs === undefined ? [] : checkPairs(options)
     const tokens = isBare ? new BareTokens(name) : tokensOf(format, pairs, name)

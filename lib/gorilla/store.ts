@@ -51,7 +51,7 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
   /** @throws {TypeError} for keys or types that cannot work */
   constructor(options: GorillaStoreOptions) {
     super()
-    this.#pairs = checkPairs(options)
+    this.#pairs = checkPairs(options ?? {})
     this.#types = checkTypes(options.types)
     this.#cookieText = goCookieText(options.maxAge === undefined ? 30 * DAY : options.maxAge)
     this.sessionDefaults = sessionDefaultsOf(options)
