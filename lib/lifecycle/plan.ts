@@ -26,49 +26,39 @@ export interface Planned {
 
 /** Gathers the facts about a session, whose data is now `data`, and lets the door decide. */
 export function planFor(planned: Planned, session: Session, data: string): Plan {
-  const { settings, snapshot, original, isPresented } = planned
-  const isRenewed = planned.status === 'renewed'
-  const { door, tokens, rolling, resave, saveUninitialized, limits } = settings
-  const cookie = lifeOfCookie(stateOf(session)!)
-  const cookieChanged = (door.watchesCookie || original.id !== planned.id) && hasChangedCookie(session, snapshot)
-  const isIncomplete = lacksMeta(planned) || isUnindexed(planned, session)
+  const { settings, snapshot, original, id, isPresented } = planned
+  const { door, tokens, port, rolling, resave, saveUninitialized, limits, writesMeta } = settings
+  const { selfContained } = tokens
+  const state = stateOf(session)!
+  const cookie = lifeOfCookie(state)
+  const stored = snapshot.version !== null
+  const attributes = door.watchesCookie || original.id !== id ? attributesOf(state) : undefined
+  const cookieChanged = attributes !== undefined && attributes !== (snapshot.attributes ?? keptAttributesOf(state))
+  // A record of express-session does not say when the session began: unless that is written down, it never gets old.
+  const lacksMeta = stored && writesMeta && !selfContained && !snapshot.meta
+  const mustSave = planned.status === 'renewed' || lacksMeta || isUnindexed(planned, session)
   const plan = door.plan({
     presented: isPresented,
-    stored: snapshot.version !== null,
-    modified: door.isModified({
-      original,
-      id: planned.id,
-      data,
-      base: snapshot.data,
-      mustSave: isRenewed || isIncomplete
-    }),
+    stored,
+    modified: door.isModified({ original, id, data, base: snapshot.data, mustSave }),
     // What an application gives the cookie after an explicit save is stored with the session's new ID (passport).
-    saved: snapshot.savedData === data && !isRenewed && !cookieChanged && !isIncomplete,
+    saved: snapshot.savedData === data && !cookieChanged && !mustSave,
     everSaved: snapshot.savedData !== undefined,
     cookieChanged,
     persistent: door.endsByDate ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
     due: isDue(settings, planned.req, cookie, extendedAt(planned)),
     stale: planned.tokens.isStale,
-    canTouch: tokens.selfContained ? door.resendsToExtend || limits.idle !== null : canTouch(settings),
-    selfContained: tokens.selfContained,
+    // A store without touch() is extended by writing; express-session leaves it alone.
+    canTouch: limits.idle !== null || (selfContained ? door.resendsToExtend : port.touches || door.marksForeignRecords),
+    selfContained,
     rolling,
     resave,
     saveUninitialized
   })
-  if (!tokens.selfContained) return plan
+  if (!selfContained) return plan
   // A cookie that is the record can only be sent by writing it, and written by sending it.
   if (plan.store === 'none') return plan.sendCookie ? { ...plan, store: 'touch' } : plan
   return { ...plan, sendCookie: true }
-}
-
-// A store without touch() is extended by writing; express-session leaves it alone.
-function canTouch({ port, limits, door }: Settings): boolean {
-  return port.touches || door.marksForeignRecords || limits.idle !== null
-}
-
-// A record of express-session does not say when the session began: unless that is written down, it never gets old.
-function lacksMeta({ settings, snapshot }: Planned): boolean {
-  return settings.writesMeta && !settings.tokens.selfContained && snapshot.version !== null && !snapshot.meta
 }
 
 /** Whether the record does not name the session's user: the option may be younger than the session, or have changed. */
@@ -99,10 +89,4 @@ export function noteExtended({ extended }: Engine, settings: Settings, id: strin
 // A record of ours says when it was last extended, in a store of ours.
 function tellsExtension({ port, writesMeta, touchAfter }: Settings): boolean {
   return touchAfter === 0 || (writesMeta && port.native)
-}
-
-function hasChangedCookie(session: Session, snapshot: Snapshot): boolean {
-  const state = stateOf(session)!
-  const attributes = attributesOf(state)
-  return attributes !== undefined && attributes !== (snapshot.attributes ?? keptAttributesOf(state))
 }
