@@ -9,7 +9,7 @@ import { bindingOf, markOfId, type Visit } from '../engine/engine'
 import type { Settings } from '../options/settings'
 import { mergeData } from '../record/merge'
 import { encodeRecord, type ParsedRecord, type Meta, type WrittenData } from '../record/record'
-import { attributesOf, jsonOfCookie } from '../session/cookie-state'
+import { attributesOf, checkCookie, jsonOfCookie } from '../session/cookie-state'
 import { firstKey } from '../session/data'
 import { warnOfLosses } from '../session/serialize'
 import { Session, stateOf, stringifyData } from '../session/session'
@@ -60,14 +60,17 @@ export function saveSession(
   const usedAt = isNew || settings.extend(req) ? Date.now() : known.usedAt
   const user = settings.userId?.(session) ?? assignedUser(settings, session, known, saving.user)
   const meta = settings.writesMeta ? metaFor(saving, known, usedAt, user) : known.meta
-  const record = encodeRecord(jsonOfCookie(state), meta, merged)
+  checkCookie(state)
+  const { native } = port
+  // Stores of ours are given the text, others the object: of neither is made what nobody reads.
+  const record = native ? encodeRecord(jsonOfCookie(state), meta, merged) : ''
   const life = lifeOf(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
   const token = tokens.seal(record, settings.keys!)
   const offered = isNew ? saving.offered : undefined
   offered?.push(record)
   const give = (now: string) => sessionToGive(req, session, meta, now === merged ? undefined : { text: merged, theirs })
   // Made now, for the session may change while the store is asked; of ours those alone ask for it that take objects.
-  const given = port.native ? undefined : give(data)
+  const given = native ? undefined : give(data)
   const before = known.meta?.i
   const written = port.write({
     id: port.keyOf(known.storeId),
@@ -80,7 +83,7 @@ export function saveSession(
   })
   return chain(written, (answer): MaybePromise<Snapshot | 'gone'> => {
     if (answer === null) return 'gone'
-    const version = port.native ? record : merged
+    const version = native ? record : merged
     const saved: Snapshot = {
       version,
       // A save may write what is there already: that is not an earlier version.

@@ -20,12 +20,14 @@ export function isEndless({ cookie, keptCookie }: SessionState): boolean {
   return originalMaxAge === null && expires === null
 }
 
-/** JSON of the cookie, as records keep it. @throws {SessionError} before one is kept that could never be sent */
-export function jsonOfCookie({ cookie, keptCookie, verbs }: SessionState): string {
-  if (cookie === undefined) return keptCookie!.cookieText
-  const own = asCookie(cookie)
-  verbs.checkCookie(own)
-  return JSON.stringify(own)
+/** @throws {SessionError} for a cookie that could never be sent, before it is kept */
+export function checkCookie({ cookie, verbs }: SessionState): void {
+  if (cookie !== undefined) verbs.checkCookie(asCookie(cookie))
+}
+
+/** JSON of the cookie, as records keep it. */
+export function jsonOfCookie({ cookie, keptCookie }: SessionState): string {
+  return cookie === undefined ? keptCookie!.cookieText : JSON.stringify(asCookie(cookie))
 }
 
 /** The attributes that an application may change, without the moving date; `undefined`: as they are kept. */
