@@ -139,8 +139,11 @@ export class StrictCookie extends Cookie {
 
 /** Makes a cookie from what a record keeps of it: dates are strings there. */
 export function reviveCookie(stored: Record<string, unknown>, CookieClass: typeof Cookie = Cookie): Cookie {
-  const { expires, ...attributes } = stored
-  const cookie = new CookieClass(attributes)
+  const { expires } = stored
+  const cookie = new CookieClass()
+  for (const key in stored) {
+    if (key !== 'expires' && key !== 'data') (cookie as unknown as Record<string, unknown>)[key] = stored[key]
+  }
   if (expires !== undefined) cookie.expires = typeof expires === 'string' ? new Date(expires) : (expires as Date | null)
   const span = stored.originalMaxAge as Milliseconds | null | undefined
   // A text there would throw at every touch; `false` comes of `expires: false`.

@@ -28,13 +28,16 @@ export function sessionToGive(
   const copy = Object.create(Session.prototype) as Session
   const data =
     merged === undefined ? session : withTypes(JSON.parse(merged.text) as Data, [session, merged.theirs?.data])
-  for (const [key, value] of Object.entries({ id: state.id, req })) {
-    // Data of that name has its place.
-    if (!Object.prototype.propertyIsEnumerable.call(data, key)) Object.defineProperty(copy, key, { value })
-  }
+  // Data of that name has its place.
+  if (!isData('id', data)) Object.defineProperty(copy, 'id', { value: state.id })
+  if (!isData('req', data)) Object.defineProperty(copy, 'req', { value: req })
   copy.cookie = cookieCopy(state)
   const target = copy as unknown as Data
   copyValues(data, target)
   if (meta !== undefined) put(target, META, meta)
   return copy
+}
+
+function isData(key: string, data: object): boolean {
+  return Object.prototype.propertyIsEnumerable.call(data, key)
 }

@@ -55,14 +55,10 @@ export function isSameJson(live: unknown, kept: unknown): boolean {
     return true
   }
   if (Object.getPrototypeOf(live) !== Object.prototype) return false
-  const keys = Object.keys(kept)
-  const liveKeys = Object.keys(live)
-  if (liveKeys.length !== keys.length) return false
-  for (let i = 0; i < keys.length; i++) {
-    const key = keys[i]!
-    if (liveKeys[i] !== key || !isSameJson((live as Data)[key], (kept as Data)[key])) return false
-  }
-  return true
+  const keys = Object.keys(live)
+  let at = 0
+  for (const key in kept) if (keys[at++] !== key || !isSameJson((live as Data)[key], (kept as Data)[key])) return false
+  return at === keys.length
 }
 
 // So deep can be written from any stack.
