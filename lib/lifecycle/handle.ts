@@ -76,11 +76,6 @@ export abstract class Handle implements SessionVerbs {
     return this.#response?.headCommitted === true
   }
 
-  /** The record that the request began with. */
-  get foundRecord(): LoadedSession['record'] | undefined {
-    return this.found?.record
-  }
-
   /** Why changes that are left at the end were not stored. */
   get unsavedReason(): DropReason {
     return 'ERR_SESSION_HEADERS_SENT'
@@ -210,7 +205,7 @@ export abstract class Handle implements SessionVerbs {
     settings.door.prolong(session, settings.extend(req))
   }
 
-  /** Replaces what is known of the session, and the session object where another one stands for it. */
+  /** Replaces what is known of the session. */
   learn(snapshot: Snapshot): void {
     this.snapshot = snapshot
   }

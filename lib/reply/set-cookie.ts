@@ -79,12 +79,12 @@ export function expireText(handle: Handle): string {
  * another `domain` or `path`, which browsers would go on sending along with the new one.
  */
 export function hasDuplicates(handle: Handle): boolean {
-  const { tokens, session, outgoing, settings, foundRecord } = handle
+  const { tokens, session, outgoing, settings, found } = handle
   if (tokens.viaHeader || settings.door.believesFirst) return false
   if (handle.tokens.hasDuplicates) return true
   if (tokens.values.length === 0 || outgoing !== 'send' || session === undefined || handle.isPresented) return false
   const { cookie, keptCookie } = stateOf(session)!
-  return foundRecord === undefined || scopeOf(foundRecord.cookie) !== scopeOf(cookie ?? keptCookie!.cookie)
+  return found === undefined || scopeOf(found.record.cookie) !== scopeOf(cookie ?? keptCookie!.cookie)
 }
 
 function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string {
@@ -96,7 +96,7 @@ function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string
  * is not, and where an earlier release put it. Browsers ignore those that are not theirs to set (public suffixes).
  */
 export function expireDuplicates(handle: Handle): string[] {
-  const { settings, req, latest, foundRecord } = handle
+  const { settings, req, latest, found } = handle
   const own = latest === undefined ? newCookie(settings, req) : cookieOf(latest)
   const base = { path: own.path ?? '/', expires: EPOCH, httpOnly: true, secure: secureNow(handle, own) }
   const ownDomain = own.domain?.replace(/^\./, '').toLowerCase()
@@ -104,7 +104,7 @@ export function expireDuplicates(handle: Handle): string[] {
   const texts = domains
     .filter((domain) => domain !== ownDomain)
     .map((domain) => serializeCookie(settings.name, '', domain === undefined ? base : { ...base, domain }, 0))
-  const { path, domain } = (foundRecord?.cookie ?? {}) as { path?: string; domain?: string }
+  const { path, domain } = (found?.record.cookie ?? {}) as { path?: string; domain?: string }
   if (path !== undefined && path !== base.path && isSendable({ path, domain })) {
     texts.push(serializeCookie(settings.name, '', { ...base, domain, path }, 0))
   }

@@ -31,16 +31,17 @@ export class SessionHandle extends Handle {
     if (this.latest !== undefined) return this.latest
     if (this.#loading !== undefined) return this.#loading.then(() => this.load())
     if (this.status === 'found') return adopt(this, this.found!)
-    return this.#whileLoading(findSession(this, false)) as MaybePromise<Session>
+    return this.#find(false) as MaybePromise<Session>
   }
 
   /** Reads the record, as `load` does. Where it only has to be there, the session is made of it when it is asked for. */
   prepare(): MaybePromise<unknown> {
     if (this.latest !== undefined || this.#loading !== undefined) return this.load()
-    return this.#whileLoading(findSession(this, true))
+    return this.#find(true)
   }
 
-  #whileLoading<T>(result: MaybePromise<T>): MaybePromise<T> {
+  #find(prepares: boolean): MaybePromise<Session | undefined> {
+    const result = findSession(this, prepares)
     if (!isPromise(result)) return result
     const done = () => void (this.#loading = undefined)
     this.#loading = result
