@@ -1,5 +1,12 @@
 import './helpers/quiet'
-import session, { MemoryStore, sessions } from '../lib/index'
+import { GorillaStore, gorillaSessions, securecookie } from '../lib/gorilla'
+import session, { CookieStore, FileStore, MemoryStore, sessions } from '../lib/index'
+import { MemcachedStore } from '../lib/memcached'
+import { MongoStore } from '../lib/mongo'
+import { MysqlStore } from '../lib/mysql'
+import { PostgresStore } from '../lib/postgres'
+import { RedisStore } from '../lib/redis'
+import { SqliteStore } from '../lib/sqlite'
 import { appWith, secret } from './helpers/app'
 import request from 'supertest'
 
@@ -66,6 +73,71 @@ describe('a misspelt option is told once, with the name that was meant:', () => 
     })
     for (let i = 0; i < 2; i++) expect((await request(app).get('/')).status).toBe(200)
     expect(told).toEqual([expect.stringMatching(/named\.wizard\.hashIDs .*named\.wizard\.hashIds was/)])
+  })
+})
+
+describe('a misspelt option of a store is told once, before what is missing without it:', () => {
+  const open: Record<string, (options: any) => unknown> = {
+    MemoryStore: (options) => new MemoryStore(options),
+    CookieStore: (options) => new CookieStore(options),
+    FileStore: (options) => new FileStore(options),
+    RedisStore: (options) => new RedisStore(options),
+    SqliteStore: (options) => new SqliteStore(options),
+    PostgresStore: (options) => new PostgresStore(options),
+    MysqlStore: (options) => new MysqlStore(options),
+    MemcachedStore: (options) => new MemcachedStore(options),
+    MongoStore: (options) => new MongoStore(options),
+    GorillaStore: (options) => new GorillaStore(options),
+    gorillaSessions: (options) => gorillaSessions({}, { format: 'redistore', ...options }),
+    securecookie: (options) => securecookie(options)
+  }
+
+  it.each([
+    ['MemoryStore', 'maxbytes', 'maxBytes'],
+    ['MemoryStore', 'swepEvery', 'sweepEvery'],
+    ['CookieStore', 'encrpyt', 'encrypt'],
+    ['CookieStore', 'revocation', 'revocations'],
+    ['FileStore', 'pth', 'path'],
+    ['FileStore', 'ttll', 'ttl'],
+    ['RedisStore', 'cleint', 'client'],
+    ['RedisStore', 'ttll', 'ttl'],
+    ['RedisStore', 'disableTtl', 'disableTTL'],
+    ['SqliteStore', 'pathh', 'path'],
+    ['SqliteStore', 'createtable', 'createTable'],
+    ['PostgresStore', 'poool', 'pool'],
+    ['PostgresStore', 'timout', 'timeout'],
+    ['MysqlStore', 'Pool', 'pool'],
+    ['MysqlStore', 'tabel', 'table'],
+    ['MemcachedStore', 'clientt', 'client'],
+    ['MongoStore', 'colection', 'collection'],
+    ['MongoStore', 'createIndices', 'createIndexes'],
+    ['GorillaStore', 'keypairs', 'keyPairs'],
+    ['gorillaSessions', 'maxage', 'maxAge'],
+    ['securecookie', 'blockkey', 'blockKey']
+  ])('%s, %s', (owner, said, meant) => {
+    for (let i = 0; i < 2; i++) {
+      try {
+        open[owner]!({ [said]: 'x' })
+      } catch (err) {
+        expect(err).toBeInstanceOf(TypeError)
+      }
+    }
+    expect(told).toEqual([
+      `The option ${owner}.${said} is not known and has no effect; ${owner}.${meant} was probably meant.`
+    ])
+  })
+
+  it('and nothing of names that are like none, or of no options at all', () => {
+    for (const make of Object.values(open)) {
+      for (const options of [undefined, null, {}, Object.create(null), { url: 'x', db: 1 }]) {
+        try {
+          make(options)
+        } catch (err) {
+          expect(err).toBeInstanceOf(TypeError)
+        }
+      }
+    }
+    expect(told).toEqual([])
   })
 })
 

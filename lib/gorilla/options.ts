@@ -31,6 +31,9 @@ export interface CommonOptions {
   types?: Readonly<Record<string, string>> | undefined
 }
 
+/** Their names. */
+export const COMMON: readonly (keyof CommonOptions)[] = ['keyPairs', 'maxAge', 'cookie', 'types']
+
 // A type of a package: its path, a dot, its name; perhaps a pointer, list or map of it.
 const OWN_TYPE = /^(?:\*|\[\d*\]|map\[[\w./~-]+\])*[\w./~-]*\w\.[A-Za-z_]\w*(?:\[[^\s]*\])?$/
 

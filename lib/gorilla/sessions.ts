@@ -2,10 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { answer, declareNative, POWERS, type Callback, type SessionRecord } from '../store/contract'
 import type { SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
 import { demand, OptionError, quote, type SessionError, type SessionErrorCode } from '../base/errors'
+import { warnOfMisspelt } from '../base/warnings'
 import { DAY } from '../base/time'
 import { KeyedStore, lifeOf } from '../stores/record-store'
 import type { Store } from '../store/store'
-import { checkPairs, checkTypes, sessionDefaultsOf, type CommonOptions } from './options'
+import { checkPairs, checkTypes, COMMON, sessionDefaultsOf, type CommonOptions } from './options'
 import { goReason } from './reasons'
 import { checkLimits, type Pair } from './securecookie'
 import { GorillaStore } from './store'
@@ -93,6 +94,7 @@ export function gorillaSessions(backing: unknown, options: GorillaSessionsOption
   if (typeof format !== 'string' || !Object.hasOwn(KINDS, format)) {
     throw new OptionError(`format must be one of cookie, ${Object.keys(KINDS).join(', ')}, got ${quote(format)}`)
   }
+  warnOfMisspelt('gorillaSessions.', options, [...COMMON, 'format', 'name', 'keyPrefix', 'table', 'maxLength'])
   return new GorillaServerStore(backing, options)
 }
 

@@ -9,13 +9,14 @@ import { Store } from '../store/store'
 import { RecentWrites } from '../stores/cookie/recent'
 import { COOKIE_BYTES_MAX, cookieTooLarge } from '../stores/too-large'
 import { DAY, MINUTE, SECOND, type Milliseconds } from '../base/time'
+import { warnOfMisspelt } from '../base/warnings'
 import { decodeCarried, encodeCarried, withCarried, withoutCarried, type Carried } from './carried'
 import { decodeGob, type Decoded } from './codec/decode'
 import { encodeGob } from './codec/encode'
 import { decodeKept, encodeKept } from './codec/kept'
 import { VALUES } from './codec/types'
 import { dataOf, valuesOf, type Declared } from './codec/values'
-import { checkPairs, checkTypes, sessionDefaultsOf, goCookieText, type CommonOptions } from './options'
+import { checkPairs, checkTypes, COMMON, sessionDefaultsOf, goCookieText, type CommonOptions } from './options'
 import { goReason } from './reasons'
 import { openBytes, sealBytes, withoutPadding, type Authentic, type Pair } from './securecookie'
 
@@ -51,6 +52,7 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
   /** @throws {TypeError} for keys or types that cannot work */
   constructor(options: GorillaStoreOptions) {
     super()
+    warnOfMisspelt('GorillaStore.', options, COMMON)
     this.#pairs = checkPairs(options ?? {})
     this.#types = checkTypes(options.types)
     this.#cookieText = goCookieText(options.maxAge === undefined ? 30 * DAY : options.maxAge)

@@ -34,7 +34,7 @@ import { SealedRecords } from '../tokens/sealed-records'
 import { SignedIds } from '../tokens/signed-ids'
 import { StoreTokens } from '../tokens/store-tokens'
 import type { Tokens } from '../tokens/tokens'
-import { warnOfMisspelt } from './misspelt'
+import { warnOfOptions } from './misspelt'
 import { deprecate, isProduction, warnOnce } from '../base/warnings'
 
 /** Resolves the options of `sessions()`. @throws {OptionError} naming option, value and remedy */
@@ -42,7 +42,7 @@ export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
   const { secret } = given
   const name = given.name ?? 'sid'
   checkName(name)
-  warnOfMisspelt(given)
+  warnOfOptions(given)
   const keys = new KeyRing(secret === undefined || secret === null ? missingSecret() : checkSecret(secret), checkSecret)
   const cookie = checkCookie(name, overStore(given.store, given.cookie ?? {}))
   const shared = common(given)
@@ -106,7 +106,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
   checkName(name)
   checkMaxAge(given.cookie)
   const { key: _key, ...known } = given
-  warnOfMisspelt(known)
+  warnOfOptions(known)
   const idle = checkSpan('idle', given.idle, null)
   const shared = common(given)
   const keys = secret ? new KeyRing(secret) : undefined
@@ -204,7 +204,7 @@ function withNamed(main: Settings & { named: Map<string, Settings> }, named: Ses
 export function namedSettings(main: Settings, name: string, given: NamedOptions = {}): Settings {
   checkName(name)
   checkObject(`named["${name}"]`, given)
-  warnOfMisspelt(given, `named.${name}.`)
+  warnOfOptions(given, `named.${name}.`)
   checkFunctions({ userId: given.userId })
   if (given.store != null) checkStore(`named["${name}"].store`, given.store)
   const hashIds = checkFlag('hashIds', given.hashIds, main.hashIds)

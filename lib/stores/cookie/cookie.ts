@@ -14,6 +14,7 @@ import {
   type StoreContract
 } from '../../store/contract'
 import { hasMethods, OptionError, type SessionErrorCode } from '../../base/errors'
+import { warnOfMisspelt } from '../../base/warnings'
 import { decodeFound, versionOf, isForwarding } from '../../store/record-cache'
 import type { KeyRing, Opening } from '../../cookie/keys'
 import { compact } from '../../base/bounded-map'
@@ -60,8 +61,10 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
   readonly #recent = new RecentWrites()
   readonly #revocations: StorePort | undefined
 
-  constructor({ encrypt = true, revocations }: CookieStoreOptions = {}) {
+  constructor(options: CookieStoreOptions = {}) {
     super()
+    warnOfMisspelt('CookieStore.', options, ['encrypt', 'revocations'])
+    const { encrypt = true, revocations } = options
     this.#encrypt = encrypt
     if (revocations !== undefined) {
       if (!hasMethods(revocations, 'get', 'set', 'destroy')) {

@@ -4,6 +4,7 @@ import { POWERS } from '../../store/contract'
 import { RecordStore } from '../record-store'
 import { SharedSweeper } from '../sweeper'
 import { demand, hasMethods, isAboveZero, isTimerSpan, OptionError } from '../../base/errors'
+import { warnOfMisspelt } from '../../base/warnings'
 import { DAY, MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
 import { guarded, ifThere } from './errors'
 import { Folder } from './folder'
@@ -114,7 +115,9 @@ export class FileStore extends RecordStore {
 }
 
 function checked(options: FileStoreOptions): Required<FileStoreOptions> {
-  const { path, ttl = DAY, sweepEvery = 10 * MINUTE, serializer = JSON, durable = false } = options ?? {}
+  const given = options ?? {}
+  warnOfMisspelt('FileStore.', given, ['path', 'ttl', 'sweepEvery', 'serializer', 'durable'])
+  const { path, ttl = DAY, sweepEvery = 10 * MINUTE, serializer = JSON, durable = false } = given
   demand(typeof path === 'string' && path !== '', 'FileStore', 'path', 'the path of a folder', path)
   demand(isAboveZero(ttl), 'FileStore', 'ttl', 'milliseconds above 0', ttl)
   demand(isTimerSpan(sweepEvery), 'FileStore', 'sweepEvery', `milliseconds from 1 to ${TIMER_MAX}`, sweepEvery)

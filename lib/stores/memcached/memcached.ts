@@ -1,6 +1,7 @@
 import { demand, hasMethods, isAboveZero } from '../../base/errors'
 import { KeyedStore } from '../record-store'
 import { SECOND, type Milliseconds } from '../../base/time'
+import { warnOfMisspelt } from '../../base/warnings'
 import { MemcachedLink, type MemcachedClient } from './link'
 import { isPlainKey, MemcachedPowers } from './powers'
 
@@ -51,6 +52,7 @@ export class MemcachedStore extends KeyedStore {
 
 function checked(options: MemcachedStoreOptions): MemcachedStoreOptions {
   const given = options ?? {}
+  warnOfMisspelt('MemcachedStore.', given, ['client', 'prefix', 'ttl', 'storeTimeout'])
   const { client, prefix, ttl, storeTimeout } = given
   const isClient = hasMethods(client, 'gets', 'cas', 'add', 'set', 'del')
   demand(isClient, 'MemcachedStore', 'client', 'a client of memcached 2 (new Memcached(servers))', client)

@@ -1,6 +1,7 @@
 import { getHeapStatistics } from 'node:v8'
 import { callable } from '../../base/callable'
 import { isTimerSpan, must } from '../../base/errors'
+import { warnOfMisspelt } from '../../base/warnings'
 import { MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
 import { POWERS } from '../../store/contract'
 import { RecordStore } from '../record-store'
@@ -83,6 +84,7 @@ export const MemoryStore = callable(BoundedMemoryStore)
 export type MemoryStore = BoundedMemoryStore
 
 function checked(options: MemoryStoreOptions = {}): MemorySettings {
+  warnOfMisspelt('MemoryStore.', options, ['max', 'maxBytes', 'sweepEvery'])
   const { max = DEFAULT_MAX, maxBytes = defaultBytes(), sweepEvery = MINUTE } = options
   checkBound('max', max)
   checkBound('maxBytes', maxBytes)

@@ -1,6 +1,6 @@
 import { demand, hasMethods, isAboveZero } from '../../base/errors'
 import { isPromise, SECOND, type MaybePromise } from '../../base/time'
-import { warnOnce } from '../../base/warnings'
+import { warnOfMisspelt, warnOnce } from '../../base/warnings'
 import { RecordStore } from '../record-store'
 import { Opened, type MongoCollection } from './collection'
 import { Objects, TEXTS } from './format'
@@ -62,6 +62,7 @@ export class MongoStore extends RecordStore {
 
 function checked(options: MongoStoreOptions): MongoStoreOptions {
   const given = options ?? {}
+  warnOfMisspelt('MongoStore.', given, ['collection', 'stringify', 'ttl', 'createIndexes'])
   const { collection, ttl } = given
   // A rejection reaches whoever uses the store.
   if (isPromise(collection)) collection.catch?.(() => undefined)

@@ -1,5 +1,6 @@
 import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../../store/contract'
 import { demand, hasMethods, isAboveZero, OptionError } from '../../base/errors'
+import { warnOfMisspelt } from '../../base/warnings'
 import { Store } from '../../store/store'
 import { SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { dialectOf, type RedisClient } from './client'
@@ -202,6 +203,9 @@ declareNative(RedisStore)
 
 function checked(options: RedisStoreOptions): RedisStoreOptions {
   const given = options ?? {}
+  warnOfMisspelt('RedisStore.', given, [
+    ...['client', 'prefix', 'ttl', 'serializer', 'scanCount', 'disableTTL', 'disableTouch', 'wait']
+  ])
   const { prefix, ttl, serializer, scanCount, wait } = given
   demand(prefix == null || typeof prefix === 'string', 'RedisStore', 'prefix', 'a string', prefix)
   const isTtl = !ttl || typeof ttl === 'function' || isAboveZero(ttl)

@@ -26,9 +26,10 @@ export class MysqlStore extends SqlStore {
   /** @throws {OptionError} for an option out of its limits */
   constructor(options: MysqlStoreOptions) {
     const { pool, table = 'sessions', createTable } = options ?? {}
+    const common = checkCommon('MysqlStore', options ?? {}, ['pool', 'timeout'])
     demand(hasMethods(pool, 'getConnection', 'execute'), 'MysqlStore', 'pool', 'a pool of mysql2', pool)
     const driver = new MysqlDriver(pool, checkTimeout('MysqlStore', options))
     const dialect = mysqlDialect(checkName('MysqlStore', 'table', table))
-    super(new SqlTable(driver, dialect, Boolean(createTable)), checkCommon('MysqlStore', options))
+    super(new SqlTable(driver, dialect, Boolean(createTable)), common)
   }
 }

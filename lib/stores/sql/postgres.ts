@@ -38,12 +38,13 @@ export class PostgresStore extends SqlStore {
   /** @throws {OptionError} for an option out of its limits */
   constructor(options: PostgresStoreOptions) {
     const { pool, schema, table = 'session', createTable, prepare = true } = options ?? {}
+    const common = checkCommon('PostgresStore', options ?? {}, ['pool', 'schema', 'prepare', 'timeout'])
     demand(hasMethods(pool, 'query', 'connect'), 'PostgresStore', 'pool', 'a Pool of pg', pool)
     const driver = new PostgresDriver(pool, Boolean(prepare), checkTimeout('PostgresStore', options))
     const dialect = postgresDialect(
       checkName('PostgresStore', 'table', table),
       schema === undefined ? undefined : checkName('PostgresStore', 'schema', schema)
     )
-    super(new SqlTable(driver, dialect, Boolean(createTable)), checkCommon('PostgresStore', options))
+    super(new SqlTable(driver, dialect, Boolean(createTable)), common)
   }
 }

@@ -87,6 +87,7 @@ type Checked = SqliteStoreOptions & Required<Omit<SqliteStoreOptions, 'path' | '
 
 function checked(options: SqliteStoreOptions): Checked {
   const given = options ?? {}
+  const common = checkCommon('SqliteStore', given, ['path', 'database', 'busyTimeout', 'durable'])
   const { path, database, table = 'sessions', busyTimeout = 2000, durable = false } = given
   if (database !== undefined) {
     demand(
@@ -103,7 +104,7 @@ function checked(options: SqliteStoreOptions): Checked {
   const createTable = given.createTable ?? database === undefined
   return {
     ...given,
-    ...checkCommon('SqliteStore', given),
+    ...common,
     table: checkName('SqliteStore', 'table', table),
     createTable: Boolean(createTable),
     busyTimeout,

@@ -1,4 +1,5 @@
 import { demand, isAboveZero, isTimerSpan } from '../../base/errors'
+import { warnOfMisspelt } from '../../base/warnings'
 import { DAY, MINUTE, SECOND, TIMER_MAX, type MaybePromise, type Milliseconds } from '../../base/time'
 import { RecordStore, type Answer } from '../record-store'
 import { SharedSweeper } from '../sweeper'
@@ -110,8 +111,13 @@ export function checkTimeout(store: string, { timeout = 10 * SECOND }: PooledSto
   return timeout
 }
 
-/** @throws {OptionError} for an option out of its limits */
-export function checkCommon(store: string, options: SqlStoreOptions): Required<SqlStoreOptions> {
+/** @param own names of the options that the store alone has @throws {OptionError} for one out of its limits */
+export function checkCommon(
+  store: string,
+  options: SqlStoreOptions,
+  own: readonly string[]
+): Required<SqlStoreOptions> {
+  warnOfMisspelt(`${store}.`, options, [...own, 'table', 'createTable', 'ttl', 'sweepEvery'])
   const { ttl = DAY, sweepEvery = 10 * MINUTE } = options
   demand(isAboveZero(ttl), store, 'ttl', 'milliseconds above 0', ttl)
   const isSpan = sweepEvery === null || isTimerSpan(sweepEvery)
