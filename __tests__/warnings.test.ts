@@ -1,4 +1,5 @@
 import cluster from 'node:cluster'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import request from 'supertest'
 import { appWith, secret } from './helpers/app'
 
@@ -211,19 +212,47 @@ it.each<[string, SetUp]>([
   expect(await warningsOf(setUp)).toEqual([])
 })
 
-it('in production counts what it withholds, with the reason, and warns of nothing', async () => {
+/** What is counted as withheld in production, and what is warned of. */
+async function countedOf(open: (library: Library) => any, headers: Record<string, string>) {
   jest.replaceProperty(process, 'env', { ...process.env, NODE_ENV: 'production' })
-  const told: any[] = []
-  let auth: any
-  const note = (message: unknown) => told.push(message)
-  const { subscribe, unsubscribe } = require('node:diagnostics_channel')
+  const reasons: string[] = []
+  const note = (message: unknown) => reasons.push((message as { reason: string }).reason)
   subscribe('silverback:withheld', note)
-  const warnings = await warningsOf({
-    app: ({ sessions }) => appWith((auth = sessions({ secret, cookie: { secure: true } })), write),
-    headers: { 'X-Forwarded-Proto': 'https' }
-  })
+  let auth: any
+  const warnings = await warningsOf({ app: (library) => appWith((auth = open(library)), write), headers })
   unsubscribe('silverback:withheld', note)
-  expect(warnings).toEqual([])
-  expect(auth.stats().withheld).toBe(2)
-  expect(told.map(({ reason }) => reason)).toEqual(['PROXY_NOT_TRUSTED', 'PROXY_NOT_TRUSTED'])
+  expect(warnings.filter(([code]) => code !== 'SILVERBACK_MEMORY')).toEqual([])
+  expect(auth.stats().withheld).toBe(reasons.length)
+  return reasons
+}
+
+it('in production counts what it withholds, with the reason, and warns of nothing', async () => {
+  const open = ({ sessions }: Library) => sessions({ secret, cookie: { secure: true } })
+  const reasons = ['PROXY_NOT_TRUSTED', 'PROXY_NOT_TRUSTED']
+  expect(await countedOf(open, { 'X-Forwarded-Proto': 'https' })).toEqual(reasons)
+})
+
+describe('in production counts a cookie that it sends and browsers drop, and warns of nothing:', () => {
+  it.each<[string, headers: Record<string, string>, string[]]>([
+    ['somebody else', { Host: 'shop.example.com' }, ['DOMAIN', 'DOMAIN']],
+    ['somebody else, with a port', { Host: 'shop.example.com:8080' }, ['DOMAIN', 'DOMAIN']],
+    ['the host that a proxy knows', { Host: 'a.internal', 'X-Forwarded-Host': 'www.example.org' }, []],
+    ['a host that a proxy may hide', { Host: '10.0.0.7:3000' }, []],
+    ['a host that a proxy may call otherwise', { Host: 'backend:3000' }, []],
+    ['a parent of the host', { Host: 'www.example.org' }, []]
+  ])('a Domain of %s', async (_name, headers, reasons) => {
+    const cookie = { domain: 'example.org' }
+    expect(await countedOf(({ sessions }) => sessions({ secret, cookie }), headers)).toEqual(reasons)
+    expect(await countedOf((session) => session({ ...classic, cookie }), headers)).toEqual(reasons)
+  })
+
+  it('SameSite=None without Secure', async () => {
+    const cookie = { sameSite: 'none' as const }
+    const reasons = ['SAMESITE_NONE', 'SAMESITE_NONE']
+    expect(await countedOf((session) => session({ ...classic, cookie }), {})).toEqual(reasons)
+  })
+
+  it('and none that depends on where the request comes from', async () => {
+    expect(await countedOf(({ sessions }) => sessions({ secret }), CROSS_SITE)).toEqual([])
+  })
 })

@@ -1,9 +1,10 @@
 import cluster from 'node:cluster'
 import { advise } from '../base/advice'
+import type { CookieOptions } from '../cookie/cookie'
 import type { Settings } from '../options/settings'
 import type { HttpRequest, HttpResponse } from '../base/http'
 import type { Handle } from '../lifecycle/handle'
-import type { Session } from '../session/session'
+import { stateOf, type Session } from '../session/session'
 import { MemoryStore } from '../stores/memory/memory'
 
 // What a page embeds is navigated to, and yet is no visit of the user's to that site.
@@ -14,12 +15,20 @@ export function adviseOnSetup({ name, port: { store } }: Settings): void {
   if (cluster.isWorker && store instanceof MemoryStore) advise('MEMORY_PER_PROCESS', name)
 }
 
-/** Looks, outside production, for what makes browsers drop a cookie that is being sent. */
-export function adviseOnCookie({ req, settings }: Handle, { cookie }: Session, res: HttpResponse): void {
-  const sameSite = String(cookie.sameSite ?? 'lax').toLowerCase()
+/** Counts a cookie that is being sent and that browsers drop; outside production it says so, and what else may be wrong. */
+export function adviseOnCookie({ req, settings, engine, id }: Handle, session: Session, res: HttpResponse): void {
+  const { cookie, keptCookie } = stateOf(session)!
+  const { domain, secure, sameSite: given } = (cookie ?? keptCookie!.cookie) as CookieOptions
+  const sameSite = String(given ?? 'lax').toLowerCase()
+  const cause =
+    domain && !isWithin(req, domain) ? 'DOMAIN' : sameSite === 'none' && !secure ? 'SAMESITE_NONE' : undefined
+  // An address, or a name without a dot, may be what a proxy calls this server.
+  if (cause !== undefined && (cause !== 'DOMAIN' || /\.[a-z][^.]*$/i.test(String(req.headers?.host)))) {
+    engine.monitor.note('withheld', settings.name, id, { reason: cause })
+  }
+  if (settings.production) return
   const { 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': target } = req.headers ?? {}
-  if (cookie.domain && !isWithin(req, cookie.domain)) advise('DOMAIN', settings.name)
-  else if (sameSite === 'none' && !cookie.secure) advise('SAMESITE_NONE', settings.name)
+  if (cause !== undefined) advise(cause, settings.name)
   else if (mode === 'cors' && (site === 'same-site' || site === 'cross-site') && !allowsCredentials(res)) {
     advise('CREDENTIALS', settings.name)
   } else if (site === 'cross-site' && (mode !== 'navigate' || FRAMES.has(target)) && sameSite !== 'none') {
@@ -31,7 +40,7 @@ export function adviseOnCookie({ req, settings }: Handle, { cookie }: Session, r
 function isWithin(req: HttpRequest, cookieDomain: string): boolean {
   const { host, 'x-forwarded-host': forwarded } = req.headers ?? {}
   if (host === undefined) return true
-  const domain = cookieDomain.replace(/^\./, '').toLowerCase()
+  const domain = String(cookieDomain).replace(/^\./, '').toLowerCase()
   return [host, ...String(forwarded ?? '').split(',')].some((text) => {
     const name = String(text).trim().replace(/:\d+$/, '').toLowerCase()
     return name === domain || name.endsWith(`.${domain}`)

@@ -53,7 +53,7 @@ function sendCookie(handle: Handle, session: Session, res: HttpResponse): boolea
     engine.withhold(settings, id, reason, WITHHELD[reason])
     return false
   }
-  if (!settings.production) adviseOnCookie(handle, session, res)
+  adviseOnCookie(handle, session, res)
   append(res, [handle.cookieText ?? sendText(handle, session)])
   return true
 }
