@@ -1,10 +1,12 @@
 import request from 'supertest'
-import { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
+import session, { CookieStore, infoOf, lock, MemoryStore, sessions, update, type SessionsOptions } from '../lib/index'
+import { metricsOf } from '../lib/metrics'
 import { SqliteStore } from '../lib/sqlite'
-import { sessionCookie } from '../lib/testing'
+import { sessionCookie, sessionOf } from '../lib/testing'
 import { openToAgents } from './helpers/agents'
 import { appWith, secret } from './helpers/app'
 import { basics, login } from './helpers/basics'
+import { plainStore } from './helpers/classic'
 import { OWN_STORES } from './helpers/own-stores'
 import { openSqlite } from './helpers/sqlite'
 
@@ -82,4 +84,130 @@ describe('sessionCookie()', () => {
       }
     }
   )
+})
+
+describe.each<[string, (options?: object) => any]>([
+  ['sessions()', (options) => sessions<any>({ secret, ...options })],
+  ['the drop-in door', (options) => session({ secret, resave: false, saveUninitialized: false, ...options })],
+  [
+    'the drop-in door, faults with codes',
+    (options) => session({ secret, resave: false, saveUninitialized: false, onStoreError: 'fail', ...options })
+  ]
+])('a mistake of the application is told as one, and not as an outage, behind %s:', (door, open) => {
+  const userId = (session: any) => session.user
+  const refused = async (
+    work: Promise<unknown> | (() => Promise<unknown>),
+    message: RegExp,
+    code = 'ERR_SESSION_OPTION'
+  ) => {
+    const err = await (typeof work === 'function' ? Promise.resolve().then(work) : work).then(
+      String,
+      (reason) => reason
+    )
+    expect([err.code, err.kind, err.message]).toEqual([code, 'usage', expect.stringMatching(message)])
+  }
+
+  it.each<[unknown]>([[undefined], [null], [5], ['sid=x']])('auth.open(%p)', async (req) => {
+    await refused(open().open(req), /^auth\.open\(\): `req` must be a request, got /)
+  })
+
+  it.each<[unknown]>([[undefined], [null], [5], [{}], [['x']]])('auth.destroy(%p), which ends nothing', async (id) => {
+    await refused(open().destroy(id), /^auth\.destroy\(\): `id` must be a session ID, got /)
+  })
+
+  it('auth.destroy() of a session in the place of its ID', async () => {
+    const auth = open()
+    await refused(auth.destroy(await auth.open({})), /got an object$/)
+  })
+
+  it.each<[unknown]>([['text'], [['x']], [5], [true]])('auth.create(%p)', async (data) => {
+    await refused(open().create(data), /^auth\.create\(\): `data` must be an object, got /)
+  })
+
+  it('auth.create() of data that cannot be read', async () => {
+    const auth = open()
+    const fail = () => {
+      throw new Error('mine')
+    }
+    const proxy = new Proxy({}, { ownKeys: fail })
+    for (const data of [Object.defineProperty({}, 'a', { enumerable: true, get: fail }), proxy]) {
+      await refused(auth.create(data), /cannot be read/, 'ERR_SESSION_UNSERIALIZABLE')
+    }
+    expect(auth.stats()).toMatchObject({ created: 0, errors: 0 })
+  })
+
+  it('auth.create() takes frozen data, such without a prototype, and none', async () => {
+    const auth = open()
+    for (const data of [Object.freeze({ a: 1 }), Object.assign(Object.create(null), { a: 1 })]) {
+      expect((await auth.create(data, null)).data).toEqual({ a: 1 })
+    }
+    expect((await auth.create(undefined)).data).toEqual({})
+  })
+
+  it.each(['id', 'req', 'save', 'reload', 'touch', 'resetMaxAge', 'destroy', 'regenerate'])(
+    'auth.create() of data named %s, where no request would find it',
+    async (name) => {
+      const auth = open()
+      const made = auth.create({ [name]: 'mine' })
+      if (door === 'sessions()') return expect((await made).data).toEqual({ [name]: 'mine' })
+      await refused(made, new RegExp(`data named ${name} would be hidden`))
+      expect(auth.stats().errors).toBe(0)
+    }
+  )
+
+  it('a function among the options that throws', async () => {
+    const fail = () => {
+      throw new Error('mine')
+    }
+    await expect(open({ genid: fail }).open({})).rejects.toThrow('mine')
+    await refused(open({ userId: fail }).create({}), /option userId threw/)
+    const auth = open({ userId, store: new MemoryStore() })
+    await auth.create({ user: 'ann' })
+    await refused(auth.reindex({ onProgress: fail }), /option onProgress threw/)
+    await refused(auth.reindex({ onProgress: 5 }), /option onProgress threw/)
+    expect(auth.stats().errors).toBe(0)
+  })
+
+  it('update() and lock() without a function, regenerate() that is to keep what is no data', async () => {
+    const auth = open()
+    const opened = await auth.open({})
+    opened.user = 'ann'
+    await opened.save()
+    await refused(
+      () => update(opened, undefined as never),
+      /session\.update\(\): `fn` must be a function, got undefined/
+    )
+    await refused(() => lock(opened, {} as never), /session\.lock\(\): `fn` must be a function, got an object/)
+    expect(await lock(opened, () => 1, null as never)).toBe(1)
+    await opened.regenerate({ keep: ['id', 'req', 'save', 'cookie', 'user'] })
+    expect(auth.stats().errors).toBe(0)
+  })
+
+  it('null in the place of options, and of what no middleware is', async () => {
+    const auth = open({ userId })
+    await auth.create({ user: 'ann' }, null)
+    expect(await auth.list('ann', null)).toHaveLength(1)
+    expect(await auth.reindex(null)).toMatchObject({ total: 1 })
+    expect(await auth.revoke('ann', null)).toBe(1)
+    expect(infoOf(await auth.open({}, null)).signal).toBeDefined()
+    for (const none of [undefined, null, {}, 5]) {
+      await refused(() => sessionCookie(none as never), /needs the middleware/)
+      await refused(() => sessionOf(none as never, ''), /needs the middleware/)
+      await refused(async () => metricsOf(none as never), /needs the middleware/)
+    }
+  })
+
+  it('and a fault of the store as one, with a status, and counted once', async () => {
+    const store = plainStore()
+    const auth = open({ store })
+    const opened = await auth.open({})
+    opened.user = 'ann'
+    for (const verb of ['get', 'set', 'destroy'])
+      store[verb] = (...args: any[]) => setImmediate(args.at(-1), new Error('down'))
+    for (const work of [() => opened.save(), () => auth.create({ a: 1 })]) {
+      const before = auth.stats().errors
+      await expect(work()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE', status: 500, cause: new Error('down') })
+      expect(auth.stats().errors - before).toBe(1)
+    }
+  })
 })

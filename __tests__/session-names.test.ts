@@ -111,6 +111,46 @@ describe('with sessions() a session', () => {
   })
 })
 
+describe('addFlash() with sessions()', () => {
+  it.each<[unknown]>([['cookie'], [['cookie']], ['__proto__'], ['silverback_meta'], ['__silverback']])(
+    'takes no key under which a session keeps no data: %p',
+    async (key) => {
+      const app = appWith(sessions({ secret }), {
+        '/': (req, res) => {
+          req.session.user = 'ann'
+          req.session.addFlash('x', key)
+          res.send('added')
+        }
+      })
+      const { status, body } = await request(app).get('/')
+      expect([status, body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
+      expect(body.message).toMatch(/^addFlash\(\): `key` must be a name that data can have, got /)
+    }
+  )
+
+  it.each(['id', 'req', 'constructor', 'toString', 'save', '', 'ü'])(
+    'takes %p, as data may have that name',
+    async (key) => {
+      const app = appWith(sessions({ secret }), {
+        '/in': (req, res) => {
+          req.session.addFlash('x', key)
+          req.session.addFlash('y', key)
+          res.send('added')
+        },
+        '/out': (req, res) => res.json([req.session.flashes(key), req.session.flashes(key)])
+      })
+      const cookie = cookieOf(await request(app).get('/in'))!
+      expect((await request(app).get('/out').set('Cookie', cookie)).body).toEqual([['x', 'y'], []])
+    }
+  )
+})
+
+it.each(Object.entries(DOORS))('session.cookie takes no list, %s', async (_door, open) => {
+  const app = appWith(open(), { '/': (req, res) => res.json((req.session.cookie = [])) })
+  const { status, body } = await request(app).get('/')
+  expect([status, body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
+})
+
 describe.each(['id', 'req'])('data called %s behind sessions()', (name) => {
   it.each(Object.entries({ 'a store of ours': () => new MemoryStore(), 'a store from npm': () => plainStore() }))(
     'is kept in %s, through changes of several requests',

@@ -1,4 +1,4 @@
-import { OptionError, SessionError } from '../base/errors'
+import { demand, OptionError, SessionError } from '../base/errors'
 import { EmptyRequest, type HttpRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
 import { shaped, reasonOf, type Engine } from '../engine/engine'
@@ -10,6 +10,7 @@ import { deadline, isOver, type CookieLife } from '../lifecycle/lifetime'
 import { isPastEnd, lastUseOf, recordOf } from '../lifecycle/load'
 import type { OpenOptions } from '../lifecycle/status'
 import { userText } from '../options/option-checks'
+import type { Settings } from '../options/settings'
 import type { ParsedRecord } from '../record/record'
 import type { ModernSession } from '../session/modern'
 import { knownState } from '../session/info'
@@ -73,15 +74,19 @@ const NO_REQUEST = new EmptyRequest()
 /** Makes the manager half of a middleware. */
 export class Manager implements SessionManager {
   readonly #engine: Engine
+  /** Outside of a request there is no express-session whose faults would be kept as they are: all carry code and status. */
+  readonly #settings: Settings
 
   constructor(engine: Engine) {
     this.#engine = engine
+    this.#settings = { ...engine.settings, rawFaults: false }
   }
 
-  async open(req: HttpRequest, options: OpenOptions = {}): Promise<ModernSession & Record<string, any>> {
-    const handle = new SessionHandle(this.#engine, this.#engine.settings, req)
-    handle.openOptions = options
-    const session = await this.#withStatus(async () => handle.load())
+  async open(req: HttpRequest, options?: OpenOptions): Promise<ModernSession & Record<string, any>> {
+    demand(typeof req === 'object' && req !== null, 'auth.open()', 'req', 'a request', req)
+    const handle = new SessionHandle(this.#engine, this.#settings, req)
+    handle.openOptions = options ?? {}
+    const session = await handle.load()
     await indexLoaded(handle, session)
     return session as ModernSession & Record<string, any>
   }
@@ -93,8 +98,8 @@ export class Manager implements SessionManager {
     return entry.error === undefined ? entry : null
   }
 
-  async create(data: Record<string, any>, options: { userId?: string } = {}): Promise<SessionEntry> {
-    const created = await this.#withStatus(() => createStored(this.#engine, data, options.userId))
+  async create(data: Record<string, any>, options?: { userId?: string }): Promise<SessionEntry> {
+    const created = await createStored(this.#engine, this.#settings, data, options?.userId)
     const { handle, session, data: made } = created
     const { snapshot } = handle
     const { createdAt } = stateOf(session)!
@@ -117,27 +122,29 @@ export class Manager implements SessionManager {
     })
   }
 
-  destroy(id: string): Promise<void> {
+  async destroy(id: string): Promise<void> {
+    // A session in its place would live on, and nobody would hear of it.
+    demand(typeof id === 'string', 'auth.destroy()', 'id', 'a session ID', id)
     return this.#guarded(async () => {
       const { settings } = this.#engine
       const hit = await this.#find(id)
       if (hit !== null) await this.#end(hit)
       // Of a session in a cookie nothing is known here, and yet it can be ended.
-      else if (settings.tokens.selfContained && typeof id === 'string' && id !== '') {
+      else if (settings.tokens.selfContained && id !== '') {
         await endRecord(settings, { id })
         noteEnd(this.#engine, settings, id)
       }
     })
   }
 
-  async list(userId: string, options: { current?: string | Session } = {}): Promise<SessionEntry[]> {
-    const isCurrent = this.#is(options.current)
+  async list(userId: string, options?: { current?: string | Session }): Promise<SessionEntry[]> {
+    const isCurrent = this.#is(options?.current)
     const hits = await this.#guarded(() => this.#listed(userId))
     return Promise.all(hits.map(async (hit) => ({ ...(await withData(this.#engine, hit)), current: isCurrent(hit) })))
   }
 
-  async revoke(userId: string, options: { except?: string | Session } = {}): Promise<number> {
-    const isExcepted = this.#is(options.except)
+  async revoke(userId: string, options?: { except?: string | Session }): Promise<number> {
+    const isExcepted = this.#is(options?.except)
     return this.#guarded(async () => {
       const others = (await this.#listed(userId)).filter((hit) => !isExcepted(hit))
       for (const hit of others) await this.#end(hit, 'revoked')
@@ -145,8 +152,8 @@ export class Manager implements SessionManager {
     })
   }
 
-  reindex(options: ReindexOptions = {}): Promise<ReindexProgress> {
-    return this.#guarded(() => reindex(this.#engine, options))
+  reindex(options?: ReindexOptions): Promise<ReindexProgress> {
+    return this.#guarded(() => reindex(this.#engine, options ?? {}))
   }
 
   stats(): SessionStats {
@@ -194,11 +201,6 @@ export class Manager implements SessionManager {
     const id = typeof session === 'string' ? session : knownState('auth.list() or auth.revoke', session).id
     const own = this.#engine.settings.port.keyOf(id)
     return ({ key }) => key === own || key === id
-  }
-
-  // express-session's door leaves the faults of a store as they are.
-  #withStatus<T>(work: () => Promise<T>): Promise<T> {
-    return this.#engine.settings.rawFaults ? this.#guarded(work) : work()
   }
 
   // Faults of the store carry a status, as those of a request do.

@@ -8,6 +8,7 @@ import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import { isUnindexed } from '../lifecycle/plan'
 import { storedSession } from '../lifecycle/snapshot'
 import { encodeRecord } from '../record/record'
+import { asked } from '../options/option-checks'
 import type { Session } from '../session/session'
 import { versionOf } from '../store/record-cache'
 import type { StoreKey } from '../store/port'
@@ -37,13 +38,14 @@ export async function reindex(engine: Engine, { signal, onProgress }: ReindexOpt
   if (typeof store.ids !== 'function' || !port.native || port.carrier !== undefined) {
     throw new OptionError('reindex() needs a store of this package that can list its IDs')
   }
+  const report = onProgress && asked('onProgress', onProgress)
   const ids = (await (store.ids as () => unknown).call(store)) as StoreKey[]
   const progress = { seen: 0, indexed: 0, total: ids.length }
   for (const id of ids) {
     if (signal?.aborted) break
     if (await indexOne(engine, id)) progress.indexed++
     progress.seen++
-    await onProgress?.({ ...progress })
+    await report?.({ ...progress })
   }
   return progress
 }

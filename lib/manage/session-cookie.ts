@@ -11,6 +11,6 @@ import { engineOf } from './sessions'
 export async function sessionCookie(auth: object, data: Record<string, unknown> = {}): Promise<string> {
   const engine = engineOf(auth)
   if (engine === undefined) throw new OptionError('sessionCookie() needs the middleware that sessions() returned')
-  const { handle } = await createStored(engine, data)
+  const { handle } = await createStored(engine, engine.settings, data)
   return `${engine.settings.name}=${encodeURIComponent(tokenOf(handle))}`
 }

@@ -8,11 +8,10 @@ export interface SessionData {
   cookie: Cookie
 }
 
+/** What express-session's sessions have beside `cookie`. */
+export const MEMBERS = ['req', 'id', 'touch', 'resetMaxAge', 'save', 'reload', 'destroy', 'regenerate']
 /** Keys that express-session never copies out of a record: they would shadow a method or a built-in. */
-const CLASSIC_RESERVED = new Set([
-  ...Object.getOwnPropertyNames(Object.prototype),
-  ...['req', 'id', 'touch', 'resetMaxAge', 'save', 'reload', 'destroy', 'regenerate']
-])
+const CLASSIC_RESERVED = new Set([...Object.getOwnPropertyNames(Object.prototype), ...MEMBERS])
 
 type Data = Record<string, unknown>
 

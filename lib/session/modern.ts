@@ -1,6 +1,11 @@
+import { demand } from '../base/errors'
+import { META, OLD_META } from '../record/record'
 import { knownState } from './info'
 import { hideMethods, MODERN, quiet, Session, stateOf } from './session'
 import type { LockOptions } from './verbs'
+
+// An assignment to them is none of data: it changes the cookie, or nothing.
+const NO_DATA = new Set(['cookie', '__proto__', META, OLD_META])
 
 /**
  * A session of `sessions()`: express-session's members, gorilla's flashes and `isNew`, and verbs for shared writes.
@@ -17,12 +22,16 @@ export class ModernSession extends Session {
   }
 
   /** Runs `fn` while no other process holds this session's lock. @throws {SessionError} `ERR_SESSION_LOCK_TIMEOUT` */
-  lock<T>(fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions = {}): Promise<T> {
+  lock<T>(fn: (signal: AbortSignal) => T | Promise<T>, options?: LockOptions): Promise<T> {
     return lock(this, fn, options)
   }
 
-  /** Adds a value that lives until it is read once. @see gorilla/sessions AddFlash; the default key is the same */
+  /**
+   * Adds a value that lives until it is read once. @see gorilla/sessions AddFlash; the default key is the same
+   * @throws {OptionError} for a key under which a session keeps no data
+   */
   addFlash(value: unknown, key = '_flash'): void {
+    demand(!NO_DATA.has(String(key)), 'addFlash()', 'key', 'a name that data can have', key)
     const data = this as unknown as Record<string, unknown>
     const list = Object.hasOwn(data, key) ? data[key] : undefined
     data[key] = Array.isArray(list) ? [...(list as unknown[]), value] : [value]
@@ -65,7 +74,7 @@ export function update<S extends Session, T>(session: S, fn: (session: S) => T |
 export function lock<T>(
   session: Session,
   fn: (signal: AbortSignal) => T | Promise<T>,
-  options: LockOptions = {}
+  options?: LockOptions
 ): Promise<T> {
-  return quiet(knownState('lock', session).verbs.lock(session, fn, options))
+  return quiet(knownState('lock', session).verbs.lock(session, fn, options ?? {}))
 }

@@ -21,7 +21,7 @@ const COOKIE_PROPERTY: PropertyDescriptor & ThisType<Session> = {
     return state === undefined ? undefined : cookieOf(state)
   },
   set(cookie: unknown) {
-    if (typeof cookie !== 'object' || cookie === null) {
+    if (typeof cookie !== 'object' || cookie === null || Array.isArray(cookie)) {
       throw new OptionError('session.cookie must be a cookie object; change its attributes instead of replacing it')
     }
     const state = stateOf(this)

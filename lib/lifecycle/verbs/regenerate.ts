@@ -250,7 +250,8 @@ export function partOf(data: Data, keep: Keep): Data {
   const part: Data = {}
   if (keep === undefined) return part
   for (const key of keep === true ? Object.keys(data) : keep) {
-    if (key !== 'cookie' && Object.hasOwn(data, key)) part[key] = data[key]
+    // Hidden members of a session are no data.
+    if (key !== 'cookie' && Object.prototype.propertyIsEnumerable.call(data, key)) part[key] = data[key]
   }
   return part
 }

@@ -1,3 +1,4 @@
+import { demand } from '../../base/errors'
 import { isPromise, type MaybePromise } from '../../base/time'
 import { destroyedError, guarded, missingError, tooLateError } from '../../engine/faults'
 import { encodeRecord } from '../../record/record'
@@ -220,11 +221,13 @@ export class SessionHandle extends Handle {
   }
 
   async update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {
+    demand(typeof fn === 'function', 'session.update()', 'fn', 'a function', fn)
     this.#refuseLate(session)
     return this.#waitFor(updateSession(this, session, fn))
   }
 
   async lock<T>(session: Session, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T> {
+    demand(typeof fn === 'function', 'session.lock()', 'fn', 'a function', fn)
     const { port } = this.settings
     const key = port.keyOf(stateOf(session)!.id)
     const lock = await guarded(this, 'lock the session', () => takeLock(port, key, options))
