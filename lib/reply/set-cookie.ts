@@ -41,23 +41,24 @@ export function sendText(handle: Handle, session: Session): string {
   return serializeCookie(settings.name, token, data, Math.max(0, Math.ceil((end - now) / 1000)))
 }
 
-/** The same before anything is sent. @throws {SessionError} that names the attribute which cannot be sent */
-export function renderedText(handle: Handle, session: Session): string {
+/** Renders it before anything is sent. @throws {SessionError} that names the attribute which cannot be sent */
+export function renderFirst(handle: Handle): void {
+  const { session, tokens } = handle
+  if (session === undefined || tokens.viaHeader) return
   try {
-    return sendText(handle, session)
+    handle.cookieText = sendText(handle, session)
   } catch (err) {
     throw err instanceof TypeError ? unsendableError(err) : err
   }
 }
 
-/** Renders it while the store is asked: what is set on the cookie from then on comes too late, as in express-session. */
-export function renderNow(handle: Handle): void {
-  const { session, settings, outgoing, tokens, isLate } = handle
-  if (outgoing !== 'send' || session === undefined || tokens.viaHeader || isLate) return
+/** The same while the store is asked: what is set on the cookie from then on comes too late, as in express-session. */
+export function renderMeanwhile(handle: Handle): void {
+  const { tokens } = handle.settings
   // The store has a say in what is sent.
-  if (settings.tokens.selfContained || settings.tokens.assigned) return
+  if (handle.isLate || tokens.selfContained || tokens.assigned) return
   try {
-    handle.cookieText = sendText(handle, session)
+    renderFirst(handle)
   } catch {
     // Told when it is sent, without an error page.
   }

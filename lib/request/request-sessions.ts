@@ -9,7 +9,7 @@ import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import type { HandleOwner } from '../lifecycle/status'
 import type { ParsedRecord } from '../record/record'
 import { writeHead } from '../reply/headers'
-import { renderedText, renderNow } from '../reply/set-cookie'
+import { renderFirst, renderMeanwhile } from '../reply/set-cookie'
 import { ResponseHold } from '../response/response-hold'
 import type { CommitHook } from '../response/commit-hook'
 import { Session } from '../session/session'
@@ -34,12 +34,11 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   #failed = false
   #sessionId: unknown
   #idAssigned = false
-  /** The store's own `generate` or `regenerate` runs. */
-  #hooked = false
-  /** The ID that the store's own `generate` chose. */
-  #hookedId: unknown
-  /** A session of express-session's own making, whose middleware shares the store: its data is taken over. */
-  #draft: object | undefined
+  /**
+   * While the store's own `generate` or `createSession` runs: the ID that it chose, and a session of express-session's
+   * making, whose middleware shares the store: its data is taken over.
+   */
+  #hooked: { id?: unknown; draft?: object } | undefined
 
   /** Puts the session on the request, and holds the response until it is safe. */
   constructor(engine: Engine, req: HttpRequest, res: HttpResponse | undefined, next: (err?: unknown) => void) {
@@ -60,7 +59,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   get session(): unknown {
-    if (this.#draft !== undefined) return this.#draft
+    if (this.#hooked?.draft !== undefined) return this.#hooked.draft
     this.#read = true
     if (this.#unset !== false) return this.#unset
     const { main } = this
@@ -78,8 +77,8 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       this.#unset = value
       return
     }
-    if (this.#hooked && typeof value === 'object' && !(value instanceof Session)) {
-      this.#draft = value
+    if (this.#hooked !== undefined && typeof value === 'object' && !(value instanceof Session)) {
+      this.#hooked.draft = value
       return
     }
     const session = ownSession(value, this.main, this.req)
@@ -91,12 +90,12 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       )
     }
     this.#unset = false
-    this.main.put(session, this.#hooked)
+    this.main.put(session, this.#hooked !== undefined)
     if (this.#sessionId === session.id) this.#idAssigned = false
   }
 
   get sessionId(): unknown {
-    if (this.#hookedId !== undefined) return this.#hookedId
+    if (this.#hooked?.id !== undefined) return this.#hooked.id
     if (this.#idAssigned) return this.#sessionId
     const { main } = this
     if (main.latest === undefined && main.status !== 'ended') void this.session
@@ -104,8 +103,8 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   set sessionId(value: unknown) {
-    if (this.#hooked) {
-      this.#hookedId = value
+    if (this.#hooked !== undefined) {
+      this.#hooked.id = value
       return
     }
     this.#idAssigned = true
@@ -140,7 +139,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
 
   generate(): MaybePromise<void> {
     // Called by a function of the application that stands in its place: the session is there already.
-    return this.#hooked ? undefined : this.main.restart()
+    return this.#hooked === undefined ? this.main.restart() : undefined
   }
 
   // HandleOwner
@@ -159,7 +158,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
 
   began(record?: ParsedRecord): void {
     const { store } = this.engine.settings.port
-    if (this.#hooked) return
+    if (this.#hooked !== undefined) return
     if (record === undefined) {
       const generate = replacedGenerate(store)
       if (generate !== undefined) this.#hook(() => generate.call(store, this.req))
@@ -174,21 +173,20 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   #hook(make: () => unknown): void {
-    this.#hooked = true
+    const hooked: { draft?: object } = (this.#hooked = {})
     try {
       make()
-      if (this.#draft === undefined) return
-      const { cookie: _cookie, ...data } = this.#draft as Record<string, unknown>
+      if (hooked.draft === undefined) return
+      const { cookie: _cookie, ...data } = hooked.draft as Record<string, unknown>
       Object.assign(this.main.session!, data)
     } finally {
-      this.#hooked = false
-      this.#draft = this.#hookedId = undefined
+      this.#hooked = undefined
     }
   }
 
   regenerate(): Promise<void> | undefined {
     const { store } = this.engine.settings.port
-    const regenerate = this.#hooked ? undefined : replacedMember(store, 'regenerate')
+    const regenerate = this.#hooked === undefined ? replacedMember(store, 'regenerate') : undefined
     if (regenerate === undefined) return undefined
     return new Promise((resolve, reject) => {
       regenerate.call(store, this.req, (err) => (err ? reject(err as Error) : resolve()))
@@ -232,18 +230,14 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
 
   #commitHandle(handle: SessionHandle): MaybePromise<void> {
     const committed = handle.commit()
-    if (!handle.settings.door.reportsThroughNext) {
-      return isPromise(committed) ? committed.then(() => this.#render(handle)) : this.#render(handle)
+    if (handle.settings.door.reportsThroughNext) {
+      if (isPromise(committed) && handle.outgoing === 'send') renderMeanwhile(handle)
+      return committed as MaybePromise<void>
     }
-    if (isPromise(committed)) renderNow(handle)
-    return committed as MaybePromise<void>
-  }
-
-  // While a mistake can still become an error page; express-session's door reports it, and sends what the handler wrote.
-  #render(handle: SessionHandle): void {
-    const { session, outgoing, tokens } = handle
-    if (outgoing !== 'send' || session === undefined || tokens.viaHeader) return
-    handle.cookieText = renderedText(handle, session)
+    // While a mistake can still become an error page; express-session's door reports it, and sends what the handler wrote.
+    return chain(committed, () => {
+      if (handle.outgoing === 'send') renderFirst(handle)
+    })
   }
 
   // `req.session = null` or `delete req.session`.
