@@ -1,6 +1,7 @@
 import './helpers/quiet'
 import { channel } from 'node:diagnostics_channel'
 import request from 'supertest'
+import { OptionError } from '../lib/base/errors'
 import session, { MemoryStore, sessions } from '../lib/index'
 import { metricsOf } from '../lib/metrics'
 import { appWith, secret } from './helpers/app'
@@ -99,6 +100,7 @@ describe('metricsOf()', () => {
   })
 
   it('refuses what is no middleware of ours', () => {
-    expect(() => metricsOf({ stats: () => ({}) } as never)).toThrow(TypeError)
+    for (const none of [{ stats: () => ({}) }, undefined, null])
+      expect(() => metricsOf(none as never)).toThrow(OptionError)
   })
 })

@@ -1,5 +1,6 @@
 import './helpers/quiet'
 import request from 'supertest'
+import { OptionError } from '../lib/base/errors'
 import session, { CookieStore, FileStore, MemoryStore, sessions } from '../lib/index'
 import { RedisStore } from '../lib/redis'
 import { SqliteStore } from '../lib/sqlite'
@@ -84,6 +85,7 @@ describe('clock()', () => {
       time.restore()
     }
     expect(Date.now).toBe(before)
+    for (const ms of [undefined, NaN, '5'] as any[]) expect(() => time.forward(ms)).toThrow(OptionError)
     underneath.restore()
   })
 })
@@ -115,7 +117,10 @@ describe('sessionOf()', () => {
   })
 
   it('refuses what is no middleware of ours', async () => {
-    await expect(sessionOf({ get: async () => null }, '')).rejects.toBeInstanceOf(TypeError)
+    for (const auth of [{ get: async () => null }, undefined, null] as any[]) {
+      await expect(sessionOf(auth, '')).rejects.toBeInstanceOf(OptionError)
+      await expect(sessionCookie(auth)).rejects.toBeInstanceOf(OptionError)
+    }
   })
 })
 
@@ -175,6 +180,16 @@ describe('faultyStore()', () => {
     expect(await new Promise((resolve) => bare.get('a', (...answer: any[]) => resolve(answer)))).toEqual([null, null])
     bare.fail('get', new Error('down'))
     expect(await new Promise((resolve) => bare.get('a', resolve))).toMatchObject({ message: 'down' })
-    expect(() => faultyStore(new CookieStore())).toThrow(TypeError)
+    for (const none of [new CookieStore(), {}, null, 'redis'] as any[]) {
+      expect(() => faultyStore(none)).toThrow(OptionError)
+    }
+  })
+
+  it('refuses a fault that would never come', () => {
+    const store = faultyStore() as any
+    for (const verb of ['gte', 'constructor', undefined]) {
+      for (const fault of ['fail', 'hang', 'die', 'lie', 'hold']) expect(() => store[fault](verb)).toThrow(OptionError)
+    }
+    for (const ms of [undefined, NaN, '5', -1]) expect(() => store.slow('get', ms)).toThrow(OptionError)
   })
 })

@@ -229,6 +229,27 @@ describe('scorecard()', () => {
     expect(found.spoilt).toEqual(['the contract: takes a spoilt record for none'])
   })
 
+  it.each<[string, object]>([
+    ['fails', { set: (_id: string, _session: object, done: Done) => done(new Error('no table')) }],
+    [
+      'throws',
+      {
+        set() {
+          throw new Error('no table')
+        }
+      }
+    ]
+  ])('says of a store that %s that it keeps no promise, and why', async (_how, verbs) => {
+    const { scores } = await scorecard(plain(verbs))
+    expect(new Set(scores.map(({ holds }) => holds))).toEqual(new Set([false]))
+    expect(scores[0]!.error).toMatchObject({ message: 'no table' })
+  })
+
+  it.each([undefined, {}, new Map()])('refuses what is no store (%p)', async (store) => {
+    const refused = { name: 'TypeError', code: 'ERR_SESSION_OPTION' }
+    await expect(scorecard(() => store as object)).rejects.toMatchObject(refused)
+  })
+
   it('prints a table', async () => {
     const table = String(await scorecard(() => new MemoryStore()))
     expect(table).toMatch(/^\| +\| promise +\| holds \|\n\| -+ \| -+ \| -+ \|\n/)

@@ -25,8 +25,8 @@ export function createSessions(options?: SessionsOptions): SessionsHandler {
 }
 
 /** The engine behind a middleware of ours. */
-export function engineOf(handler: object | undefined): Engine | undefined {
-  return (handler as { [ENGINE]?: Engine } | undefined)?.[ENGINE]
+export function engineOf(handler: unknown): Engine | undefined {
+  return (handler as { [ENGINE]?: Engine } | null | undefined)?.[ENGINE]
 }
 
 function createHandler(settings: Settings): SessionsHandler {

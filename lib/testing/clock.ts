@@ -1,10 +1,11 @@
+import { must } from '../base/errors'
 import type { Milliseconds } from '../base/time'
 
 /** Time that a test lets pass. */
 export interface Clock {
   /** ms since 1970, as the application sees it. */
   readonly now: Milliseconds
-  /** Lets so many ms pass at once. */
+  /** Lets so many ms pass at once. @throws {TypeError} for what is no number */
   forward(ms: Milliseconds): void
   /** Puts the true time back. */
   restore(): void
@@ -27,7 +28,10 @@ export function clock(): Clock {
     get now() {
       return shifted()
     },
-    forward: (ms) => void (ahead += ms),
+    forward(ms) {
+      must(Number.isFinite(ms), 'forward()', 'given a number of ms', ms)
+      ahead += ms
+    },
     restore() {
       if (Date.now === shifted) Date.now = before
     }

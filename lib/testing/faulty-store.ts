@@ -1,4 +1,4 @@
-import { OptionError } from '../base/errors'
+import { hasMethods, isAboveZero, must, OptionError } from '../base/errors'
 import type { MaybePromise, Milliseconds } from '../base/time'
 import { callStore, type Method } from '../store/call'
 import {
@@ -15,6 +15,8 @@ import { MemoryStore } from '../stores/memory/memory'
 
 export type FaultyVerb = 'get' | 'set' | 'touch' | 'destroy' | 'list' | 'lock'
 
+const VERBS: readonly FaultyVerb[] = ['get', 'set', 'touch', 'destroy', 'list', 'lock']
+
 /** A call of the store that something else happens to. */
 export interface Interrupted {
   /** Carries it out, with its own arguments or others. */
@@ -28,6 +30,7 @@ export interface Interrupted {
 
 type Fault = (interrupted: Interrupted) => unknown
 
+const NOTHING = (): void => undefined
 const NEVER = () => new Promise<never>(() => undefined)
 const down = () => new Error('The store is down, as the test has told it.')
 
@@ -46,9 +49,10 @@ export class FaultyStore extends Store {
   readonly #inner: StoreContract
   readonly #faults = new Map<FaultyVerb, Fault>()
 
-  /** Use `faultyStore()`. @throws {TypeError} for sessions in cookies, where no store is asked */
+  /** Use `faultyStore()`. @throws {TypeError} for what is no store, and sessions in cookies, where none is asked */
   constructor(inner: StoreContract) {
     super()
+    must(hasMethods(inner, 'get', 'set', 'destroy'), 'faultyStore()', 'given a store with get, set and destroy', inner)
     if (CARRIER in inner) throw new OptionError('faultyStore() needs a store that is asked: no CookieStore')
     this.#inner = inner
     const powers = (inner as { [POWERS]?: Powers })[POWERS]
@@ -71,6 +75,7 @@ export class FaultyStore extends Store {
 
   /** It takes so many ms longer. */
   slow(verb: FaultyVerb, ms: Milliseconds): void {
+    must(isAboveZero(ms), 'slow()', 'given a number of ms above 0', ms)
     this.instead(verb, ({ call }) => new Promise((resolve) => setTimeout(resolve, ms)).then(() => call()))
   }
 
@@ -108,20 +113,20 @@ export class FaultyStore extends Store {
 
   /** The next call waits: `entered` resolves when it comes, `letGo()` has it carried out. Later ones do not wait. */
   hold(verb: FaultyVerb): { entered: Promise<void>; letGo(): void } {
-    let letGo!: () => void
+    let [enter, letGo] = [NOTHING, NOTHING]
+    const entered = new Promise<void>((resolve) => (enter = resolve))
     const released = new Promise<void>((resolve) => (letGo = resolve))
-    const entered = new Promise<void>((resolve) => {
-      this.instead(verb, ({ call }) => {
-        this.recover(verb)
-        resolve()
-        return released.then(() => call())
-      })
+    this.instead(verb, ({ call }) => {
+      this.recover(verb)
+      enter()
+      return released.then(() => call())
     })
     return { entered, letGo }
   }
 
-  /** Something else happens than the call. */
+  /** Something else happens than the call. @throws {TypeError} for what is no verb: such a fault would never come */
   instead(verb: FaultyVerb, fault: Fault): void {
+    must(VERBS.includes(verb), 'A verb of faultyStore()', `one of ${VERBS.join(', ')}`, verb)
     this.#faults.set(verb, fault)
   }
 

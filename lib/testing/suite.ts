@@ -1,3 +1,4 @@
+import { hasMethods, must } from '../base/errors'
 import { randomId } from '../base/ids'
 import { MINUTE, type MaybePromise } from '../base/time'
 import { Cookie } from '../cookie/cookie'
@@ -31,8 +32,22 @@ export interface SuiteOptions {
 
 const CHECKS: readonly Check[] = [...CONTRACT, ...RACES, ...FAULTS]
 
-async function prepare(make: MakeStore, { spoil }: Pick<SuiteOptions, 'spoil'>): Promise<Ground> {
-  const [store, other] = [(await make()) as StoreContract, (await make()) as StoreContract]
+/** @throws {TypeError} for what is no store */
+async function storesOf(make: MakeStore): Promise<[StoreContract, StoreContract]> {
+  const stores: [unknown, unknown] = [await make(), await make()]
+  for (const store of stores) {
+    must(
+      hasMethods(store, 'get', 'set', 'destroy'),
+      'What makes the store',
+      'giving one with get, set and destroy',
+      store
+    )
+  }
+  return stores as [StoreContract, StoreContract]
+}
+
+async function prepare(stores: readonly [StoreContract, StoreContract], spoil: Ground['spoil']): Promise<Ground> {
+  const [store, other] = stores
   if (store === other) return { store, other: undefined, spoil }
   const id = randomId()
   await ask(store, 'set', id, { cookie: new Cookie({ maxAge: MINUTE }), own: id })
@@ -52,12 +67,13 @@ export function storeSuite(make: MakeStore, options: SuiteOptions & Partial<Runn
     throw new TypeError('storeSuite() needs describe and it: import them from your test runner, and pass them along')
   }
   let ground: Promise<Ground> | undefined
+  const prepared = () => (ground ??= storesOf(make).then((stores) => prepare(stores, options.spoil)))
   for (const group of new Set(CHECKS.map((check) => check.group))) {
     if (group === 'two processes' && options.acrossProcesses !== true) continue
     describe(group, () => {
       for (const { promise, run, group: of } of CHECKS) {
         if (of !== group || options.except?.includes(promise)) continue
-        it(promise, async () => void (await run(await (ground ??= prepare(make, options)))))
+        it(promise, async () => void (await run(await prepared())))
       }
     })
   }
@@ -96,15 +112,19 @@ export class Scorecard {
 /**
  * Finds out which promises hold on a store, one after the other; it takes some seconds, for sessions have to run out.
  *
+ * Rejects with the error of `make`, and with a TypeError for what is no store.
+ *
  * @example console.log(String(await scorecard(() => new MyStore())))
  */
 export async function scorecard(make: MakeStore, options: Pick<SuiteOptions, 'spoil'> = {}): Promise<Scorecard> {
-  const ground = await prepare(make, options)
+  // One that does not keep a first session keeps no promise, and is not waited for each time.
+  const ground = prepare(await storesOf(make), options.spoil)
+  await ground.catch(() => undefined)
   const scores: Score[] = []
   for (const { group, promise, run } of CHECKS) {
     const score: Score = { group, promise, holds: undefined }
     try {
-      if ((await within(run(ground), promise, 60_000)) !== false) score.holds = true
+      if ((await within(ground.then(run), promise, 60_000)) !== false) score.holds = true
     } catch (error) {
       Object.assign(score, { holds: false, error })
     }
