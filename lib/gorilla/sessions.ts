@@ -7,10 +7,11 @@ import { DAY } from '../base/time'
 import { KeyedStore, lifeOf } from '../stores/record-store'
 import type { Store } from '../store/store'
 import { checkPairs, checkTypes, COMMON, sessionDefaultsOf, type CommonOptions } from './options'
+import type { Declared } from './codec/values'
 import { goReason } from './reasons'
 import { checkLimits, type Pair } from './securecookie'
 import { GorillaStore } from './store'
-import { GobFormat, JsonFormat, SealedFormat, type Format } from './stores/content'
+import { gobFormat, jsonFormat, sealedFormat, type Format } from './stores/content'
 import { FilesShelf } from './stores/files'
 import { MemcachedShelf } from './stores/memcached'
 import { isObjectId, MongoShelf } from './stores/mongo'
@@ -56,7 +57,7 @@ export interface GorillaSessionsOptions extends Partial<CommonOptions> {
 }
 
 interface Kind {
-  record: 'gob' | 'json' | 'sealed'
+  format(types: Declared, pairs: readonly Pair[]): Format
   maxLength: number | null
   shelf(backing: unknown, options: GorillaSessionsOptions): Shelf
 }
@@ -69,15 +70,15 @@ const memcache: Kind['shelf'] = (client, { keyPrefix = '' }) => new MemcachedShe
 const postgres: Kind['shelf'] = (pool, { table = 'http_sessions' }) => new PostgresShelf(pool, table)
 
 const KINDS: Record<Exclude<GorillaFormat, 'cookie'>, Kind> = {
-  filesystem: { record: 'sealed', maxLength: 4096, shelf: (path) => new FilesShelf(path) },
-  redisstore: { record: 'gob', maxLength: null, shelf: redis('session:') },
-  redistore: { record: 'gob', maxLength: 4096, shelf: redis('session_') },
-  'redistore-json': { record: 'json', maxLength: 4096, shelf: redis('session_') },
-  pgstore: { record: 'sealed', maxLength: 4096, shelf: postgres },
-  memcache: { record: 'sealed', maxLength: 4096, shelf: memcache },
-  'memcache-gob': { record: 'gob', maxLength: null, shelf: memcache },
-  'memcache-json': { record: 'json', maxLength: null, shelf: memcache },
-  mongostore: { record: 'sealed', maxLength: 4096, shelf: (collection) => new MongoShelf(collection) }
+  filesystem: { format: sealedFormat, maxLength: 4096, shelf: (path) => new FilesShelf(path) },
+  redisstore: { format: gobFormat, maxLength: null, shelf: redis('session:') },
+  redistore: { format: gobFormat, maxLength: 4096, shelf: redis('session_') },
+  'redistore-json': { format: () => jsonFormat, maxLength: 4096, shelf: redis('session_') },
+  pgstore: { format: sealedFormat, maxLength: 4096, shelf: postgres },
+  memcache: { format: sealedFormat, maxLength: 4096, shelf: memcache },
+  'memcache-gob': { format: gobFormat, maxLength: null, shelf: memcache },
+  'memcache-json': { format: () => jsonFormat, maxLength: null, shelf: memcache },
+  mongostore: { format: sealedFormat, maxLength: 4096, shelf: (collection) => new MongoShelf(collection) }
 }
 
 /**
@@ -116,7 +117,7 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
     const isBare = format === 'redisstore'
     const pairs = isBare && options.keyPairs === undefined ? [] : checkPairs(options)
     const tokens = isBare ? new BareTokens(name) : tokensOf(format, pairs, name)
-    const spelling = formatOf(kind.record, checkTypes(options.types), pairs)
+    const spelling = kind.format(checkTypes(options.types), pairs)
     super(new GoPowers(kind.shelf(backing, options), spelling, tokens, { maxAge, maxLength }))
     // Not enumerable, as the methods: a store may be logged.
     const define = (key: PropertyKey, value: object) => Object.defineProperty(this, key, { value })
@@ -143,9 +144,4 @@ declareNative(GorillaServerStore)
 function tokensOf(format: GorillaFormat, pairs: readonly Pair[], name: string | undefined): GoTokens {
   if (format !== 'mongostore') return new SealedTokens(pairs, name)
   return new SealedTokens(pairs, name, () => randomBytes(12).toString('hex'), isObjectId)
-}
-
-function formatOf(record: Kind['record'], declared: ReturnType<typeof checkTypes>, pairs: readonly Pair[]): Format {
-  if (record === 'gob') return new GobFormat(declared)
-  return record === 'json' ? new JsonFormat() : new SealedFormat(declared, pairs)
 }

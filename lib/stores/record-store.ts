@@ -1,8 +1,9 @@
-import { answer, declareNative, POWERS, type Callback, type Life, type Listed } from '../store/contract'
-import type { Powers, SessionRecord } from '../store/contract'
+import { answer, declareNative, EXPIRED, POWERS, type Callback, type Found, type Life } from '../store/contract'
+import type { Listed, Powers, SessionRecord } from '../store/contract'
 import { decodeRecord, isRecord, withCookie, withUsedAt } from '../record/record'
+import { isForwarding } from '../store/record-cache'
 import { Store } from '../store/store'
-import { chain, type MaybePromise, type Milliseconds } from '../base/time'
+import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 
 /** What the verbs of our stores need beside the powers. */
 export interface RecordPowers extends Powers {
@@ -155,6 +156,20 @@ export function lifeOf(text: string, ttl: Milliseconds | null): { life: Life; us
   const { cookie, meta } = decodeRecord(text) ?? {}
   const usedAt = Date.now()
   return { life: { usedAt, expiresAt: expiryOf(cookie) ?? endOf(usedAt, ttl) }, user: meta?.i }
+}
+
+/**
+ * What a load tells of a record that is over: whoever removes it may tell of it, once. Where nothing can be removed
+ * everybody does.
+ */
+export function buried(found: Found, remove: () => MaybePromise<boolean>): MaybePromise<typeof EXPIRED | null> {
+  const tell = (mine: boolean) => (mine && !isForwarding(found) ? EXPIRED : null)
+  try {
+    const removed = remove()
+    return isPromise(removed) ? removed.then(tell, () => tell(true)) : tell(removed)
+  } catch {
+    return tell(true)
+  }
 }
 
 /** A record's text with another life. */

@@ -78,7 +78,8 @@ export class SharedSweeper {
     this.#timer = new Sweeper(name, next, () => {
       // Once this turn is over.
       this.#timer.arm()
-      return turn(span * (1 - JITTER)).catch(reachesRequests)
+      // A fault of the store reaches every request that needs it. The next turn tries again.
+      return turn(span * (1 - JITTER)).catch(() => undefined)
     })
     if (every !== null) this.#timer.arm()
   }
@@ -97,9 +98,6 @@ export class SharedSweeper {
   async close(): Promise<void> {
     await this.#timer.close()
     // Its fault is that of whoever asked for it.
-    await this.#running?.catch(reachesRequests)
+    await this.#running?.catch(() => undefined)
   }
 }
-
-// A fault of the store reaches every request that needs it. The next turn tries again.
-function reachesRequests(): void {}

@@ -7,7 +7,7 @@
 import type { GoType } from './types'
 import { corrupt, WireWriter, type WireReader } from './wire'
 
-interface Field {
+export interface Field {
   readonly name: string
   readonly id: number
 }

@@ -47,6 +47,12 @@ export function numberOf(value: bigint): number | bigint {
   return Number.isSafeInteger(number) ? number : value
 }
 
+/** The same for JSON: beyond the safe integers decimal digits. */
+export function numberText(value: bigint): number | string {
+  const number = numberOf(value)
+  return typeof number === 'number' ? number : number.toString()
+}
+
 /**
  * The JavaScript value of a node: numbers (bigints beyond the safe integers), Buffers, Dates (to the millisecond),
  * arrays, plain objects for maps with string keys, and Maps for all others.

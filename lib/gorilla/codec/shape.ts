@@ -89,14 +89,10 @@ export function nodeOf(value: unknown, hint: Hint | undefined, path: readonly st
 
 /** What is carried inside of a value that is gone; `undefined` where nothing is. */
 export function carriedOf(hint: Hint): GoNode | undefined {
-  const isList = hint.type === undefined ? hasPlaces(hint) : hint.type.kind === 'slice'
+  const isList = hint.type === undefined ? typeof hint.hidden?.[0]?.[0] === 'number' : hint.type.kind === 'slice'
   const type = hint.type ?? (isList ? LIST : DICTIONARY)
   const value = isList ? placed([], hint) : [...hiddenEntries(type, hint, () => false)]
   return value.length === 0 ? undefined : { type, value: value as GoNode[] }
-}
-
-function hasPlaces({ hidden }: Hint): boolean {
-  return typeof hidden?.[0]?.[0] === 'number'
 }
 
 // The elements that are carried, back in their places among the others.
@@ -122,7 +118,7 @@ export function* hiddenEntries(type: GoType, hint: Hint, has: (key: string) => b
 }
 
 /** The Go type that a value becomes when nobody says otherwise. */
-function naturalType(value: unknown, path: readonly string[]): GoType {
+export function naturalType(value: unknown, path: readonly string[]): GoType {
   if (typeof value === 'boolean') return BOOL
   if (typeof value === 'string') return STRING
   if (typeof value === 'number') return Number.isSafeInteger(value) && !Object.is(value, -0) ? INT : FLOAT64
@@ -233,7 +229,8 @@ function floatOf(value: unknown, { bits }: GoType): number | undefined {
   return Number.isFinite(number) && !Number.isFinite(narrow) ? undefined : narrow
 }
 
-function bytesOf(value: unknown): Buffer | undefined {
+/** Bytes, or what base64 says. */
+export function bytesOf(value: unknown): Buffer | undefined {
   if (value instanceof Uint8Array) return Buffer.from(value)
   if (typeof value !== 'string') return undefined
   const bytes = Buffer.from(value, 'base64')

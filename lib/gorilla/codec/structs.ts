@@ -1,6 +1,6 @@
-import { BASIC_IDS, GOB_ENCODER, type Definition, type Definitions } from './definitions'
-import { numberOf, opaqueNode, unserializable, type GoNode, type Opaque } from './nodes'
-import { isPlain } from './shape'
+import { BASIC_IDS, GOB_ENCODER, type Definition, type Definitions, type Field } from './definitions'
+import { numberText, opaqueNode, unserializable, type GoNode, type Opaque } from './nodes'
+import { bytesOf, isPlain } from './shape'
 import { typesIn } from './stream'
 import { timeFromBinary, timeToBinary } from './time'
 import { Unreadable, WireReader, WireWriter } from './wire'
@@ -85,7 +85,7 @@ class StructReader {
     }
   }
 
-  #struct(fields: readonly { name: string; id: number }[]): Record<string, unknown> {
+  #struct(fields: readonly Field[]): Record<string, unknown> {
     const object = Object.create(null) as Record<string, unknown>
     for (const { name, id } of fields) {
       const zero = zeroOf(id, this.#definitions)
@@ -131,7 +131,7 @@ class StructWriter {
     else if (id === BASIC_IDS.uint) writer.uint(integer(value, UINT64, path))
     else if (id === BASIC_IDS.float && typeof value === 'number') writer.float(value)
     else if (id === BASIC_IDS.string && typeof value === 'string') writer.bytes(Buffer.from(value))
-    else if (id === BASIC_IDS.bytes && isBase64(value)) writer.bytes(Buffer.from(value, 'base64'))
+    else if (id === BASIC_IDS.bytes && bytesOf(value)) writer.bytes(bytesOf(value)!)
     else this.#defined(writer, this.#definitions.get(id), value, path)
   }
 
@@ -156,12 +156,7 @@ class StructWriter {
   }
 
   // Go sends no fields that are zero, and takes those that are missing for zero.
-  #struct(
-    writer: WireWriter,
-    fields: readonly { name: string; id: number }[],
-    value: Record<string, unknown>,
-    path: readonly string[]
-  ): void {
+  #struct(writer: WireWriter, fields: readonly Field[], value: Record<string, unknown>, path: readonly string[]): void {
     const unknown = Object.keys(value).find((key) => !fields.some(({ name }) => name === key))
     if (unknown !== undefined) throw unserializable([...path, unknown], 'the struct has no such field')
     let last = -1
@@ -202,17 +197,10 @@ function finite(value: number): number {
   return value
 }
 
-function numberText(value: bigint): number | string {
-  const number = numberOf(value)
-  return typeof number === 'number' ? number : number.toString()
-}
-
 function integer(value: unknown, [min, max]: readonly [bigint, bigint], path: readonly string[]): bigint {
-  const whole =
-    typeof value === 'number' ? Number.isSafeInteger(value) : typeof value === 'string' && DIGITS.test(value)
-  if (!whole) throw misfit(path)
-  const number = BigInt(value as number | string)
-  if (number < min || number > max) throw misfit(path)
+  const isWhole = Number.isSafeInteger(value) || (typeof value === 'string' && DIGITS.test(value))
+  const number = isWhole ? BigInt(value as number | string) : undefined
+  if (number === undefined || number < min || number > max) throw misfit(path)
   return number
 }
 
@@ -220,10 +208,6 @@ const DIGITS = /^-?\d{1,20}$/
 
 function keyOf(key: string): unknown {
   return DIGITS.test(key) ? key : key === 'true' ? true : key === 'false' ? false : Number(key)
-}
-
-function isBase64(value: unknown): value is string {
-  return typeof value === 'string' && Buffer.from(value, 'base64').toString('base64') === value
 }
 
 function misfit(path: readonly string[]): Error {

@@ -1,8 +1,8 @@
 import { Unreadable } from './wire'
-import { numberOf, unserializable, type GoNode, type Opaque } from './nodes'
-import { hiddenEntries, nodeOf, shape, type Hint } from './shape'
+import { numberText, unserializable, type GoNode, type Opaque } from './nodes'
+import { hiddenEntries, naturalType, nodeOf, shape, type Hint } from './shape'
 import { encodeStruct, readStruct } from './structs'
-import { DICTIONARY, FLOAT64, INT, LIST, namedType, STRING, VALUES, type GoType } from './types'
+import { namedType, STRING, VALUES, type GoType } from './types'
 import type { Definitions } from './definitions'
 
 /** What an application has said of the values of its Go program, by key: a type, or the name of one of its own. */
@@ -154,14 +154,14 @@ class Reader {
     let hint: Hint = { type }
     if (type.kind === 'slice') ({ json, hint } = this.#list(node))
     else if (type.kind === 'map') ({ json, hint } = this.entries(node, UNSAFE))
-    else if (typeof value === 'bigint') json = typeof numberOf(value) === 'number' ? Number(value) : value.toString()
+    else if (typeof value === 'bigint') json = numberText(value)
     else if (Buffer.isBuffer(value)) json = value.toString('base64')
     else if (typeof value === 'number' && !Number.isFinite(value)) {
       json = Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf'
     }
     if (node.lossy && raw !== undefined) hint = { ...hint, was: { json: JSON.stringify(json), raw } }
     // In a place with a type of its own nothing has to be told but what is inside.
-    const told = value === null || place.kind !== 'interface' || naturalName(json) === type.name
+    const told = value === null || place.kind !== 'interface' || naturalType(json, []).name === type.name
     if (!told || hint.was !== undefined) return { json, hint }
     const { inner, hidden, entries } = hint
     const empty = (inner?.size ?? 0) === 0 && hidden === undefined && entries === undefined
@@ -202,11 +202,4 @@ function carries(hint: Hint | undefined): boolean {
 // Registered as a pointer it is the same struct.
 function isCalled(registered: string, name: string): boolean {
   return registered.replace(/^\*/, '') === Buffer.from(name.replace(/^\*/, '')).toString('latin1')
-}
-
-function naturalName(json: unknown): string {
-  if (typeof json === 'number') return Number.isSafeInteger(json) ? INT.name : FLOAT64.name
-  if (typeof json === 'boolean') return 'bool'
-  if (typeof json === 'string') return STRING.name
-  return Array.isArray(json) ? LIST.name : DICTIONARY.name
 }

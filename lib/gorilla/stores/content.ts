@@ -42,28 +42,23 @@ const MARK = 0x0a
 const JSON_MARK = Buffer.of(0x20, MARK)
 
 /** `session.Values` as gob. */
-export class GobFormat implements Format {
-  readonly #types: Declared
-
-  constructor(types: Declared) {
-    this.#types = types
-  }
-
-  decode(raw: Buffer): Content {
-    const { node, definitions, rest } = decodeGob(raw, VALUES)
-    const { values, carried } = withoutCarried(node)
-    return { ...dataOf(values, this.#types, definitions), definitions, carried, ours: rest[0] === MARK }
-  }
-
-  encode(data: Record<string, unknown>, kept: Kept | undefined, carried: string): Buffer {
-    const values = valuesOf(data, kept?.hint, this.#types, kept?.definitions ?? NONE)
-    return Buffer.concat([encodeGob(withCarried(values, carried), kept?.definitions), Buffer.of(MARK)])
+export function gobFormat(types: Declared): Format {
+  return {
+    decode(raw) {
+      const { node, definitions, rest } = decodeGob(raw, VALUES)
+      const { values, carried } = withoutCarried(node)
+      return { ...dataOf(values, types, definitions), definitions, carried, ours: rest[0] === MARK }
+    },
+    encode(data, kept, carried) {
+      const values = valuesOf(data, kept?.hint, types, kept?.definitions ?? NONE)
+      return Buffer.concat([encodeGob(withCarried(values, carried), kept?.definitions), Buffer.of(MARK)])
+    }
   }
 }
 
 /** `session.Values` as encoding/json has it: Go itself reads other types back than it wrote. */
-export class JsonFormat implements Format {
-  decode(raw: Buffer): Content {
+export const jsonFormat: Format = {
+  decode(raw) {
     const values = parse(raw.toString())
     const json: Record<string, unknown> = {}
     const hidden: [string, Opaque][] = []
@@ -79,9 +74,8 @@ export class JsonFormat implements Format {
     }
     const ours = raw.subarray(-JSON_MARK.length).equals(JSON_MARK)
     return { json, hint: { inner, ...(hidden.length > 0 && { hidden }) }, definitions: NONE, carried, ours }
-  }
-
-  encode(data: Record<string, unknown>, kept: Kept | undefined, carried: string): Buffer {
+  },
+  encode(data, kept, carried) {
     const parts = Object.entries(data).map(([key, value]) => {
       const was = kept?.hint.inner?.get(key)?.was
       const text = JSON.stringify(value)
@@ -131,38 +125,32 @@ function holdsProto(value: unknown): boolean {
 }
 
 /** Gob inside of securecookie, sealed for the cookie's name. */
-export class SealedFormat implements Format {
-  readonly #gob: GobFormat
-  readonly #pairs: readonly Pair[]
-
-  constructor(types: Declared, pairs: readonly Pair[]) {
-    this.#gob = new GobFormat(types)
-    this.#pairs = pairs
-  }
-
-  decode(raw: Buffer, names: readonly string[]): Content {
-    const text = raw.toString('latin1')
-    let reason = 'ERR_SESSION_SIGNATURE'
-    for (const name of names) {
-      const opened = openBytes(this.#pairs, name, text)
-      if (typeof opened === 'object') {
-        return { ...this.#gob.decode(opened.bytes), sealedAt: opened.issuedAt, name }
+export function sealedFormat(types: Declared, pairs: readonly Pair[]): Format {
+  const gob = gobFormat(types)
+  return {
+    decode(raw, names) {
+      const text = raw.toString('latin1')
+      let reason = 'ERR_SESSION_SIGNATURE'
+      for (const name of names) {
+        const opened = openBytes(pairs, name, text)
+        if (typeof opened === 'object') return { ...gob.decode(opened.bytes, []), sealedAt: opened.issuedAt, name }
+        if (opened !== 'ERR_SESSION_SIGNATURE') reason = opened
       }
-      if (opened !== 'ERR_SESSION_SIGNATURE') reason = opened
+      if (reason === 'ERR_SESSION_EXPIRED') throw new SessionError(reason, 'The record is older than maxAge.')
+      throw new SessionError(
+        'ERR_SESSION_CORRUPT',
+        'No pair of keyPairs has sealed the record for a cookie of this name.'
+      )
+    },
+    encode(data, kept, carried, name) {
+      if (name === undefined) {
+        throw new OptionError(
+          'gorillaSessions needs the option name here: records are sealed for the name of the cookie'
+        )
+      }
+      const pair = { ...pairs[0]!, maxLength: null }
+      return Buffer.from(sealBytes(pair, name, gob.encode(data, kept, carried, name)), 'latin1')
     }
-    if (reason === 'ERR_SESSION_EXPIRED') throw new SessionError(reason, 'The record is older than maxAge.')
-    throw new SessionError(
-      'ERR_SESSION_CORRUPT',
-      'No pair of keyPairs has sealed the record for a cookie of this name.'
-    )
-  }
-
-  encode(data: Record<string, unknown>, kept: Kept | undefined, carried: string, name: string | undefined): Buffer {
-    if (name === undefined) {
-      throw new OptionError('gorillaSessions needs the option name here: records are sealed for the name of the cookie')
-    }
-    const pair = { ...this.#pairs[0]!, maxLength: null }
-    return Buffer.from(sealBytes(pair, name, this.#gob.encode(data, kept, carried)), 'latin1')
   }
 }
 

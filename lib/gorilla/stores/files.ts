@@ -71,7 +71,7 @@ export class FilesShelf implements Shelf {
       await fs.writeFile(temp, raw, { mode: FILE_MODE, flag: 'wx' })
       await fs.rename(temp, this.#pathOf(id))
     } catch (err) {
-      await fs.unlink(temp).catch(isGone)
+      await fs.unlink(temp).catch(() => undefined)
       throw err
     }
   }
@@ -90,7 +90,8 @@ export class FilesShelf implements Shelf {
     const lock = join(this.#folder, `.silverback-lock-${id}`)
     for (const since = Date.now(); !(await taken(lock));) {
       const stats = await ifThere(fs.stat(lock))
-      if (stats !== undefined && Math.abs(Date.now() - stats.mtimeMs) > WAIT_MAX) await fs.unlink(lock).catch(isGone)
+      if (stats !== undefined && Math.abs(Date.now() - stats.mtimeMs) > WAIT_MAX)
+        await fs.unlink(lock).catch(() => undefined)
       else if (Math.abs(Date.now() - since) > WAIT_MAX) {
         throw new SessionError('ERR_SESSION_STORE_TIMEOUT', 'Another process does not let go of the session file.')
       } else await new Promise((resolve) => setTimeout(resolve, PAUSE * (0.5 + Math.random())))
@@ -98,7 +99,7 @@ export class FilesShelf implements Shelf {
     try {
       return await work()
     } finally {
-      await fs.unlink(lock).catch(isGone)
+      await fs.unlink(lock).catch(() => undefined)
     }
   }
 }
@@ -112,5 +113,3 @@ async function taken(lock: string): Promise<boolean> {
     return false
   }
 }
-
-function isGone(): void {}

@@ -1,6 +1,7 @@
 import { hasMethods, SessionError, unavailable } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import type { Milliseconds } from '../../base/time'
+import type { MongoCollection } from '../../stores/mongo/collection'
 import { demandBacking, type Shelf, type Shelved } from './shelf'
 
 /** A document of mongostore. */
@@ -11,12 +12,7 @@ interface MongoRecord {
 }
 
 /** A collection of `mongodb`. */
-export interface MongoCollection {
-  findOne(filter: object): Promise<MongoRecord | null>
-  insertOne(document: object): Promise<unknown>
-  updateOne(filter: object, update: object): Promise<{ matchedCount: number }>
-  deleteOne(filter: object): Promise<{ deletedCount?: number }>
-}
+type Collection = MongoCollection & { insertOne(document: object): Promise<unknown> }
 
 const DUPLICATE_KEY = 11_000
 const ID = /^[0-9a-f]{24}$/
@@ -29,11 +25,11 @@ export function isObjectId(text: string): boolean {
 /** Records as documents of mongostore: `_id`, `data`, `modified`. */
 export class MongoShelf implements Shelf {
   readonly remote = true
-  readonly #collection: MongoCollection
+  readonly #collection: Collection
 
   constructor(collection: unknown) {
     demandBacking(hasMethods(collection, 'findOne'), 'mongostore', 'a collection of mongodb', collection)
-    this.#collection = collection as MongoCollection
+    this.#collection = collection as Collection
   }
 
   async read(id: string): Promise<Shelved | null> {
@@ -67,8 +63,7 @@ export class MongoShelf implements Shelf {
     if (!isObjectId(id)) return false
     const filter = version === undefined ? { _id: objectId(id) } : await this.#filterOf(id, version)
     if (filter === undefined) return false
-    const removed = await this.#ask(() => this.#collection.deleteOne(filter))
-    return Number(removed.deletedCount) > 0
+    return (await this.#ask(() => this.#collection.deleteOne(filter))).deletedCount > 0
   }
 
   versionOf(raw: Buffer): string {
@@ -76,7 +71,8 @@ export class MongoShelf implements Shelf {
   }
 
   async #find(id: string): Promise<MongoRecord | null> {
-    return isObjectId(id) ? this.#ask(() => this.#collection.findOne({ _id: objectId(id) })) : null
+    if (!isObjectId(id)) return null
+    return (await this.#ask(() => this.#collection.findOne({ _id: objectId(id) }))) as MongoRecord | null
   }
 
   // The document as it was read, if that is the version.

@@ -1,6 +1,6 @@
-import { EXPIRED, type Found, type Life, type LockPower, type Write } from '../../store/contract'
+import type { EXPIRED, Found, Life, LockPower, Write } from '../../store/contract'
 import { isForwarding } from '../../store/record-cache'
-import { extendedText, type RecordPowers } from '../../stores/record-store'
+import { buried, extendedText, type RecordPowers } from '../../stores/record-store'
 import { SessionError } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { BoundedMap } from '../../base/bounded-map'
@@ -69,7 +69,7 @@ export class GoPowers implements RecordPowers {
     const found = shelved && this.#foundOf(id, shelved)
     if (found === null || !isOver(found)) return found
     // Go reads some of them still: what is over stays over only without its record.
-    return (await this.#shelf.remove(id, shelved!.version)) && !isForwarding(found) ? EXPIRED : null
+    return buried(found, () => this.#shelf.remove(id, shelved!.version))
   }
 
   async write({ id, text, expected, life }: Write): Promise<true | Found | null> {

@@ -109,7 +109,7 @@ export class FileStore extends RecordStore {
     if (!isOn()) return
     const sweptAt = (this.#sweeper.finishedAt = Date.now())
     if (await folder.touch([STAMP], sweptAt)) return
-    await fs.writeFile(folder.path(STAMP), '', { mode: 0o600, flag: 'wx' }).catch(isThere)
+    await fs.writeFile(folder.path(STAMP), '', { mode: 0o600, flag: 'wx' }).catch(() => undefined)
     await folder.touch([STAMP], sweptAt)
   }
 }
@@ -126,5 +126,3 @@ function checked(options: FileStoreOptions): Required<FileStoreOptions> {
   }
   return { path, ttl, sweepEvery, serializer, durable: Boolean(durable) }
 }
-
-function isThere(): void {}

@@ -84,7 +84,7 @@ export class Folder {
       return await use({ bytes, mtime: Number((stats.mtimeNs + 500_000n) / 1_000_000n), isStill })
     } finally {
       // Nobody need wait for that, and nothing that was read depends on it.
-      handle.close().catch(isRead)
+      handle.close().catch(() => undefined)
     }
   }
 
@@ -186,8 +186,6 @@ async function readAll(file: fs.FileHandle, size: number): Promise<Buffer> {
   }
   return bytes
 }
-
-function isRead(): void {}
 
 function isDone(): true {
   return true

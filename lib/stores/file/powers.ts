@@ -1,6 +1,6 @@
-import { EXPIRED, type Found, type Life, type Listed, type LockPower, type Write } from '../../store/contract'
+import type { EXPIRED, Found, Life, Listed, LockPower, Write } from '../../store/contract'
 import { isForwarding } from '../../store/record-cache'
-import type { ListedPowers } from '../record-store'
+import { buried, type ListedPowers } from '../record-store'
 import { withCookie } from '../../record/record'
 import type { Milliseconds } from '../../base/time'
 import { guarded } from './errors'
@@ -54,9 +54,7 @@ export class FilePowers implements ListedPowers {
     return this.#guarded(async () => {
       const kept = await this.#records.find(hashOf(id))
       if (!isOver(kept)) return found(kept)
-      // Whoever removes it may tell of it. Where nothing can be removed everybody does, until it can be swept.
-      const erased = await this.#erase(hashOf(id), (now) => !now.isLive).catch(() => kept)
-      return erased !== undefined && !isForwarding(kept) ? EXPIRED : null
+      return buried(kept, async () => (await this.#erase(hashOf(id), (now) => !now.isLive)) !== undefined)
     })
   }
 
@@ -148,7 +146,8 @@ export class FilePowers implements ListedPowers {
   async reject(id: string, text: string): Promise<void> {
     if (text === '') return
     const isBad = (kept: Kept | typeof CORRUPT | undefined) => kept === CORRUPT || kept?.text === text
-    await this.#records.setAside(hashOf(id), isBad).catch(isTold)
+    // Else it stays where it is, and is no session there either.
+    await this.#records.setAside(hashOf(id), isBad).catch(() => undefined)
   }
 
   /** Removes expired sessions, and what is no session. */
@@ -216,6 +215,3 @@ function found(kept: Kept | typeof CORRUPT | undefined): Found | null {
   if (kept === undefined) return null
   return kept === CORRUPT ? { text: '' } : foundOf(kept)
 }
-
-// It stays where it is, and is no session there either.
-function isTold(): void {}

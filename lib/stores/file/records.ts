@@ -42,7 +42,7 @@ export class Records {
   async find(hash: string): Promise<Kept | typeof CORRUPT | undefined> {
     const kept = await this.#look(hash, placeOf(hash))
     // Where it cannot be moved it stays, and is no session there either.
-    if (kept === CORRUPT) await this.setAside(hash, isCorrupt).catch(isTold)
+    if (kept === CORRUPT) await this.setAside(hash, isCorrupt).catch(() => undefined)
     return kept
   }
 
@@ -139,6 +139,3 @@ function placeOf(hash: string): string[] {
 function isCorrupt(kept: unknown): boolean {
   return kept === CORRUPT
 }
-
-// As absent.
-function isTold(): void {}

@@ -65,9 +65,7 @@ export class Users {
   }
 
   async #tidy(folder: string): Promise<void> {
-    await fs.rmdir(this.#folder.path('users', folder)).catch(isInUse)
+    // Not empty, or gone already.
+    await fs.rmdir(this.#folder.path('users', folder)).catch(() => undefined)
   }
 }
-
-// Not empty, or gone already.
-function isInUse(): void {}

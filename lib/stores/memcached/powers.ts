@@ -84,7 +84,7 @@ export class MemcachedPowers implements RecordPowers {
       if (!(await this.#link.cas(key, value, kept!.version, this.#exptimeOf(life)))) continue
       const user = record.meta?.i
       // Not waited for, nor missed: the entry that is there lasts until the next extension.
-      if (user !== undefined) void this.#users.enter(user, id, this.#endOf(life), 'beside').catch(lasts)
+      if (user !== undefined) void this.#users.enter(user, id, this.#endOf(life), 'beside').catch(() => undefined)
       return true
     }
     return true
@@ -175,5 +175,3 @@ export function isPlainKey(text: string): boolean {
 function found(kept: Kept | undefined): Found | null {
   return kept === undefined ? null : { text: kept.text }
 }
-
-function lasts(): void {}

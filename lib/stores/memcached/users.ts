@@ -61,7 +61,7 @@ export class MemcachedUsers implements UserIndex {
   }
 
   leave(user: string, id: string): Promise<void> {
-    return this.#change(user, (entries) => without(entries, (each) => each === id)).catch(staysForNextTime)
+    return this.#tidy(user, (each) => each === id)
   }
 
   async list(user: string): Promise<Listed[]> {
@@ -69,9 +69,17 @@ export class MemcachedUsers implements UserIndex {
     const { live, dead } = await sift(user, entries, this.#records.read, BATCH)
     // If they are still what was read.
     const over = new Map(dead)
-    const tidy = () => this.#change(user, (now) => without(now, (id, until) => over.get(id) === until))
-    if (dead.length > 0) await tidy().catch(staysForNextTime)
+    if (dead.length > 0) await this.#tidy(user, (id, until) => over.get(id) === until)
     return live
+  }
+
+  // A list is exact without it.
+  #tidy(user: string, isOver: (id: string, until: Milliseconds) => boolean): Promise<void> {
+    const edit = (entries: Entry[]) => {
+      const kept = entries.filter((entry) => !isOver(...entry))
+      return kept.length === entries.length ? undefined : kept
+    }
+    return this.#change(user, edit).catch(() => undefined)
   }
 
   async #change(user: string, edit: (entries: Entry[]) => Entry[] | undefined): Promise<void> {
@@ -96,11 +104,3 @@ function entriesOf(value: unknown): Entry[] {
   const now = Date.now()
   return Array.isArray(value) ? (value as Entry[]).filter((each) => Array.isArray(each) && each[1] > now) : []
 }
-
-function without(entries: Entry[], drop: (id: string, until: Milliseconds) => boolean): Entry[] | undefined {
-  const kept = entries.filter(([id, until]) => !drop(id, until))
-  return kept.length === entries.length ? undefined : kept
-}
-
-// A list is exact without it.
-function staysForNextTime(): void {}

@@ -33,40 +33,26 @@ export interface MongoDocument {
   }
 }
 
-/** Opens the collection once, and sees to its indexes. */
-export class Opened {
-  readonly #given: MaybePromise<MongoCollection>
-  readonly #indexes: boolean
-  readonly #failed: (err: unknown) => void
-  #opened: Promise<MongoCollection> | undefined
-
-  /** @param failed told of an index that could not be made */
-  constructor(given: MaybePromise<MongoCollection>, indexes: boolean, failed: (err: unknown) => void) {
-    this.#given = given
-    this.#indexes = indexes
-    this.#failed = failed
-  }
-
-  get(): Promise<MongoCollection> {
-    return (this.#opened ??= this.#open())
-  }
-
-  async #open(): Promise<MongoCollection> {
-    const collection = await this.#given
-    if (this.#indexes) void this.#makeIndexes(collection)
+/** Opens the collection once, and sees to its indexes. `failed`: told of one that could not be made. */
+export function opener(
+  given: MaybePromise<MongoCollection>,
+  indexes: boolean,
+  failed: (err: unknown) => void
+): () => Promise<MongoCollection> {
+  let opened: Promise<MongoCollection> | undefined
+  const open = async () => {
+    const collection = await given
+    // Not waited for: sessions are found by their ID, and what is over is refused, whether it is removed or not.
+    if (indexes) void makeIndexes(collection).catch(failed)
     return collection
   }
+  return () => (opened ??= open())
+}
 
-  // Not waited for: sessions are found by their ID, and what is over is refused, whether it is removed or not.
-  async #makeIndexes(collection: MongoCollection): Promise<void> {
-    const atDate = { expireAfterSeconds: 0 }
-    try {
-      // The very index of connect-mongo.
-      await collection.createIndex({ expires: 1 }, { background: true, ...atDate })
-      await collection.createIndex({ 'silverback.until': 1 }, { ...atDate, sparse: true })
-      await collection.createIndex({ 'silverback.user': 1 }, { sparse: true })
-    } catch (err) {
-      this.#failed(err)
-    }
-  }
+async function makeIndexes(collection: MongoCollection): Promise<void> {
+  const atDate = { expireAfterSeconds: 0 }
+  // The very index of connect-mongo.
+  await collection.createIndex({ expires: 1 }, { background: true, ...atDate })
+  await collection.createIndex({ 'silverback.until': 1 }, { ...atDate, sparse: true })
+  await collection.createIndex({ 'silverback.user': 1 }, { sparse: true })
 }

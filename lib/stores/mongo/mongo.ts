@@ -2,7 +2,7 @@ import { demand, hasMethods, isAboveZero } from '../../base/errors'
 import { isPromise, SECOND, type MaybePromise } from '../../base/time'
 import { warnOfMisspelt, warnOnce } from '../../base/warnings'
 import { RecordStore } from '../record-store'
-import { Opened, type MongoCollection } from './collection'
+import { opener, type MongoCollection } from './collection'
 import { Objects, TEXTS } from './format'
 import { MongoPowers } from './powers'
 
@@ -54,8 +54,8 @@ export class MongoStore extends RecordStore {
 
   constructor(options: MongoStoreOptions) {
     const { collection, stringify = true, ttl = TWO_WEEKS_IN_SECONDS, createIndexes = true } = checked(options)
-    const opened = new Opened(collection, createIndexes, warnOfIndexes)
-    super(new MongoPowers(opened, stringify ? TEXTS : new Objects(), ttl * SECOND))
+    const open = opener(collection, createIndexes, warnOfIndexes)
+    super(new MongoPowers(open, stringify ? TEXTS : new Objects(), ttl * SECOND))
     this.keepsTypes = !stringify
   }
 }

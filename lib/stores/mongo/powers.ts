@@ -1,10 +1,10 @@
-import { EXPIRED, type Found, type Life, type Listed, type LockPower, type Write } from '../../store/contract'
+import type { EXPIRED, Found, Life, Listed, LockPower, Write } from '../../store/contract'
 import { unavailable } from '../../base/errors'
 import type { MaybePromise, Milliseconds } from '../../base/time'
-import { decodeFound, isForwarding } from '../../store/record-cache'
-import { isSameText, type ListedPowers } from '../record-store'
+import { decodeFound } from '../../store/record-cache'
+import { buried, isSameText, type ListedPowers } from '../record-store'
 import { sessionTooLarge } from '../too-large'
-import type { MongoCollection, MongoDocument, Opened } from './collection'
+import type { MongoCollection, MongoDocument } from './collection'
 import { fault, isDuplicate } from './errors'
 import { TEXTS, type MongoFormat } from './format'
 import { mongoLock } from './lock'
@@ -27,11 +27,11 @@ export class MongoPowers implements ListedPowers {
   readonly remote = true
   readonly ttl: Milliseconds
   readonly lock: LockPower
-  readonly #opened: Opened
+  readonly #open: () => Promise<MongoCollection>
   readonly #format: MongoFormat
 
-  constructor(opened: Opened, format: MongoFormat, ttl: Milliseconds) {
-    this.#opened = opened
+  constructor(open: () => Promise<MongoCollection>, format: MongoFormat, ttl: Milliseconds) {
+    this.#open = open
     this.#format = format
     this.ttl = ttl
     this.lock = mongoLock((command, work) => this.#run(command, work))
@@ -48,8 +48,8 @@ export class MongoPowers implements ListedPowers {
     const found = this.#found(document)
     if (!isOver(document)) return found
     const { expires } = document
-    const removed = await this.#run('delete', (sessions) => sessions.deleteOne({ ...withId(id), expires })).catch(tell)
-    return removed.deletedCount === 1 && !isForwarding(found) ? EXPIRED : null
+    const remove = (sessions: MongoCollection) => sessions.deleteOne({ ...withId(id), expires })
+    return buried(found, async () => (await this.#run('delete', remove)).deletedCount === 1)
   }
 
   async write({ id, text, expected, life, user, live }: Write): Promise<true | Found | null> {
@@ -197,7 +197,7 @@ export class MongoPowers implements ListedPowers {
 
   async #run<T>(command: string, work: (sessions: MongoCollection) => MaybePromise<T>): Promise<T> {
     try {
-      return await work(await this.#opened.get())
+      return await work(await this.#open())
     } catch (err) {
       throw fault(err, command)
     }
@@ -223,9 +223,4 @@ function isLive(): object {
 
 function isOver({ expires }: Pick<MongoDocument, 'expires'>): boolean {
   return expires instanceof Date && expires.getTime() <= Date.now()
-}
-
-// Where nothing can be removed everybody is told.
-function tell(): { deletedCount: number } {
-  return { deletedCount: 1 }
 }

@@ -34,8 +34,8 @@ export interface Dialect {
    */
   evalAndWait?(script: EvalAndWait, asked?: string): Promise<unknown[]>
   expire(key: string, seconds: number): Promise<unknown>
-  evalsha(sha: string, keys: string[], args: string[]): Promise<unknown>
-  eval(source: string, keys: string[], args: string[]): Promise<unknown>
+  /** Runs a script: its source, or with `evalsha` the hash of one that the server knows. */
+  script(command: 'eval' | 'evalsha', script: string, keys: string[], args: string[]): Promise<unknown>
   /** Everything that answers SCAN: the masters of a cluster, else the client itself. */
   scanners(): Promise<Scanner[]>
 }

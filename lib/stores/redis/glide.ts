@@ -59,12 +59,8 @@ export class Glide implements Dialect {
     return this.#send(['EXPIRE', key, String(seconds)])
   }
 
-  evalsha(sha: string, keys: string[], args: string[]): Promise<unknown> {
-    return this.#send(['EVALSHA', sha, String(keys.length), ...keys, ...args])
-  }
-
-  eval(source: string, keys: string[], args: string[]): Promise<unknown> {
-    return this.#send(['EVAL', source, String(keys.length), ...keys, ...args])
+  script(command: 'eval' | 'evalsha', script: string, keys: string[], args: string[]): Promise<unknown> {
+    return this.#send([command.toUpperCase(), script, String(keys.length), ...keys, ...args])
   }
 
   async scanners(): Promise<Scanner[]> {

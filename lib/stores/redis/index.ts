@@ -33,7 +33,7 @@ export class RedisIndex implements UserIndex {
     const last = expiresAt === null ? NEVER : Math.max(now, Math.ceil(expiresAt)) + MARGIN
     // Once the record has been written no list that found none may drop the entry.
     const score = String(when === 'before' ? last : last + 1)
-    await this.#link.run(INDEX_ADD, [this.#keyOf(user)], [String(now), score, id], done)
+    await this.#link.run(INDEX_ADD, [this.#keyOf(user)], [String(now), score, id], () => undefined)
   }
 
   leave(user: string, id: string): Promise<void> {
@@ -53,7 +53,7 @@ export class RedisIndex implements UserIndex {
 
   // A list is exact without it; a replica, for one, cannot tidy up.
   #drop(user: string, members: string[]): Promise<void> {
-    return this.#link.run(INDEX_DROP, [this.#keyOf(user)], members, done).catch(done)
+    return this.#link.run(INDEX_DROP, [this.#keyOf(user)], members, () => undefined).catch(() => undefined)
   }
 
   #keyOf(user: string): string {
@@ -63,5 +63,3 @@ export class RedisIndex implements UserIndex {
 
 /** What every index key begins with. */
 export const INDEX_PREFIX = 'silverback:user:'
-
-function done(): void {}

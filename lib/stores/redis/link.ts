@@ -76,12 +76,8 @@ export class RedisLink {
   }
 
   #getMany(keys: string[]): Promise<(string | null)[]> {
-    return this.#ask(
-      'MGET',
-      'mget',
-      () => this.#dialect.mget(keys),
-      (replies) => listOf(replies, keys.length).map(textOf)
-    )
+    const read = (replies: unknown[]) => listOf(replies, keys.length).map(textOf)
+    return this.#ask('MGET', 'mget', () => this.#dialect.mget(keys), read)
   }
 
   /** Asks one by one, from now on, where a server refuses commands with several keys. @throws any other error */
@@ -94,16 +90,18 @@ export class RedisLink {
   /** `false` when `expected` was given and something else is there; `null` expects nothing. */
   set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<boolean> {
     const send = () => this.#dialect.set(key, value, life, expected)
-    return this.#ask('SET', 'set', send, isWritten, (err) => absentIfOther(err) !== null)
+    return this.#ask(
+      'SET',
+      'set',
+      send,
+      (reply) => reply !== null,
+      (err) => absentIfOther(err) !== null
+    )
   }
 
   del(key: string): Promise<boolean> {
-    return this.#ask(
-      'DEL',
-      'del',
-      () => this.#dialect.del(key),
-      (deleted) => Number(deleted) > 0
-    )
+    const isDeleted = (deleted: unknown) => Number(deleted) > 0
+    return this.#ask('DEL', 'del', () => this.#dialect.del(key), isDeleted)
   }
 
   /** Runs a script on one key, and fails unless replicas have its effect. */
@@ -154,8 +152,8 @@ export class RedisLink {
     instead: (err: unknown) => T = rethrow
   ): Promise<T> {
     const load = (err: unknown) =>
-      isUnknownScript(err) ? this.#dialect.eval(source, keys, args).then(read, instead) : instead(err)
-    return this.#ask('EVALSHA', commands, () => this.#dialect.evalsha(sha, keys, args), read, load)
+      isUnknownScript(err) ? this.#dialect.script('eval', source, keys, args).then(read, instead) : instead(err)
+    return this.#ask('EVALSHA', commands, () => this.#dialect.script('evalsha', sha, keys, args), read, load)
   }
 
   /** All keys that begin with `prefix`, each once, without the client's own key prefix. */
@@ -163,20 +161,11 @@ export class RedisLink {
     const own = this.keyPrefix
     const found = new Set<string>()
     const pattern = `${escapeGlob(own + prefix)}*`
-    for (const scan of await this.#ask(
-      'SCAN',
-      'scan',
-      () => this.#dialect.scanners(),
-      (all) => all
-    )) {
+    const ask = <R>(send: () => Promise<R>) => this.#ask('SCAN', 'scan', send, (reply): R | Promise<R> => reply)
+    for (const scan of await ask(() => this.#dialect.scanners())) {
       let cursor = '0'
       do {
-        const [next, keys] = await this.#ask(
-          'SCAN',
-          'scan',
-          () => scan(cursor, pattern, count),
-          (reply) => reply
-        )
+        const [next, keys] = await ask(() => scan(cursor, pattern, count))
         for (const key of keys) found.add(String(key).slice(own.length))
         cursor = String(next)
       } while (cursor !== '0')
@@ -233,10 +222,6 @@ async function settled<T>(
   } catch (final) {
     throw fault(final, command, needed)
   }
-}
-
-function isWritten(reply: unknown): boolean {
-  return reply !== null
 }
 
 function rethrow(err: unknown): never {

@@ -92,12 +92,8 @@ export class NodeRedis implements Dialect {
     return this.#client.expire(key, seconds)
   }
 
-  evalsha(sha: string, keys: string[], args: string[]): Promise<unknown> {
-    return this.#client.evalSha(sha, { keys, arguments: args })
-  }
-
-  eval(source: string, keys: string[], args: string[]): Promise<unknown> {
-    return this.#client.eval(source, { keys, arguments: args })
+  script(command: 'eval' | 'evalsha', script: string, keys: string[], args: string[]): Promise<unknown> {
+    return this.#client[command === 'eval' ? 'eval' : 'evalSha'](script, { keys, arguments: args })
   }
 
   async scanners(): Promise<Scanner[]> {
@@ -204,12 +200,8 @@ export class IoRedis implements Dialect {
     return this.#client.expire(key, seconds)
   }
 
-  evalsha(sha: string, keys: string[], args: string[]): Promise<unknown> {
-    return this.#client.evalsha(sha, keys.length, ...keys, ...args)
-  }
-
-  eval(source: string, keys: string[], args: string[]): Promise<unknown> {
-    return this.#client.eval(source, keys.length, ...keys, ...args)
+  script(command: 'eval' | 'evalsha', script: string, keys: string[], args: string[]): Promise<unknown> {
+    return this.#client[command](script, keys.length, ...keys, ...args)
   }
 
   async scanners(): Promise<Scanner[]> {

@@ -72,15 +72,13 @@ export class RedisPowers implements Powers {
   #reindex(id: string, user: string, deadline: Milliseconds | null): void {
     const { ttl, disableTTL } = this.#settings
     const otherwise = typeof ttl === 'number' ? Date.now() + ttl * SECOND : null
-    void this.#index.enter(user, id, disableTTL ? null : (deadline ?? otherwise), 'after').catch(lasts)
+    void this.#index.enter(user, id, disableTTL ? null : (deadline ?? otherwise), 'after').catch(() => undefined)
   }
 }
 
 function sessionIn(found: Found | null): unknown {
   return found === null ? {} : (found.record ?? JSON.parse(found.text))
 }
-
-function lasts(): void {}
 
 /**
  * Locks kept in Redis, each a key with the holder's token that expires by itself.

@@ -36,7 +36,7 @@ export class PostgresDriver implements Driver {
     this.#prepare = prepare
     this.#timeout = timeout
     // An idle connection that ends would end the process, too. Whoever needs the next one learns of it.
-    if (!heard.has(pool)) pool.on?.('error', known)
+    if (!heard.has(pool)) pool.on?.('error', () => undefined)
     heard.add(pool)
   }
 
@@ -65,8 +65,6 @@ export class PostgresDriver implements Driver {
 }
 
 const heard = new WeakSet<PostgresPool>()
-
-function known(): void {}
 
 /** Seconds, as connect-pg-simple gives them to to_timestamp(). The column is in the time zone of the connection. */
 const TIMES: Times = {

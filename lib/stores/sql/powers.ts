@@ -4,9 +4,8 @@ import { SessionError } from '../../base/errors'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../../base/time'
 import { warnOnce } from '../../base/warnings'
 import { decodeRecord } from '../../record/record'
-import { EXPIRED, type Found, type Life, type Listed, type LockPower, type Write } from '../../store/contract'
-import { isForwarding } from '../../store/record-cache'
-import type { ListedPowers } from '../record-store'
+import type { EXPIRED, Found, Life, Listed, LockPower, Write } from '../../store/contract'
+import { buried, type ListedPowers } from '../record-store'
 import { LOCK_PREFIX, PAGE_SIZE, TOGETHER_MAX, type Row, type StatementName, type Times } from './dialect'
 import type { SqlTable } from './table'
 
@@ -43,7 +42,7 @@ export class SqlPowers implements ListedPowers {
     return chain(this.#find(id), (found) => {
       if (found === undefined) return null
       if (isLive(found)) return found
-      return chain(this.#bury(id), (mine) => (mine && !isForwarding(found) ? EXPIRED : null))
+      return buried(found, () => this.#changed('bury', { id, now: Date.now() }))
     })
   }
 
@@ -55,7 +54,7 @@ export class SqlPowers implements ListedPowers {
       })
     }
     const values = { id, text, expected, expires: life.expiresAt, now: Date.now() }
-    return chain(this.#table.run('write', values), ({ changes }) => changes > 0 || this.read(id))
+    return chain(this.#changed('write', values), (written) => written || this.read(id))
   }
 
   /**
@@ -63,8 +62,8 @@ export class SqlPowers implements ListedPowers {
    * replaces anything. `null` when others are making and removing it all the time.
    */
   create(id: string, text: string, life: Life, attempt = 1): MaybePromise<true | Found | null> {
-    return chain(this.#table.run('create', { id, text, expires: life.expiresAt }), ({ changes }) => {
-      if (changes > 0) return true
+    return chain(this.#changed('create', { id, text, expires: life.expiresAt }), (created) => {
+      if (created) return true
       return chain(this.read(id), (found) => {
         if (found !== null || attempt === ATTEMPTS_MAX) return found
         const over = this.#table.run('bury', { id, now: Date.now() })
@@ -80,15 +79,13 @@ export class SqlPowers implements ListedPowers {
 
   // The cookie in the record stays what it was, as with the stores whose tables these are.
   extend(id: string, { usedAt, expiresAt }: Life): MaybePromise<boolean> {
-    const values = { id, used: String(usedAt), expires: expiresAt, now: Date.now() }
-    return chain(this.#table.run('extend', values), ({ changes }) => changes > 0)
+    return this.#changed('extend', { id, used: String(usedAt), expires: expiresAt, now: Date.now() })
   }
 
   remove(id: string, _user?: string, expected?: string): MaybePromise<boolean | Found> {
-    if (expected === undefined) return chain(this.#table.run('remove', { id }), ({ changes }) => changes > 0)
-    return chain(this.#table.run('release', { id, text: expected }), ({ changes }) =>
-      changes > 0 ? true : chain(this.read(id), (found) => found ?? false)
-    )
+    if (expected === undefined) return this.#changed('remove', { id })
+    const removed = this.#changed('release', { id, text: expected })
+    return chain(removed, (done) => done || chain(this.read(id), (found) => found ?? false))
   }
 
   list(user: string): MaybePromise<Listed[]> {
@@ -147,15 +144,8 @@ export class SqlPowers implements ListedPowers {
     )
   }
 
-  // Whoever removes a session that is over may tell of it. Where nothing can be removed everybody does.
-  #bury(id: string): MaybePromise<boolean> {
-    try {
-      const buried = this.#table.run('bury', { id, now: Date.now() })
-      if (isPromise(buried)) return buried.then(({ changes }) => changes > 0).catch(() => true)
-      return buried.changes > 0
-    } catch {
-      return true
-    }
+  #changed(name: StatementName, values: Record<string, unknown>): MaybePromise<boolean> {
+    return chain(this.#table.run(name, values), ({ changes }) => changes > 0)
   }
 
   #pages(name: StatementName, values: object, visit: (found: Listed) => void): MaybePromise<void> {
