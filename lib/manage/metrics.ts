@@ -64,21 +64,17 @@ export class Metrics {
     const values = this.values()
     const { name, reasons, storeCalls, active, keys, lastCleanup } = values
     const counts = { ...values, conflict: values.conflicts, error: values.errors }
+    const lastUses = keys.flatMap(({ lastUsedAt }, position): Sample[] =>
+      lastUsedAt === null ? [] : [[{ position }, lastUsedAt / 1000]]
+    )
+    const failed = storeCalls.map(({ store, operation, failures }): Sample => [{ store, operation }, failures])
     const families: Family[] = [
       ['session_events_total', 'counter', EVENTS.map((event) => [{ event }, counts[event]])],
       ['session_reasons_total', 'counter', reasons.map(({ event, reason, count }) => [{ event, reason }, count])],
       ['sessions_active', 'gauge', [[{}, active]]],
-      [
-        'secret_last_used_timestamp_seconds',
-        'gauge',
-        keys.flatMap(({ lastUsedAt }, position) => (lastUsedAt === null ? [] : [[{ position }, lastUsedAt / 1000]]))
-      ],
+      ['secret_last_used_timestamp_seconds', 'gauge', lastUses],
       ['store_last_cleanup_timestamp_seconds', 'gauge', lastCleanup === null ? [] : [[{}, lastCleanup / 1000]]],
-      [
-        'store_call_failures_total',
-        'counter',
-        storeCalls.map(({ store, operation, failures }) => [{ store, operation }, failures])
-      ],
+      ['store_call_failures_total', 'counter', failed],
       ['store_call_duration_seconds', 'histogram', storeCalls.flatMap(histogram)]
     ]
     return families.map((family) => textOf(family, name)).join('')
