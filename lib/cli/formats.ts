@@ -1,10 +1,13 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { DAY, type Milliseconds } from '../base/time'
+import { uriDecoded } from '../cookie/cookie-header'
 import { KeyRing, type Opening, type Secret, type Verified } from '../cookie/keys'
 import { readSigned, unseal } from '../cookie/seal'
 import { decode as decodeGob } from '../gorilla/gob'
 import { checkPair, openBytes } from '../gorilla/securecookie'
 import { decodeRecord } from '../record/record'
+
+export { uriDecoded }
 
 /** What a cookie is, by its looks. */
 export type Form = 'express-session' | 'bound' | 'sealed' | 'signed' | 'securecookie' | 'cookie-session'
@@ -64,15 +67,6 @@ export function givenCookie(text: string, name: string | undefined): Given {
 
 function decoded(value: string): string {
   return uriDecoded(/^"(.*)"$/.exec(value)?.[1] ?? value)
-}
-
-/** A value without percent-encoding; as it is where that is not sound. */
-export function uriDecoded(value: string): string {
-  try {
-    return decodeURIComponent(value)
-  } catch {
-    return value
-  }
 }
 
 /** What a value looks like; `undefined`: nothing that is known here. */

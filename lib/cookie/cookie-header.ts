@@ -37,10 +37,11 @@ function valueOf(header: string, at: number, end: number, name: string): string 
     stop--
   }
   const value = header.slice(start, stop)
-  return value.includes('%') ? decode(value) : value
+  return value.includes('%') ? uriDecoded(value) : value
 }
 
-function decode(value: string): string {
+/** A value without percent-encoding; as it is where that is not sound. */
+export function uriDecoded(value: string): string {
   try {
     return decodeURIComponent(value)
   } catch {

@@ -1,11 +1,10 @@
-import { answer, CARRIER, declareNative, POWERS } from '../store/contract'
-import type { Callback, Carrier, Opened, SessionDefaults, StoreContract } from '../store/contract'
-import { OptionError, SessionError, type SessionErrorCode } from '../base/errors'
+import { CARRIER, POWERS, type Carrier, type Opened, type SessionDefaults, type StoreContract } from '../store/contract'
+import { SessionError, type SessionErrorCode } from '../base/errors'
 import { hashOf } from '../base/hash'
 import { isSessionId, randomId } from '../base/ids'
 import { BoundedMap } from '../base/bounded-map'
 import { decodeRecord, encodeRecord, type Meta } from '../record/record'
-import { Store } from '../store/store'
+import { CarriedStore } from '../stores/cookie/carried-store'
 import { RecentWrites } from '../stores/cookie/recent'
 import { COOKIE_BYTES_MAX, cookieTooLarge } from '../stores/too-large'
 import { DAY, MINUTE, SECOND, type Milliseconds } from '../base/time'
@@ -37,7 +36,7 @@ const NONE = new Map()
  *
  * @example sessions({ name: 'session', secret, store: new GorillaStore({ keyPairs: [[hashKey, blockKey]] }) })
  */
-export class GorillaStore extends (Store as unknown as new () => Store) implements Carrier, StoreContract {
+export class GorillaStore extends CarriedStore implements Carrier, StoreContract {
   readonly [CARRIER]: Carrier = this
   readonly ownKeys = true
   readonly [POWERS]: RecentWrites
@@ -89,24 +88,8 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
     return value
   }
 
-  // The contract alone cannot carry these sessions: they need the cookie's name, which the middleware has.
-
-  get(_id: string, callback?: Callback<null>): Promise<null> | undefined {
-    return answer(() => null, callback)
-  }
-
-  set(_id: string, _session: object, callback?: Callback): Promise<void> | undefined {
-    return answer(() => {
-      throw new OptionError('GorillaStore works with the middleware of this package only: it needs the cookie')
-    }, callback)
-  }
-
   reasonOf(code: SessionErrorCode): SessionError | undefined {
     return goReason(code)
-  }
-
-  destroy(id: string, callback?: Callback): Promise<void> | undefined {
-    return answer(() => void this.#recent.remove(id), callback)
   }
 
   #read({ issuedAt, mac, pair }: Authentic, { node, definitions }: Decoded): Opened | SessionErrorCode {
@@ -127,8 +110,6 @@ export class GorillaStore extends (Store as unknown as new () => Store) implemen
     return { id, text: this.#recent.latest(id, text, since), stale: pair > 0 }
   }
 }
-
-declareNative(GorillaStore)
 
 function ownCarried(text: unknown): (Carried & { meta: { d: string } }) | undefined {
   const carried = decodeCarried(text)

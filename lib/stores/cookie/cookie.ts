@@ -1,11 +1,8 @@
 import type { KeyObject } from 'node:crypto'
 import { StorePort } from '../../store/port'
 import {
-  answer,
   CARRIER,
-  declareNative,
   POWERS,
-  type Callback,
   type Carrier,
   type Found,
   type Life,
@@ -20,9 +17,9 @@ import type { KeyRing, Opening } from '../../cookie/keys'
 import { compact } from '../../base/bounded-map'
 import { encodeRecord, type Meta } from '../../record/record'
 import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../../cookie/seal'
-import { Store } from '../../store/store'
 import { chain, DAY, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { KeyedQueue } from '../../store/keyed-queue'
+import { CarriedStore } from './carried-store'
 import { RecentWrites } from './recent'
 import { COOKIE_BYTES_MAX, cookieTooLarge } from '../too-large'
 
@@ -54,7 +51,7 @@ export interface CookieStoreOptions {
  *
  * @example app.use(sessions({ secret, store: new CookieStore() }))
  */
-export class CookieStore extends (Store as unknown as new () => Store) implements Carrier, StoreContract {
+export class CookieStore extends CarriedStore implements Carrier {
   readonly [CARRIER]: Carrier = this
   readonly [POWERS]: Powers
   readonly #encrypt: boolean
@@ -106,22 +103,6 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     // The client comes back with it.
     keys.noteOpened(name, value, { text, issuedAt: now, key: 0 })
     return value
-  }
-
-  // The contract alone cannot carry these sessions: they need the name and the keys, which the middleware has.
-
-  get(_id: string, callback?: Callback<null>): Promise<null> | undefined {
-    return answer(() => null, callback)
-  }
-
-  set(_id: string, _session: object, callback?: Callback): Promise<void> | undefined {
-    return answer(() => {
-      throw new OptionError('CookieStore works with the middleware of this package only: it needs its keys')
-    }, callback)
-  }
-
-  destroy(id: string, callback?: Callback): Promise<void> | undefined {
-    return answer(() => chain(this[POWERS].remove(id), () => undefined), callback)
   }
 
   // The first letter of a value tells its format, so one memory serves both.
@@ -212,8 +193,6 @@ export class CookieStore extends (Store as unknown as new () => Store) implement
     }
   }
 }
-
-declareNative(CookieStore)
 
 // Where the metadata of our own texts says it: enough to find a record that was taken apart before.
 function idIn(text: string): string {
