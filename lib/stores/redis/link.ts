@@ -52,10 +52,6 @@ export class RedisLink {
     if ('isOpen' in client && emitter.listenerCount?.('error') === 0) emitter.on?.('error', () => undefined)
   }
 
-  get keyPrefix(): string {
-    return this.#dialect.keyPrefix
-  }
-
   /** Whether what is asked for in one turn of the event loop may go in one command. */
   get gathers(): boolean {
     return this.#gathers
@@ -158,7 +154,7 @@ export class RedisLink {
 
   /** All keys that begin with `prefix`, each once, without the client's own key prefix. */
   async keys(prefix: string, count: number): Promise<string[]> {
-    const own = this.keyPrefix
+    const own = this.#dialect.keyPrefix
     const found = new Set<string>()
     const pattern = `${escapeGlob(own + prefix)}*`
     const ask = <R>(send: () => Promise<R>) => this.#ask('SCAN', 'scan', send, (reply): R | Promise<R> => reply)

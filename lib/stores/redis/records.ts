@@ -65,36 +65,37 @@ export class RedisRecords {
     )
   }
 
-  /** Whether the server sees the very text that we see. */
-  get plain(): boolean {
+  // Whether the server sees the very text that we see.
+  get #plain(): boolean {
     return (this.#settings.serializer as unknown) === JSON
   }
 
-  key(id: string): string {
+  #key(id: string): string {
     return this.#settings.prefix + id
   }
 
   read(id: string): Promise<Found | null> {
-    return this.#link.get(this.key(id)).then((raw) => (raw === null ? null : this.#decode(raw)))
+    return this.#link.get(this.#key(id)).then((raw) => (raw === null ? null : this.#decode(raw)))
   }
 
   /** Writes if what is kept still is what was expected. */
-  write({ id, text, expected, live }: Write, px: Milliseconds | null): Promise<true | Found | null> {
-    const key = this.key(id)
+  write(write: Write, px: Milliseconds | null): Promise<true | Found | null> {
+    const { text, expected } = write
+    const key = this.#key(write.id)
     // An ID that was rotated away must not come back either.
     const wait = this.#settings.wait && isForwarding({ text }) ? this.#settings.wait : undefined
-    if (this.plain) return this.#exchange({ key, text, px, expected }, wait).then((result) => this.#decoded(result))
-    return this.#writeEncoded({ id, text, expected, live }, px, wait)
+    if (this.#plain) return this.#exchange({ key, text, px, expected }, wait).then((result) => this.#decoded(result))
+    return this.#writeEncoded(write, px, wait)
   }
 
   async #writeEncoded(
-    { id, text, expected, live }: Pick<Write, 'id' | 'text' | 'expected' | 'live'>,
+    { id, text, expected, live }: Write,
     px: Milliseconds | null,
     wait: RedisWait | undefined
   ): Promise<true | Found | null> {
     const raw = await this.#settings.serializer.stringify(live?.() ?? JSON.parse(text))
     const known = expected && this.#keptOf(id, expected)
-    const answer = await this.#exchange({ key: this.key(id), text: raw, px, expected: known }, wait)
+    const answer = await this.#exchange({ key: this.#key(id), text: raw, px, expected: known }, wait)
     // A first write that a client sent twice has arrived all the same.
     const result = expected === null && answer === raw ? true : answer
     if (result === true && raw.length <= COMPARED_MAX) this.#written.set(id, { text, raw })
@@ -112,7 +113,7 @@ export class RedisRecords {
   }
 
   #decode(raw: string): MaybePromise<Found> {
-    return this.plain ? { text: raw } : this.#parse(raw)
+    return this.#plain ? { text: raw } : this.#parse(raw)
   }
 
   async #parse(raw: string): Promise<Found> {
@@ -126,8 +127,8 @@ export class RedisRecords {
 
   /** Extends a session, its data untouched; what is kept then, `null` when nothing is. */
   touch(id: string, life: Life, px: Milliseconds | null): Promise<Found | null> {
-    const key = this.key(id)
-    if (!this.plain) return this.#touchHere(id, key, life, px)
+    const key = this.#key(id)
+    if (!this.#plain) return this.#touchHere(id, key, life, px)
     const args = [String(life.usedAt), px === null ? '' : String(px)]
     return this.#link.run(TOUCH, [key], args, textOf, absentIfOther).then((text) => (text === null ? null : { text }))
   }
@@ -152,7 +153,7 @@ export class RedisRecords {
   /** `false` when it was gone. With `expected`, only over that: what is kept instead is answered. */
   remove(id: string, expected?: string): Promise<boolean | Found> {
     const { wait } = this.#settings
-    const key = this.key(id)
+    const key = this.#key(id)
     if (wait === undefined && expected === undefined) return this.#link.del(key)
     const args = expected === undefined ? [] : condition(this.#keptOf(id, expected))
     const read = (reply: unknown): MaybePromise<boolean | Found> => {

@@ -90,13 +90,8 @@ function checked(options: SqliteStoreOptions): Checked {
   const common = checkCommon('SqliteStore', given, ['path', 'database', 'busyTimeout', 'durable'])
   const { path, database, table = 'sessions', busyTimeout = 2000, durable = false } = given
   if (database !== undefined) {
-    demand(
-      hasMethods(database, 'prepare', 'exec'),
-      'SqliteStore',
-      'database',
-      'an open database of node:sqlite or better-sqlite3',
-      database
-    )
+    const wanted = 'an open database of node:sqlite or better-sqlite3'
+    demand(hasMethods(database, 'prepare', 'exec'), 'SqliteStore', 'database', wanted, database)
     if (path !== undefined) throw new OptionError('SqliteStore: give either `path` or `database`')
   } else demand(typeof path === 'string' && path !== '', 'SqliteStore', 'path', 'the path of a file', path)
   const isPatience = busyTimeout === 0 || isAboveZero(busyTimeout)
