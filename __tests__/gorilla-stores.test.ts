@@ -327,6 +327,15 @@ it.each(['filesystem', 'redistore', 'redistore-json'] as const)(
   }
 )
 
+it('shows through its verbs what the application has put there, and nothing of its own', async () => {
+  const store = storeFor('redistore') as any
+  const id = store.tokens.newId({ name: NAME })
+  await store.set(id, { cookie: { expires: new Date(Date.now() + HOUR) }, user: 'ann' })
+  expect(Object.keys(await store.get(id))).toEqual(['cookie', 'user'])
+  await store.destroy(id)
+  expect(await store.get(id)).toBeNull()
+})
+
 it('is shared by a client of ioredis', async () => {
   const { url } = (backings.get('redistore')!.client as any).options
   const client = new Redis(url)

@@ -4,6 +4,7 @@ import type { SessionDefaults, StoreContract, TokenCodec } from '../store/contra
 import { demand, OptionError, quote, type SessionError, type SessionErrorCode } from '../base/errors'
 import { warnOfMisspelt } from '../base/warnings'
 import { DAY } from '../base/time'
+import { decodeRecord } from '../record/record'
 import { KeyedStore, lifeOf } from '../stores/record-store'
 import type { Store } from '../store/store'
 import { checkPairs, checkTypes, COMMON, sessionDefaultsOf, type CommonOptions } from './options'
@@ -123,6 +124,16 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
     const define = (key: PropertyKey, value: object) => Object.defineProperty(this, key, { value })
     define('tokens', tokens)
     define('sessionDefaults', sessionDefaultsOf(options))
+  }
+
+  // Without what is kept beside the data: `set` finds that again, so nobody need carry it along.
+  override get(id: string, callback?: Callback<SessionRecord | null>): Promise<SessionRecord | null> {
+    const find = async () => {
+      const found = await this[POWERS].read(String(id))
+      const record = found && decodeRecord(found.text)
+      return record ? { cookie: record.cookie, ...record.data } : null
+    }
+    return answer(find, callback) as Promise<SessionRecord | null>
   }
 
   reasonOf(code: SessionErrorCode, id: string | undefined): SessionError | undefined {
