@@ -48,13 +48,12 @@ export class KeyedQueue {
     const pass = (err?: unknown) => {
       if (!passed) queue.running--
       if (isTimeout(err)) this.#passAll(queue, err)
-      else if (!passed) queue.waiting.splice(0, 1).forEach((waiter) => begin(queue, waiter))
+      else if (!passed && queue.waiting.length > 0) begin(queue, queue.waiting.shift()!)
       if (!passed && isAtRest(queue)) this.#rest(key)
       passed = true
     }
     // On the turn on which a call that is as late is refused, and behind it.
-    const late = () => void setImmediate(pass)
-    const timer = this.#patience === undefined ? undefined : setTimeout(late, this.#patience)
+    const timer = this.#patience === undefined ? undefined : setTimeout(() => setImmediate(pass), this.#patience)
     timer?.unref()
     const done = (err?: unknown) => {
       if (timer !== undefined) clearTimeout(timer)
