@@ -55,6 +55,8 @@ export class ParsedRecord implements Properties {
   readonly isJson: boolean
   /** Whether it is kept taken apart for the requests that follow, and so nothing in it is a store's. */
   readonly isKept: boolean
+  /** Whether the same session was asked for lately, and so is likely to be again: then its parts are worth making. */
+  comesAgain = false
   #cookieText: string | undefined
   #parts: readonly string[] | undefined
 

@@ -58,7 +58,7 @@ export function changesOf(session: object, record: ParsedRecord): WrittenData | 
       same++
     }
     if (at === all.length && same === record.keys.length) return 'none'
-    if (!record.isKept) return undefined
+    if (!record.isKept || !record.comesAgain) return undefined
     const keys = record.keys.slice(0, same)
     const values = record.values.slice(0, same)
     const parts = record.parts.slice(0, same)

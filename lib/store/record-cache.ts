@@ -15,6 +15,8 @@ const ID_LOOKED_AT = 40
 const recent: (Recent | undefined)[] = new Array<undefined>(PLACES).fill(undefined)
 
 interface Recent {
+  /** Of the session's ID. */
+  readonly hash: number
   /** `undefined`: of an object. */
   readonly text: string | undefined
   readonly decoded: ParsedRecord
@@ -26,25 +28,21 @@ interface Recent {
  * @param id the session's, for one that is likely to be asked for again soon
  */
 export function decodeFound({ text, record }: Found, id?: string): ParsedRecord | undefined {
-  if (record !== undefined) return id === undefined ? decodeObject(record) : decodeLike(record, id)
-  if (id === undefined || text.length > REMEMBERED_MAX) return decodeRecord(text)
-  const place = placeOf(id)
-  const known = recent[place]
-  if (known?.text === text) return known.decoded
-  const decoded = decodeRecord(text)
-  if (decoded !== undefined) recent[place] = { text, decoded }
+  const isText = record === undefined
+  if (id === undefined || text.length > REMEMBERED_MAX) return isText ? decodeRecord(text) : decodeObject(record)
+  const hash = hashOf(id)
+  const known = recent[placeOf(hash)]
+  const before = known?.hash === hash ? known.decoded : undefined
+  const decoded = isText ? (known?.text === text ? known.decoded : decodeRecord(text)) : decodeLike(record, before)
+  if (decoded === undefined) return undefined
+  if (before !== undefined) decoded.comesAgain = true
+  if (decoded !== before && (isText || decoded.isKept)) remember(hash, isText ? text : undefined, decoded)
   return decoded
 }
 
 // To compare an object with what is kept costs a fraction of copying it, and of its JSON.
-function decodeLike(record: unknown, id: string): ParsedRecord | undefined {
-  const place = placeOf(id)
-  const known = recent[place]?.decoded
-  const decoded = (isRecord(record) && sameOrNone(known, record)) || decodeObject(record)
-  if (decoded !== known && decoded?.isKept && decoded.dataText.length <= REMEMBERED_MAX) {
-    recent[place] = { text: undefined, decoded }
-  }
-  return decoded
+function decodeLike(record: unknown, known: ParsedRecord | undefined): ParsedRecord | undefined {
+  return (isRecord(record) && sameOrNone(known, record)) || decodeObject(record)
 }
 
 function sameOrNone(known: ParsedRecord | undefined, record: Record<string, unknown>): ParsedRecord | undefined {
@@ -62,15 +60,23 @@ function sameOrNone(known: ParsedRecord | undefined, record: Record<string, unkn
  * @param text `undefined` where the store was given an object
  */
 export function rememberWritten(id: string, text: string | undefined, decoded: ParsedRecord): void {
-  if ((text ?? decoded.dataText).length <= REMEMBERED_MAX) recent[placeOf(id)] = { text, decoded }
+  remember(hashOf(id), text, decoded)
 }
 
-function placeOf(id: string): number {
-  let place = 0
+function remember(hash: number, text: string | undefined, decoded: ParsedRecord): void {
+  if ((text ?? decoded.dataText).length <= REMEMBERED_MAX) recent[placeOf(hash)] = { hash, text, decoded }
+}
+
+function hashOf(id: string): number {
+  let hash = 0
   for (let at = Math.max(0, id.length - ID_LOOKED_AT); at < id.length; at++) {
-    place = (Math.imul(place, 31) + id.charCodeAt(at)) | 0
+    hash = (Math.imul(hash, 31) + id.charCodeAt(at)) | 0
   }
-  return (place ^ (place >>> 16)) & (PLACES - 1)
+  return hash
+}
+
+function placeOf(hash: number): number {
+  return (hash ^ (hash >>> 16)) & (PLACES - 1)
 }
 
 /** What a later conditional write compares against: the text as it is kept, or the data of a store of objects alone. */

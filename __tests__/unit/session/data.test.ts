@@ -3,7 +3,8 @@ import { changesOf } from '../../../lib/session/data'
 import { processorTime } from '../../helpers/processor'
 
 describe('changes of data', () => {
-  const recordOf = (data: object) => decodeRecord(JSON.stringify({ cookie: { path: '/' }, ...data }))!
+  const recordOf = (data: object, comesAgain = true) =>
+    Object.assign(decodeRecord(JSON.stringify({ cookie: { path: '/' }, ...data }))!, { comesAgain })
 
   it.each<[string, object]>([
     ['nothing', { a: 1, b: { c: [2] }, d: 'x' }],
@@ -25,6 +26,11 @@ describe('changes of data', () => {
             parts: Object.entries(data).map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`)
           }
     )
+  })
+
+  it('are not taken apart for a session that nobody has asked for lately', () => {
+    expect(changesOf({ a: 1 }, recordOf({ a: 1 }, false))).toBe('none')
+    expect(changesOf({ a: 2 }, recordOf({ a: 1 }, false))).toBeUndefined()
   })
 
   it('are found in time that grows with the properties alone, wherever one was removed', () => {
