@@ -84,7 +84,7 @@ function inBytes(client: unknown): unknown {
     return (client as { withTypeMapping(mapping: object): object }).withTypeMapping({ [BULK_STRING]: Buffer })
   }
   const isRedis = hasMethods(client, 'evalshaBuffer', 'evalBuffer')
-  demandBacking(isRedis, 'redistore', 'a client of redis (5 or later) or ioredis', client)
+  demandBacking(isRedis, 'redisstore or redistore', 'a client of redis (5 or later) or ioredis', client)
   const { get, set, del, expire, pipeline, evalshaBuffer, evalBuffer } = shape as Record<string, Reply>
   return {
     get status() {

@@ -1,4 +1,4 @@
-import { demand } from '../../base/errors'
+import { must } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
 import type { LockPower } from '../../store/contract'
 
@@ -31,5 +31,5 @@ export interface Shelf {
 
 /** @throws {OptionError} unless a backing is what a format needs */
 export function demandBacking(holds: boolean, format: string, what: string, got: unknown): asserts holds {
-  demand(holds, 'gorillaSessions', `backing of ${format}`, what, got)
+  must(holds, `gorillaSessions: the backing of ${format}`, what, got)
 }
