@@ -116,6 +116,21 @@ describe('sessionOf()', () => {
     expect(auth.stats().touched).toBe(touched)
   })
 
+  it.each([
+    ['sessions()', (options: object) => sessions<any>({ secret, ...options })],
+    ['the drop-in door', classic]
+  ])('reads and makes what travels in a header alone (%s)', async (_door, open: any) => {
+    const auth = open({ transport: 'header' })
+    const app = appWith(auth, basics)
+    const carried = await sessionCookie(auth, { user: 'ann' })
+    const read = (value: string) => request(app).get('/read').set('X-Session', value)
+    expect((await read(carried)).body.data).toEqual({ user: 'ann' })
+    expect(await sessionOf(auth, carried)).toEqual({ user: 'ann' })
+    const made = (await request(app).get('/write?user=bob')).headers['x-session']
+    expect(await sessionOf(auth, made)).toEqual({ user: 'bob' })
+    expect(await sessionOf(auth, `${made}x`)).toBeNull()
+  })
+
   it('refuses what is no middleware of ours', async () => {
     for (const auth of [{ get: async () => null }, undefined, null] as any[]) {
       await expect(sessionOf(auth, '')).rejects.toBeInstanceOf(OptionError)
