@@ -11,6 +11,7 @@ export interface HeldResponse extends HttpResponse {
   statusMessage?: string
   readonly headersSent?: boolean
   readonly destroyed?: boolean
+  readonly writableFinished?: boolean
   readonly req?: { readonly aborted?: boolean; clearTimeout?: () => void }
   readonly socket?: Socket | null
   /** The rendered header block of node:http; null or empty until there is one. */
@@ -26,7 +27,8 @@ export interface HeldResponse extends HttpResponse {
   uncork?(...args: unknown[]): unknown
   on?(type: string | symbol, listener: (...args: unknown[]) => void): unknown
   once?(type: string, listener: () => void): unknown
-  emit?(type: string): boolean
+  emit?(type: string, ...args: unknown[]): boolean
+  listenerCount?(type: string): number
   hasHeader?(name: string): boolean
   getHeaderNames?(): string[]
   appendHeader?(name: string, value: string | readonly string[]): unknown

@@ -153,10 +153,27 @@ export function dropCall(res: HeldResponse, args: unknown[]): void {
   if (typeof callback === 'function') res.once?.('finish', () => void (callback as () => unknown)())
 }
 
-/** Answers a write that comes after the end, as Node does. */
-export function refuseWrite(args: unknown[]): boolean {
+/**
+ * Answers a write that comes after the end as Node does, but for an `error` that nobody listens for: it would end the
+ * process, which express-session spares those who wait for their store.
+ */
+export function refuseWrite(res: HeldResponse, args: unknown[]): false {
   const err = Object.assign(new Error('write after end'), { code: 'ERR_STREAM_WRITE_AFTER_END' })
   const callback = args[args.length - 1]
-  if (typeof callback === 'function') process.nextTick(callback, err)
+  process.nextTick(() => {
+    if (typeof callback === 'function') (callback as (err: Error) => unknown)(err)
+    if (isHttp1(res) && !res.destroyed && res.listenerCount?.('error')) res.emit!('error', err)
+  })
+  return false
+}
+
+/** Answers a second end(): `false`, as express-session does; its callback and a part of the body as Node does. */
+export function refuseEnd(res: HeldResponse, args: unknown[]): false {
+  const [chunk] = args
+  if (chunk != null && typeof chunk !== 'function') return refuseWrite(res, args)
+  const callback = args[args.length - 1]
+  const err = Object.assign(new Error('end after end'), { code: 'ERR_STREAM_ALREADY_FINISHED' })
+  if (res.writableFinished !== true) dropCall(res, args)
+  else if (typeof callback === 'function') process.nextTick(callback, err)
   return false
 }

@@ -3,7 +3,7 @@ import { isPromise, type MaybePromise } from '../base/time'
 import { JoinedHooks, type CommitHook, type HeldResponse } from './commit-hook'
 import { delayClose, allowClose } from './delayed-close'
 import { offerTakeOver, reclaimBody } from './unhandled-failure'
-import { dropCall, OriginalMethods, refuseWrite, type Call } from './original-methods'
+import { dropCall, OriginalMethods, refuseEnd, refuseWrite, type Call } from './original-methods'
 import { PropertyPatch, pretendSent } from './pretend-sent'
 import { clearHead, headersSentError, showHead } from './write-head'
 
@@ -92,7 +92,7 @@ export class ResponseHold extends OriginalMethods {
     const call: Call = { verb: 'write', args }
     if (this.performing) return this.pass(call)
     if (this.#queue.length === 0) return this.committed ? this.pass(call) : this.#run(call)
-    if (this.ended) return refuseWrite(args)
+    if (this.ended) return refuseWrite(this.res, args)
     this.#queue.push(call)
     this.#wantsDrain = true
     return false
@@ -108,7 +108,7 @@ export class ResponseHold extends OriginalMethods {
   end(args: unknown[], direct = !this.#reclaimed): unknown {
     this.#touch?.()
     if (!direct) return (dropCall(this.res, args), this.res)
-    if (this.ended) return false
+    if (this.ended) return refuseEnd(this.res, args)
     this.ended = true
     if (this.#queue.length === 0) return this.#run({ verb: 'end', args })
     this.#queue.push({ verb: 'end', args })
