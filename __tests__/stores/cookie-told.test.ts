@@ -85,6 +85,39 @@ describe.each(cases)('behind %s, %s', (door, store) => {
     expect(cookieOf(await request(app).get('/out').set('Cookie', first))).toBe('sid=')
   })
 
+  it.each<[string, (req: any) => unknown, withheld: number]>([
+    ['stores nothing new is no mistake', () => undefined, 0],
+    ['has a change to store is told of, in words that fit', (req) => (req.session.n = 3), 1]
+  ])('a save() after the answer that %s', async (_what, change, withheld) => {
+    const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const outcomes: unknown[] = []
+    // A warning is given once for each name.
+    const auth = DOORS[door]!({
+      store: STORES[store]!(),
+      name: `late-${cases.findIndex((one) => one[0] === door && one[1] === store)}`
+    })
+    const app = appWith(auth, {
+      '/': async (req, res) => {
+        req.session.n = 1
+        res.write('begun')
+        if (req.query.first === undefined) change(req)
+        outcomes.push(await req.session.save().catch((err: any) => err.message))
+        res.end()
+      }
+    })
+    const first = (await request(app).get('/?first')).headers['set-cookie']![0]!.split(';')[0]!
+    await request(app).get('/').set('Cookie', first)
+    const told = /^A session whose cookie changes with it was changed after the response had started/
+    const isRefused = withheld === 1 && door === 'sessions()'
+    expect(outcomes).toEqual([undefined, isRefused ? expect.stringMatching(told) : undefined])
+    const warnings = warned.mock.calls
+      .map(([message]) => String(message))
+      .filter((text) => !text.includes('its data was'))
+    expect(warnings).toEqual(withheld === 0 ? [] : [expect.stringMatching(told)])
+    expect(auth.stats().withheld).toBe(withheld)
+    warned.mockRestore()
+  })
+
   if (door === 'sessions()') {
     it('an update() after the first byte is refused, as a save() is', async () => {
       const app = serve()

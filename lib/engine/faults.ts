@@ -35,13 +35,14 @@ export function destroyedError(): SessionError {
   )
 }
 
-/** A session that begins after its cookie could still be sent. */
-export function tooLateError(): SessionError {
-  return new SessionError(
-    'ERR_SESSION_HEADERS_SENT',
-    'A session was begun after the response had started: its cookie cannot be sent, and it is not stored. ' +
-      'Write to req.session before the first byte of the response.'
-  )
+/** A session that begins, or whose cookie changes with it, after the cookie could still be sent. */
+export function tooLateError(begins: boolean): SessionError {
+  const what = begins
+    ? 'A session was begun after the response had started: its cookie cannot be sent, and it is not stored. '
+    : 'A session whose cookie changes with it was changed after the response had started: the cookie cannot be sent, ' +
+      'and the change is lost. '
+  const remedy = 'Write to req.session before the first byte of the response.'
+  return new SessionError('ERR_SESSION_HEADERS_SENT', what + remedy)
 }
 
 /** Does what a verb asks of the store; a fault is counted, and left unchanged where express-session's ways were asked for. */

@@ -100,8 +100,9 @@ function isUnannounced({ settings, isPresented, announced, id }: Handle, { store
 function tooLate(handle: Handle, session: Session): void {
   const { engine, settings, snapshot, id } = handle
   handle.outgoing = 'none'
-  if (snapshot.version === null) handle.status = 'gone'
-  const reason = tooLateError()
+  const begins = snapshot.version === null
+  if (begins) handle.status = 'gone'
+  const reason = tooLateError(begins)
   engine.withhold(settings, id, reason.code, reason.message)
   stateOf(session)!.error = reason
 }

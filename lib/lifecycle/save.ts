@@ -189,7 +189,7 @@ export function writeSession(
     }
     engine.monitor.note(event, settings.name, id)
     if (settings.tokens.selfContained ? handle.status === 'stored' : isReassigned(handle, status, before, outcome)) {
-      announce(handle)
+      announce(handle, before, outcome)
     }
     const user = outcome.meta?.i
     const arrived = settings.maxPerUser !== undefined && user !== undefined && user !== before.meta?.i
@@ -203,9 +203,13 @@ function isReassigned({ isPresented }: Handle, status: Status, before: Snapshot,
 }
 
 // The client has to be told of this write, also where it was the application's own and nothing is left for the end.
-function announce(handle: Handle): void {
+function announce(handle: Handle, { version, data }: Snapshot, now: Snapshot): void {
   if (!handle.isLate) handle.outgoing = 'send'
-  else handle.engine.withhold(handle.settings, handle.id, 'ERR_SESSION_HEADERS_SENT', tooLateError().message)
+  // What it has already need not be sent again.
+  else if (version === null || data !== now.data) {
+    const { code, message } = tooLateError(version === null)
+    handle.engine.withhold(handle.settings, handle.id, code, message)
+  }
 }
 
 // The next request of a burst will ask for what was just written: it need not be parsed then.

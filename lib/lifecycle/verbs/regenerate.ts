@@ -83,7 +83,7 @@ export async function succeed(
     return { ...next, renewed: true, user: undefined }
   }
   // The client could not be told any more, and its ID would be dead after the grace.
-  if (isLate && (grace > 0 || settings.door.refusesLateSaves)) throw tooLateError()
+  if (isLate && (grace > 0 || settings.door.refusesLateSaves)) throw tooLateError(true)
   return moveOn(rotation, session, old, carried(rotation, session, old, next, keep), keep, grace)
 }
 

@@ -85,15 +85,17 @@ export class SessionHandle extends Handle {
   }
 
   async #save(session: Session): Promise<void> {
-    this.#refuseLate(session)
-    await writeNow(this, session, serializeSession(session))
+    const data = serializeSession(session)
+    this.#refuseLate(session, data)
+    await writeNow(this, session, data)
   }
 
-  // The client was not told this ID, or keeps the session itself: it would never come back.
-  #refuseLate(session: Session): void {
+  // The client was not told this ID, or keeps the session itself, and other data: it would never come back.
+  #refuseLate(session: Session, data?: string): void {
     const { door, tokens } = this.settings
-    const { version } = this.writable(session)
-    if (this.isLate && door.refusesLateSaves && (version === null || tokens.selfContained)) throw tooLateError()
+    const known = this.writable(session)
+    const isLost = known.version === null || (tokens.selfContained && data !== known.data)
+    if (this.isLate && door.refusesLateSaves && isLost) throw tooLateError(known.version === null)
   }
 
   async reload(session: Session): Promise<void> {
