@@ -405,6 +405,7 @@ it.each<[string, () => unknown]>([
   ['a length that is none', () => gorillaSessions('/tmp', { format: 'filesystem', keyPairs, maxLength: 'x' as any })],
   ['a length of 0', () => gorillaSessions('/tmp', { format: 'filesystem', keyPairs, maxLength: 0 })],
   ['a prefix that is none', () => gorillaSessions('h:1', { format: 'memcache', keyPairs, keyPrefix: null as any })],
+  ['a length that is none, of cookies', () => gorillaSessions(null, { format: 'cookie', keyPairs, maxLength: NaN })],
   ['a name that is none', () => gorillaSessions('/tmp', { format: 'filesystem', keyPairs, name: 5 as any })]
 ])('refuses %s at set-up', (_title, make) => {
   expect(make).toThrow(expect.objectContaining({ name: 'TypeError', code: 'ERR_SESSION_OPTION' }))

@@ -91,7 +91,12 @@ const KINDS: Record<Exclude<GorillaFormat, 'cookie'>, Kind> = {
  * @throws {OptionError} for what cannot work
  */
 export function gorillaSessions(backing: unknown, options: GorillaSessionsOptions): Store & StoreContract {
-  const { format, keyPairs } = options ?? {}
+  const { format, keyPairs, maxAge = null, maxLength = null } = options ?? {}
+  checkLimits({ maxAge, maxLength })
+  for (const option of ['keyPrefix', 'name'] as const) {
+    const given: unknown = options?.[option]
+    demand(given === undefined || typeof given === 'string', 'gorillaSessions', option, 'a string', given)
+  }
   if (format === 'cookie') return new GorillaStore({ ...options, keyPairs: keyPairs! })
   if (typeof format !== 'string' || !Object.hasOwn(KINDS, format)) {
     throw new OptionError(`format must be one of cookie, ${Object.keys(KINDS).join(', ')}, got ${quote(format)}`)
@@ -110,11 +115,6 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
     const { maxAge = 30 * DAY, name, format } = options
     const kind = KINDS[format as keyof typeof KINDS]
     const { maxLength = kind.maxLength } = options
-    checkLimits({ maxAge, maxLength })
-    for (const option of ['keyPrefix', 'name'] as const) {
-      const given: unknown = options[option]
-      demand(given === undefined || typeof given === 'string', 'gorillaSessions', option, 'a string', given)
-    }
     const isBare = format === 'redisstore'
     const pairs = isBare && options.keyPairs === undefined ? [] : checkPairs(options)
     const tokens = isBare ? new BareTokens(name) : tokensOf(format, pairs, name)
