@@ -44,7 +44,10 @@ export function warnOfMisspelt(
   }
 }
 
-/** The first of the names that is nearly a text: case aside, at most two letters added, left out, changed or swapped; short names allow one. */
+/**
+ * The first of the names that is nearly a text: case aside, at most two letters added, left out, changed or swapped;
+ * short names allow one.
+ */
 export function nearest(text: string, names: readonly string[]): string | undefined {
   const lower = text.toLowerCase()
   return names.find((name) => distance(lower, name.toLowerCase()) <= (name.length < 5 ? 1 : 2))
