@@ -42,6 +42,16 @@ describe.each(Object.entries({ ...ALL_CLIENTS, ...MAPPING_CLIENTS }))('RedisStor
     expect(await store.destroy('a')).toBeNull()
   })
 
+  it('keeps a session as it was when it was given, in the order of the calls, as connect-redis does', async () => {
+    const given = { ...record(), n: 1 }
+    const calls = [store.set('a', given), store.set('b', record()), store.destroy('b')]
+    given.n = 2
+    await Promise.all([...calls, store.touch('c', record({}, 60_000)), store.set('c', record())])
+    expect(await store.get('a')).toMatchObject({ n: 1 })
+    expect(await store.get('b')).toBeNull()
+    expect(Number(await server.cli('ttl', 'sess:c'))).toBeGreaterThan(3590)
+  })
+
   it('extends the life of a session without touching it', async () => {
     await store.set('a', record({}, 60_000))
     const before = await server.cli('get', 'sess:a')

@@ -2,7 +2,7 @@ import { answer, declareNative, POWERS, type Callback, type Powers, type Session
 import { demand, hasMethods, isAboveZero, OptionError } from '../../base/errors'
 import { warnOfMisspelt } from '../../base/warnings'
 import { Store } from '../../store/store'
-import { SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
+import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { dialectOf, type RedisClient } from './client'
 import type { RedisWait } from './errors'
 import { INDEX_PREFIX } from './index'
@@ -114,17 +114,15 @@ export class RedisStore extends Store implements RedisSettings {
     return answer(() => this.#find(id), callback)
   }
 
+  // What answers at once is not waited for: kept is what was given, in the order of the calls.
   set(id: string, session: SessionRecord, callback?: Callback<null>): Promise<null> | undefined {
-    return answer(async () => {
-      const seconds = await this.#secondsOf(session)
-      if (seconds > 0) {
-        const raw = await this.serializer.stringify(session)
-        await this.#link.set(this.prefix + id, raw, this.disableTTL ? null : Math.ceil(seconds * SECOND))
-      } else {
-        await this.#link.del(this.prefix + id)
-      }
-      return null
-    }, callback)
+    const key = this.prefix + id
+    const keep = (seconds: number): MaybePromise<boolean> => {
+      if (!(seconds > 0)) return this.#link.del(key)
+      const life = this.disableTTL ? null : Math.ceil(seconds * SECOND)
+      return chain(this.serializer.stringify(session), (raw) => this.#link.set(key, raw, life))
+    }
+    return answer(() => chain(chain(this.#secondsOf(session), keep), nothing), callback)
   }
 
   destroy(id: string, callback?: Callback<null>): Promise<null> | undefined {
@@ -135,10 +133,10 @@ export class RedisStore extends Store implements RedisSettings {
   }
 
   override touch(id: string, session: SessionRecord, callback?: Callback<null>): Promise<null> | undefined {
-    return answer(async () => {
+    const extend = (seconds: number) => this.#link.expire(this.prefix + id, Math.ceil(seconds))
+    return answer(() => {
       if (this.disableTouch || this.disableTTL) return null
-      await this.#link.expire(this.prefix + id, Math.ceil(await this.#secondsOf(session)))
-      return null
+      return chain(chain(this.#secondsOf(session), extend), nothing)
     }, callback)
   }
 
@@ -222,4 +220,8 @@ function checked(options: RedisStoreOptions): RedisStoreOptions {
 
 function isCount(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) > 0
+}
+
+function nothing(): null {
+  return null
 }
