@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { table } from '../../lib/cli/command'
 import { covers, parseSetCookie } from '../../lib/cli/doctor/cookies'
 import { formsOf } from '../../lib/cli/doctor/form'
 import { Cookie, serializeAttributes } from '../../lib/cookie/cookie'
@@ -81,4 +82,9 @@ it('stands what is no HTML and no header', () => {
   for (const part of ['<form ', '<input ', '<form><input a="', '&#', 'a='])
     formsOf(`<form>${part.repeat(100_000)}`, page)
   expect(processorTime() - before).toBeLessThan(3000)
+})
+
+it('writes tables of more rows than a call takes arguments', () => {
+  const text = table(Array.from({ length: 200_000 }, (_, i) => [String(i), 'x']))
+  expect([text.slice(0, 10), text.slice(-10)]).toEqual(['0       x\n', '199999  x\n'])
 })

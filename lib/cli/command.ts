@@ -157,7 +157,8 @@ function helpOf({ name, argument, help, options }: Command): string {
 
 /** Rows as lines, their columns one below the other. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]!.length))) ?? []
+  // No arguments of one call: a user may have more sessions than the stack has room for.
+  const widths = rows[0]?.map((_, at) => rows.reduce((most, row) => Math.max(most, row[at]!.length), 0)) ?? []
   const lineOf = (row: readonly string[]) => row.map((cell, at) => cell.padEnd(widths[at]!)).join('  ')
   return rows.map((row) => `${lineOf(row).trimEnd()}\n`).join('')
 }
