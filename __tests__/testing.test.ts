@@ -206,5 +206,6 @@ describe('faultyStore()', () => {
       for (const fault of ['fail', 'hang', 'die', 'lie', 'hold']) expect(() => store[fault](verb)).toThrow(OptionError)
     }
     for (const ms of [undefined, NaN, '5', -1]) expect(() => store.slow('get', ms)).toThrow(OptionError)
+    expect(() => store.slow('get', 0)).not.toThrow()
   })
 })

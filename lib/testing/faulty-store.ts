@@ -75,7 +75,7 @@ export class FaultyStore extends Store {
 
   /** It takes so many ms longer. */
   slow(verb: FaultyVerb, ms: Milliseconds): void {
-    must(isAboveZero(ms), 'slow()', 'given a number of ms above 0', ms)
+    must(ms === 0 || isAboveZero(ms), 'slow()', 'given a number of ms', ms)
     this.instead(verb, ({ call }) => new Promise((resolve) => setTimeout(resolve, ms)).then(() => call()))
   }
 
