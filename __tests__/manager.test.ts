@@ -115,6 +115,11 @@ describe.each<[string, (options?: object) => any]>([
     await refused(open().destroy(id), /^auth\.destroy\(\): `id` must be a session ID, got /)
   })
 
+  it('without the text that was given: it may hold a session, or its cookie', async () => {
+    await refused(open().open('sid=x'), /must be a request, got a string$/)
+    await refused(open().create('{"user":"ann"}'), /must be an object, got a string$/)
+  })
+
   it('auth.destroy() of a session in the place of its ID', async () => {
     const auth = open()
     await refused(auth.destroy(await auth.open({})), /got an object$/)

@@ -1,6 +1,10 @@
 import './helpers/quiet'
 import request from 'supertest'
+import { gorillaSessions } from '../lib/gorilla'
 import session, { CookieStore, MemoryStore, sessions } from '../lib/index'
+import { MongoStore } from '../lib/mongo'
+import { PostgresStore } from '../lib/postgres'
+import { RedisStore } from '../lib/redis'
 import { appWith, secret } from './helpers/app'
 
 const refusal = (make: () => unknown): any => {
@@ -107,6 +111,17 @@ it('takes undefined for an option that was left out', () => {
   expect(() => new CookieStore({ revocations: undefined })).not.toThrow()
   const nothing = { idle: undefined, cookie: { maxAge: undefined, sameSite: undefined }, named: undefined }
   for (const door of [sessions, session]) expect(() => door({ ...required, ...nothing })).not.toThrow()
+})
+
+it.each<[string, (url: any) => unknown]>([
+  ['sessions()', (store) => sessions({ secret, store })],
+  ['RedisStore', (client) => new RedisStore({ client })],
+  ['PostgresStore', (pool) => new PostgresStore({ pool })],
+  ['MongoStore', (collection) => new MongoStore({ collection })],
+  ['gorillaSessions()', (client) => gorillaSessions(client, { format: 'redisstore' })]
+])('tells no password of a URL that stands for a client: %s', (_what, make) => {
+  const { message } = refusal(() => make(`db://user:${'p@ss/word'.repeat(9)}@db.example.org/sessions`))
+  expect(message).toContain('got "db://...@db.example.org/sessions"')
 })
 
 // express-session takes its cookie options as they are, and finds out when it serializes them.

@@ -83,6 +83,12 @@ export function demand(holds: boolean, owner: string, option: string, be: string
   must(holds, `${owner}: \`${option}\``, be, got)
 }
 
+/** The same for an argument that may hold a session or its cookie: a text is not quoted. */
+export function demandPrivate(holds: boolean, owner: string, option: string, be: string, got: unknown): asserts holds {
+  if (!holds && typeof got === 'string') throw new OptionError(`${owner}: \`${option}\` must be ${be}, got a string`)
+  demand(holds, owner, option, be, got)
+}
+
 /** Whether it is a number above 0, and not an infinite one. */
 export function isAboveZero(value: unknown): value is number {
   return Number.isFinite(value) && (value as number) > 0
@@ -100,7 +106,11 @@ export function hasMethods(value: unknown, ...names: string[]): boolean {
 
 /** Renders a rejected option value for a message: short, and never more than its type for objects. */
 export function quote(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value)
+  if (typeof value === 'string') {
+    // A connection string, in the place of a client, holds a password.
+    const text = value.slice(0, 1000).replace(/:\/\/.*@/s, '://...@')
+    return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text)
+  }
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   return String(value)

@@ -1,4 +1,4 @@
-import { demand, OptionError, SessionError } from '../base/errors'
+import { demandPrivate, OptionError, SessionError } from '../base/errors'
 import { EmptyRequest } from '../base/http'
 import { shaped, type Engine } from '../engine/engine'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
@@ -31,7 +31,7 @@ export async function createStored(
 
 // What a session has as a member takes no data at express-session's door, or hides it.
 function assign(session: Session, data: unknown): void {
-  demand(typeof (data ?? {}) === 'object' && !Array.isArray(data), 'auth.create()', 'data', 'an object', data)
+  demandPrivate(typeof (data ?? {}) === 'object' && !Array.isArray(data), 'auth.create()', 'data', 'an object', data)
   const name = isModern(session) ? undefined : MEMBERS.find((member) => Object.hasOwn(data ?? {}, member))
   if (name !== undefined) {
     throw new OptionError(

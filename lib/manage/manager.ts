@@ -1,4 +1,4 @@
-import { demand, OptionError, SessionError } from '../base/errors'
+import { demand, demandPrivate, OptionError, SessionError } from '../base/errors'
 import { EmptyRequest, type HttpRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
 import { shaped, reasonOf, type Engine } from '../engine/engine'
@@ -83,7 +83,7 @@ export class Manager implements SessionManager {
   }
 
   async open(req: HttpRequest, options?: OpenOptions): Promise<ModernSession & Record<string, any>> {
-    demand(typeof req === 'object' && req !== null, 'auth.open()', 'req', 'a request', req)
+    demandPrivate(typeof req === 'object' && req !== null, 'auth.open()', 'req', 'a request', req)
     const handle = new SessionHandle(this.#engine, this.#settings, req)
     handle.openOptions = options ?? {}
     const session = await handle.load()
