@@ -1,3 +1,4 @@
+import { pipeline, Readable } from 'node:stream'
 import { sessions } from '../lib/index'
 import { deferred, secret } from './helpers/app'
 import { classic, plainStore } from './helpers/classic'
@@ -57,6 +58,24 @@ describe('a response that is written to after its end', () => {
       expect(body).toBe('in time')
     }
   )
+
+  it.each(doors)('tells each write of its error, and warns of no listeners, behind %s', async (_door, open) => {
+    const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const writeOften: Handle = (res) => Array.from({ length: 20 }, () => res.write('late'))
+    const { seen } = await seenBehind(open(), writeOften, true)
+    expect(seen.filter((what) => what === 'error ERR_STREAM_WRITE_AFTER_END')).toHaveLength(20)
+    expect(warned).not.toHaveBeenCalled()
+    warned.mockRestore()
+  })
+
+  it.each(doors)('costs nobody the answer where the error ends the response, behind %s', async (_door, open) => {
+    for (const late of ['write', 'end'] as const) {
+      const { body } = await seenBehind(open(), (res) => void res.on('error', () => res.destroy())[late]('late'), false)
+      expect(body).toBe('in time')
+    }
+    const piped = await seenBehind(open(), (res) => pipeline(Readable.from(['late', 'later']), res, () => {}), false)
+    expect(piped.body).toBe('in time')
+  })
 
   it.each(doors)('calls back for a second end() without a part of the body, behind %s', async (_door, open) => {
     const { seen } = await seenBehind(open(), (res, told) => told('answer')({ code: res.end(told('second')) }), true)

@@ -156,21 +156,25 @@ export function dropCall(res: HeldResponse, args: unknown[]): void {
 /**
  * Answers a write that comes after the end as Node does, but for an `error` that nobody listens for: it would end the
  * process, which express-session spares those who wait for their store.
+ *
+ * @param behind does something later, once the answer that is held has been sent: whoever destroys the response for the
+ * error must not take it along
  */
-export function refuseWrite(res: HeldResponse, args: unknown[]): false {
+export function refuseWrite(res: HeldResponse, args: unknown[], behind: (action: () => void) => void): false {
   const err = Object.assign(new Error('write after end'), { code: 'ERR_STREAM_WRITE_AFTER_END' })
   const callback = args[args.length - 1]
-  process.nextTick(() => {
-    if (typeof callback === 'function') (callback as (err: Error) => unknown)(err)
+  if (typeof callback === 'function') process.nextTick(callback, err)
+  const tell = () => {
     if (isHttp1(res) && !res.destroyed && res.listenerCount?.('error')) res.emit!('error', err)
-  })
+  }
+  behind(tell)
   return false
 }
 
 /** Answers a second end(): `false`, as express-session does; its callback and a part of the body as Node does. */
-export function refuseEnd(res: HeldResponse, args: unknown[]): false {
+export function refuseEnd(res: HeldResponse, args: unknown[], behind: (action: () => void) => void): false {
   const [chunk] = args
-  if (chunk != null && typeof chunk !== 'function') return refuseWrite(res, args)
+  if (chunk != null && typeof chunk !== 'function') return refuseWrite(res, args, behind)
   const callback = args[args.length - 1]
   const err = Object.assign(new Error('end after end'), { code: 'ERR_STREAM_ALREADY_FINISHED' })
   if (res.writableFinished !== true) dropCall(res, args)

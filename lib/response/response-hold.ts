@@ -43,6 +43,7 @@ export class ResponseHold extends OriginalMethods {
   #hideHead: (() => void) | undefined
   /** Whether middleware that wraps write() and end() behind us is cut off: what it passes on was refused. */
   #reclaimed = false
+  #afterwards: (() => void)[] | undefined
   /** Called when the application touches a response that it is offered. */
   #touch: (() => void) | undefined
 
@@ -92,7 +93,7 @@ export class ResponseHold extends OriginalMethods {
     const call: Call = { verb: 'write', args }
     if (this.performing) return this.pass(call)
     if (this.#queue.length === 0) return this.committed ? this.pass(call) : this.#run(call)
-    if (this.ended) return refuseWrite(this.res, args)
+    if (this.ended) return refuseWrite(this.res, args, (action) => this.#behind(action))
     this.#queue.push(call)
     this.#wantsDrain = true
     return false
@@ -108,7 +109,7 @@ export class ResponseHold extends OriginalMethods {
   end(args: unknown[], direct = !this.#reclaimed): unknown {
     this.#touch?.()
     if (!direct) return (dropCall(this.res, args), this.res)
-    if (this.ended) return refuseEnd(this.res, args)
+    if (this.ended) return refuseEnd(this.res, args, (action) => this.#behind(action))
     this.ended = true
     if (this.#queue.length === 0) return this.#run({ verb: 'end', args })
     this.#queue.push({ verb: 'end', args })
@@ -117,6 +118,13 @@ export class ResponseHold extends OriginalMethods {
 
   #enqueue(call: Call): void {
     if (!this.ended) this.#queue.push(call)
+  }
+
+  #behind(action: () => void): void {
+    if (this.#queue.length === 0) return process.nextTick(action)
+    // One listener, however often it is written to.
+    if (this.#afterwards === undefined) this.res.once?.('finish', () => this.#afterwards!.forEach((each) => each()))
+    ;(this.#afterwards ??= []).push(action)
   }
 
   #run(call: Call): unknown {
