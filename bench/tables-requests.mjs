@@ -16,7 +16,7 @@ const ROUNDS_LARGE = 9
 const LARGE = 10_000
 const ROUNDS_END_TO_END = 15
 const BATCH = 30
-// Where nothing but the processor is asked.
+// Of small payloads, where nothing but the processor is asked.
 const BATCH_LOCAL = 60
 // Larger payloads take longer: smaller batches.
 const SMALL = 300
@@ -72,7 +72,7 @@ async function* tables(what, contenders, reference, results, given) {
     const bytes = PAYLOADS[payload]
     const effort = {
       rounds: bytes < LARGE ? ROUNDS : ROUNDS_LARGE,
-      batch: batch * Math.ceil(10 / Math.sqrt(bytes / SMALL))
+      batch: (bytes > SMALL ? BATCH : batch) * Math.ceil(10 / Math.sqrt(bytes / SMALL))
     }
     // The floor is looked at where the work of the middleware is what counts.
     const wanted = (name) => payload === '300 B' || !name.startsWith('by hand')
