@@ -163,7 +163,7 @@ export function markOfId(id: string): string {
 }
 
 /** A short one-way mark of a value that must not be stored in clear. */
-export function markOf(value: string): string {
+function markOf(value: string): string {
   return hashOf('sha256', value, 'base64url').slice(0, 22)
 }
 

@@ -78,7 +78,7 @@ function joined(chosen: Choice, verified: VerifiedToken | SessionErrorCode): Cho
 }
 
 /** express-session's second source: what cookie-parser left on the request. */
-export function fromCookieParser(req: HttpRequest, settings: Settings, keys: KeyRing): VerifiedToken | undefined {
+function fromCookieParser(req: HttpRequest, settings: Settings, keys: KeyRing): VerifiedToken | undefined {
   const signed = req.signedCookies?.[settings.name]
   if (typeof signed === 'string' && signed !== '') {
     deprecate('cookie should be available in req.headers.cookie')

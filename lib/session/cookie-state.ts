@@ -41,7 +41,7 @@ export function keptAttributesOf(state: SessionState): string {
 }
 
 /** The application may put any object in the place of the cookie. */
-export function asCookie(cookie: Cookie): Cookie {
+function asCookie(cookie: Cookie): Cookie {
   return cookie instanceof Cookie ? cookie : new Cookie(cookie)
 }
 

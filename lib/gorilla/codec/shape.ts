@@ -88,7 +88,7 @@ export function nodeOf(value: unknown, hint: Hint | undefined, path: readonly st
 }
 
 /** What is carried inside of a value that is gone; `undefined` where nothing is. */
-export function carriedOf(hint: Hint): GoNode | undefined {
+function carriedOf(hint: Hint): GoNode | undefined {
   const isList = hint.type === undefined ? typeof hint.hidden?.[0]?.[0] === 'number' : hint.type.kind === 'slice'
   const type = hint.type ?? (isList ? LIST : DICTIONARY)
   const value = isList ? placed([], hint) : [...hiddenEntries(type, hint, () => false)]

@@ -104,7 +104,7 @@ export class SealedTokens extends GoTokens {
 }
 
 /** Go's base32.StdEncoding without padding. */
-export function base32(bytes: Buffer): string {
+function base32(bytes: Buffer): string {
   let text = ''
   let bits = 0
   let value = 0
