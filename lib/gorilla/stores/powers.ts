@@ -3,6 +3,7 @@ import { isForwarding } from '../../store/record-cache'
 import { buried, extendedText, type RecordPowers } from '../../stores/record-store'
 import { SessionError } from '../../base/errors'
 import { hashOf } from '../../base/hash'
+import { randomId } from '../../base/ids'
 import { BoundedMap } from '../../base/bounded-map'
 import { decodeRecord, encodeRecord, type Meta } from '../../record/record'
 import { MINUTE, type Milliseconds } from '../../base/time'
@@ -136,7 +137,7 @@ export class GoPowers implements RecordPowers {
   #rawOf(id: string, text: string, end: Milliseconds | null): Buffer {
     const record = decodeRecord(text)!
     const kept = decodeKept(record.meta?.t)
-    const carried = encodeCarried(record, Date.now(), '', end)
+    const carried = encodeCarried(record, Date.now(), randomId().slice(0, 8), end)
     const raw = this.#format.encode(record.data, kept, carried, kept?.name ?? this.#tokens.nameOf(id))
     checkLength(raw, this.#settings.maxLength, text)
     return raw

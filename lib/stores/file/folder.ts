@@ -108,7 +108,7 @@ export class Folder {
   }
 
   /** Writes a file that is not there yet; none is left if that fails. */
-  async write(names: string[], content: string, mtime: Milliseconds): Promise<void> {
+  async write(names: string[], content: string | Buffer, mtime: Milliseconds): Promise<void> {
     const path = this.path(...names)
     const file = await this.within(names, () => fs.open(path, 'wx', FILE_MODE))
     try {

@@ -2,17 +2,18 @@ import fs from 'node:fs/promises'
 import type { LockPower } from '../../store/contract'
 import type { Milliseconds } from '../../base/time'
 import { hashOf, type Folder, type OpenFile } from './folder'
-import { decodeFile, expiryOf } from './format'
-import { Versions, type Change } from './versions'
+import { decodeFile, expiryOf, type Draft } from './format'
+import { SweptVersions } from './swept-versions'
+import type { Change } from './versions'
 
 /** Locks held while an application works on a session: a file each, that says who holds it and for how long. */
 export class Leases implements LockPower {
-  readonly versions: Versions
+  readonly versions: SweptVersions
   readonly #folder: Folder
 
   constructor(folder: Folder) {
     this.#folder = folder
-    this.versions = new Versions(folder, 'lease-claims', placeOf)
+    this.versions = new SweptVersions(folder, 'lease-claims', placeOf)
   }
 
   acquire(id: string, token: string, ttl: Milliseconds): Promise<boolean> {
@@ -37,7 +38,7 @@ export class Leases implements LockPower {
 
   async #take(id: string, body: string, span: number, isFree: (holder?: string) => boolean): Promise<boolean> {
     let taken = false
-    await this.versions.change(hashOf(id), async (file): Promise<Change> => {
+    await this.versions.change(hashOf(id), async (file): Promise<Change<Draft>> => {
       // A link, say: it holds nobody up.
       if (file !== undefined && file.bytes === undefined) {
         await fs.rm(this.#folder.path(...placeOf(hashOf(id))), { recursive: true, force: true })

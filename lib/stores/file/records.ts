@@ -1,8 +1,9 @@
 import fs from 'node:fs/promises'
 import type { Milliseconds } from '../../base/time'
 import { HASH, hashOf, type Folder, type OpenFile } from './folder'
-import { decodeFile, expiryOf, type Header, type Limits } from './format'
-import { Versions, type Change } from './versions'
+import { decodeFile, expiryOf, type Draft, type Header, type Limits } from './format'
+import { SweptVersions } from './swept-versions'
+import type { Change } from './versions'
 
 const QUARANTINE_MAX = 100
 const SHELF = /^[0-9a-f]{2}$/
@@ -28,14 +29,14 @@ export const CORRUPT = 'corrupt'
 
 /** The files of the sessions, by hash of the session ID. */
 export class Records {
-  readonly versions: Versions
+  readonly versions: SweptVersions
   readonly #folder: Folder
   readonly #serializer: FileSerializer
 
   constructor(folder: Folder, serializer: FileSerializer) {
     this.#folder = folder
     this.#serializer = serializer
-    this.versions = new Versions(folder, 'claims', placeOf)
+    this.versions = new SweptVersions(folder, 'claims', placeOf)
   }
 
   /** What is kept, expired or not. What is no session is told once, and then out of the way. */
@@ -52,7 +53,7 @@ export class Records {
   }
 
   /** Changes what is kept (see `Versions`); what is no session makes way first. */
-  change(hash: string, decide: (kept: Kept | undefined) => Promise<Change> | Change): Promise<void> {
+  change(hash: string, decide: (kept: Kept | undefined) => Promise<Change<Draft>> | Change<Draft>): Promise<void> {
     return this.versions.change(hash, async (file) => {
       const kept = file && (await this.#decode(hash, file))
       if (kept !== CORRUPT) return decide(kept)

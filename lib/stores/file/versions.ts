@@ -1,7 +1,7 @@
 /**
  * Files that several processes change at once, without locks.
  *
- * Each content of a file has a tag of its own, written into it. To replace a content that has been read, a process
+ * Each content of a file has a tag of its own. To replace a content that has been read, a process
  *
  * 1. writes the next one to a temporary file, named by its tag;
  * 2. links that to the claim of the tag that it replaces: link(2) fails if another process was faster;
@@ -15,53 +15,56 @@
  * A removal links the file itself to its claim, which cannot be taken back: nothing is written over that content any
  * more. What is new is linked to its place, where nothing may be.
  */
-import { randomBytes } from 'node:crypto'
 import fs from 'node:fs/promises'
 import { KeyedQueue } from '../../store/keyed-queue'
-import { MINUTE, type MaybePromise, type Milliseconds } from '../../base/time'
+import type { MaybePromise, Milliseconds } from '../../base/time'
 import { ifThere } from './errors'
-import { HASH, type Folder, type OpenFile } from './folder'
-import { encodeFile, tagOf, type Draft } from './format'
+import type { Folder, OpenFile } from './folder'
 
 /** How long a claim is waited for: far beyond what two file operations take. */
 const PATIENCE: Milliseconds = 250
 const PAUSE_MAX: Milliseconds = 16
-/** No process is that slow; and if it is, it begins again. */
-const TEMPORARY_MAX: Milliseconds = 10 * MINUTE
 
 /** What is to become of a file. `again`: it has changed meanwhile, look once more. */
-export type Change = Draft | 'remove' | 'leave' | 'again'
+export type Change<D> = D | 'remove' | 'leave' | 'again'
 
 type Outcome = 'done' | 'late' | 'fenced'
 
+/** Where files of one kind, and what is needed to change them, lie; and what is in them. */
+export interface Layout<D> {
+  placeOf(name: string): string[]
+  claimOf(name: string, tag: string): string[]
+  tempOf(name: string, tag: string): string[]
+  /** What no other content ever has. */
+  tagOf(bytes: Buffer): string
+  /** Makes a content out of a draft, with the tag that `tagOf` finds in it. */
+  encode(draft: D): { tag: string; content: string | Buffer; mtime: Milliseconds }
+}
+
 /** The files of one kind, by name. */
-export class Versions {
-  readonly #folder: Folder
-  readonly #claims: string
-  readonly #placeOf: (name: string) => string[]
+export class Versions<D> {
+  protected readonly folder: Folder
+  protected readonly layout: Layout<D>
   readonly #queue = new KeyedQueue()
   readonly #working = new Set<Promise<void>>()
-  readonly #self = randomBytes(8).toString('hex')
-  #written = 0
 
-  /** @param claims Name of the folder for claims. */
-  constructor(folder: Folder, claims: string, placeOf: (name: string) => string[]) {
-    this.#folder = folder
-    this.#claims = claims
-    this.#placeOf = placeOf
+  constructor(folder: Folder, layout: Layout<D>) {
+    this.folder = folder
+    this.layout = layout
   }
 
   /** Changes a file. `decide` is asked anew, with what there is then, whenever another process was faster. */
-  change(name: string, decide: (file: OpenFile | undefined) => MaybePromise<Change>): Promise<void> {
-    const place = this.#placeOf(name)
+  change(name: string, decide: (file: OpenFile | undefined) => MaybePromise<Change<D>>): Promise<void> {
+    const place = this.layout.placeOf(name)
     const work = async () => {
       for (let patience = PATIENCE, outcome: Outcome = 'late'; outcome !== 'done';) {
-        outcome = await this.#folder.read(place, async (file) => {
+        outcome = await this.folder.read(place, async (file) => {
           const change = await decide(file)
           if (change === 'again') return 'late'
           if (change === 'leave') return 'done'
-          if (file?.bytes !== undefined) return this.#succeed(name, file, tagOf(file.bytes), change, patience)
-          return change === 'remove' ? 'done' : this.#create(place, change)
+          if (file?.bytes !== undefined)
+            return this.#succeed(name, file, this.layout.tagOf(file.bytes), change, patience)
+          return change === 'remove' ? 'done' : this.#create(name, change)
         })
         if (outcome === 'fenced') patience *= 2
       }
@@ -76,32 +79,15 @@ export class Versions {
     while (this.#working.size > 0) await Promise.allSettled(this.#working)
   }
 
-  /** Removes what killed processes have left: temporary files, and claims of contents that are no more. */
-  async sweep(): Promise<void> {
-    for (const name of await this.#folder.names('temp')) {
-      const stats = await ifThere(fs.lstat(this.#folder.path('temp', name)))
-      if (stats !== undefined && Date.now() - stats.ctimeMs > TEMPORARY_MAX) await this.#drop(['temp', name])
-    }
-    for (const claim of await this.#folder.names(this.#claims)) {
-      const [name, tag] = claim.split('.') as [string, string]
-      const current = HASH.test(name) ? await this.#tagAt(this.#placeOf(name)) : undefined
-      let next = current
-      while (next !== undefined && next !== tag) {
-        next = await this.#tagAt([this.#claims, `${name}.${next}`])
-        if (next === current) next = undefined
-      }
-      if (next === undefined) await this.#drop([this.#claims, claim])
-    }
-  }
-
-  async #create(place: string[], draft: Draft): Promise<Outcome> {
-    const temporary = await this.#write(draft)
+  async #create(name: string, draft: D): Promise<Outcome> {
+    const place = this.layout.placeOf(name)
+    const temporary = await this.#write(name, draft)
     try {
-      if (!(await this.#folder.link(temporary, place))) return 'late'
-      await this.#folder.keep(place)
+      if (!(await this.folder.link(temporary, place))) return 'late'
+      await this.folder.keep(place)
       return 'done'
     } finally {
-      await this.#drop(temporary)
+      await this.drop(temporary)
     }
   }
 
@@ -110,23 +96,23 @@ export class Versions {
     name: string,
     file: OpenFile,
     tag: string,
-    change: Draft | 'remove',
+    change: D | 'remove',
     patience: Milliseconds
   ): Promise<Outcome> {
-    const place = this.#placeOf(name)
-    const temporary = change === 'remove' ? undefined : await this.#write(change)
+    const place = this.layout.placeOf(name)
+    const temporary = change === 'remove' ? undefined : await this.#write(name, change)
     let outcome: Outcome = 'late'
     try {
       const claims = await this.#claim(name, file, tag, temporary ?? place, patience)
       if (claims === undefined) return outcome
-      if (temporary === undefined) await this.#folder.remove(...place)
-      else if (!(await this.#folder.move(temporary, place))) return (outcome = 'fenced')
-      await this.#folder.keep(place)
+      if (temporary === undefined) await this.folder.remove(...place)
+      else if (!(await this.folder.move(temporary, place))) return (outcome = 'fenced')
+      await this.folder.keep(place)
       // The content that they followed has gone: nothing depends on them any more.
-      for (const claim of claims) await this.#drop(claim)
+      for (const claim of claims) await this.drop(claim)
       return (outcome = 'done')
     } finally {
-      if (temporary !== undefined && outcome !== 'done') await this.#drop(temporary)
+      if (temporary !== undefined && outcome !== 'done') await this.drop(temporary)
     }
   }
 
@@ -140,21 +126,21 @@ export class Versions {
   ): Promise<string[][] | undefined> {
     const claims: string[][] = []
     for (let last = tag; ;) {
-      const claim = [this.#claims, `${name}.${last}`]
+      const claim = this.layout.claimOf(name, last)
       claims.push(claim)
-      const isOurs = await this.#folder.link(source, claim)
+      const isOurs = await this.folder.link(source, claim)
       if (isOurs === undefined) return undefined
       if (!isOurs) {
-        const rival = await this.#tagAt(claim)
+        const rival = await this.tagAt(claim)
         if (rival === undefined) return undefined
         // A removal names the content itself, and is finished by whoever meets it.
-        const removed = rival === tag ? this.#placeOf(name) : ['temp', rival]
-        const isThere = rival === tag ? file.isStill : () => this.#folder.has(removed)
-        if (await stays(isThere, patience)) await this.#drop(removed)
+        const removed = rival === tag ? this.layout.placeOf(name) : this.layout.tempOf(name, rival)
+        const isThere = rival === tag ? file.isStill : () => this.folder.has(removed)
+        if (await stays(isThere, patience)) await this.drop(removed)
         last = rival
       }
       if (!(await file.isStill())) {
-        for (const each of claims) await this.#drop(each)
+        for (const each of claims) await this.drop(each)
         return undefined
       }
       if (isOurs) return claims
@@ -162,20 +148,20 @@ export class Versions {
   }
 
   // Step 1.
-  async #write(draft: Draft): Promise<string[]> {
-    const tag = `${this.#self}-${(++this.#written).toString(36)}`
-    const temporary = ['temp', tag]
-    await this.#folder.write(temporary, encodeFile(draft, tag), draft.usedAt)
+  async #write(name: string, draft: D): Promise<string[]> {
+    const { tag, content, mtime } = this.layout.encode(draft)
+    const temporary = this.layout.tempOf(name, tag)
+    await this.folder.write(temporary, content, mtime)
     return temporary
   }
 
-  #tagAt(names: string[]): Promise<string | undefined> {
-    return this.#folder.read(names, (file) => file?.bytes && tagOf(file.bytes))
+  protected tagAt(names: string[]): Promise<string | undefined> {
+    return this.folder.read(names, (file) => file?.bytes && this.layout.tagOf(file.bytes))
   }
 
   // Whether it was there or not.
-  async #drop(names: string[]): Promise<void> {
-    await ifThere(fs.unlink(this.#folder.path(...names)))
+  protected async drop(names: string[]): Promise<void> {
+    await ifThere(fs.unlink(this.folder.path(...names)))
   }
 }
 
