@@ -2,15 +2,19 @@ import type { Milliseconds } from '../base/time'
 import type { Found, Listed, Write } from '../store/contract'
 import { decodeFound } from '../store/record-cache'
 
+type Entry = [id: string, expiresAt: Milliseconds | null, when: 'before' | 'beside' | 'after']
+
 /**
  * Which sessions a user has, beside the records: it may name too many, never too few. What it names is checked against
  * the records whenever it is listed.
  */
 export interface UserIndex {
   /** `before` the record says whose it is, `after` that, or `beside` a write that leaves its user. */
-  enter(user: string, id: string, expiresAt: Milliseconds | null, when: 'before' | 'beside' | 'after'): Promise<unknown>
+  enter(user: string, ...entry: Entry): Promise<unknown>
   /** Takes an entry out, if that can be done: one too many does no harm. */
   leave(user: string, id: string): Promise<unknown>
+  /** The live sessions of a user, exactly: entries of dead ones are dropped on the way. */
+  list(user: string): Promise<Listed[]>
 }
 
 /**
@@ -35,6 +39,23 @@ export async function writeIndexed(
   if (written === null) await index.leave(to, id)
   if (written === true && moved) await index.enter(to, id, expiresAt, 'after')
   return written
+}
+
+/** Removes a record, and then its entry, unless what is kept is another one than was expected. */
+export async function removeIndexed(
+  index: UserIndex,
+  id: string,
+  user: string | undefined,
+  remove: () => Promise<boolean | Found>
+): Promise<boolean | Found> {
+  const removed = await remove()
+  if (user !== undefined && typeof removed === 'boolean') await index.leave(user, id)
+  return removed
+}
+
+/** Of a session that lives longer. Not waited for, nor missed: the entry that is there lasts until the next extension. */
+export function enterAgain(index: UserIndex, user: string | undefined, ...entry: Entry): void {
+  if (user !== undefined) void index.enter(user, ...entry).catch(() => undefined)
 }
 
 /** Of the entries of a user those whose sessions live and are the user's, as they were read, and all others. */

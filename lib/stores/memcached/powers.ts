@@ -6,11 +6,11 @@ import type { Milliseconds } from '../../base/time'
 import { decodeFound, isForwarding } from '../../store/record-cache'
 import { extendedText, isSameText, type RecordPowers } from '../record-store'
 import { sessionTooLarge } from '../too-large'
-import { writeIndexed } from '../user-index'
+import { enterAgain, removeIndexed, writeIndexed, type UserIndex } from '../user-index'
 import { AT_ONCE, exptimeOf } from './exptime'
 import { memcachedLock } from './lock'
 import type { MemcachedClient, MemcachedLink } from './link'
-import { MemcachedUsers } from './users'
+import { memcachedUsers } from './users'
 
 /** What a client sends at most as one value, unless told otherwise: a server's own limit, of which a header takes part. */
 const VALUE_MAX = 1024 * 1024
@@ -41,7 +41,7 @@ export class MemcachedPowers implements RecordPowers {
   readonly lock: LockPower
   readonly #link: MemcachedLink
   readonly #prefix: string
-  readonly #users: MemcachedUsers
+  readonly #users: UserIndex
   readonly #sizeMax: number
   /** What was read last, so that a write needs no second look. */
   readonly #recent = new BoundedMap<string, Kept>(REMEMBERED)
@@ -52,7 +52,7 @@ export class MemcachedPowers implements RecordPowers {
     this.#sizeMax = (maxValue ?? VALUE_MAX) - HEADER
     this.ttl = ttl
     const userKey = (user: string) => `silverback:user:${prefix}${hashOf('sha256', user, 'base64url')}`
-    this.#users = new MemcachedUsers(link, userKey, {
+    this.#users = memcachedUsers(link, userKey, {
       read: (id) => this.read(id),
       remove: (id) => link.del(this.#keyOf(id))
     })
@@ -82,22 +82,18 @@ export class MemcachedPowers implements RecordPowers {
       if (record === undefined || isForwarding(kept!)) return false
       const value = this.#valueOf(extendedText(kept!.text, life))
       if (!(await this.#link.cas(key, value, kept!.version, this.#exptimeOf(life)))) continue
-      const user = record.meta?.i
-      // Not waited for, nor missed: the entry that is there lasts until the next extension.
-      if (user !== undefined) void this.#users.enter(user, id, this.#endOf(life), 'beside').catch(() => undefined)
+      enterAgain(this.#users, record.meta?.i, id, this.#endOf(life), 'beside')
       return true
     }
     return true
   }
 
-  async remove(id: string, user?: string, expected?: string): Promise<boolean | Found> {
+  remove(id: string, user?: string, expected?: string): Promise<boolean | Found> {
     const key = this.#keyOf(id)
-    // A delete knows no condition: the value is replaced, if it still is what it was, by one that is over.
-    const removed = await (expected === undefined
-      ? this.#link.del(key)
-      : this.#replace(key, '', AT_ONCE, expected).then((answer) => answer ?? false))
-    if (user !== undefined && typeof removed === 'boolean') await this.#users.leave(user, id)
-    return removed
+    return removeIndexed(this.#users, id, user, async () =>
+      // A delete knows no condition: the value is replaced, if it still is what it was, by one that is over.
+      expected === undefined ? this.#link.del(key) : ((await this.#replace(key, '', AT_ONCE, expected)) ?? false)
+    )
   }
 
   list(user: string): Promise<Listed[]> {

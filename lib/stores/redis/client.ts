@@ -1,7 +1,7 @@
 import { hasMethods, OptionError, quote } from '../../base/errors'
 import type { Dialect } from './dialect'
-import { Glide, type GlideShape } from './glide'
-import { IoRedis, NodeRedis, type IoRedisShape, type NodeRedisShape } from './node-clients'
+import { glide, type GlideShape } from './glide'
+import { ioRedis, nodeRedis, type IoRedisShape, type NodeRedisShape } from './node-clients'
 
 /**
  * A connected client of `redis` (5 or later: client, pool, sentinel, cluster), of `ioredis` or `iovalkey` (Redis or
@@ -20,9 +20,9 @@ type Method = (...args: any[]) => unknown
 export function dialectOf(client: unknown): Dialect {
   const has = (...names: string[]) => hasMethods(client, ...names)
   if (has('get', 'set', 'del', 'expire')) {
-    if (has('evalSha', 'eval', 'withTypeMapping', 'multi')) return new NodeRedis(client as NodeRedisShape)
-    if (has('evalsha', 'eval', 'pipeline')) return new IoRedis(client as IoRedisShape)
-    if (has('customCommand')) return new Glide(client as GlideShape)
+    if (has('evalSha', 'eval', 'withTypeMapping', 'multi')) return nodeRedis(client as NodeRedisShape)
+    if (has('evalsha', 'eval', 'pipeline')) return ioRedis(client as IoRedisShape)
+    if (has('customCommand')) return glide(client as GlideShape)
     // Their SET ignores how version 5 is told of lifetimes and conditions, or answers by callback alone.
     if (has('evalSha') || has('evalsha')) {
       throw new OptionError(

@@ -18,7 +18,7 @@ export interface Dialect {
   /** Whether one command may name several keys: not those of a cluster, and not past a cache of the client's own. */
   readonly gathers: boolean
   /** What the client itself puts in front of every key. */
-  readonly keyPrefix: string
+  keyPrefix(): string
   health(): Health
   /** Something that stands for the server that keeps a key, as far as the client tells servers apart. */
   nodeOf(key: string): unknown

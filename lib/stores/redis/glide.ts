@@ -1,5 +1,4 @@
-import type { Milliseconds } from '../../base/time'
-import type { Dialect, Health, Scanner } from './dialect'
+import type { Dialect, Scanner } from './dialect'
 
 /** What the clients of `@valkey/valkey-glide` can do. */
 export interface GlideShape {
@@ -21,76 +20,44 @@ const CODES: Record<string, string> = {
 }
 
 /** Commands go as the client's core routes them; only SCAN, which has no key, names the primary of a cluster. */
-export class Glide implements Dialect {
-  readonly gathers: boolean
-  readonly keyPrefix = ''
-  readonly #client: GlideShape
-
-  constructor(client: GlideShape) {
-    this.#client = client
-    this.gathers = !isCluster(client)
-  }
-
-  health(): Health {
-    return this.#client.isClosed ? 'closed' : 'ready'
-  }
-
-  // The core keeps to itself which server it asks.
-  nodeOf(): undefined {}
-
-  get(key: string): Promise<unknown> {
-    return this.#send(['GET', key])
-  }
-
-  mget(keys: string[]): Promise<unknown[]> {
-    return this.#send(['MGET', ...keys])
-  }
-
-  set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<unknown> {
-    const condition = expected === undefined ? [] : expected === null ? ['NX'] : ['IFEQ', expected]
-    return this.#send(['SET', key, value, ...(life === null ? [] : ['PX', String(life)]), ...condition])
-  }
-
-  del(key: string): Promise<unknown> {
-    return this.#send(['DEL', key])
-  }
-
-  expire(key: string, seconds: number): Promise<unknown> {
-    return this.#send(['EXPIRE', key, String(seconds)])
-  }
-
-  script(command: 'eval' | 'evalsha', script: string, keys: string[], args: string[]): Promise<unknown> {
-    return this.#send([command.toUpperCase(), script, String(keys.length), ...keys, ...args])
-  }
-
-  async scanners(): Promise<Scanner[]> {
-    if (!isCluster(this.#client)) return [this.#scanner()]
-    const ids = await this.#send<Record<string, unknown> | { key: string }[]>(['CLUSTER', 'MYID'], 'allPrimaries')
-    const addresses = Array.isArray(ids) ? ids.map(({ key }) => key) : Object.keys(ids)
-    return addresses.map((address) => {
-      const colon = address.lastIndexOf(':')
-      return this.#scanner({
-        type: 'routeByAddress',
-        host: address.slice(0, colon),
-        port: Number(address.slice(colon + 1))
-      })
-    })
-  }
-
-  #scanner(route?: object): Scanner {
-    return (cursor, pattern, count) => this.#send(['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(count)], route)
-  }
-
-  #send<T>(args: string[], route?: unknown): Promise<T> {
-    const reply = this.#client.customCommand(args, route === undefined ? undefined : { route }) as Promise<T>
+export function glide(client: GlideShape): Dialect {
+  const isCluster = typeof client.fcallWithRoute === 'function'
+  const send = <T>(args: string[], route?: unknown): Promise<T> => {
+    const reply = client.customCommand(args, route === undefined ? undefined : { route }) as Promise<T>
     return reply.catch((err: unknown) => {
       throw asServerSaid(err)
     })
   }
-}
-
-function isCluster(client: GlideShape): boolean {
-  return typeof client.fcallWithRoute === 'function'
+  const scanner =
+    (route?: object): Scanner =>
+    (cursor, pattern, count) =>
+      send(['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(count)], route)
+  return {
+    gathers: !isCluster,
+    keyPrefix: () => '',
+    health: () => (client.isClosed ? 'closed' : 'ready'),
+    // The core keeps to itself which server it asks.
+    nodeOf: () => undefined,
+    get: (key) => send(['GET', key]),
+    mget: (keys) => send(['MGET', ...keys]),
+    set(key, value, life, expected) {
+      const condition = expected === undefined ? [] : expected === null ? ['NX'] : ['IFEQ', expected]
+      return send(['SET', key, value, ...(life === null ? [] : ['PX', String(life)]), ...condition])
+    },
+    del: (key) => send(['DEL', key]),
+    expire: (key, seconds) => send(['EXPIRE', key, String(seconds)]),
+    script: (command, script, keys, args) =>
+      send([command.toUpperCase(), script, String(keys.length), ...keys, ...args]),
+    async scanners() {
+      if (!isCluster) return [scanner()]
+      const ids = await send<Record<string, unknown> | { key: string }[]>(['CLUSTER', 'MYID'], 'allPrimaries')
+      const addresses = Array.isArray(ids) ? ids.map(({ key }) => key) : Object.keys(ids)
+      return addresses.map((address) => {
+        const [, host, port] = /^(.*):(\d+)$/.exec(address)!
+        return scanner({ type: 'routeByAddress', host, port: Number(port) })
+      })
+    }
+  }
 }
 
 // "An error was signalled by the server: - NoScriptError: No matching script", or "WRONGTYPE: Operation against ...".

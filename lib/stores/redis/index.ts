@@ -1,4 +1,4 @@
-import type { Found, Listed } from '../../store/contract'
+import type { Found } from '../../store/contract'
 import { hashOf } from '../../base/hash'
 import { MINUTE, type Milliseconds } from '../../base/time'
 import { sift, type UserIndex } from '../user-index'
@@ -13,51 +13,32 @@ const MARGIN: Milliseconds = 5 * MINUTE
 // A time no session lives to see, and still a number that Lua and JavaScript count exactly.
 const NEVER: Milliseconds = 9e15
 
-type Reader = (id: string) => Promise<Found | null>
-
 /** One sorted set per user, the IDs by the time they may be forgotten. Its keys carry a hash of the user, not the user. */
-export class RedisIndex implements UserIndex {
-  readonly #link: RedisLink
-  readonly #prefix: string
-  readonly #read: Reader
-
-  constructor(link: RedisLink, prefix: string, read: Reader) {
-    this.#link = link
-    this.#prefix = prefix
-    this.#read = read
-  }
-
-  async enter(user: string, id: string, expiresAt: Milliseconds | null, when: 'before' | 'beside' | 'after') {
-    const now = Date.now()
-    // Already over: the entry has to be there no longer than the record it stands for.
-    const last = expiresAt === null ? NEVER : Math.max(now, Math.ceil(expiresAt)) + MARGIN
-    // Once the record has been written no list that found none may drop the entry.
-    const score = String(when === 'before' ? last : last + 1)
-    await this.#link.run(INDEX_ADD, [this.#keyOf(user)], [String(now), score, id], () => undefined)
-  }
-
-  leave(user: string, id: string): Promise<void> {
-    return this.#drop(user, [id])
-  }
-
-  async list(user: string): Promise<Listed[]> {
-    const read = (reply: unknown[]) => reply.map((each) => textOf(each) ?? String(each))
-    const members = await this.#link.run(INDEX_LIST, [this.#keyOf(user)], [String(Date.now())], read)
-    // IDs and their scores take turns.
-    const entries = members.flatMap((id, at) => (at % 2 === 0 ? [[id, members[at + 1]!] as const] : []))
-    const { live, dead } = await sift(user, entries, this.#read, BATCH)
-    // With its score: what was entered again in the meantime stays.
-    for (let i = 0; i < dead.length; i += BATCH) await this.#drop(user, dead.slice(i, i + BATCH).flat())
-    return live
-  }
-
+export function redisIndex(link: RedisLink, prefix: string, read: (id: string) => Promise<Found | null>): UserIndex {
+  const keyOf = (user: string) => `${INDEX_PREFIX}${prefix}${hashOf('sha256', user, 'base64url')}`
   // A list is exact without it; a replica, for one, cannot tidy up.
-  #drop(user: string, members: string[]): Promise<void> {
-    return this.#link.run(INDEX_DROP, [this.#keyOf(user)], members, () => undefined).catch(() => undefined)
-  }
-
-  #keyOf(user: string): string {
-    return `${INDEX_PREFIX}${this.#prefix}${hashOf('sha256', user, 'base64url')}`
+  const drop = (user: string, members: string[]) =>
+    link.run(INDEX_DROP, [keyOf(user)], members, () => undefined).catch(() => undefined)
+  return {
+    async enter(user, id, expiresAt, when) {
+      const now = Date.now()
+      // Already over: the entry has to be there no longer than the record it stands for.
+      const last = expiresAt === null ? NEVER : Math.max(now, Math.ceil(expiresAt)) + MARGIN
+      // Once the record has been written no list that found none may drop the entry.
+      const score = String(when === 'before' ? last : last + 1)
+      await link.run(INDEX_ADD, [keyOf(user)], [String(now), score, id], () => undefined)
+    },
+    leave: (user, id) => drop(user, [id]),
+    async list(user) {
+      const texts = (reply: unknown[]) => reply.map((each) => textOf(each) ?? String(each))
+      const members = await link.run(INDEX_LIST, [keyOf(user)], [String(Date.now())], texts)
+      // IDs and their scores take turns.
+      const entries = members.flatMap((id, at) => (at % 2 === 0 ? [[id, members[at + 1]!] as const] : []))
+      const { live, dead } = await sift(user, entries, read, BATCH)
+      // With its score: what was entered again in the meantime stays.
+      for (let i = 0; i < dead.length; i += BATCH) await drop(user, dead.slice(i, i + BATCH).flat())
+      return live
+    }
   }
 }
 

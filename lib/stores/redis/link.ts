@@ -154,7 +154,7 @@ export class RedisLink {
 
   /** All keys that begin with `prefix`, each once, without the client's own key prefix. */
   async keys(prefix: string, count: number): Promise<string[]> {
-    const own = this.#dialect.keyPrefix
+    const own = this.#dialect.keyPrefix()
     const found = new Set<string>()
     const pattern = `${escapeGlob(own + prefix)}*`
     const ask = <R>(send: () => Promise<R>) => this.#ask('SCAN', 'scan', send, (reply): R | Promise<R> => reply)

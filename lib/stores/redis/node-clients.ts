@@ -1,5 +1,5 @@
 import type { Milliseconds } from '../../base/time'
-import type { Dialect, EvalAndWait, Health, Scanner } from './dialect'
+import type { Dialect, Scanner } from './dialect'
 
 /** What those of `redis` can do. */
 export interface NodeRedisShape {
@@ -32,79 +32,44 @@ interface NodeRedisBatch {
 }
 
 /** Clients of `redis`. */
-export class NodeRedis implements Dialect {
-  readonly gathers: boolean
-  readonly #client: NodeRedisShape
-
-  constructor(client: NodeRedisShape) {
-    this.#client = client
-    this.gathers = typeof client.nodeClient !== 'function' && client.clientSideCache === undefined
-  }
-
-  health(): Health {
-    const { isReady, isOpen } = this.#client
-    if (isOpen === false) return 'closed'
-    return isReady === false ? 'down' : 'ready'
-  }
-
-  get keyPrefix(): string {
-    return String(this.#client._keyPrefix ?? this.#client.options?.keyPrefix ?? '')
-  }
-
-  nodeOf(key: string): unknown {
-    const { slots } = this.#client
-    return slots && slots[slotOf(this.keyPrefix + key)]?.master?.address
-  }
-
-  get(key: string): Promise<unknown> {
-    return this.#client.get(key)
-  }
-
-  mget(keys: string[]): Promise<unknown[]> {
-    return this.#client.mGet(keys)
-  }
-
-  set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<unknown> {
-    return this.#client.set(key, value, {
-      expiration: life === null ? undefined : { type: 'PX', value: life },
-      condition: expected === undefined ? undefined : expected === null ? 'NX' : 'IFEQ',
-      matchValue: expected ?? undefined
-    })
-  }
-
-  del(key: string): Promise<unknown> {
-    return this.#client.del(key)
-  }
-
-  async evalAndWait({ source, key, args, replicas, timeout }: EvalAndWait, asked?: string): Promise<unknown[]> {
-    if (asked === undefined) {
-      const batch = this.#client.multi().eval(source, { keys: [key], arguments: args })
-      return batch.wait(replicas, timeout).execAsPipeline()
+export function nodeRedis(client: NodeRedisShape): Dialect {
+  const keyPrefix = () => String(client._keyPrefix ?? client.options?.keyPrefix ?? '')
+  return {
+    gathers: typeof client.nodeClient !== 'function' && client.clientSideCache === undefined,
+    keyPrefix,
+    health: () => (client.isOpen === false ? 'closed' : client.isReady === false ? 'down' : 'ready'),
+    nodeOf: (key) => client.slots?.[slotOf(keyPrefix() + key)]?.master?.address,
+    get: (key) => client.get(key),
+    mget: (keys) => client.mGet(keys),
+    set: (key, value, life, expected) =>
+      client.set(key, value, {
+        expiration: life === null ? undefined : { type: 'PX', value: life },
+        condition: expected === undefined ? undefined : expected === null ? 'NX' : 'IFEQ',
+        matchValue: expected ?? undefined
+      }),
+    del: (key) => client.del(key),
+    expire: (key, seconds) => client.expire(key, seconds),
+    script: (command, script, keys, args) =>
+      client[command === 'eval' ? 'eval' : 'evalSha'](script, { keys, arguments: args }),
+    async evalAndWait({ source, key, args, replicas, timeout }, asked) {
+      if (asked === undefined) {
+        const batch = client.multi().eval(source, { keys: [key], arguments: args })
+        return batch.wait(replicas, timeout).execAsPipeline()
+      }
+      const node = client.nodeByAddress?.get(asked)
+      if (node === undefined) throw unknownNode()
+      const batch = (await client.nodeClient!(node)).multi().addCommand(['ASKING'])
+      const replies = batch.addCommand(['EVAL', source, '1', keyPrefix() + key, ...args]).wait(replicas, timeout)
+      return (await replies.execAsPipeline()).slice(1)
+    },
+    async scanners() {
+      const { masters } = client
+      const nodes = masters ? await Promise.all(masters.map(async (master) => client.nodeClient!(master))) : [client]
+      return nodes.map((node) => async (cursor, pattern, count) => {
+        const reply = await node.scan(cursor, { MATCH: pattern, COUNT: count })
+        return [reply.cursor, reply.keys]
+      })
     }
-    const node = this.#client.nodeByAddress?.get(asked)
-    if (node === undefined) throw unknownNode()
-    const batch = (await this.#client.nodeClient!(node)).multi().addCommand(['ASKING'])
-    const replies = batch.addCommand(['EVAL', source, '1', this.keyPrefix + key, ...args]).wait(replicas, timeout)
-    return (await replies.execAsPipeline()).slice(1)
-  }
-
-  expire(key: string, seconds: number): Promise<unknown> {
-    return this.#client.expire(key, seconds)
-  }
-
-  script(command: 'eval' | 'evalsha', script: string, keys: string[], args: string[]): Promise<unknown> {
-    return this.#client[command === 'eval' ? 'eval' : 'evalSha'](script, { keys, arguments: args })
-  }
-
-  async scanners(): Promise<Scanner[]> {
-    const { masters } = this.#client
-    const nodes = masters
-      ? await Promise.all(masters.map(async (master) => this.#client.nodeClient!(master)))
-      : [this.#client]
-    return nodes.map((node) => async (cursor, pattern, count) => {
-      const reply = await node.scan(cursor, { MATCH: pattern, COUNT: count })
-      return [reply.cursor, reply.keys]
-    })
   }
 }
 
@@ -133,80 +98,50 @@ interface IoRedisBatch {
 }
 
 /** Clients of `ioredis` and `iovalkey`. */
-export class IoRedis implements Dialect {
-  readonly gathers: boolean
-  readonly #client: IoRedisShape
-
-  constructor(client: IoRedisShape) {
-    this.#client = client
-    this.gathers = typeof client.nodes !== 'function'
-  }
-
-  health(): Health {
-    const { status } = this.#client
-    if (status === 'end' || status === 'disconnecting') return 'closed'
-    // `wait` (the option lazyConnect): the first command connects.
-    return status === undefined || status === 'ready' || status === 'wait' ? 'ready' : 'down'
-  }
-
-  get keyPrefix(): string {
-    return String(this.#client.options?.keyPrefix ?? '')
-  }
-
-  nodeOf(key: string): unknown {
-    const { slots } = this.#client
-    return slots && slots[slotOf(this.keyPrefix + key)]?.[0]
-  }
-
-  get(key: string): Promise<unknown> {
-    return this.#client.get(key)
-  }
-
-  mget(keys: string[]): Promise<unknown[]> {
-    return this.#client.mget(keys)
-  }
-
-  set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<unknown> {
-    const condition = expected === undefined ? [] : expected === null ? ['NX'] : ['IFEQ', expected]
-    return this.#client.set(key, value, ...(life === null ? [] : ['PX', life]), ...condition)
-  }
-
-  del(key: string): Promise<unknown> {
-    return this.#client.del(key)
-  }
-
-  async evalAndWait({ source, key, args, replicas, timeout }: EvalAndWait, asked?: string): Promise<unknown[]> {
-    const node = asked === undefined ? this.#client : this.#nodeAt(asked)
-    const batch = asked === undefined ? node.pipeline() : node.pipeline().asking()
-    // The nodes of a cluster put no prefix in front of keys, unless they were given one of their own.
-    const full = asked === undefined || node.options?.keyPrefix ? key : this.keyPrefix + key
-    const replies = await batch
-      .eval(source, 1, full, ...args)
-      .wait(replicas, timeout)
-      .exec()
-    const failed = replies.find(([err]) => err !== null)
-    if (failed !== undefined) throw failed[0]
-    return replies.slice(-2).map(([, reply]) => reply)
-  }
-
-  #nodeAt(address: string): IoRedisShape {
-    const nodes = this.#client.nodes?.('master') ?? []
+export function ioRedis(client: IoRedisShape): Dialect {
+  const keyPrefix = () => String(client.options?.keyPrefix ?? '')
+  const nodeAt = (address: string): IoRedisShape => {
+    const nodes = client.nodes?.('master') ?? []
     const found = nodes.find(({ options }) => `${options?.host}:${options?.port}` === address)
     if (found === undefined) throw unknownNode()
     return found
   }
-
-  expire(key: string, seconds: number): Promise<unknown> {
-    return this.#client.expire(key, seconds)
-  }
-
-  script(command: 'eval' | 'evalsha', script: string, keys: string[], args: string[]): Promise<unknown> {
-    return this.#client[command](script, keys.length, ...keys, ...args)
-  }
-
-  async scanners(): Promise<Scanner[]> {
-    const masters = this.#client.nodes?.('master') ?? [this.#client]
-    return masters.map((node) => (cursor, pattern, count) => node.scan(cursor, 'MATCH', pattern, 'COUNT', count))
+  return {
+    gathers: typeof client.nodes !== 'function',
+    keyPrefix,
+    health() {
+      const { status } = client
+      if (status === 'end' || status === 'disconnecting') return 'closed'
+      // `wait` (the option lazyConnect): the first command connects.
+      return status === undefined || status === 'ready' || status === 'wait' ? 'ready' : 'down'
+    },
+    nodeOf: (key) => client.slots?.[slotOf(keyPrefix() + key)]?.[0],
+    get: (key) => client.get(key),
+    mget: (keys) => client.mget(keys),
+    set(key, value, life, expected) {
+      const condition = expected === undefined ? [] : expected === null ? ['NX'] : ['IFEQ', expected]
+      return client.set(key, value, ...(life === null ? [] : ['PX', life]), ...condition)
+    },
+    del: (key) => client.del(key),
+    expire: (key, seconds) => client.expire(key, seconds),
+    script: (command, script, keys, args) => client[command](script, keys.length, ...keys, ...args),
+    async evalAndWait({ source, key, args, replicas, timeout }, asked) {
+      const node = asked === undefined ? client : nodeAt(asked)
+      const batch = asked === undefined ? node.pipeline() : node.pipeline().asking()
+      // The nodes of a cluster put no prefix in front of keys, unless they were given one of their own.
+      const full = asked === undefined || node.options?.keyPrefix ? key : keyPrefix() + key
+      const replies = await batch
+        .eval(source, 1, full, ...args)
+        .wait(replicas, timeout)
+        .exec()
+      const failed = replies.find(([err]) => err !== null)
+      if (failed !== undefined) throw failed[0]
+      return replies.slice(-2).map(([, reply]) => reply)
+    },
+    async scanners() {
+      const masters = client.nodes?.('master') ?? [client]
+      return masters.map((node) => (cursor, pattern, count) => node.scan(cursor, 'MATCH', pattern, 'COUNT', count))
+    }
   }
 }
 

@@ -1,8 +1,8 @@
 import { type Found, type Life, type Listed, type LockPower, type Powers, type Write } from '../../store/contract'
 import { decodeFound, isForwarding } from '../../store/record-cache'
 import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
-import { writeIndexed } from '../user-index'
-import { RedisIndex } from './index'
+import { enterAgain, removeIndexed, writeIndexed, type UserIndex } from '../user-index'
+import { redisIndex } from './index'
 import { textOf } from './dialect'
 import type { RedisLink } from './link'
 import { RedisRecords, type RedisSettings } from './records'
@@ -23,12 +23,12 @@ export class RedisPowers implements Powers {
   readonly lock: LockPower
   readonly #settings: RedisSettings
   readonly #records: RedisRecords
-  readonly #index: RedisIndex
+  readonly #index: UserIndex
 
   constructor(link: RedisLink, settings: RedisSettings) {
     this.#settings = settings
     this.#records = new RedisRecords(link, settings)
-    this.#index = new RedisIndex(link, settings.prefix, (id) => this.#records.read(id))
+    this.#index = redisIndex(link, settings.prefix, (id) => this.#records.read(id))
     this.lock = redisLock(link, settings.prefix)
   }
 
@@ -53,26 +53,19 @@ export class RedisPowers implements Powers {
     const session = async () => live?.() ?? sessionIn(await this.#records.read(id))
     const found = await this.#records.touch(id, life, await this.#records.lifeOf(life, session))
     if (found === null || isForwarding(found)) return false
-    const user = decodeFound(found)?.meta?.i
-    if (user !== undefined) this.#reindex(id, user, life.expiresAt)
+    const { ttl, disableTTL } = this.#settings
+    const otherwise = typeof ttl === 'number' ? Date.now() + ttl * SECOND : null
+    const end = disableTTL ? null : (life.expiresAt ?? otherwise)
+    enterAgain(this.#index, decodeFound(found)?.meta?.i, id, end, 'after')
     return true
   }
 
-  async remove(id: string, user?: string, expected?: string): Promise<boolean | Found> {
-    const existed = await this.#records.remove(id, expected)
-    if (user !== undefined && typeof existed === 'boolean') await this.#index.leave(user, id)
-    return existed
+  remove(id: string, user?: string, expected?: string): Promise<boolean | Found> {
+    return removeIndexed(this.#index, id, user, () => this.#records.remove(id, expected))
   }
 
   list(user: string): Promise<Listed[]> {
     return this.#index.list(user)
-  }
-
-  // Not waited for, nor missed: the entry that is there lasts longer than until the next extension.
-  #reindex(id: string, user: string, deadline: Milliseconds | null): void {
-    const { ttl, disableTTL } = this.#settings
-    const otherwise = typeof ttl === 'number' ? Date.now() + ttl * SECOND : null
-    void this.#index.enter(user, id, disableTTL ? null : (deadline ?? otherwise), 'after').catch(() => undefined)
   }
 }
 
