@@ -185,7 +185,7 @@ describe('RedisStore options', () => {
     ['a number as prefix', { client: {}, prefix: 5 }, /`prefix` must be a string, got 5/],
     ['a negative ttl', { client: {}, ttl: -1 }, /`ttl` must be seconds above 0/],
     ['a fraction as scanCount', { client: {}, scanCount: 0.5 }, /`scanCount` must be/],
-    ['half a serializer', { client: {}, serializer: { parse() {} } }, /`serializer` must have/]
+    ['half a serializer', { client: {}, serializer: { parse() {} } }, /`serializer` must be an object with the methods/]
   ])('refuses %s', (_name, options, message) => {
     const create = () => new RedisStore(options as never)
     expect(create).toThrow(TypeError)

@@ -13,12 +13,12 @@ import { goReason } from './reasons'
 import { checkLimits, type Pair } from './securecookie'
 import { GorillaStore } from './store'
 import { gobFormat, jsonFormat, sealedFormat, type Format } from './stores/content'
-import { FilesShelf } from './stores/files'
-import { MemcachedShelf } from './stores/memcached'
-import { isObjectId, MongoShelf } from './stores/mongo'
-import { PostgresShelf } from './stores/postgres'
+import { filesShelf } from './stores/files'
+import { memcachedShelf } from './stores/memcached'
+import { isObjectId, mongoShelf } from './stores/mongo'
+import { postgresShelf } from './stores/postgres'
 import { GoPowers } from './stores/powers'
-import { RedisShelf } from './stores/redis'
+import { redisShelf } from './stores/redis'
 import type { Shelf } from './stores/shelf'
 import { BareTokens, SealedTokens, type GoTokens } from './stores/tokens'
 
@@ -66,12 +66,12 @@ interface Kind {
 const redis =
   (prefix: string): Kind['shelf'] =>
   (client, { keyPrefix = prefix }) =>
-    new RedisShelf(client, keyPrefix)
-const memcache: Kind['shelf'] = (client, { keyPrefix = '' }) => new MemcachedShelf(client, keyPrefix)
-const postgres: Kind['shelf'] = (pool, { table = 'http_sessions' }) => new PostgresShelf(pool, table)
+    redisShelf(client, keyPrefix)
+const memcache: Kind['shelf'] = (client, { keyPrefix = '' }) => memcachedShelf(client, keyPrefix)
+const postgres: Kind['shelf'] = (pool, { table = 'http_sessions' }) => postgresShelf(pool, table)
 
 const KINDS: Record<Exclude<GorillaFormat, 'cookie'>, Kind> = {
-  filesystem: { format: sealedFormat, maxLength: 4096, shelf: (path) => new FilesShelf(path) },
+  filesystem: { format: sealedFormat, maxLength: 4096, shelf: filesShelf },
   redisstore: { format: gobFormat, maxLength: null, shelf: redis('session:') },
   redistore: { format: gobFormat, maxLength: 4096, shelf: redis('session_') },
   'redistore-json': { format: () => jsonFormat, maxLength: 4096, shelf: redis('session_') },
@@ -79,7 +79,7 @@ const KINDS: Record<Exclude<GorillaFormat, 'cookie'>, Kind> = {
   memcache: { format: sealedFormat, maxLength: 4096, shelf: memcache },
   'memcache-gob': { format: gobFormat, maxLength: null, shelf: memcache },
   'memcache-json': { format: () => jsonFormat, maxLength: null, shelf: memcache },
-  mongostore: { format: sealedFormat, maxLength: 4096, shelf: (collection) => new MongoShelf(collection) }
+  mongostore: { format: sealedFormat, maxLength: 4096, shelf: mongoShelf }
 }
 
 /**

@@ -158,11 +158,20 @@ export function lifeOf(text: string, ttl: Milliseconds | null): { life: Life; us
   return { life: { usedAt, expiresAt: expiryOf(cookie) ?? endOf(usedAt, ttl) }, user: meta?.i }
 }
 
+/** What a read answers of a record that may be over. */
+export function live(found: Found | null): Found | null {
+  return found === null || isOver(found) ? null : found
+}
+
 /**
- * What a load tells of a record that is over: whoever removes it may tell of it, once. Where nothing can be removed
+ * What a load answers of it: whoever removes one that is over may tell of it, once. Where nothing can be removed
  * everybody does.
  */
-export function buried(found: Found, remove: () => MaybePromise<boolean>): MaybePromise<typeof EXPIRED | null> {
+export function loaded(
+  found: Found | null,
+  remove: () => MaybePromise<boolean>
+): MaybePromise<Found | typeof EXPIRED | null> {
+  if (found === null || !isOver(found)) return found
   const tell = (mine: boolean) => (mine && !isForwarding(found) ? EXPIRED : null)
   try {
     const removed = remove()
@@ -170,6 +179,10 @@ export function buried(found: Found, remove: () => MaybePromise<boolean>): Maybe
   } catch {
     return tell(true)
   }
+}
+
+function isOver({ expiresAt }: Found): boolean {
+  return expiresAt != null && expiresAt <= Date.now()
 }
 
 /** A record's text with another life. */

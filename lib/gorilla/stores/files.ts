@@ -1,11 +1,9 @@
 import { tmpdir } from 'node:os'
 import { SessionError } from '../../base/errors'
-import { hashOf } from '../../base/hash'
-import type { Milliseconds } from '../../base/time'
 import { guarded } from '../../stores/file/errors'
 import { Folder, type OpenFile } from '../../stores/file/folder'
 import { Versions, type Change } from '../../stores/file/versions'
-import { demandBacking, type Shelf, type Shelved } from './shelf'
+import { demandBacking, digestOf, type Shelf } from './shelf'
 
 const SAFE = /^[A-Za-z0-9_-]{1,128}$/
 
@@ -13,59 +11,40 @@ const SAFE = /^[A-Za-z0-9_-]{1,128}$/
  * Records in the folder of FilesystemStore. A file is replaced as a whole, so that Go never reads half of one, and as
  * those of FileStore are; Go's own writers ask nobody.
  */
-export class FilesShelf implements Shelf {
-  readonly remote = false
-  readonly #folder: GoFolder
-  readonly #versions: Versions<Buffer>
-
-  constructor(folder: unknown) {
-    demandBacking(typeof folder === 'string', 'filesystem', 'the path of a folder', folder)
-    this.#folder = new GoFolder(folder === '' ? tmpdir() : folder, false)
-    this.#versions = new Versions(this.#folder, {
-      placeOf,
-      claimOf: (id, version) => [`.silverback-claim-${id}-${version}`],
-      tempOf: (id, version) => [`.silverback-${id}-${version}`],
-      tagOf: digest,
-      encode: (content) => ({ tag: digest(content), content, mtime: Date.now() })
-    })
-  }
-
-  read(id: string): Promise<Shelved | null> {
-    return guarded(async () => {
-      if (!SAFE.test(id)) return null
-      const raw = await this.#folder.read(placeOf(id), (file) => file?.bytes)
-      return raw === undefined ? null : { raw, version: digest(raw) }
-    })
-  }
-
-  create(id: string, raw: Buffer): Promise<boolean> {
-    return this.#change(id, undefined, raw)
-  }
-
-  replace(id: string, raw: Buffer, _end: Milliseconds | null, version: string): Promise<boolean> {
-    return this.#change(id, version, raw)
-  }
-
-  remove(id: string, version: string | null = null): Promise<boolean> {
-    return this.#change(id, version, 'remove')
-  }
-
-  versionOf(raw: Buffer): string {
-    return digest(raw)
-  }
-
-  /** @param version what it must be; `null`: any */
-  #change(id: string, version: string | null | undefined, change: Buffer | 'remove'): Promise<boolean> {
-    return guarded(async () => {
+export function filesShelf(given: unknown): Shelf {
+  demandBacking(typeof given === 'string', 'filesystem', 'the path of a folder', given)
+  const folder = new GoFolder(given === '' ? tmpdir() : given, false)
+  const versions = new Versions<Buffer>(folder, {
+    placeOf,
+    claimOf: (id, version) => [`.silverback-claim-${id}-${version}`],
+    tempOf: (id, version) => [`.silverback-${id}-${version}`],
+    tagOf: digestOf,
+    encode: (content) => ({ tag: digestOf(content), content, mtime: Date.now() })
+  })
+  const change = (id: string, isMeant: (version: string | null) => boolean, next: Buffer | 'remove') =>
+    guarded(async () => {
       if (!SAFE.test(id)) throw new SessionError('ERR_SESSION_OPTION', 'The session ID cannot be part of a file name.')
       let done = false
-      await this.#versions.change(id, (file): Change<Buffer> => {
-        const present = file && (file.bytes === undefined ? '' : digest(file.bytes))
-        done = version === null ? Boolean(present) : present === version
-        return done ? change : 'leave'
+      await versions.change(id, (file): Change<Buffer> => {
+        // What is no file has none.
+        const version = file === undefined ? null : file.bytes === undefined ? '' : digestOf(file.bytes)
+        done = isMeant(version)
+        return done ? next : 'leave'
       })
       return done
     })
+  return {
+    remote: false,
+    read: (id) =>
+      guarded(async () => {
+        if (!SAFE.test(id)) return null
+        const raw = await folder.read(placeOf(id), (file) => file?.bytes)
+        return raw === undefined ? null : { raw, version: digestOf(raw) }
+      }),
+    write: (id, raw, _end, version) => change(id, (present) => present === version, raw),
+    remove: (id, version) =>
+      change(id, (present) => (version === undefined ? Boolean(present) : present === version), 'remove'),
+    versionOf: digestOf
   }
 }
 
@@ -81,8 +60,4 @@ class GoFolder extends Folder {
 
 function placeOf(id: string): string[] {
   return [`session_${id}`]
-}
-
-function digest(raw: Buffer): string {
-  return hashOf('sha1', raw, 'hex')
 }

@@ -1,75 +1,58 @@
 import { SessionError, unavailable } from '../../base/errors'
-import type { Milliseconds } from '../../base/time'
 import { AT_ONCE, exptimeOf } from '../../stores/memcached/exptime'
 import { MemcachedWire, type Reply } from './memcached-wire'
-import { demandBacking, type Shelf, type Shelved } from './shelf'
+import { demandBacking, type Shelf } from './shelf'
 
 const KEY_MAX = 250
 
-/** Records in memcached, replaced only where its `cas` says that nobody else has. */
-export class MemcachedShelf implements Shelf {
-  readonly remote = true
-  readonly #wires: readonly MemcachedWire[]
-  readonly #prefix: string
-
-  /** @param backing a client of `memcached`, of which the servers are taken, or `host:port` */
-  constructor(backing: unknown, prefix: string) {
-    const servers = serversOf(backing)
-    demandBacking(servers.length > 0, 'memcache', 'a client of memcached, or host:port', backing)
-    this.#wires = servers.map(([host, port]) => new MemcachedWire(host, port))
-    this.#prefix = prefix
+/**
+ * Records in memcached, replaced only where its `cas` says that nobody else has.
+ *
+ * @param backing a client of `memcached`, of which the servers are taken, or `host:port`
+ */
+export function memcachedShelf(backing: unknown, prefix: string): Shelf {
+  const servers = serversOf(backing)
+  demandBacking(servers.length > 0, 'memcache', 'a client of memcached, or host:port', backing)
+  const wires = servers.map(([host, port]) => new MemcachedWire(host, port))
+  const ask = async (id: string, command: (key: string) => string, value?: Buffer): Promise<Reply> => {
+    const key = prefix + id
+    if (key.length > KEY_MAX || !/^[\x21-\x7e]+$/.test(key)) {
+      throw new SessionError('ERR_SESSION_OPTION', 'The session ID cannot be part of a key of memcached.')
+    }
+    return wires[serverOf(key, wires.length)]!.command(command(key), value)
   }
-
-  async read(id: string): Promise<Shelved | null> {
-    const { line, value, cas } = await this.#ask(id, (key) => `gets ${key}`)
-    if (line !== 'END') throw refused(line)
-    return value === undefined ? null : { raw: value, version: cas! }
-  }
-
-  async create(id: string, raw: Buffer, end: Milliseconds | null): Promise<boolean> {
-    return this.#store(id, (key) => `add ${key} 0 ${timeOf(end)} ${raw.length}`, raw)
-  }
-
-  replace(id: string, raw: Buffer, end: Milliseconds | null, version: string): Promise<boolean> {
-    return this.#store(id, (key) => `cas ${key} 0 ${timeOf(end)} ${raw.length} ${version}`, raw)
-  }
-
-  async remove(id: string, version?: string): Promise<boolean> {
-    // A value that is over as soon as it is there.
-    if (version !== undefined) return this.#store(id, (key) => `cas ${key} 0 ${AT_ONCE} 0 ${version}`, Buffer.alloc(0))
-    const { line } = await this.#ask(id, (key) => `delete ${key}`)
-    if (line !== 'DELETED' && line !== 'NOT_FOUND') throw refused(line)
-    return line === 'DELETED'
-  }
-
-  /** Only reading tells. */
-  versionOf(): undefined {
-    return undefined
-  }
-
-  async #store(id: string, command: (key: string) => string, raw: Buffer): Promise<boolean> {
-    const { line } = await this.#ask(id, command, raw)
+  const store = async (id: string, command: (key: string) => string, raw: Buffer): Promise<boolean> => {
+    const { line } = await ask(id, command, raw)
     if (line === 'STORED') return true
     if (line === 'NOT_STORED' || line === 'EXISTS' || line === 'NOT_FOUND') return false
     throw refused(line)
   }
-
-  async #ask(id: string, command: (key: string) => string, value?: Buffer): Promise<Reply> {
-    const key = this.#prefix + id
-    if (key.length > KEY_MAX || !/^[\x21-\x7e]+$/.test(key)) {
-      throw new SessionError('ERR_SESSION_OPTION', 'The session ID cannot be part of a key of memcached.')
-    }
-    return this.#wires[serverOf(key, this.#wires.length)]!.command(command(key), value)
+  return {
+    remote: true,
+    async read(id) {
+      const { line, value, cas } = await ask(id, (key) => `gets ${key}`)
+      if (line !== 'END') throw refused(line)
+      return value === undefined ? null : { raw: value, version: cas! }
+    },
+    write: (id, raw, end, version) => {
+      const about = `0 ${end === null ? 0 : exptimeOf(end)} ${raw.length}`
+      return store(id, (key) => (version === null ? `add ${key} ${about}` : `cas ${key} ${about} ${version}`), raw)
+    },
+    async remove(id, version) {
+      // A value that is over as soon as it is there.
+      if (version !== undefined) return store(id, (key) => `cas ${key} 0 ${AT_ONCE} 0 ${version}`, Buffer.alloc(0))
+      const { line } = await ask(id, (key) => `delete ${key}`)
+      if (line !== 'DELETED' && line !== 'NOT_FOUND') throw refused(line)
+      return line === 'DELETED'
+    },
+    // Only reading tells.
+    versionOf: () => undefined
   }
 }
 
 function refused(line: string): SessionError {
   const word = /^[A-Z_]+/.exec(line)?.[0] ?? 'nothing it should'
   return unavailable(`memcached answered ${word}.`)
-}
-
-function timeOf(end: Milliseconds | null): number {
-  return end === null ? 0 : exptimeOf(end)
 }
 
 function serversOf(backing: unknown): [host: string, port: number][] {

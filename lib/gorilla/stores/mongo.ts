@@ -1,8 +1,7 @@
 import { hasMethods, SessionError, unavailable } from '../../base/errors'
-import { hashOf } from '../../base/hash'
-import type { Milliseconds } from '../../base/time'
 import type { MongoCollection } from '../../stores/mongo/collection'
-import { demandBacking, type Shelf, type Shelved } from './shelf'
+import { isDuplicate } from '../../stores/mongo/errors'
+import { demandBacking, digestOf, type Shelf } from './shelf'
 
 /** A document of mongostore. */
 interface MongoRecord {
@@ -14,7 +13,6 @@ interface MongoRecord {
 /** A collection of `mongodb`. */
 type Collection = MongoCollection & { insertOne(document: object): Promise<unknown> }
 
-const DUPLICATE_KEY = 11_000
 const ID = /^[0-9a-f]{24}$/
 
 /** Whether a text is an ObjectId, as mongostore takes them. */
@@ -23,71 +21,60 @@ export function isObjectId(text: string): boolean {
 }
 
 /** Records as documents of mongostore: `_id`, `data`, `modified`. */
-export class MongoShelf implements Shelf {
-  readonly remote = true
-  readonly #collection: Collection
-
-  constructor(collection: unknown) {
-    demandBacking(hasMethods(collection, 'findOne'), 'mongostore', 'a collection of mongodb', collection)
-    this.#collection = collection as Collection
+export function mongoShelf(given: unknown): Shelf {
+  demandBacking(hasMethods(given, 'findOne'), 'mongostore', 'a collection of mongodb', given)
+  const collection = given as Collection
+  const find = async (id: string): Promise<MongoRecord | null> => {
+    if (!isObjectId(id)) return null
+    return (await ask(() => collection.findOne({ _id: objectId(id) }))) as MongoRecord | null
   }
-
-  async read(id: string): Promise<Shelved | null> {
-    const found = await this.#find(id)
-    if (typeof found?.data !== 'string') return null
-    const raw = rawOf(found)
-    const modified = new Date(found.modified as Date).valueOf()
-    return { raw, version: this.versionOf(raw), ...(!Number.isNaN(modified) && { modifiedAt: modified }) }
+  // The document as it was read, if that is the version.
+  const filterOf = async (id: string, version: string): Promise<MongoRecord | undefined> => {
+    const found = await find(id)
+    if (found === null || digestOf(rawOf(found)) !== version) return undefined
+    return { _id: found._id, data: found.data }
   }
-
-  async create(id: string, raw: Buffer): Promise<boolean> {
+  const create = async (id: string, content: object): Promise<boolean> => {
     if (!isObjectId(id)) throw notAnId()
     try {
-      const document = { _id: objectId(id), data: raw.toString('latin1'), modified: new Date() }
-      await this.#ask(() => this.#collection.insertOne(document))
+      await ask(() => collection.insertOne({ _id: objectId(id), ...content }))
       return true
     } catch (err) {
-      if (((err as Error).cause as { code?: unknown } | undefined)?.code !== DUPLICATE_KEY) throw err
+      if (!isDuplicate((err as Error).cause)) throw err
       return false
     }
   }
-
-  async replace(id: string, raw: Buffer, _end: Milliseconds | null, version: string): Promise<boolean> {
-    const filter = await this.#filterOf(id, version)
-    if (filter === undefined) return false
-    const update = { $set: { data: raw.toString('latin1'), modified: new Date() } }
-    return (await this.#ask(() => this.#collection.updateOne(filter, update))).matchedCount > 0
+  return {
+    remote: true,
+    async read(id) {
+      const found = await find(id)
+      if (typeof found?.data !== 'string') return null
+      const raw = rawOf(found)
+      const modified = new Date(found.modified as Date).valueOf()
+      return { raw, version: digestOf(raw), ...(!Number.isNaN(modified) && { modifiedAt: modified }) }
+    },
+    async write(id, raw, _end, version) {
+      const content = { data: raw.toString('latin1'), modified: new Date() }
+      if (version === null) return create(id, content)
+      const filter = await filterOf(id, version)
+      if (filter === undefined) return false
+      return (await ask(() => collection.updateOne(filter, { $set: content }))).matchedCount > 0
+    },
+    async remove(id, version) {
+      if (!isObjectId(id)) return false
+      const filter = version === undefined ? { _id: objectId(id) } : await filterOf(id, version)
+      if (filter === undefined) return false
+      return (await ask(() => collection.deleteOne(filter))).deletedCount > 0
+    },
+    versionOf: digestOf
   }
+}
 
-  async remove(id: string, version?: string): Promise<boolean> {
-    if (!isObjectId(id)) return false
-    const filter = version === undefined ? { _id: objectId(id) } : await this.#filterOf(id, version)
-    if (filter === undefined) return false
-    return (await this.#ask(() => this.#collection.deleteOne(filter))).deletedCount > 0
-  }
-
-  versionOf(raw: Buffer): string {
-    return hashOf('sha1', raw, 'hex')
-  }
-
-  async #find(id: string): Promise<MongoRecord | null> {
-    if (!isObjectId(id)) return null
-    return (await this.#ask(() => this.#collection.findOne({ _id: objectId(id) }))) as MongoRecord | null
-  }
-
-  // The document as it was read, if that is the version.
-  async #filterOf(id: string, version: string): Promise<MongoRecord | undefined> {
-    const found = await this.#find(id)
-    if (found === null || this.versionOf(rawOf(found)) !== version) return undefined
-    return { _id: found._id, data: found.data }
-  }
-
-  async #ask<T>(ask: () => Promise<T>): Promise<T> {
-    try {
-      return await ask()
-    } catch (cause) {
-      throw unavailable('MongoDB did not answer, or refused a command.', cause)
-    }
+async function ask<T>(command: () => Promise<T>): Promise<T> {
+  try {
+    return await command()
+  } catch (cause) {
+    throw unavailable('MongoDB did not answer, or refused a command.', cause)
   }
 }
 

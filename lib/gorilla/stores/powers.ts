@@ -1,6 +1,6 @@
 import type { EXPIRED, Found, Life, LockPower, Write } from '../../store/contract'
 import { isForwarding } from '../../store/record-cache'
-import { buried, extendedText, type RecordPowers } from '../../stores/record-store'
+import { extendedText, live, loaded, type RecordPowers } from '../../stores/record-store'
 import { SessionError } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { randomId } from '../../base/ids'
@@ -11,7 +11,7 @@ import { decodeCarried, encodeCarried, type Carried } from '../carried'
 import { decodeKept, encodeKept } from '../codec/kept'
 import { goCookieText } from '../options'
 import { checkLength, type Content, type Format } from './content'
-import type { Shelf, Shelved } from './shelf'
+import { digestOf, type Shelf, type Shelved } from './shelf'
 import type { GoTokens } from './tokens'
 
 /** Writers that keep getting in the way of an extension have extended the session themselves. */
@@ -61,27 +61,22 @@ export class GoPowers implements RecordPowers {
 
   async read(id: string): Promise<Found | null> {
     const shelved = await this.#shelf.read(id)
-    const found = shelved && this.#foundOf(id, shelved)
-    return found === null || isOver(found) ? null : found
+    return live(shelved && this.#foundOf(id, shelved))
   }
 
   async load(id: string): Promise<Found | typeof EXPIRED | null> {
     const shelved = await this.#shelf.read(id)
-    const found = shelved && this.#foundOf(id, shelved)
-    if (found === null || !isOver(found)) return found
     // Go reads some of them still: what is over stays over only without its record.
-    return buried(found, () => this.#shelf.remove(id, shelved!.version))
+    return loaded(shelved && this.#foundOf(id, shelved), () => this.#shelf.remove(id, shelved!.version))
   }
 
   async write({ id, text, expected, life }: Write): Promise<true | Found | null> {
     const raw = this.#rawOf(id, text, life.expiresAt)
-    const done =
-      expected === null
-        ? await this.#shelf.create(id, raw, life.expiresAt)
-        : await this.#replace(id, raw, life.expiresAt, expected)
+    const before = expected === null ? null : await this.#versionOf(id, expected)
+    const done = before !== undefined && (await this.#shelf.write(id, raw, life.expiresAt, before))
     if (!done) return this.read(id)
     const version = this.#shelf.versionOf(raw)
-    this.#written.set(id, { text: hashOf('sha256', text, 'base64url'), raw: digest(raw), version })
+    this.#written.set(id, { text: hashOf('sha256', text, 'base64url'), raw: digestOf(raw), version })
     return true
   }
 
@@ -120,18 +115,13 @@ export class GoPowers implements RecordPowers {
     }
   }
 
-  async #replace(id: string, raw: Buffer, end: Milliseconds | null, expected: string): Promise<boolean> {
-    const version = await this.#versionOf(id, expected)
-    return version !== undefined && this.#shelf.replace(id, raw, end, version)
-  }
-
   // The version of a record as the engine has it: one that was read tells it, of one that was written it is known here.
   async #versionOf(id: string, text: string): Promise<string | undefined> {
     const known = this.#written.get(id)
     if (known?.text !== hashOf('sha256', text, 'base64url')) return decodeKept(decodeRecord(text)?.meta?.t)?.version
     if (known.version !== undefined) return known.version
     const shelved = await this.#shelf.read(id)
-    return shelved !== null && digest(shelved.raw) === known.raw ? shelved.version : undefined
+    return shelved !== null && digestOf(shelved.raw) === known.raw ? shelved.version : undefined
   }
 
   #rawOf(id: string, text: string, end: Milliseconds | null): Buffer {
@@ -197,12 +187,4 @@ export class GoPowers implements RecordPowers {
     // Go has saved it since, and sent a cookie that lasts.
     return JSON.stringify({ ...kept, originalMaxAge: own, expires: new Date(Date.now() + own) })
   }
-}
-
-function isOver({ expiresAt }: Found): boolean {
-  return typeof expiresAt === 'number' && expiresAt <= Date.now()
-}
-
-function digest(raw: Buffer): string {
-  return hashOf('sha1', raw, 'hex')
 }

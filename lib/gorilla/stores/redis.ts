@@ -1,6 +1,4 @@
-import type { LockPower } from '../../store/contract'
 import { hasMethods, unavailable } from '../../base/errors'
-import { hashOf } from '../../base/hash'
 import type { Milliseconds } from '../../base/time'
 import { dialectOf } from '../../stores/redis/client'
 import { listOf, textOf } from '../../stores/redis/dialect'
@@ -8,7 +6,7 @@ import { absentIfOther, RedisLink } from '../../stores/redis/link'
 import { redisLock } from '../../stores/redis/powers'
 import { resultOf } from '../../stores/redis/records'
 import { REMOVE, script, WRITE } from '../../stores/redis/scripts'
-import { demandBacking, type Shelf, type Shelved } from './shelf'
+import { demandBacking, digestOf, type Shelf } from './shelf'
 
 /** What it was asked for, the record, and the ms that it has left (-1: for ever). */
 const READ = script(
@@ -24,50 +22,35 @@ return {ARGV[1], value, tostring(redis.call('PTTL', KEYS[1]))}
 const BULK_STRING = 36
 
 /** Records in Redis, each under a prefix and its ID, with the time that it has left. */
-export class RedisShelf implements Shelf {
-  readonly remote = true
-  readonly lock: LockPower
-  readonly #link: RedisLink
-  readonly #prefix: string
-
-  constructor(client: unknown, prefix: string) {
-    const link = new RedisLink(client as object, dialectOf(inBytes(client)))
-    this.#link = link
-    this.#prefix = prefix
-    this.lock = redisLock(link, prefix)
-  }
-
-  async read(id: string): Promise<Shelved | null> {
-    const parts = (reply: unknown) => (reply === null ? null : listOf(reply, 3))
-    const found = await this.#link.run(READ, [this.#prefix + id], [id], parts, absentIfOther)
-    if (found === null) return null
-    const [asked, value, left] = found
-    // Go's records do not tell whose they are, and a connection out of step hands out those of others.
-    if (String(asked) !== id) throw unavailable('Redis answered something else than it was asked')
-    const raw = Buffer.isBuffer(value) ? value : Buffer.from(String(value))
-    const ms = Number(String(left))
-    return { raw, version: this.versionOf(raw), expiresAt: ms < 0 ? null : Date.now() + ms }
-  }
-
-  create(id: string, raw: Buffer, end: Milliseconds | null): Promise<boolean> {
-    return this.#link.set(this.#prefix + id, raw as unknown as string, leftUntil(end), null)
-  }
-
-  replace(id: string, raw: Buffer, end: Milliseconds | null, version: string): Promise<boolean> {
-    const args = ['', raw as unknown as string, String(leftUntil(end) ?? ''), version, '']
-    const read = async (replies: unknown) => (await resultOf(listOf(replies, 1)[0], version)) === true
-    return this.#link.run(WRITE, [this.#prefix + id], args, read)
-  }
-
-  remove(id: string, version?: string): Promise<boolean> {
-    const key = this.#prefix + id
-    if (version === undefined) return this.#link.del(key)
-    const isRemoved = (reply: unknown) => textOf(reply) === '+'
-    return this.#link.run(REMOVE, [key], [version, ''], isRemoved, (err) => absentIfOther(err) !== null)
-  }
-
-  versionOf(raw: Buffer): string {
-    return hashOf('sha1', raw, 'hex')
+export function redisShelf(client: unknown, prefix: string): Shelf {
+  const link = new RedisLink(client as object, dialectOf(inBytes(client)))
+  return {
+    remote: true,
+    lock: redisLock(link, prefix),
+    async read(id) {
+      const parts = (reply: unknown) => (reply === null ? null : listOf(reply, 3))
+      const found = await link.run(READ, [prefix + id], [id], parts, absentIfOther)
+      if (found === null) return null
+      const [asked, value, left] = found
+      // Go's records do not tell whose they are, and a connection out of step hands out those of others.
+      if (String(asked) !== id) throw unavailable('Redis answered something else than it was asked')
+      const raw = Buffer.isBuffer(value) ? value : Buffer.from(String(value))
+      const ms = Number(String(left))
+      return { raw, version: digestOf(raw), expiresAt: ms < 0 ? null : Date.now() + ms }
+    },
+    write(id, raw, end, version) {
+      // Clients take bytes as well.
+      const value = raw as unknown as string
+      if (version === null) return link.set(prefix + id, value, leftUntil(end), null)
+      const read = async (replies: unknown) => (await resultOf(listOf(replies, 1)[0], version)) === true
+      return link.run(WRITE, [prefix + id], ['', value, String(leftUntil(end) ?? ''), version, ''], read)
+    },
+    remove(id, version) {
+      if (version === undefined) return link.del(prefix + id)
+      const isRemoved = (reply: unknown) => textOf(reply) === '+'
+      return link.run(REMOVE, [prefix + id], [version, ''], isRemoved, (err) => absentIfOther(err) !== null)
+    },
+    versionOf: digestOf
   }
 }
 

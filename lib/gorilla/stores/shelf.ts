@@ -1,4 +1,5 @@
 import { must } from '../../base/errors'
+import { hashOf } from '../../base/hash'
 import type { Milliseconds } from '../../base/time'
 import type { LockPower } from '../../store/contract'
 
@@ -18,10 +19,8 @@ export interface Shelf {
   /** Reached over a network. */
   readonly remote: boolean
   read(id: string): Promise<Shelved | null>
-  /** Keeps what nobody keeps yet. `false` when something is there. `end`: `null` for no end. */
-  create(id: string, raw: Buffer, end: Milliseconds | null): Promise<boolean>
-  /** `false` when it is gone, or no longer of that version. */
-  replace(id: string, raw: Buffer, end: Milliseconds | null, version: string): Promise<boolean>
+  /** Only over a record of that version, `null`: where nothing is; else `false`. `end`: `null` for no end. */
+  write(id: string, raw: Buffer, end: Milliseconds | null, version: string | null): Promise<boolean>
   /** `false` when it was gone, or no longer of that version. */
   remove(id: string, version?: string): Promise<boolean>
   /** The version of what was just written; `undefined` where only reading tells. */
@@ -32,4 +31,9 @@ export interface Shelf {
 /** @throws {OptionError} unless a backing is what a format needs */
 export function demandBacking(holds: boolean, format: string, what: string, got: unknown): asserts holds {
   must(holds, `gorillaSessions: the backing of ${format}`, what, got)
+}
+
+/** The version of a record whose backing has none: what else may be there is another text. */
+export function digestOf(raw: Buffer): string {
+  return hashOf('sha1', raw, 'hex')
 }

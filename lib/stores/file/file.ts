@@ -1,12 +1,12 @@
 import fs from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { POWERS } from '../../store/contract'
+import { ANYTHING, checkOptions, isFilled, optional, SERIALIZER, type Rule } from '../option-rules'
 import { RecordStore } from '../record-store'
 import { SharedSweeper } from '../sweeper'
-import { demand, hasMethods, isAboveZero, isTimerSpan, OptionError } from '../../base/errors'
-import { warnOfMisspelt } from '../../base/warnings'
+import { isAboveZero, isTimerSpan } from '../../base/errors'
 import { DAY, MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
-import { guarded, ifThere } from './errors'
+import { ifThere } from './errors'
 import { Folder } from './folder'
 import { Leases } from './leases'
 import { FilePowers, type Files } from './powers'
@@ -46,6 +46,14 @@ export interface FileStoreOptions {
   durable?: boolean
 }
 
+const RULES: Record<keyof FileStoreOptions, Rule> = {
+  path: ['the path of a folder', isFilled],
+  ttl: optional('milliseconds above 0', isAboveZero),
+  sweepEvery: optional(`milliseconds from 1 to ${TIMER_MAX}`, isTimerSpan),
+  serializer: SERIALIZER,
+  durable: ANYTHING
+}
+
 /** Its mtime tells the processes on one folder when it was swept. */
 const STAMP = 'swept'
 
@@ -65,8 +73,9 @@ export class FileStore extends RecordStore {
 
   /** @throws {OptionError} for an option out of its limits. */
   constructor(options: FileStoreOptions) {
-    const { path, ttl, sweepEvery, serializer, durable } = checked(options)
-    const folder = new Folder(resolve(path), durable)
+    const given = checkOptions('FileStore', options, RULES)
+    const { path, ttl = DAY, sweepEvery = 10 * MINUTE, serializer = JSON, durable = false } = given
+    const folder = new Folder(resolve(path), Boolean(durable))
     const records = new Records(folder, serializer)
     const files = { folder, records, users: new Users(folder, records), leases: new Leases(folder) }
     super(new FilePowers(files, ttl))
@@ -81,7 +90,7 @@ export class FileStore extends RecordStore {
 
   /** Removes what is over right now, instead of at the next turn of the timer: for a job of your own. */
   sweep(): Promise<void> {
-    return this.#sweeper.run(() => guarded(() => this.#sweep()))
+    return this.#sweeper.run(() => this.#files.folder.use(() => this.#sweep()))
   }
 
   /** Stops sweeping, for good, and waits for what is under way. What is kept stays. */
@@ -100,7 +109,6 @@ export class FileStore extends RecordStore {
   async #sweep(): Promise<void> {
     const { folder, records, users, leases } = this.#files
     const isOn = () => !this.#sweeper.closed
-    await folder.open()
     await this[POWERS].sweep(isOn)
     await users.sweep(isOn)
     await leases.sweep(isOn)
@@ -112,17 +120,4 @@ export class FileStore extends RecordStore {
     await fs.writeFile(folder.path(STAMP), '', { mode: 0o600, flag: 'wx' }).catch(() => undefined)
     await folder.touch([STAMP], sweptAt)
   }
-}
-
-function checked(options: FileStoreOptions): Required<FileStoreOptions> {
-  const given = options ?? {}
-  warnOfMisspelt('FileStore.', given, ['path', 'ttl', 'sweepEvery', 'serializer', 'durable'])
-  const { path, ttl = DAY, sweepEvery = 10 * MINUTE, serializer = JSON, durable = false } = given
-  demand(typeof path === 'string' && path !== '', 'FileStore', 'path', 'the path of a folder', path)
-  demand(isAboveZero(ttl), 'FileStore', 'ttl', 'milliseconds above 0', ttl)
-  demand(isTimerSpan(sweepEvery), 'FileStore', 'sweepEvery', `milliseconds from 1 to ${TIMER_MAX}`, sweepEvery)
-  if (!hasMethods(serializer, 'parse', 'stringify')) {
-    throw new OptionError('FileStore: `serializer` must have the methods `parse` and `stringify`')
-  }
-  return { path, ttl, sweepEvery, serializer, durable: Boolean(durable) }
 }

@@ -3,7 +3,7 @@ import fs from 'node:fs/promises'
 import { join } from 'node:path'
 import { hashOf as digest } from '../../base/hash'
 import { SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
-import { codeOf, ifThere } from './errors'
+import { codeOf, guarded, ifThere } from './errors'
 
 // Windows has neither; it also cannot open a link without following it.
 const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
@@ -49,15 +49,18 @@ export class Folder {
     return join(this.#root, ...names)
   }
 
-  /** Makes the folder, once. Until that has worked it is tried again each time. */
-  async open(): Promise<void> {
-    this.#made ??= fs.mkdir(this.#root, { recursive: true, mode: FOLDER_MODE })
-    try {
-      await this.#made
-    } catch (err) {
-      this.#made = undefined
-      throw err
-    }
+  /** Works in the folder, which is made once: until that has worked it is tried again each time. */
+  use<T>(work: () => Promise<T>): Promise<T> {
+    return guarded(async () => {
+      this.#made ??= fs.mkdir(this.#root, { recursive: true, mode: FOLDER_MODE })
+      try {
+        await this.#made
+      } catch (err) {
+        this.#made = undefined
+        throw err
+      }
+      return work()
+    })
   }
 
   /** Reads a file, and keeps it open while it is used. `undefined` when there is none. */

@@ -25,7 +25,8 @@ export class Leases implements LockPower {
   }
 
   release(id: string, token: string): Promise<void> {
-    return this.versions.change(hashOf(id), (file) => (holderOf(file) === token ? 'remove' : 'leave'))
+    const end = (file: OpenFile | undefined) => (holderOf(file) === token ? 'remove' : 'leave')
+    return this.#folder.use(() => this.versions.change(hashOf(id), end))
   }
 
   /** Removes those whose time is over. */
@@ -38,7 +39,7 @@ export class Leases implements LockPower {
 
   async #take(id: string, body: string, span: number, isFree: (holder?: string) => boolean): Promise<boolean> {
     let taken = false
-    await this.versions.change(hashOf(id), async (file): Promise<Change<Draft>> => {
+    const change = async (file: OpenFile | undefined): Promise<Change<Draft>> => {
       // A link, say: it holds nobody up.
       if (file !== undefined && file.bytes === undefined) {
         await fs.rm(this.#folder.path(...placeOf(hashOf(id))), { recursive: true, force: true })
@@ -46,7 +47,8 @@ export class Leases implements LockPower {
       }
       taken = isFree(holderOf(file))
       return taken ? { id, span, until: null, user: undefined, body, usedAt: Date.now() } : 'leave'
-    })
+    }
+    await this.#folder.use(() => this.versions.change(hashOf(id), change))
     return taken
   }
 }

@@ -1,9 +1,8 @@
 import type { EXPIRED, Found, Life, Listed, LockPower, Write } from '../../store/contract'
 import { isForwarding } from '../../store/record-cache'
-import { buried, type ListedPowers } from '../record-store'
+import { live, loaded, type ListedPowers } from '../record-store'
 import { withCookie } from '../../record/record'
 import type { Milliseconds } from '../../base/time'
-import { guarded } from './errors'
 import { hashOf, type Folder } from './folder'
 import { limitsOf, refit } from './format'
 import type { Leases } from './leases'
@@ -35,26 +34,18 @@ export class FilePowers implements ListedPowers {
     this.#records = records
     this.#users = users
     this.ttl = ttl
-    this.lock = {
-      acquire: (...args) => this.#guarded(() => leases.acquire(...args)),
-      renew: (...args) => this.#guarded(() => leases.renew(...args)),
-      release: (...args) => this.#guarded(() => leases.release(...args))
-    }
+    this.lock = leases
   }
 
   /** What is no session is found once, as an empty text, so that its reason can be told. */
   read(id: string): Promise<Found | null> {
-    return this.#guarded(async () => {
-      const kept = await this.#records.find(hashOf(id))
-      return isOver(kept) ? null : found(kept)
-    })
+    return this.#folder.use(async () => live(found(await this.#records.find(hashOf(id)))))
   }
 
   load(id: string): Promise<Found | typeof EXPIRED | null> {
-    return this.#guarded(async () => {
-      const kept = await this.#records.find(hashOf(id))
-      if (!isOver(kept)) return found(kept)
-      return buried(kept, async () => (await this.#erase(hashOf(id), (now) => !now.isLive)) !== undefined)
+    return this.#folder.use(async () => {
+      const kept = found(await this.#records.find(hashOf(id)))
+      return loaded(kept, async () => (await this.#erase(hashOf(id), (now) => !now.isLive)) !== undefined)
     })
   }
 
@@ -76,7 +67,7 @@ export class FilePowers implements ListedPowers {
   extend(id: string, life: Life): Promise<boolean> {
     const hash = hashOf(id)
     const { cookieText, usedAt } = life
-    return this.#guarded(async () => {
+    return this.#folder.use(async () => {
       if (cookieText === undefined) {
         const kept = await this.#records.findLive(hash)
         if (kept === undefined || isForwarding(kept)) return false
@@ -99,7 +90,7 @@ export class FilePowers implements ListedPowers {
   }
 
   remove(id: string, _user?: string, expected?: string): Promise<boolean | Found> {
-    return this.#guarded(async () => {
+    return this.#folder.use(async () => {
       let other: Kept | undefined
       const isMeant = (kept: Kept) => {
         other = kept.isLive && expected !== undefined && kept.text !== expected ? kept : undefined
@@ -111,7 +102,7 @@ export class FilePowers implements ListedPowers {
   }
 
   list(user: string): Promise<Listed[]> {
-    return this.#guarded(async () => {
+    return this.#folder.use(async () => {
       const listed: Listed[] = []
       for (const hash of await this.#users.sessionsOf(user)) {
         const kept = await this.#records.findLive(hash)
@@ -123,7 +114,7 @@ export class FilePowers implements ListedPowers {
   }
 
   each(visit: (found: Listed) => void): Promise<void> {
-    return this.#guarded(async () => {
+    return this.#folder.use(async () => {
       let batch: Promise<Kept | undefined>[] = []
       const flush = async () => {
         for (const kept of await Promise.all(batch)) if (kept !== undefined) visit({ id: kept.id, ...foundOf(kept) })
@@ -137,7 +128,7 @@ export class FilePowers implements ListedPowers {
   }
 
   clear(): Promise<void> {
-    return this.#guarded(async () => {
+    return this.#folder.use(async () => {
       for await (const hash of this.#records.hashes()) await this.#erase(hash, () => true)
     })
   }
@@ -154,7 +145,8 @@ export class FilePowers implements ListedPowers {
   async sweep(isOn: () => boolean): Promise<void> {
     for await (const hash of this.#records.hashes()) {
       if (!isOn()) return
-      if (isOver(await this.#records.find(hash))) await this.#erase(hash, (now) => !now.isLive)
+      const kept = await this.#records.find(hash)
+      if (kept !== undefined && kept !== CORRUPT && !kept.isLive) await this.#erase(hash, (now) => !now.isLive)
     }
   }
 
@@ -165,7 +157,7 @@ export class FilePowers implements ListedPowers {
     life: Life,
     choose: (live: Kept | undefined) => { user: string | undefined } | undefined
   ): Promise<void> {
-    return this.#guarded(async () => {
+    return this.#folder.use(async () => {
       const hash = hashOf(id)
       const body = await this.#records.encode(text)
       let from: string | undefined
@@ -194,17 +186,6 @@ export class FilePowers implements ListedPowers {
     if (erased?.user !== undefined) await this.#users.leave(erased.user, hash)
     return erased
   }
-
-  #guarded<T>(work: () => Promise<T>): Promise<T> {
-    return guarded(async () => {
-      await this.#folder.open()
-      return work()
-    })
-  }
-}
-
-function isOver(kept: Kept | typeof CORRUPT | undefined): kept is Kept {
-  return kept !== undefined && kept !== CORRUPT && !kept.isLive
 }
 
 function foundOf({ text, usedAt, expiresAt }: Kept): Found {

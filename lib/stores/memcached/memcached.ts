@@ -1,9 +1,9 @@
-import { demand, hasMethods, isAboveZero } from '../../base/errors'
+import { hasMethods, isAboveZero } from '../../base/errors'
+import { checkOptions, optional, type Rule } from '../option-rules'
 import { KeyedStore } from '../record-store'
 import { SECOND, type Milliseconds } from '../../base/time'
-import { warnOfMisspelt } from '../../base/warnings'
 import { MemcachedLink, type MemcachedClient } from './link'
-import { isPlainKey, MemcachedPowers } from './powers'
+import { isPlainKey, memcachedPowers } from './powers'
 
 const DAY_IN_SECONDS = 86_400
 
@@ -31,6 +31,16 @@ export interface MemcachedStoreOptions {
   storeTimeout?: Milliseconds
 }
 
+const RULES: Record<keyof MemcachedStoreOptions, Rule> = {
+  client: [
+    'a client of memcached 2 (new Memcached(servers))',
+    (client) => hasMethods(client, 'gets', 'cas', 'add', 'set', 'del')
+  ],
+  prefix: optional('ASCII without spaces, control characters and $', isPlainKey),
+  ttl: optional('seconds above 0', isAboveZero),
+  storeTimeout: optional('milliseconds above 0', isAboveZero)
+}
+
 /**
  * Sessions in memcached: connect-memcached's keys and values, with conditional writes (`gets` and `cas`).
  *
@@ -45,21 +55,12 @@ export interface MemcachedStoreOptions {
  */
 export class MemcachedStore extends KeyedStore {
   constructor(options: MemcachedStoreOptions) {
-    const { client, prefix = '', ttl = DAY_IN_SECONDS, storeTimeout = 5 * SECOND } = checked(options)
-    super(new MemcachedPowers(new MemcachedLink(client, storeTimeout), client, prefix, ttl * SECOND))
+    const {
+      client,
+      prefix = '',
+      ttl = DAY_IN_SECONDS,
+      storeTimeout = 5 * SECOND
+    } = checkOptions('MemcachedStore', options, RULES)
+    super(memcachedPowers(new MemcachedLink(client, storeTimeout), client, prefix, ttl * SECOND))
   }
-}
-
-function checked(options: MemcachedStoreOptions): MemcachedStoreOptions {
-  const given = options ?? {}
-  warnOfMisspelt('MemcachedStore.', given, ['client', 'prefix', 'ttl', 'storeTimeout'])
-  const { client, prefix, ttl, storeTimeout } = given
-  const isClient = hasMethods(client, 'gets', 'cas', 'add', 'set', 'del')
-  demand(isClient, 'MemcachedStore', 'client', 'a client of memcached 2 (new Memcached(servers))', client)
-  const isPrefix = prefix === undefined || (typeof prefix === 'string' && isPlainKey(prefix))
-  demand(isPrefix, 'MemcachedStore', 'prefix', 'ASCII without spaces, control characters and $', prefix)
-  demand(ttl === undefined || isAboveZero(ttl), 'MemcachedStore', 'ttl', 'seconds above 0', ttl)
-  const isTimeout = storeTimeout === undefined || isAboveZero(storeTimeout)
-  demand(isTimeout, 'MemcachedStore', 'storeTimeout', 'milliseconds above 0', storeTimeout)
-  return given
 }

@@ -1,14 +1,14 @@
-import { demand, hasMethods, isAboveZero } from '../../base/errors'
+import { hasMethods, isAboveZero } from '../../base/errors'
 import { isPromise, SECOND, type MaybePromise } from '../../base/time'
-import { warnOfMisspelt, warnOnce } from '../../base/warnings'
+import { warnOnce } from '../../base/warnings'
+import { ANYTHING, checkOptions, optional, type Rule } from '../option-rules'
 import { RecordStore } from '../record-store'
 import { opener, type MongoCollection } from './collection'
 import { Objects, TEXTS } from './format'
-import { MongoPowers } from './powers'
+import { mongoPowers } from './powers'
 
 const TWO_WEEKS_IN_SECONDS = 14 * 86_400
 const METHODS = ['findOne', 'find', 'updateOne', 'findOneAndDelete', 'deleteOne', 'countDocuments', 'createIndex']
-const WANTED = 'a collection of mongodb 6 or later (client.db().collection("sessions")), or a promise of one'
 
 export interface MongoStoreOptions {
   /** A collection of `mongodb` 6 or later, or a promise of one; for sessions alone, and with acknowledged writes. */
@@ -35,6 +35,16 @@ export interface MongoStoreOptions {
   createIndexes?: boolean
 }
 
+const RULES: Record<keyof MongoStoreOptions, Rule> = {
+  collection: [
+    'a collection of mongodb 6 or later (client.db().collection("sessions")), or a promise of one',
+    (collection) => isPromise(collection) || hasMethods(collection, ...METHODS)
+  ],
+  stringify: ANYTHING,
+  ttl: optional('seconds above 0', isAboveZero),
+  createIndexes: ANYTHING
+}
+
 /**
  * Sessions in MongoDB: connect-mongo's documents, with conditional writes.
  *
@@ -53,22 +63,14 @@ export class MongoStore extends RecordStore {
   readonly keepsTypes: boolean
 
   constructor(options: MongoStoreOptions) {
-    const { collection, stringify = true, ttl = TWO_WEEKS_IN_SECONDS, createIndexes = true } = checked(options)
+    const given = checkOptions('MongoStore', options, RULES)
+    const { collection, stringify = true, ttl = TWO_WEEKS_IN_SECONDS, createIndexes = true } = given
+    // A rejection reaches whoever uses the store.
+    if (isPromise(collection)) collection.catch?.(() => undefined)
     const open = opener(collection, createIndexes, warnOfIndexes)
-    super(new MongoPowers(open, stringify ? TEXTS : new Objects(), ttl * SECOND))
+    super(mongoPowers(open, stringify ? TEXTS : new Objects(), ttl * SECOND))
     this.keepsTypes = !stringify
   }
-}
-
-function checked(options: MongoStoreOptions): MongoStoreOptions {
-  const given = options ?? {}
-  warnOfMisspelt('MongoStore.', given, ['collection', 'stringify', 'ttl', 'createIndexes'])
-  const { collection, ttl } = given
-  // A rejection reaches whoever uses the store.
-  if (isPromise(collection)) collection.catch?.(() => undefined)
-  else demand(hasMethods(collection, ...METHODS), 'MongoStore', 'collection', WANTED, collection)
-  demand(ttl === undefined || isAboveZero(ttl), 'MongoStore', 'ttl', 'seconds above 0', ttl)
-  return given
 }
 
 function warnOfIndexes(err: unknown): void {

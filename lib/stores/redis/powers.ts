@@ -1,7 +1,7 @@
-import { type Found, type Life, type Listed, type LockPower, type Powers, type Write } from '../../store/contract'
+import type { Found, LockPower, Powers, Write } from '../../store/contract'
 import { decodeFound, isForwarding } from '../../store/record-cache'
 import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
-import { enterAgain, removeIndexed, writeIndexed, type UserIndex } from '../user-index'
+import { enterAgain, removeIndexed, writeIndexed } from '../user-index'
 import { redisIndex } from './index'
 import { textOf } from './dialect'
 import type { RedisLink } from './link'
@@ -17,55 +17,37 @@ export const LOCK_PREFIX = 'silverback:lock:'
  * Extensions cost more with a `serializer` other than JSON, into whose texts the server cannot look (they read and then
  * write), and with a function as `ttl`.
  */
-export class RedisPowers implements Powers {
-  readonly sync = false
-  readonly remote = true
-  readonly lock: LockPower
-  readonly #settings: RedisSettings
-  readonly #records: RedisRecords
-  readonly #index: UserIndex
-
-  constructor(link: RedisLink, settings: RedisSettings) {
-    this.#settings = settings
-    this.#records = new RedisRecords(link, settings)
-    this.#index = redisIndex(link, settings.prefix, (id) => this.#records.read(id))
-    this.lock = redisLock(link, settings.prefix)
-  }
-
-  read(id: string): Promise<Found | null> {
-    return this.#records.read(id)
-  }
-
-  write(write: Write): Promise<true | Found | null> {
-    const px = this.#records.lifeOf(write.life, () => write.live?.() ?? JSON.parse(write.text))
-    if (write.user?.to === undefined && !isPromise(px)) return this.#records.write(write, px)
-    return this.#writeIndexed(write, px)
-  }
-
-  async #writeIndexed(write: Write, span: MaybePromise<Milliseconds | null>): Promise<true | Found | null> {
+export function redisPowers(link: RedisLink, settings: RedisSettings): Powers {
+  const records = new RedisRecords(link, settings)
+  const read = (id: string) => records.read(id)
+  const index = redisIndex(link, settings.prefix, read)
+  const indexed = async (write: Write, span: MaybePromise<Milliseconds | null>) => {
     const px = await span
-    const expiresAt = px === null ? null : Date.now() + px
-    return writeIndexed(this.#index, write, expiresAt, () => this.#records.write(write, px))
+    return writeIndexed(index, write, px && Date.now() + px, () => records.write(write, px))
   }
-
-  async extend(id: string, life: Life, live?: () => object): Promise<boolean> {
-    if (this.#settings.disableTouch) return true
-    const session = async () => live?.() ?? sessionIn(await this.#records.read(id))
-    const found = await this.#records.touch(id, life, await this.#records.lifeOf(life, session))
-    if (found === null || isForwarding(found)) return false
-    const { ttl, disableTTL } = this.#settings
-    const otherwise = typeof ttl === 'number' ? Date.now() + ttl * SECOND : null
-    const end = disableTTL ? null : (life.expiresAt ?? otherwise)
-    enterAgain(this.#index, decodeFound(found)?.meta?.i, id, end, 'after')
-    return true
-  }
-
-  remove(id: string, user?: string, expected?: string): Promise<boolean | Found> {
-    return removeIndexed(this.#index, id, user, () => this.#records.remove(id, expected))
-  }
-
-  list(user: string): Promise<Listed[]> {
-    return this.#index.list(user)
+  return {
+    sync: false,
+    remote: true,
+    lock: redisLock(link, settings.prefix),
+    read,
+    write(write) {
+      const px = records.lifeOf(write.life, () => write.live?.() ?? JSON.parse(write.text))
+      const isPlain = write.user?.to === undefined && !isPromise(px)
+      return isPlain ? records.write(write, px) : indexed(write, px)
+    },
+    async extend(id, life, live) {
+      const { ttl, disableTTL, disableTouch } = settings
+      if (disableTouch) return true
+      const session = async () => live?.() ?? sessionIn(await read(id))
+      const found = await records.touch(id, life, await records.lifeOf(life, session))
+      if (found === null || isForwarding(found)) return false
+      const otherwise = typeof ttl === 'number' ? Date.now() + ttl * SECOND : null
+      const end = disableTTL ? null : (life.expiresAt ?? otherwise)
+      enterAgain(index, decodeFound(found)?.meta?.i, id, end, 'after')
+      return true
+    },
+    remove: (id, user, expected) => removeIndexed(index, id, user, () => records.remove(id, expected)),
+    list: (user) => index.list(user)
   }
 }
 

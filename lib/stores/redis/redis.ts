@@ -1,13 +1,13 @@
 import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../../store/contract'
-import { demand, hasMethods, isAboveZero, OptionError } from '../../base/errors'
-import { warnOfMisspelt } from '../../base/warnings'
+import { isAboveZero, OptionError } from '../../base/errors'
 import { Store } from '../../store/store'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
+import { ANYTHING, checkOptions, SERIALIZER, type Rule } from '../option-rules'
 import { dialectOf, type RedisClient } from './client'
 import type { RedisWait } from './errors'
 import { INDEX_PREFIX } from './index'
 import { RedisLink } from './link'
-import { LOCK_PREFIX, RedisPowers } from './powers'
+import { LOCK_PREFIX, redisPowers } from './powers'
 import type { RedisSerializer, RedisSettings, RedisTtl } from './records'
 
 const DAY_IN_SECONDS = 86_400
@@ -61,6 +61,23 @@ export interface RedisStoreOptions {
   wait?: { replicas: number; timeout?: Milliseconds }
 }
 
+// connect-redis takes what is empty for what is left out.
+const filled = (...[be, holds]: Rule): Rule => [be, (value) => !value || holds(value)]
+
+const RULES: Record<keyof RedisStoreOptions, Rule> = {
+  client: ANYTHING,
+  prefix: ['a string', (prefix) => prefix == null || typeof prefix === 'string'],
+  ttl: filled('seconds above 0 or a function', (ttl) => typeof ttl === 'function' || isAboveZero(ttl)),
+  serializer: filled(...SERIALIZER),
+  scanCount: filled('a whole number above 0', isCount),
+  disableTTL: ANYTHING,
+  disableTouch: ANYTHING,
+  wait: filled('{ replicas, timeout }, both whole numbers above 0', (wait) => {
+    const { replicas, timeout } = wait as Partial<RedisWait>
+    return isCount(replicas) && isCount(timeout ?? SECOND)
+  })
+}
+
 /**
  * Sessions in Redis: connect-redis's options, keys and stored text, with conditional writes on the server.
  *
@@ -90,7 +107,8 @@ export class RedisStore extends Store implements RedisSettings {
 
   constructor(options: RedisStoreOptions) {
     super()
-    const { client, prefix, ttl, serializer, scanCount, disableTTL, disableTouch, wait } = checked(options)
+    const given = checkOptions('RedisStore', options, RULES)
+    const { client, prefix, ttl, serializer, scanCount, disableTTL, disableTouch, wait } = given
     this.client = client
     this.prefix = prefix ?? 'sess:'
     this.ttl = ttl || DAY_IN_SECONDS
@@ -107,7 +125,7 @@ export class RedisStore extends Store implements RedisSettings {
     }
     this.#link = new RedisLink(client, dialect)
     // Not enumerable, as the methods: a store may be logged.
-    Object.defineProperty(this, POWERS, { value: new RedisPowers(this.#link, this) })
+    Object.defineProperty(this, POWERS, { value: redisPowers(this.#link, this) })
   }
 
   get(id: string, callback?: Callback<any>): Promise<SessionRecord | null> | undefined {
@@ -198,25 +216,6 @@ export class RedisStore extends Store implements RedisSettings {
 }
 
 declareNative(RedisStore)
-
-function checked(options: RedisStoreOptions): RedisStoreOptions {
-  const given = options ?? {}
-  warnOfMisspelt('RedisStore.', given, [
-    ...['client', 'prefix', 'ttl', 'serializer', 'scanCount', 'disableTTL', 'disableTouch', 'wait']
-  ])
-  const { prefix, ttl, serializer, scanCount, wait } = given
-  demand(prefix == null || typeof prefix === 'string', 'RedisStore', 'prefix', 'a string', prefix)
-  const isTtl = !ttl || typeof ttl === 'function' || isAboveZero(ttl)
-  demand(isTtl, 'RedisStore', 'ttl', 'seconds above 0 or a function', ttl)
-  demand(!scanCount || isCount(scanCount), 'RedisStore', 'scanCount', 'a whole number above 0', scanCount)
-  if (serializer && !hasMethods(serializer, 'parse', 'stringify')) {
-    throw new OptionError('RedisStore: `serializer` must have the methods `parse` and `stringify`')
-  }
-  if (wait && !(isCount(wait.replicas) && isCount(wait.timeout ?? SECOND))) {
-    throw new OptionError('RedisStore: `wait` must be { replicas, timeout }, both whole numbers above 0')
-  }
-  return given
-}
 
 function isCount(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) > 0

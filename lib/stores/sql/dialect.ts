@@ -1,4 +1,3 @@
-import { demand, SessionError } from '../../base/errors'
 import { META, OLD_META } from '../../record/record'
 import type { MaybePromise, Milliseconds } from '../../base/time'
 
@@ -33,7 +32,7 @@ export interface Answered {
 /** Runs statements; all that a store has to know of a database's client. */
 export interface Driver {
   readonly sync: boolean
-  run(statement: Statement, values: unknown[]): MaybePromise<Answered>
+  run(statement: Pick<Statement, 'sql' | 'selects'>, values: unknown[]): MaybePromise<Answered>
   /** Runs a statement that defines something. */
   define(sql: string): MaybePromise<unknown>
 }
@@ -66,14 +65,25 @@ export interface Schema {
   readonly lacks: readonly string[]
 }
 
+/** What a database says of the columns, or of the indexes, of a table: by name, and whatever else the dialect asks for. */
+export type Described = ReadonlyMap<string, unknown>
+
 /** A database, for one table in it. */
 export interface Dialect {
   /** The database's name, for messages. */
   readonly database: string
+  /** The name of the table, for messages and as `@table`. */
+  readonly table: string
+  /** Whether the client numbers its parameters (`$1`), or takes each where a `?` stands. */
+  readonly numbered: boolean
   /** Statements that make the table and its indexes where they are missing. */
   readonly creation: readonly string[]
-  /** Looks at the table; `undefined`: there is none. */
-  describe(driver: Driver): MaybePromise<Schema | undefined>
+  /** Asks for the columns and indexes of `@table`: `kind` (`column` or `index`), `name` and `detail`. */
+  readonly description: string
+  /** The columns that it must have, in words. */
+  readonly columns: string
+  /** `undefined` for a table without these columns. */
+  schemaOf(columns: Described, indexes: Described): Schema | undefined
   faultOf(err: unknown): Fault
 }
 
@@ -116,8 +126,6 @@ export interface Parts {
   removeSome(condition: string, order: string, limit: number): string
   /** How many rows one statement of a sweep removes. */
   readonly sweepSize: number
-  /** Whether the client numbers its parameters (`$1`), or takes each where a `?` stands. */
-  readonly numbered: boolean
 }
 
 export type StatementName = keyof ReturnType<typeof statementsOf>
@@ -160,14 +168,12 @@ export function statementOf(sql: string, numbered: boolean): Statement {
   return { sql: placed, parameters, selects: /^SELECT/.test(sql) }
 }
 
-// Letters, digits and what needs no more than quotes. 40, so that the names of indexes stay below every database's limit.
-const NAME = /^[\p{L}\p{N}_$ .-]{1,40}$/u
+/** What the name of a table or schema is. */
+export const NAME = '1 to 40 letters, digits, "_", "$", "-", "." or spaces'
 
-/** @throws {OptionError} for what should name no table or schema */
-export function checkName(store: string, option: string, name: unknown): string {
-  const isName = typeof name === 'string' && NAME.test(name)
-  demand(isName, store, option, '1 to 40 letters, digits, "_", "$", "-", "." or spaces', name)
-  return name
+// What needs no more than quotes. 40, so that the names of indexes stay below every database's limit.
+export function isName(name: unknown): boolean {
+  return typeof name === 'string' && /^[\p{L}\p{N}_$ .-]{1,40}$/u.test(name)
 }
 
 /**
@@ -189,14 +195,6 @@ export function withoutValues(err: unknown, message: (text: string) => string = 
 export function faultOf(name: unknown, cause: unknown, hints: Record<string, string>, undone = false): Fault {
   if (typeof name !== 'string' || !/^[A-Z0-9_]+$/.test(name)) return { reason: 'did not answer', cause }
   return { reason: `failed: ${name}${name in hints ? ` (${hints[name]})` : ''}`, cause, undone }
-}
-
-/** A table without the columns that a store knows. */
-export function unknownTable(table: string, columns: readonly string[], wanted: string): SessionError {
-  return new SessionError(
-    'ERR_SESSION_STORE',
-    `The table ${table} is none of sessions: it has the columns ${columns.join(', ')}, and must have ${wanted}.`
-  )
 }
 
 /** A name as an identifier of SQL. */

@@ -1,22 +1,6 @@
-import { chain, SECOND, type Milliseconds } from '../../base/time'
-import {
-  faultOf,
-  METAS,
-  PAGE_SIZE,
-  quoteName,
-  statementOf,
-  TOGETHER_MAX,
-  unknownTable,
-  usedAtIn,
-  withoutValues,
-  type Answered,
-  type Dialect,
-  type Driver,
-  type Parts,
-  type Schema,
-  type Statement,
-  type Times
-} from './dialect'
+import { SECOND, type Milliseconds } from '../../base/time'
+import { faultOf, METAS, PAGE_SIZE, quoteName, TOGETHER_MAX, usedAtIn, withoutValues } from './dialect'
+import type { Answered, Dialect, Driver, Parts, Times } from './dialect'
 
 type Answer<T> = (err: Error | null, answer: T, fields?: { name: string }[]) => void
 
@@ -41,48 +25,20 @@ const READ_ONLY = new Set([1290, 1792, 1836])
 const DUPLICATES = new Set([1050, 1060, 1061])
 
 /** Statements on a pool of `mysql2`, each prepared once on each connection. */
-export class MysqlDriver implements Driver {
-  readonly sync = false
+export function mysqlDriver(given: MysqlPool, timeout: Milliseconds): Driver {
   // A promise of mysql2 costs another wrapped connection, and a stack that is captured.
-  readonly #pool: MysqlCallbackPool
-  readonly #timeout: Milliseconds
-
-  constructor(pool: MysqlPool, timeout: Milliseconds) {
-    this.#pool = 'pool' in pool ? pool.pool : pool
-    this.#timeout = timeout
-  }
-
-  async run({ sql, selects }: Statement, values: unknown[]): Promise<Answered> {
-    try {
-      const result = await this.#execute(sql, values)
-      if (selects) return { rows: result as Answered['rows'], changes: 0 }
-      return { rows: [], changes: matchedBy(result as Done) }
-    } catch (err) {
-      // INSERT IGNORE would also ignore that a record was too long.
-      if (numberOf(err) === DUPLICATE_ROW) return { rows: [], changes: 0 }
-      throw err
-    }
-  }
-
-  async define(sql: string): Promise<void> {
-    try {
-      await this.#execute(sql, [])
-    } catch (err) {
-      if (!DUPLICATES.has(numberOf(err)!)) throw err
-    }
-  }
-
-  #execute(sql: string, values: unknown[]): Promise<unknown> {
-    return new Promise((resolve, reject) => {
+  const pool = 'pool' in given ? given.pool : given
+  const execute = (sql: string, values: unknown[]): Promise<unknown> =>
+    new Promise((resolve, reject) => {
       let used: Connection | undefined
       let isOver = false
       // mysql2's own timeout leaves a connection that does not answer in the pool, for good.
       const timer = setTimeout(() => {
         isOver = true
         used?.destroy()
-        reject(new Error(`No answer within ${this.#timeout} ms`))
-      }, this.#timeout)
-      this.#pool.getConnection((err, connection) => {
+        reject(new Error(`No answer within ${timeout} ms`))
+      }, timeout)
+      pool.getConnection((err, connection) => {
         // Whoever waited for it has gone, and may have been told that nothing was done.
         if (isOver) return err ?? connection.release()
         const done: Answer<unknown> = (err, result, fields) => {
@@ -102,6 +58,23 @@ export class MysqlDriver implements Driver {
         }
       })
     })
+  return {
+    sync: false,
+    async run({ sql, selects }, values) {
+      try {
+        const result = await execute(sql, values)
+        if (selects) return { rows: result as Answered['rows'], changes: 0 }
+        return { rows: [], changes: matchedBy(result as Done) }
+      } catch (err) {
+        // INSERT IGNORE would also ignore that a record was too long.
+        if (numberOf(err) === DUPLICATE_ROW) return { rows: [], changes: 0 }
+        throw err
+      }
+    },
+    define: (sql) =>
+      execute(sql, []).catch((err: unknown) => {
+        if (!DUPLICATES.has(numberOf(err)!)) throw err
+      })
   }
 }
 
@@ -150,25 +123,25 @@ export function mysqlDialect(table: string): Dialect {
   const alter = (change: string) => `ALTER TABLE ${quoted} ADD ${change}, ALGORITHM=INPLACE, LOCK=NONE`
   return {
     database: 'MySQL',
+    table,
+    numbered: false,
     creation: [
       `CREATE TABLE IF NOT EXISTS ${quoted} (\`session_id\` varchar(128) COLLATE utf8mb4_bin NOT NULL, \`expires\` int(11) unsigned NOT NULL, \`data\` mediumtext COLLATE utf8mb4_bin, ${userColumn}, PRIMARY KEY (\`session_id\`), ${onExpiry}, ${onUser}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`
     ],
-    describe: (driver) =>
-      chain(driver.run(statementOf(DESCRIBE, false), [table, table]), ({ rows }): Schema | undefined => {
-        const columns = rows.filter(({ kind }) => kind === 'column').map(({ name }) => name as string)
-        if (columns.length === 0) return undefined
-        if (!['session_id', 'expires', 'data'].every((name) => columns.includes(name))) {
-          throw unknownTable(table, columns, 'session_id, expires and data (as of express-mysql-session)')
-        }
-        const leading = rows.filter(({ kind }) => kind === 'index').map(({ name }) => name as string)
-        const hasUsers = columns.includes(USER_COLUMN)
-        const indexed = leading.includes(USER_COLUMN)
-        const lacks: string[] = []
-        if (!leading.includes('expires')) lacks.push(alter(onExpiry))
-        if (!hasUsers) lacks.push(`ALTER TABLE ${quoted} ADD COLUMN ${userColumn}, ALGORITHM=INPLACE`)
-        if (!indexed) lacks.push(alter(onUser))
-        return { parts: partsOf(quoted, hasUsers), times: TIMES, indexed, lacks }
-      }),
+    // Of an index the column that leads it.
+    description: `SELECT 'column' AS kind, column_name AS name FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = @table
+UNION ALL SELECT 'index', column_name FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = @table AND seq_in_index = 1`,
+    columns: 'session_id, expires and data (as of express-mysql-session)',
+    schemaOf(columns, leading) {
+      if (!['session_id', 'expires', 'data'].every((name) => columns.has(name))) return undefined
+      const hasUsers = columns.has(USER_COLUMN)
+      const indexed = leading.has(USER_COLUMN)
+      const lacks: string[] = []
+      if (!leading.has('expires')) lacks.push(alter(onExpiry))
+      if (!hasUsers) lacks.push(`ALTER TABLE ${quoted} ADD COLUMN ${userColumn}, ALGORITHM=INPLACE`)
+      if (!indexed) lacks.push(alter(onUser))
+      return { parts: partsOf(quoted, hasUsers), times: TIMES, indexed, lacks }
+    },
     faultOf(err) {
       const number = numberOf(err)
       // The client knows MySQL's errors by name, not those that MariaDB alone has.
@@ -179,9 +152,6 @@ export function mysqlDialect(table: string): Dialect {
     }
   }
 }
-
-const DESCRIBE = `SELECT 'column' AS kind, column_name AS name FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = @table
-UNION ALL SELECT 'index', column_name FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = @table AND seq_in_index = 1`
 
 // What is no JSON belongs to nobody, and must not fail the statement that meets it.
 const USERS = METAS.map((meta) => `JSON_EXTRACT(\`data\`, '$.${meta}.i')`).join(', ')
@@ -217,8 +187,7 @@ function partsOf(table: string, hasUsers: boolean): Parts {
     orIgnore: '',
     orReplace: 'ON DUPLICATE KEY UPDATE `data` = VALUES(`data`), `expires` = VALUES(`expires`)',
     removeSome: (condition, order, limit) => `DELETE FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit}`,
-    sweepSize: PAGE_SIZE,
-    numbered: false
+    sweepSize: PAGE_SIZE
   }
 }
 

@@ -1,7 +1,8 @@
-import { demand, hasMethods } from '../../base/errors'
-import { checkName } from './dialect'
-import { MysqlDriver, mysqlDialect, type MysqlPool } from './mysql-dialect'
-import { checkCommon, checkTimeout, SqlStore, type PooledStoreOptions } from './store'
+import { hasMethods, isAboveZero } from '../../base/errors'
+import { SECOND } from '../../base/time'
+import { checkOptions, optional } from '../option-rules'
+import { mysqlDialect, mysqlDriver, type MysqlPool } from './mysql-dialect'
+import { RULES, SqlStore, type PooledStoreOptions } from './store'
 import { SqlTable } from './table'
 
 export interface MysqlStoreOptions extends PooledStoreOptions {
@@ -25,11 +26,12 @@ export interface MysqlStoreOptions extends PooledStoreOptions {
 export class MysqlStore extends SqlStore {
   /** @throws {OptionError} for an option out of its limits */
   constructor(options: MysqlStoreOptions) {
-    const { pool, table = 'sessions', createTable } = options ?? {}
-    const common = checkCommon('MysqlStore', options ?? {}, ['pool', 'timeout'])
-    demand(hasMethods(pool, 'getConnection', 'execute'), 'MysqlStore', 'pool', 'a pool of mysql2', pool)
-    const driver = new MysqlDriver(pool, checkTimeout('MysqlStore', options))
-    const dialect = mysqlDialect(checkName('MysqlStore', 'table', table))
-    super(new SqlTable(driver, dialect, Boolean(createTable)), common)
+    const given = checkOptions('MysqlStore', options, {
+      ...RULES,
+      pool: ['a pool of mysql2', (pool) => hasMethods(pool, 'getConnection', 'execute')],
+      timeout: optional('milliseconds above 0', isAboveZero)
+    })
+    const { pool, table = 'sessions', createTable, timeout = 10 * SECOND } = given
+    super(new SqlTable(mysqlDriver(pool, timeout), mysqlDialect(table), Boolean(createTable)), given)
   }
 }

@@ -1,21 +1,7 @@
 import { hashOf } from '../../base/hash'
-import { chain, SECOND, type Milliseconds } from '../../base/time'
-import {
-  faultOf,
-  METAS,
-  PAGE_SIZE,
-  quoteName,
-  statementOf,
-  unknownTable,
-  withoutValues,
-  type Answered,
-  type Dialect,
-  type Driver,
-  type Parts,
-  type Schema,
-  type Statement,
-  type Times
-} from './dialect'
+import { SECOND, type Milliseconds } from '../../base/time'
+import { faultOf, METAS, PAGE_SIZE, quoteName, withoutValues } from './dialect'
+import type { Answered, Dialect, Driver, Parts, Times } from './dialect'
 
 /** A Pool of `pg` 8, as far as the store uses it. */
 export interface PostgresPool {
@@ -24,43 +10,29 @@ export interface PostgresPool {
 }
 
 /** Statements on a pool of `pg`, each on whichever connection is free. */
-export class PostgresDriver implements Driver {
-  readonly sync = false
-  readonly #pool: PostgresPool
-  readonly #prepare: boolean
-  readonly #timeout: Milliseconds
-  readonly #queries = new Map<string, object>()
-
-  constructor(pool: PostgresPool, prepare: boolean, timeout: Milliseconds) {
-    this.#pool = pool
-    this.#prepare = prepare
-    this.#timeout = timeout
-    // An idle connection that ends would end the process, too. Whoever needs the next one learns of it.
-    if (!heard.has(pool)) pool.on?.('error', () => undefined)
-    heard.add(pool)
-  }
-
-  async run({ sql }: Pick<Statement, 'sql'>, values: unknown[]): Promise<Answered> {
-    let same = this.#queries.get(sql)
-    if (same === undefined) this.#queries.set(sql, (same = this.#queryOf(sql)))
-    // Inherited, for pg copies at some cost whatever a query has itself.
-    const query = Object.assign(Object.create(same) as object, { values })
-    const { rows, rowCount } = await this.#pool.query(query)
-    return { rows: rows as Answered['rows'], changes: rowCount ?? 0 }
-  }
-
-  define(sql: string): Promise<unknown> {
-    return this.#pool.query({ text: sql })
-  }
-
-  #queryOf(text: string): object {
-    return {
-      text,
-      // Two statements of one name would be taken for one another, and the application names its own.
-      name: this.#prepare ? `silverback_${hashOf('sha1', text, 'hex')}` : undefined,
-      // A connection that does not answer is closed: the pool makes another in its place.
-      query_timeout: this.#timeout
-    }
+export function postgresDriver(pool: PostgresPool, prepare: boolean, timeout: Milliseconds): Driver {
+  const queries = new Map<string, object>()
+  // An idle connection that ends would end the process, too. Whoever needs the next one learns of it.
+  if (!heard.has(pool)) pool.on?.('error', () => undefined)
+  heard.add(pool)
+  const queryOf = (text: string): object => ({
+    text,
+    // Two statements of one name would be taken for one another, and the application names its own.
+    name: prepare ? `silverback_${hashOf('sha1', text, 'hex')}` : undefined,
+    // A connection that does not answer is closed: the pool makes another in its place.
+    query_timeout: timeout
+  })
+  return {
+    sync: false,
+    async run({ sql }, values) {
+      let same = queries.get(sql)
+      if (same === undefined) queries.set(sql, (same = queryOf(sql)))
+      // Inherited, for pg copies at some cost whatever a query has itself.
+      const query = Object.assign(Object.create(same) as object, { values })
+      const { rows, rowCount } = await pool.query(query)
+      return { rows: rows as Answered['rows'], changes: rowCount ?? 0 }
+    },
+    define: (sql) => pool.query({ text: sql })
   }
 }
 
@@ -89,39 +61,35 @@ export function postgresDialect(table: string, schema?: string): Dialect {
   const CONCURRENTLY = 'CONCURRENTLY '
   return {
     database: 'PostgreSQL',
+    table: quoted,
+    numbered: true,
     creation: [
       `CREATE TABLE IF NOT EXISTS ${quoted} ("sid" varchar NOT NULL PRIMARY KEY, "sess" json NOT NULL, "expire" timestamp(6) NOT NULL)`,
       onExpiry(),
       onUser(USER_IN_JSON)
     ],
-    describe: (driver) =>
-      chain(driver.run(statementOf(DESCRIBE, true), [quoted]), ({ rows }): Schema | undefined => {
-        const columns = rows.filter(({ valid }) => valid === null)
-        if (columns.length === 0) return undefined
-        const names = columns.map(({ name }) => name as string)
-        if (!['sid', 'sess', 'expire'].every((name) => names.includes(name))) {
-          throw unknownTable(table, names, 'sid, sess and expire (as of connect-pg-simple)')
-        }
-        const isBinary = columns.find(({ name }) => name === 'sess')!.detail === 'jsonb'
-        const indexes = rows.filter(({ valid }) => valid !== null)
-        const users = indexes.find(({ name }) => name === `${table}_user`)
-        const lacks: string[] = []
-        if (!indexes.some(({ valid, detail }) => valid && detail === 'expire')) lacks.push(onExpiry(CONCURRENTLY))
-        if (users === undefined) lacks.push(onUser(isBinary ? USER_IN_JSONB : USER_IN_JSON, CONCURRENTLY))
-        // Left behind by an attempt that was broken off.
-        else if (!users.valid)
-          lacks.push(`REINDEX INDEX CONCURRENTLY ${quoted.slice(0, -quoteName(table).length)}${index('user')}`)
-        return { parts: partsOf(quoted, isBinary), times: TIMES, indexed: users?.valid === true, lacks }
-      }),
+    // Of a column its type; of an index the column that leads it, empty for an expression, NULL while it is not valid.
+    description: `SELECT 'column' AS kind, attname AS name, format_type(atttypid, NULL) AS detail FROM pg_attribute WHERE attrelid = to_regclass(@table) AND attnum > 0 AND NOT attisdropped
+UNION ALL SELECT 'index', c.relname, CASE WHEN i.indisvalid THEN coalesce(a.attname, '') END FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] WHERE i.indrelid = to_regclass(@table)`,
+    columns: 'sid, sess and expire (as of connect-pg-simple)',
+    schemaOf(columns, indexes) {
+      if (!['sid', 'sess', 'expire'].every((name) => columns.has(name))) return undefined
+      const isBinary = columns.get('sess') === 'jsonb'
+      const users = indexes.get(`${table}_user`)
+      const lacks: string[] = []
+      if (![...indexes.values()].includes('expire')) lacks.push(onExpiry(CONCURRENTLY))
+      if (users === undefined) lacks.push(onUser(isBinary ? USER_IN_JSONB : USER_IN_JSON, CONCURRENTLY))
+      // Left behind by an attempt that was broken off.
+      else if (users === null)
+        lacks.push(`REINDEX INDEX CONCURRENTLY ${quoted.slice(0, -quoteName(table).length)}${index('user')}`)
+      return { parts: partsOf(quoted, isBinary), times: TIMES, indexed: users != null, lacks }
+    },
     faultOf(err) {
       const { code } = (err ?? {}) as { code?: unknown }
       return faultOf(code, withoutValues(err), HINTS, UNDONE.has(code))
     }
   }
 }
-
-const DESCRIBE = `SELECT attname AS name, format_type(atttypid, NULL) AS detail, NULL::boolean AS valid FROM pg_attribute WHERE attrelid = to_regclass(@table) AND attnum > 0 AND NOT attisdropped
-UNION ALL SELECT c.relname, a.attname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] WHERE i.indrelid = to_regclass(@table)`
 
 // As patterns of the text: json's own functions fail on an escaped NUL character anywhere in a record. The longest key of
 // an index is some 2,700 bytes.
@@ -169,8 +137,7 @@ function partsOf(table: string, isBinary: boolean): Parts {
     // As an array, which is made once: a plan may run a subquery again and again.
     removeSome: (condition, order, limit) =>
       `DELETE FROM ${table} WHERE "sid" = ANY (ARRAY(SELECT "sid" FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit} FOR UPDATE SKIP LOCKED))`,
-    sweepSize: PAGE_SIZE,
-    numbered: true
+    sweepSize: PAGE_SIZE
   }
 }
 

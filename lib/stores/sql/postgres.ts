@@ -1,7 +1,9 @@
-import { demand, hasMethods } from '../../base/errors'
-import { checkName } from './dialect'
-import { PostgresDriver, postgresDialect, type PostgresPool } from './postgres-dialect'
-import { checkCommon, checkTimeout, SqlStore, type PooledStoreOptions } from './store'
+import { hasMethods, isAboveZero } from '../../base/errors'
+import { SECOND } from '../../base/time'
+import { ANYTHING, checkOptions, optional } from '../option-rules'
+import { isName, NAME } from './dialect'
+import { postgresDialect, postgresDriver, type PostgresPool } from './postgres-dialect'
+import { RULES, SqlStore, type PooledStoreOptions } from './store'
 import { SqlTable } from './table'
 
 export interface PostgresStoreOptions extends PooledStoreOptions {
@@ -37,14 +39,15 @@ export interface PostgresStoreOptions extends PooledStoreOptions {
 export class PostgresStore extends SqlStore {
   /** @throws {OptionError} for an option out of its limits */
   constructor(options: PostgresStoreOptions) {
-    const { pool, schema, table = 'session', createTable, prepare = true } = options ?? {}
-    const common = checkCommon('PostgresStore', options ?? {}, ['pool', 'schema', 'prepare', 'timeout'])
-    demand(hasMethods(pool, 'query', 'connect'), 'PostgresStore', 'pool', 'a Pool of pg', pool)
-    const driver = new PostgresDriver(pool, Boolean(prepare), checkTimeout('PostgresStore', options))
-    const dialect = postgresDialect(
-      checkName('PostgresStore', 'table', table),
-      schema === undefined ? undefined : checkName('PostgresStore', 'schema', schema)
-    )
-    super(new SqlTable(driver, dialect, Boolean(createTable)), common)
+    const given = checkOptions('PostgresStore', options, {
+      ...RULES,
+      pool: ['a Pool of pg', (pool) => hasMethods(pool, 'query', 'connect')],
+      schema: optional(NAME, isName),
+      prepare: ANYTHING,
+      timeout: optional('milliseconds above 0', isAboveZero)
+    })
+    const { pool, schema, table = 'session', createTable, prepare = true, timeout = 10 * SECOND } = given
+    const driver = postgresDriver(pool, Boolean(prepare), timeout)
+    super(new SqlTable(driver, postgresDialect(table, schema), Boolean(createTable)), given)
   }
 }

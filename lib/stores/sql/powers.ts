@@ -5,7 +5,7 @@ import { chain, isPromise, type MaybePromise, type Milliseconds } from '../../ba
 import { warnOnce } from '../../base/warnings'
 import { decodeRecord } from '../../record/record'
 import type { EXPIRED, Found, Life, Listed, LockPower, Write } from '../../store/contract'
-import { buried, type ListedPowers } from '../record-store'
+import { live, loaded, type ListedPowers } from '../record-store'
 import { LOCK_PREFIX, PAGE_SIZE, TOGETHER_MAX, type Row, type StatementName, type Times } from './dialect'
 import type { SqlTable } from './table'
 
@@ -19,7 +19,7 @@ export class SqlPowers implements ListedPowers {
   readonly lock: LockPower
   readonly #table: SqlTable
   // A statement is most of what a request costs that reads, and one for several hardly more than one.
-  readonly #reads: Gathering<string, Found | undefined>
+  readonly #reads: Gathering<string, Found | null>
 
   constructor(table: SqlTable, ttl: Milliseconds) {
     this.#table = table
@@ -35,15 +35,11 @@ export class SqlPowers implements ListedPowers {
   }
 
   read(id: string): MaybePromise<Found | null> {
-    return chain(this.#find(id), (found) => (found !== undefined && isLive(found) ? found : null))
+    return chain(this.#find(id), live)
   }
 
   load(id: string): MaybePromise<Found | typeof EXPIRED | null> {
-    return chain(this.#find(id), (found) => {
-      if (found === undefined) return null
-      if (isLive(found)) return found
-      return buried(found, () => this.#changed('bury', { id, now: Date.now() }))
-    })
+    return chain(this.#find(id), (found) => loaded(found, () => this.#changed('bury', { id, now: Date.now() })))
   }
 
   write({ id, text, expected, life }: Write): MaybePromise<true | Found | null> {
@@ -125,22 +121,22 @@ export class SqlPowers implements ListedPowers {
   }
 
   // What no row can have would fail for the others, too.
-  #find(id: string): MaybePromise<Found | undefined> {
+  #find(id: string): MaybePromise<Found | null> {
     return this.sync || id.includes('\0') ? this.#findOne(id) : this.#reads.ask(id)
   }
 
-  async #findMany(ids: string[]): Promise<MaybePromise<Found | undefined>[]> {
+  async #findMany(ids: string[]): Promise<MaybePromise<Found | null>[]> {
     const { rows } = await this.#table.run('readMany', { ids })
     const { times } = await this.#table.open()
     const found = new Map((rows as Row[]).map((row) => [row.id, foundIn(row, times)]))
     // A column may pad IDs, or take one for another: only the database can tell then whose a row is.
     const isStrange = (rows as Row[]).some(({ id }) => !ids.includes(id))
-    return ids.map((id) => found.get(id) ?? (isStrange ? this.#findOne(id) : undefined))
+    return ids.map((id) => found.get(id) ?? (isStrange ? this.#findOne(id) : null))
   }
 
-  #findOne(id: string): MaybePromise<Found | undefined> {
+  #findOne(id: string): MaybePromise<Found | null> {
     return chain(this.#table.run('read', { id }), ({ rows: [row] }) =>
-      row === undefined ? undefined : chain(this.#table.open(), ({ times }) => foundIn(row as Row, times))
+      row === undefined ? null : chain(this.#table.open(), ({ times }) => foundIn(row as Row, times))
     )
   }
 
@@ -191,10 +187,6 @@ function holderOf(found: Found | null): unknown {
   } catch {
     return undefined
   }
-}
-
-function isLive({ expiresAt }: Found): boolean {
-  return expiresAt == null || expiresAt > Date.now()
 }
 
 // A column of no type may hold numbers and bytes: no session, and no reason to fail.

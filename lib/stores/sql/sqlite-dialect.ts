@@ -1,17 +1,5 @@
-import { chain, type Milliseconds } from '../../base/time'
-import {
-  faultOf,
-  literal,
-  METAS,
-  quoteName,
-  statementOf,
-  unknownTable,
-  usedAtIn,
-  type Dialect,
-  type Parts,
-  type Schema,
-  type Times
-} from './dialect'
+import type { Milliseconds } from '../../base/time'
+import { faultOf, literal, METAS, quoteName, usedAtIn, type Dialect, type Parts, type Times } from './dialect'
 
 /** Later than any date of JavaScript: no session of it ends. */
 const NEVER = 8.64e15
@@ -35,8 +23,6 @@ function endOf(time: Milliseconds, never: Milliseconds): Milliseconds | null {
   return time >= never ? null : time || 0
 }
 
-const COLUMNS =
-  'sid, expired and sess (as of connect-sqlite3), or sid, sess and expire (as of better-sqlite3-session-store)'
 /** The columns by which a table is known. */
 const LAYOUTS: Record<string, Times> = { expired: NUMBERS, expire: ISO }
 
@@ -52,31 +38,25 @@ export function sqliteDialect(table: string): Dialect {
   const onUser = `CREATE INDEX IF NOT EXISTS ${index('user')} ON ${quoted} (${USER}, sid) WHERE ${USER} IS NOT NULL`
   return {
     database: 'SQLite',
+    table,
+    numbered: false,
     // The order of columns is connect-sqlite3's, which names none.
     creation: [
       `CREATE TABLE IF NOT EXISTS ${quoted} (sid TEXT NOT NULL PRIMARY KEY, expired INTEGER NOT NULL, sess TEXT NOT NULL)`,
       onExpiry('expired'),
       onUser
     ],
-    describe(driver) {
-      const columns = `SELECT 'column' AS kind, name FROM pragma_table_xinfo(${literal(table)})`
-      const indexes = `SELECT type, name FROM sqlite_master WHERE type = 'index' AND tbl_name = ${literal(table)}`
-      return chain(
-        driver.run(statementOf(`${columns} UNION ALL ${indexes}`, false), []),
-        ({ rows }): Schema | undefined => {
-          if (rows.length === 0) return undefined
-          const names = (kind: string) => rows.filter((row) => row.kind === kind).map((row) => row.name as string)
-          const found = names('column')
-          const expires = Object.keys(LAYOUTS).find((column) => found.includes(column))
-          if (expires === undefined || !found.includes('sid') || !found.includes('sess'))
-            throw unknownTable(table, found, COLUMNS)
-          const existing = names('index')
-          const indexed = existing.includes(`${table}_user`)
-          const lacks = existing.includes(`${table}_expiry`) ? [] : [onExpiry(expires)]
-          if (!indexed) lacks.push(onUser)
-          return { parts: partsOf(quoted, expires), times: LAYOUTS[expires]!, indexed, lacks }
-        }
-      )
+    description: `SELECT 'column' AS kind, name FROM pragma_table_xinfo(@table)
+UNION ALL SELECT type, name FROM sqlite_master WHERE type = 'index' AND tbl_name = @table`,
+    columns:
+      'sid, expired and sess (as of connect-sqlite3), or sid, sess and expire (as of better-sqlite3-session-store)',
+    schemaOf(columns, indexes) {
+      const expires = Object.keys(LAYOUTS).find((column) => columns.has(column))
+      if (expires === undefined || !columns.has('sid') || !columns.has('sess')) return undefined
+      const indexed = indexes.has(`${table}_user`)
+      const lacks = indexes.has(`${table}_expiry`) ? [] : [onExpiry(expires)]
+      if (!indexed) lacks.push(onUser)
+      return { parts: partsOf(quoted, expires), times: LAYOUTS[expires]!, indexed, lacks }
     },
     faultOf: (err) => {
       const { code, errcode } = err as { code?: string; errcode?: number }
@@ -136,7 +116,6 @@ function partsOf(table: string, expires: string): Parts {
     removeSome: (condition, order, limit) =>
       `DELETE FROM ${table} WHERE sid IN (SELECT sid FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit})`,
     // Few, for this process stands still meanwhile, and each may lie on four pages of its own.
-    sweepSize: 50,
-    numbered: false
+    sweepSize: 50
   }
 }

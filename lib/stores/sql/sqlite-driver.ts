@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { SessionError } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
-import type { Answered, Driver, Statement } from './dialect'
+import type { Answered, Driver } from './dialect'
 
 /** A statement of `node:sqlite` or better-sqlite3, which are called alike. */
 interface Prepared {
@@ -26,24 +26,17 @@ export interface Opening {
 const PEER = 'better-sqlite3'
 const PAUSE: Milliseconds = 20
 
-export class SqliteDriver implements Driver {
-  readonly sync = true
-  readonly database: SqliteDatabase
-  readonly #prepared = new Map<string, Prepared>()
-
-  constructor(database: SqliteDatabase) {
-    this.database = database
-  }
-
-  run({ sql, selects }: Statement, values: unknown[]): Answered {
-    let prepared = this.#prepared.get(sql)
-    if (prepared === undefined) this.#prepared.set(sql, (prepared = this.database.prepare(sql)))
-    if (selects) return { rows: prepared.all(...values) as Answered['rows'], changes: 0 }
-    return { rows: [], changes: Number(prepared.run(...values).changes) }
-  }
-
-  define(sql: string): void {
-    this.database.exec(sql)
+export function sqliteDriver(database: SqliteDatabase): Driver {
+  const known = new Map<string, Prepared>()
+  return {
+    sync: true,
+    run({ sql, selects }, values) {
+      let prepared = known.get(sql)
+      if (prepared === undefined) known.set(sql, (prepared = database.prepare(sql)))
+      if (selects) return { rows: prepared.all(...values) as Answered['rows'], changes: 0 }
+      return { rows: [], changes: Number(prepared.run(...values).changes) }
+    },
+    define: (sql) => database.exec(sql)
   }
 }
 

@@ -1,9 +1,10 @@
-import { demand, hasMethods, isAboveZero, OptionError, SessionError } from '../../base/errors'
+import { hasMethods, isAboveZero, OptionError, SessionError } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
-import { checkName, type Dialect } from './dialect'
+import { ANYTHING, checkOptions, isFilled, optional } from '../option-rules'
+import type { Dialect } from './dialect'
 import { sqliteDialect } from './sqlite-dialect'
-import { openDatabase, SqliteDriver, type SqliteDatabase } from './sqlite-driver'
-import { checkCommon, SqlStore, type SqlStoreOptions } from './store'
+import { openDatabase, sqliteDriver, type SqliteDatabase } from './sqlite-driver'
+import { RULES, SqlStore, type SqlStoreOptions } from './store'
 import { SqlTable } from './table'
 
 export interface SqliteStoreOptions extends SqlStoreOptions {
@@ -58,10 +59,21 @@ export class SqliteStore extends SqlStore<true> {
    * @throws {SessionError} `ERR_SESSION_STORE` when the database cannot be opened
    */
   constructor(options: SqliteStoreOptions) {
-    const given = checked(options)
-    const dialect = sqliteDialect(given.table)
-    const own = given.database === undefined ? opened(given, dialect) : undefined
-    super(new SqlTable(new SqliteDriver(given.database ?? own!), dialect, given.createTable), given)
+    const given = checkOptions('SqliteStore', options, {
+      ...RULES,
+      path: ['the path of a file', (path) => isFilled(path) || (path === undefined && options?.database !== undefined)],
+      database: optional('an open database of node:sqlite or better-sqlite3', (database) =>
+        hasMethods(database, 'prepare', 'exec')
+      ),
+      busyTimeout: optional('milliseconds from 0', (patience) => patience === 0 || isAboveZero(patience)),
+      durable: ANYTHING
+    })
+    const { path, database, table = 'sessions', createTable = database === undefined } = given
+    if (database !== undefined && path !== undefined)
+      throw new OptionError('SqliteStore: give either `path` or `database`')
+    const dialect = sqliteDialect(table)
+    const own = database === undefined ? opened(given, dialect) : undefined
+    super(new SqlTable(sqliteDriver(database ?? own!), dialect, Boolean(createTable)), given)
     this.#own = own
   }
 
@@ -73,36 +85,12 @@ export class SqliteStore extends SqlStore<true> {
   }
 }
 
-function opened({ path, ...opening }: Checked, dialect: Dialect): SqliteDatabase {
+function opened({ path, busyTimeout = 2000, durable }: SqliteStoreOptions, dialect: Dialect): SqliteDatabase {
   try {
-    return openDatabase(path!, opening)
+    return openDatabase(path!, { busyTimeout, durable: Boolean(durable) })
   } catch (err) {
     if (err instanceof SessionError) throw err
     const { reason, cause } = dialect.faultOf(err)
     throw new SessionError('ERR_SESSION_STORE', `SqliteStore cannot open its \`path\`: SQLite ${reason}`, { cause })
-  }
-}
-
-type Checked = SqliteStoreOptions & Required<Omit<SqliteStoreOptions, 'path' | 'database'>>
-
-function checked(options: SqliteStoreOptions): Checked {
-  const given = options ?? {}
-  const common = checkCommon('SqliteStore', given, ['path', 'database', 'busyTimeout', 'durable'])
-  const { path, database, table = 'sessions', busyTimeout = 2000, durable = false } = given
-  if (database !== undefined) {
-    const wanted = 'an open database of node:sqlite or better-sqlite3'
-    demand(hasMethods(database, 'prepare', 'exec'), 'SqliteStore', 'database', wanted, database)
-    if (path !== undefined) throw new OptionError('SqliteStore: give either `path` or `database`')
-  } else demand(typeof path === 'string' && path !== '', 'SqliteStore', 'path', 'the path of a file', path)
-  const isPatience = busyTimeout === 0 || isAboveZero(busyTimeout)
-  demand(isPatience, 'SqliteStore', 'busyTimeout', 'milliseconds from 0', busyTimeout)
-  const createTable = given.createTable ?? database === undefined
-  return {
-    ...given,
-    ...common,
-    table: checkName('SqliteStore', 'table', table),
-    createTable: Boolean(createTable),
-    busyTimeout,
-    durable: Boolean(durable)
   }
 }

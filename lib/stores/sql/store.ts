@@ -1,9 +1,9 @@
-import { demand, isAboveZero, isTimerSpan } from '../../base/errors'
-import { warnOfMisspelt } from '../../base/warnings'
-import { DAY, MINUTE, SECOND, TIMER_MAX, type MaybePromise, type Milliseconds } from '../../base/time'
+import { isAboveZero, isTimerSpan } from '../../base/errors'
+import { DAY, MINUTE, TIMER_MAX, type MaybePromise, type Milliseconds } from '../../base/time'
+import { ANYTHING, optional } from '../option-rules'
 import { RecordStore, type Answer } from '../record-store'
 import { SharedSweeper } from '../sweeper'
-import { LOCK_PREFIX } from './dialect'
+import { isName, LOCK_PREFIX, NAME } from './dialect'
 import { SqlPowers } from './powers'
 import type { SqlTable } from './table'
 
@@ -45,6 +45,14 @@ export interface PooledStoreOptions extends SqlStoreOptions {
   timeout?: Milliseconds
 }
 
+/** What the options of every store in SQL must be. */
+export const RULES = {
+  table: optional(NAME, isName),
+  createTable: ANYTHING,
+  ttl: optional('milliseconds above 0', isAboveZero),
+  sweepEvery: optional(`milliseconds from 1 to ${TIMER_MAX} or null`, (span) => span === null || isTimerSpan(span))
+}
+
 const TURN = `${LOCK_PREFIX}sweep`
 
 /** What the stores in SQL have beside the verbs. */
@@ -53,7 +61,7 @@ export abstract class SqlStore<Sync extends boolean = false> extends RecordStore
   readonly #powers: SqlPowers
   readonly #sweeper: SharedSweeper
 
-  constructor(table: SqlTable, { ttl, sweepEvery }: Required<SqlStoreOptions>) {
+  constructor(table: SqlTable, { ttl = DAY, sweepEvery = 10 * MINUTE }: SqlStoreOptions) {
     const powers = new SqlPowers(table, ttl)
     super(powers)
     this.#table = table
@@ -103,24 +111,4 @@ export abstract class SqlStore<Sync extends boolean = false> extends RecordStore
     }
     this.#sweeper.finishedAt = Date.now()
   }
-}
-
-/** @throws {OptionError} for an option out of its limits */
-export function checkTimeout(store: string, { timeout = 10 * SECOND }: PooledStoreOptions): Milliseconds {
-  demand(isAboveZero(timeout), store, 'timeout', 'milliseconds above 0', timeout)
-  return timeout
-}
-
-/** @param own names of the options that the store alone has @throws {OptionError} for one out of its limits */
-export function checkCommon(
-  store: string,
-  options: SqlStoreOptions,
-  own: readonly string[]
-): Required<SqlStoreOptions> {
-  warnOfMisspelt(`${store}.`, options, [...own, 'table', 'createTable', 'ttl', 'sweepEvery'])
-  const { ttl = DAY, sweepEvery = 10 * MINUTE } = options
-  demand(isAboveZero(ttl), store, 'ttl', 'milliseconds above 0', ttl)
-  const isSpan = sweepEvery === null || isTimerSpan(sweepEvery)
-  demand(isSpan, store, 'sweepEvery', `milliseconds from 1 to ${TIMER_MAX} or null`, sweepEvery)
-  return { ttl, sweepEvery }
 }

@@ -98,13 +98,28 @@ export class SqlTable {
   #know(schema: Schema): Opened {
     const texts = Object.entries(statementsOf(schema.parts)) as [StatementName, string | undefined][]
     const statements = Object.fromEntries(
-      texts.map(([name, sql]) => [name, sql && statementOf(sql, schema.parts.numbered)])
+      texts.map(([name, sql]) => [name, sql && statementOf(sql, this.#dialect.numbered)])
     ) as Record<StatementName, Statement>
     return (this.#opened = { schema, statements })
   }
 
   #describe(): MaybePromise<Schema | undefined> {
-    return this.#guard(() => this.#dialect.describe(this.driver))
+    const { description, numbered, table, columns: wanted } = this.#dialect
+    const statement = statementOf(description, numbered)
+    const values = statement.parameters.map(() => table)
+    const described = this.#guard(() => this.driver.run(statement, values))
+    return chain(described, ({ rows }) => {
+      if (rows.length === 0) return undefined
+      const named = (kind: string) =>
+        new Map(rows.filter((row) => row.kind === kind).map(({ name, detail }) => [name as string, detail]))
+      const columns = named('column')
+      const schema = this.#dialect.schemaOf(columns, named('index'))
+      if (schema !== undefined) return schema
+      throw new SessionError(
+        'ERR_SESSION_STORE',
+        `The table ${table} is none of sessions: it has the columns ${[...columns.keys()].join(', ')}, and must have ${wanted}.`
+      )
+    })
   }
 
   #missing(): SessionError {

@@ -1,0 +1,40 @@
+import { demand, hasMethods } from '../base/errors'
+import { warnOfMisspelt } from '../base/warnings'
+
+/** What an option must be, in words, and whether a value is that. */
+export type Rule = readonly [be: string, holds: (value: unknown) => boolean]
+
+/** For an option that may be left out. */
+export function optional(be: string, holds: (value: unknown) => boolean): Rule {
+  return [be, (value) => value === undefined || holds(value)]
+}
+
+/** For an option whose value is taken as it is. */
+export const ANYTHING: Rule = optional('anything', () => true)
+
+export const SERIALIZER = optional('an object with the methods `parse` and `stringify`', (value) =>
+  hasMethods(value, 'parse', 'stringify')
+)
+
+export function isFilled(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
+}
+
+/**
+ * The options of a store, each as its rule demands.
+ *
+ * @throws {OptionError} for the first that is not
+ */
+export function checkOptions<O extends object>(
+  store: string,
+  options: O,
+  rules: { readonly [Option in keyof O]-?: Rule }
+): O {
+  const given = options ?? {}
+  warnOfMisspelt(`${store}.`, given, Object.keys(rules))
+  for (const [option, [be, holds]] of Object.entries<Rule>(rules)) {
+    const value = given[option as keyof O]
+    demand(holds(value), store, option, be, value)
+  }
+  return given
+}
