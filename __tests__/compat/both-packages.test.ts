@@ -144,6 +144,42 @@ describe.each(Object.entries(SIDES))('with the %s', (_name, side: Side) => {
     expect(store.texts.size).toBe(0)
   })
 
+  it('regenerate() beside save() and reload() begins another session', async () => {
+    const store = storeOf()
+    const app = appOf(
+      { store },
+      {
+        '/renew': (req, res) => {
+          let running = 3
+          const done = () => --running === 0 && res.json({ user: req.session.user ?? null })
+          req.session.save(done)
+          req.session.reload(done)
+          req.session.regenerate(done)
+        }
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    const renewed = await visit(app, '/renew', cookie)
+    expect(renewed.body).toEqual({ user: null })
+    expect(setCookies(renewed)).toHaveLength(1)
+    expect([...store.texts.keys()].map((id) => [cookie, renewed.cookie].map((one) => one!.includes(id)))).toEqual([
+      [false, true]
+    ])
+  })
+
+  it('a request without a cookie has an ID after it has set its session to null', async () => {
+    const app = appOf(
+      { store: storeOf() },
+      {
+        '/none': (req, res) => {
+          req.session = null
+          res.json({ id: typeof req.sessionID, session: req.session })
+        }
+      }
+    )
+    expect((await visit(app, '/none')).body).toEqual({ id: 'string', session: null })
+  })
+
   it('reload() reads what save() was given before, awaited or not', async () => {
     const app = appOf(
       { store: storeOf() },

@@ -62,8 +62,11 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     if (this.#hooked?.draft !== undefined) return this.#hooked.draft
     this.#read = true
     if (this.#unset !== false) return this.#unset
+    return this.main.status === 'ended' ? undefined : this.#loadNow()
+  }
+
+  #loadNow(): Session {
     const { main } = this
-    if (main.status === 'ended') return undefined
     if (main.session !== undefined) return main.session
     const result = main.load()
     if (!isPromise(result)) return main.session ?? result
@@ -98,7 +101,11 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     if (this.#hooked?.id !== undefined) return this.#hooked.id
     if (this.#idAssigned) return this.#sessionId
     const { main } = this
-    if (main.latest === undefined && main.status !== 'ended') void this.session
+    if (main.latest === undefined && main.status !== 'ended') {
+      this.#read = true
+      // Also where the session is unset.
+      this.#loadNow()
+    }
     return main.latest === undefined ? undefined : main.id
   }
 

@@ -112,6 +112,8 @@ export class SessionHandle extends Handle {
     const lags = seen === undefined || known.own?.includes(versionOf(read!, seen))
     const found = (lags ? await this.#unread(known) : null) ?? read
     const record = recordOf(found)
+    // Another verb may have put another session in its place meanwhile.
+    this.known(session)
     if (found === null || record === undefined) throw missingError()
     const loaded = { record, version: versionOf(found, record), usedAt: found.usedAt }
     const fresh = storedSession(this, id, loaded, known.storeId)
