@@ -5,6 +5,7 @@ import { KeyRing, type Opening, type Secret, type Verified } from '../cookie/key
 import { readSigned, unseal } from '../cookie/seal'
 import { decode as decodeGob } from '../gorilla/gob'
 import { checkPair, openBytes } from '../gorilla/securecookie'
+import { unpackRecord } from '../record/packed'
 import { decodeRecord } from '../record/record'
 
 export { uriDecoded }
@@ -120,7 +121,7 @@ function identified(verified: Verified | undefined): Authentic | undefined {
 function opened(opening: Opening | undefined): Authentic | undefined {
   if (opening === undefined) return undefined
   const { key, issuedAt, text } = opening
-  const decodedRecord = decodeRecord(text)
+  const decodedRecord = decodeRecord(unpackRecord(text))
   if (decodedRecord?.meta === undefined) return { key, issuedAt }
   const { meta, cookie, data } = decodedRecord
   const record = { createdAt: meta.c, usedAt: meta.u, cookie }

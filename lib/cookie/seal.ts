@@ -21,20 +21,18 @@ export const SIGNED = 'S'
  * tell about the text, and a small value could inflate to a huge one.
  */
 export function seal(key: KeyObject, name: string, text: string, now: Milliseconds): string {
-  // 1. Lay out one buffer: issue time, nonce, then room for the rest.
-  const plain = Buffer.from(text)
-  const out = Buffer.allocUnsafe(TIME + NONCE + plain.length + TAG)
-  out.writeUIntBE(now, 0, TIME)
-  const nonce = out.subarray(TIME, TIME + NONCE)
+  // 1. Issue time and nonce go before.
+  const head = Buffer.allocUnsafe(TIME + NONCE)
+  head.writeUIntBE(now, 0, TIME)
+  const nonce = head.subarray(TIME)
   withRandom(NONCE, (bytes, start, end) => bytes.copy(nonce, 0, start, end))
   // 2. Encrypt; name, format and time are authenticated beside the text.
   const cipher = createCipheriv('aes-256-gcm', key, nonce)
   cipher.setAAD(associated(name, now))
-  cipher.update(plain).copy(out, TIME + NONCE)
+  const body = cipher.update(text, 'utf8')
   cipher.final()
-  // 3. Append the tag.
-  cipher.getAuthTag().copy(out, out.length - TAG)
-  return SEALED + out.toString('base64url')
+  // 3. The tag goes behind.
+  return SEALED + Buffer.concat([head, body, cipher.getAuthTag()]).toString('base64url')
 }
 
 /** Opens what `seal` made with one of the keys; `undefined` for everything else, without an exception. */

@@ -92,8 +92,8 @@ const LEADS_ON = new RegExp(`"(?:${META}|${OLD_META})":\\{"u":\\d+,"c":\\d+,"n":
 /** Whether an ID was rotated away, and only leads to the session that carries on (see `Meta.n`). */
 export function isForwarding(found: Found): boolean {
   // Most texts say at a glance that they do not: our own metadata, in the order in which `regenerate` writes it. Those
-  // without the word are told apart much faster than by the expression.
+  // without its end are told apart much faster than by the expression.
   const { text } = found
-  if (found.record === undefined && !(text.includes('silverback') && LEADS_ON.test(text))) return false
+  if (found.record === undefined && !(text.includes(',"n":"') && LEADS_ON.test(text))) return false
   return decodeFound(found)?.meta?.n !== undefined
 }

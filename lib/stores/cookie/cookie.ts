@@ -15,6 +15,7 @@ import { warnOfMisspelt } from '../../base/warnings'
 import { decodeFound, versionOf, isForwarding } from '../../store/record-cache'
 import type { KeyRing, Opening } from '../../cookie/keys'
 import { compact } from '../../base/bounded-map'
+import { packRecord, unpackRecord } from '../../record/packed'
 import { encodeRecord, type Meta } from '../../record/record'
 import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../../cookie/seal'
 import { chain, DAY, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
@@ -97,7 +98,7 @@ export class CookieStore extends CarriedStore implements Carrier {
   seal(text: string, name: string, keys: KeyRing): string {
     const now = Date.now()
     const key = this.#keys(keys)[0]!
-    const value = this.#encrypt ? seal(key, name, text, now) : signText(key, name, text, now)
+    const value = this.#encrypt ? seal(key, name, packRecord(text), now) : signText(key, name, text, now)
     const size = name.length + value.length
     if (size > COOKIE_BYTES_MAX) throw cookieTooLarge(size, text)
     // The client comes back with it.
@@ -112,7 +113,9 @@ export class CookieStore extends CarriedStore implements Carrier {
     const known = keys.openedAs(name, value)
     if (known !== undefined) return known
     const opening = this.#encrypt ? unseal(ring, name, value) : readSigned(ring, name, value)
-    if (opening !== undefined) keys.noteOpened(name, compact(value), opening)
+    if (opening === undefined) return undefined
+    opening.text = unpackRecord(opening.text)
+    keys.noteOpened(name, compact(value), opening)
     return opening
   }
 
