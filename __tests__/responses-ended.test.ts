@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { pipeline, Readable } from 'node:stream'
 import { sessions } from '../lib/index'
 import { deferred, secret } from './helpers/app'
@@ -75,6 +76,38 @@ describe('a response that is written to after its end', () => {
     }
     const piped = await seenBehind(open(), (res) => pipeline(Readable.from(['late', 'later']), res, () => {}), false)
     expect(piped.body).toBe('in time')
+  })
+
+  it.each(doors)(
+    'is answered, stored and over, where it is destroyed right after its end, behind %s',
+    async (_, open) => {
+      const saved = jest.fn()
+      subscribe('silverback:saved', saved)
+      const destroys: Handle[] = [
+        (res) => void res.destroy(),
+        (res) => void res.destroy().destroy(),
+        (res) => process.nextTick(() => res.destroy())
+      ]
+      for (const destroy of destroys) {
+        const call: Handle = (res, told) => (
+          res.on('close', () => told('over')({ code: res.destroyed })),
+          destroy(res, told)
+        )
+        const { seen, body } = await seenBehind(open(), call, true)
+        expect([body, seen]).toEqual(['in time', ['end undefined', 'over true']])
+      }
+      unsubscribe('silverback:saved', saved)
+      expect(saved).toHaveBeenCalledTimes(destroys.length)
+    }
+  )
+
+  it.each(doors)('is stored where it is destroyed with an error, behind %s', async (_, open) => {
+    const { promise: stored, resolve } = deferred()
+    const saved = () => resolve()
+    subscribe('silverback:saved', saved)
+    await seenBehind(open(), (res) => void res.destroy(new Error('why not')), true)
+    await stored
+    unsubscribe('silverback:saved', saved)
   })
 
   it.each(doors)('calls back for a second end() without a part of the body, behind %s', async (_door, open) => {

@@ -10,7 +10,7 @@ export interface HeldResponse extends HttpResponse {
   statusCode: number
   statusMessage?: string
   readonly headersSent?: boolean
-  readonly destroyed?: boolean
+  destroyed?: boolean
   readonly writableFinished?: boolean
   readonly req?: { readonly aborted?: boolean; clearTimeout?: () => void }
   readonly socket?: Socket | null

@@ -166,7 +166,9 @@ export class ResponseHold extends OriginalMethods {
       }
     }
     delayClose(res, (action) => {
-      if (res.destroyed === true || res.req?.aborted === true) return false
+      if (res.req?.aborted === true) return false
+      // By a destroy() of its own, whose socket is still there: nothing that is held could be written to it any more.
+      if (res.destroyed === true) res.destroyed = false
       if (this.ended) res.once?.('finish', action)
       else this.#enqueue({ verb: 'action', args: [action] })
       return true
