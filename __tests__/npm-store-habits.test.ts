@@ -596,6 +596,38 @@ describe.each(DOORS)('behind %s', (_name, door) => {
         expect((await get(app, '/look', after)).body.deep).toMatchObject({ n: 1, two: 2 })
       }
     )
+
+    it.each(['touched', 'saved again'])('stays what it is, also one of another request, when it is %s', async (how) => {
+      const hold = { here: deferred(), go: deferred() }
+      const touch = jest.fn((_id: string, _session: any, done: any) => setImmediate(done))
+      const store = objectStore({ touch })
+      const app = appOn(
+        store,
+        { touchAfter: 0 },
+        {
+          ...more(hold),
+          '/dated': (req, res) => res.json((req.session.at = new Date(1))),
+          '/slow-save': async (req, res) => {
+            void req.session.at
+            hold.here.resolve()
+            await hold.go.promise
+            req.session.deep.n = 1
+            await req.session.save()
+            if (how === 'saved again') req.session.deep.n = 2
+            res.send('slow')
+          }
+        }
+      )
+      const cookie = cookieOf(await get(app, '/in'))!
+      const slow = get(app, '/slow-save', cookie).then((res) => res)
+      await hold.here.promise
+      await get(app, '/dated', cookie)
+      touch.mockClear()
+      hold.go.resolve()
+      await slow
+      const given = how === 'touched' ? touch.mock.calls.map(([, session]) => session) : [...store.kept.values()]
+      expect(given.map(({ at }) => at)).toEqual([new Date(1)])
+    })
   })
 
   it.each([{}, { n: 1 }])('a cookie whose end is handed out as %j has told none (dynamodb-store)', async (expires) => {

@@ -8,7 +8,7 @@ import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf, markOfId, type Visit } from '../engine/engine'
 import type { Settings } from '../options/settings'
 import { mergeData } from '../record/merge'
-import { encodeRecord, type ParsedRecord, type Meta, type WrittenData } from '../record/record'
+import { encodeRecord, type Meta, type WrittenData } from '../record/record'
 import { attributesOf, checkCookie, jsonOfCookie } from '../session/cookie-state'
 import { firstKey } from '../session/data'
 import { warnOfLosses } from '../session/serialize'
@@ -42,13 +42,13 @@ export interface Saving extends Visit {
 /**
  * Writes a session against what was read: merged with what others wrote meanwhile, never over it.
  *
- * @param theirs what another writer has left, in an attempt after the first
+ * @param theirs what another writer has left
  * @returns what is known of it then, or `gone`. @throws {SessionError} `ERR_SESSION_CONFLICT`, or the store's fault
  */
 export function saveSession(
   saving: Saving,
   known: Snapshot,
-  theirs?: ParsedRecord,
+  theirs = known.record,
   attempt = 1
 ): MaybePromise<Snapshot | 'gone'> {
   const { settings, req, engine, id, session, data } = saving
@@ -94,7 +94,8 @@ export function saveSession(
       meta,
       usedAt,
       attributes: state.cookie && attributesOf(state),
-      record: undefined,
+      // Of what another writer left, JSON has lost the types.
+      record: merged === data ? undefined : theirs,
       storeId: typeof answer === 'string' ? answer : known.storeId,
       token
     }

@@ -27,7 +27,7 @@ export interface Snapshot {
   readonly usedAt: Milliseconds
   /** Attributes of the cookie when they were last in step with the store; `undefined`: as the record has them. */
   readonly attributes: string | undefined
-  /** The record that the session object was made of. */
+  /** The record that the session object was made of, or that another writer has left since. */
   readonly record: ParsedRecord | undefined
   /** What the store knows the session by: its ID, or what a store with tokens of its own has assigned. */
   readonly storeId: string
