@@ -255,13 +255,17 @@ describe('values of types that JSON does not know', () => {
   ])('stay what they are in a store of ours that keeps them (%s)', async (_name, door) => {
     const collection = new MongoDouble()
     const app = appWith(door({ secret, store: new MongoStore({ collection, stringify: false }) }), {
-      '/since': (req, res) => res.json(Object.assign(req.session, { since: new Date(5), in: { list: [new Date(6)] } })),
+      '/since': (req, res) =>
+        res.json(Object.assign(req.session, { since: new Date(5), in: { list: [new Date(6)], like: /a/i } })),
       '/n': (req, res) => res.json((req.session.in.n = 1)),
-      '/kinds': (req, res) => res.json([req.session.since, req.session.in.list[0]].map((one) => one instanceof Date))
+      '/kinds': (req, res) => {
+        const { since, in: inner } = req.session
+        res.json([since instanceof Date, inner.list[0] instanceof Date, String(inner.like)])
+      }
     })
     const cookie = cookieOf(await request(app).get('/since'))!
     for (let i = 0; i < 2; i++) {
-      expect((await request(app).get('/kinds').set('Cookie', cookie)).body).toEqual([true, true])
+      expect((await request(app).get('/kinds').set('Cookie', cookie)).body).toEqual([true, true, '/a/i'])
       await request(app).get('/n').set('Cookie', cookie).expect(200)
     }
   })

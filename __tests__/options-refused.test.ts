@@ -6,6 +6,7 @@ import { MongoStore } from '../lib/mongo'
 import { PostgresStore } from '../lib/postgres'
 import { RedisStore } from '../lib/redis'
 import { appWith, secret } from './helpers/app'
+import { MongoDouble } from './helpers/mongo-double'
 
 const refusal = (make: () => unknown): any => {
   try {
@@ -111,6 +112,16 @@ it('takes undefined for an option that was left out', () => {
   expect(() => new CookieStore({ revocations: undefined })).not.toThrow()
   const nothing = { idle: undefined, cookie: { maxAge: undefined, sameSite: undefined }, named: undefined }
   for (const door of [sessions, session]) expect(() => door({ ...required, ...nothing })).not.toThrow()
+})
+
+it('a collection of MongoDB that does not acknowledge writes: its locks would exclude nobody', async () => {
+  const collection: any = Object.assign(new MongoDouble(), { writeConcern: { w: 0 } })
+  expect(refusal(() => new MongoStore({ collection })).message).toContain('acknowledged')
+  const promised = new MongoStore({ collection: Promise.resolve(collection) })
+  await expect(promised.get('a')).rejects.toMatchObject({ code: 'ERR_SESSION_OPTION' })
+  expect(() => gorillaSessions(collection, { format: 'mongostore', keyPairs: [[secret]] })).toThrow('acknowledged')
+  collection.writeConcern = { w: 'majority' }
+  expect(() => new MongoStore({ collection })).not.toThrow()
 })
 
 it.each<[string, (url: any) => unknown]>([

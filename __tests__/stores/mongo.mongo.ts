@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import express, { type Express } from 'express'
-import { Decimal128, MongoClient, ObjectId, type Collection } from 'mongodb'
+import { Decimal128, Long, MongoClient, ObjectId, type Collection } from 'mongodb'
 import request from 'supertest'
 import silverback, { sessions } from '../../lib/index'
 import { MongoStore } from '../../lib/mongo'
@@ -258,6 +258,28 @@ describe('types that BSON has and JSON has not', () => {
     expect(session).toMatchObject({ when, other: '1', nested: { id, list: [when, price] } })
     expect(session.cookie.path).toBe('/')
   })
+
+  it.each([{ useBigInt64: true }, { promoteValues: false }, { promoteLongs: false }])(
+    'are no obstacle where the client is set to %j',
+    async (settings) => {
+      const other = await new MongoClient(mongoUrl(), settings).connect()
+      const set = other.db(collection.dbName).collection<any>(collection.collectionName)
+      const app = appOn(sessions({ secret, store: new MongoStore({ collection: set, stringify: false }) }))
+      const welcome = await visit(app, '/set?user=ann')
+      const cookie = cookieOf(welcome)!
+      const long = Long.fromString('9007199254740993')
+      await collection.updateOne(
+        { 'session.user': 'ann' },
+        { $set: { 'session.user': 'eve', 'session.long': long, 'session.like': /a/i } }
+      )
+      await visit(app, '/set?two=2', cookie)
+      expect((await visit(app, '/who', cookie)).body.data).toMatchObject({ user: 'eve', two: '2' })
+      const kept = await collection.findOne({ 'session.user': 'eve' }, { promoteLongs: false })
+      expect(kept.session).toMatchObject({ long, like: /a/i })
+      expect((await visit(app, '/logout', cookie)).status).toBe(200)
+      await other.close()
+    }
+  )
 
   it('stay what they are in what two requests changed at once', async () => {
     const powers = powersOf({ stringify: false })

@@ -1,5 +1,5 @@
 import { hasMethods, SessionError, unavailable } from '../../base/errors'
-import type { MongoCollection } from '../../stores/mongo/collection'
+import { ACKNOWLEDGED, isAcknowledged, type MongoCollection } from '../../stores/mongo/collection'
 import { isDuplicate } from '../../stores/mongo/errors'
 import { demandBacking, digestOf, type Shelf } from './shelf'
 
@@ -22,7 +22,8 @@ export function isObjectId(text: string): boolean {
 
 /** Records as documents of mongostore: `_id`, `data`, `modified`. */
 export function mongoShelf(given: unknown): Shelf {
-  demandBacking(hasMethods(given, 'findOne'), 'mongostore', 'a collection of mongodb', given)
+  const isCollection = hasMethods(given, 'findOne') && isAcknowledged(given)
+  demandBacking(isCollection, 'mongostore', `a collection of mongodb ${ACKNOWLEDGED}`, given)
   const collection = given as Collection
   const find = async (id: string): Promise<MongoRecord | null> => {
     if (!isObjectId(id)) return null

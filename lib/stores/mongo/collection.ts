@@ -1,3 +1,4 @@
+import { demand } from '../../base/errors'
 import type { SessionRecord } from '../../store/contract'
 import type { MaybePromise, Milliseconds } from '../../base/time'
 
@@ -11,6 +12,17 @@ export interface MongoCollection {
   deleteMany(filter: object): Promise<unknown>
   countDocuments(filter: object): Promise<number>
   createIndex(keys: any, options?: object): Promise<unknown>
+  readonly writeConcern?: { w?: unknown } | undefined
+}
+
+/** How documents are read, whatever the client is set to: numbers are numbers, and none a BigInt, which JSON lacks. */
+export const PLAIN_NUMBERS = { promoteValues: true, useBigInt64: false }
+
+export const ACKNOWLEDGED = 'whose writes are acknowledged (not of writeConcern { w: 0 })'
+
+/** Otherwise nobody knows what came of a condition: each update would fail, and every lock seem free. */
+export function isAcknowledged(collection: unknown): boolean {
+  return (collection as MongoCollection).writeConcern?.w !== 0
 }
 
 /**
@@ -42,6 +54,7 @@ export function opener(
   let opened: Promise<MongoCollection> | undefined
   const open = async () => {
     const collection = await given
+    demand(isAcknowledged(collection), 'MongoStore', 'collection', `one ${ACKNOWLEDGED}`, collection)
     // Not waited for: sessions are found by their ID, and what is over is refused, whether it is removed or not.
     if (indexes) void makeIndexes(collection).catch(failed)
     return collection

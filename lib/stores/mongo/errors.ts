@@ -1,4 +1,4 @@
-import { SessionError, unavailable } from '../../base/errors'
+import { OptionError, SessionError, unavailable } from '../../base/errors'
 
 const DUPLICATE_KEY = 11000
 
@@ -9,7 +9,7 @@ export function isDuplicate(err: unknown): boolean {
 
 /** The error of a command that MongoDB refused or never answered. */
 export function fault(err: unknown, command: string): SessionError {
-  if (err instanceof SessionError) return err
+  if (err instanceof SessionError || err instanceof OptionError) return err
   const { codeName, name } = (err ?? {}) as { codeName?: unknown; name?: unknown }
   const reason = typeof codeName === 'string' ? codeName : typeof name === 'string' ? name : 'unknown reason'
   return unavailable(`MongoDB did not carry out ${command}: ${reason}`, withoutCommand(err))

@@ -81,9 +81,9 @@ function typed(json: unknown, sources: unknown[]): unknown {
   return isRecord(json) ? mapped(json, (value, key) => typed(value, part(key))) : json
 }
 
-// BSON's types name themselves.
+// BSON's own types name themselves.
 function isTyped(value: object): boolean {
-  return value instanceof Date || ArrayBuffer.isView(value) || '_bsontype' in value
+  return value instanceof Date || value instanceof RegExp || ArrayBuffer.isView(value) || '_bsontype' in value
 }
 
 function copyOf(value: unknown): unknown {

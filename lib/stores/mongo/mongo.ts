@@ -3,7 +3,7 @@ import { isPromise, SECOND, type MaybePromise } from '../../base/time'
 import { warnOnce } from '../../base/warnings'
 import { ANYTHING, checkOptions, optional, type Rule } from '../option-rules'
 import { RecordStore } from '../record-store'
-import { opener, type MongoCollection } from './collection'
+import { ACKNOWLEDGED, isAcknowledged, opener, type MongoCollection } from './collection'
 import { Objects, TEXTS } from './format'
 import { mongoPowers } from './powers'
 
@@ -37,8 +37,8 @@ export interface MongoStoreOptions {
 
 const RULES: Record<keyof MongoStoreOptions, Rule> = {
   collection: [
-    'a collection of mongodb 6 or later (client.db().collection("sessions")), or a promise of one',
-    (collection) => isPromise(collection) || hasMethods(collection, ...METHODS)
+    `a collection of mongodb 6 or later (client.db().collection("sessions")), or a promise of one, ${ACKNOWLEDGED}`,
+    (collection) => isPromise(collection) || (hasMethods(collection, ...METHODS) && isAcknowledged(collection))
   ],
   stringify: ANYTHING,
   ttl: optional('seconds above 0', isAboveZero),

@@ -4,7 +4,7 @@ import type { MaybePromise, Milliseconds } from '../../base/time'
 import { decodeFound } from '../../store/record-cache'
 import { isSameText, live, loaded, type ListedPowers } from '../record-store'
 import { sessionTooLarge } from '../too-large'
-import type { MongoCollection, MongoDocument } from './collection'
+import { PLAIN_NUMBERS, type MongoCollection, type MongoDocument } from './collection'
 import { fault, isDuplicate } from './errors'
 import { TEXTS, type MongoFormat } from './format'
 import { mongoLock } from './lock'
@@ -34,7 +34,8 @@ export function mongoPowers(
       throw fault(err, command)
     }
   }
-  const find = (id: string) => run('find', (sessions) => sessions.findOne(withId(id)) as Promise<MongoDocument | null>)
+  const find = (id: string) =>
+    run('find', (sessions) => sessions.findOne(withId(id), PLAIN_NUMBERS) as Promise<MongoDocument | null>)
   // Whether a document was found for the change, or made.
   const change = async (filter: object, update: object, options: object = {}): Promise<boolean> => {
     const done = await run('update', (sessions) => sessions.updateOne(filter, update, options))
@@ -107,7 +108,7 @@ export function mongoPowers(
   }
   const each = (visit: (found: Listed) => void, condition: object = SESSIONS): Promise<void> =>
     run('find', async (sessions) => {
-      for await (const found of sessions.find({ ...condition, ...isLive() })) {
+      for await (const found of sessions.find({ ...condition, ...isLive() }, PLAIN_NUMBERS)) {
         visit({ id: (found as MongoDocument)._id, ...foundIn(found as MongoDocument) })
       }
     })
