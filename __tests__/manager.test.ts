@@ -164,7 +164,9 @@ describe.each<[string, (options?: object) => any]>([
     const fail = () => {
       throw new Error('mine')
     }
-    await expect(open({ genid: fail }).open({})).rejects.toThrow('mine')
+    const failing = open({ genid: fail })
+    await expect(failing.open({})).rejects.toThrow('mine')
+    expect(failing.stats().errors).toBe(1)
     await refused(open({ userId: fail }).create({}), /option userId threw/)
     const auth = open({ userId, store: new MemoryStore() })
     await auth.create({ user: 'ann' })

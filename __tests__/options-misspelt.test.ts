@@ -1,6 +1,6 @@
 import './helpers/quiet'
 import { GorillaStore, gorillaSessions, securecookie } from '../lib/gorilla'
-import session, { CookieStore, FileStore, MemoryStore, sessions } from '../lib/index'
+import session, { CookieStore, FileStore, MemoryStore, requireSession, sessions } from '../lib/index'
 import { MemcachedStore } from '../lib/memcached'
 import { MongoStore } from '../lib/mongo'
 import { MysqlStore } from '../lib/mysql'
@@ -127,6 +127,23 @@ describe('a misspelt option of a store is told once, before what is missing with
     ])
   })
 
+  it.each(Object.keys(open).filter((owner) => owner !== 'gorillaSessions'))(
+    '%s refuses options that are no object',
+    (owner) => {
+      for (const options of [5, 'redis://ann:geheim@h', true, () => 1]) {
+        let thrown: any
+        try {
+          open[owner]!(options)
+        } catch (err) {
+          thrown = err
+        }
+        expect([thrown.name, thrown.code]).toEqual(['TypeError', 'ERR_SESSION_OPTION'])
+        expect(thrown.message).toMatch(new RegExp(`^${owner}: \`options\` must be an object, got `))
+        expect(thrown.message).not.toContain('geheim')
+      }
+    }
+  )
+
   it('and nothing of names that are like none, or of no options at all', () => {
     for (const make of Object.values(open)) {
       for (const options of [undefined, null, {}, Object.create(null), { url: 'x', db: 1 }]) {
@@ -138,6 +155,57 @@ describe('a misspelt option of a store is told once, before what is missing with
       }
     }
     expect(told).toEqual([])
+  })
+})
+
+describe('options of a call are checked like those of a store:', () => {
+  const auth = sessions({ ...required, userId: ({ user }) => user })
+  const inside = async (use: (req: any) => unknown) => {
+    const app = appWith(auth, { '/': (req, res, next) => void Promise.resolve(use(req)).then(() => res.json(1), next) })
+    const { status, body } = await request(app).get('/')
+    if (status !== 200) throw Object.assign(new TypeError(body.message), body)
+  }
+  const calls: [owner: string, said: string, meant: string, call: (options: any) => unknown][] = [
+    ['requireSession()', 'redirectto', 'redirectTo', (options) => requireSession(() => true, options)],
+    ['auth.open()', 'untill', 'until', (options) => auth.open({ headers: {} }, options)],
+    ['auth.create()', 'userID', 'userId', (options) => auth.create({}, options)],
+    ['auth.list()', 'curent', 'current', (options) => auth.list('u', options)],
+    ['auth.revoke()', 'exept', 'except', (options) => auth.revoke('u', options)],
+    ['auth.reindex()', 'onprogress', 'onProgress', (options) => auth.reindex(options)],
+    ['session.lock()', 'wiat', 'wait', (options) => inside((req) => req.session.lock(() => 1, options))],
+    ['session.regenerate()', 'keeep', 'keep', (options) => inside((req) => req.session.regenerate(options))]
+  ]
+
+  it.each(calls)('%s, %s', async (owner, said, meant, call) => {
+    await call({ [said]: undefined })
+    expect(told).toEqual([
+      `The option ${owner}.${said} is not known and has no effect; ${owner}.${meant} was probably meant.`
+    ])
+  })
+
+  it.each(calls)('%s refuses options that are no object', async (owner, _said, _meant, call) => {
+    for (const options of [5, 'some-session-id', [1]]) {
+      const refused = await (async () => call(options))().catch((err: unknown) => err)
+      expect(refused).toMatchObject({ name: 'TypeError', code: 'ERR_SESSION_OPTION' })
+      expect((refused as Error).message).toMatch(`${owner}: \`options\` must be an object`)
+      expect((refused as Error).message).not.toContain('some-session-id')
+    }
+  })
+
+  it('a guard whose check is none never stands open', () => {
+    for (const check of [5, 'user', true, []]) {
+      expect(() => requireSession(check as never)).toThrow(expect.objectContaining({ code: 'ERR_SESSION_OPTION' }))
+    }
+  })
+
+  it('of sessions() and of session(), which takes what is nothing as express-session does', () => {
+    for (const options of [5, 'x', true, []]) {
+      const refused = expect.objectContaining({ name: 'TypeError', code: 'ERR_SESSION_OPTION' })
+      expect(() => sessions(options as never)).toThrow(refused)
+      expect(() => session(options as never)).toThrow(refused)
+    }
+    sessions(null as never)
+    for (const options of [null, false, 0, '', Object.assign(() => 1, required)]) session(options as never)
   })
 })
 

@@ -325,6 +325,58 @@ describe.each([
   })
 })
 
+it('an answer of onStoreError that is none counts as fail, and is told once', async () => {
+  const told = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  const store = plainStore()
+  const cookie = await login(appWith(sessions({ secret, store }), basics))
+  store.get = (_id: string, done: any) => setImmediate(done, new Error('down'))
+  for (const answer of ['anonymus', undefined, 'fail', 'anonymous']) {
+    const app = appWith(sessions({ secret, store, onStoreError: () => answer as never }), basics)
+    expect((await read(app, cookie)).status).toBe(answer === 'anonymous' ? 200 : 503)
+  }
+  expect(told.mock.calls.filter(([text]) => String(text).includes('onStoreError'))).toEqual([
+    [
+      `The option onStoreError answered "anonymus", which counts as 'fail': it must answer one of fail, anonymous.`,
+      expect.anything()
+    ]
+  ])
+  told.mockRestore()
+})
+
+it.each([sessions, session])('a genid that fails is counted once, however it fails: %p', async (door) => {
+  let made = 0
+  let fails = false
+  const ways: (() => unknown)[] = [
+    () => {
+      throw new Error('mine')
+    },
+    () => Promise.reject(new Error('mine'))
+  ]
+  for (const fail of ways) {
+    const auth = door({
+      secret,
+      resave: false,
+      saveUninitialized: false,
+      genid: () => (fails ? fail() : `id${++made}`) as string
+    })
+    const app = appWith(auth, {
+      ...basics,
+      '/renew': (req, res, next) => req.session.regenerate((err: unknown) => (err ? next(err) : res.send('renewed')))
+    })
+    const cookie = await login(app)
+    fails = true
+    for (const [path, sent] of [
+      ['/read', ''],
+      ['/renew', cookie]
+    ] as const) {
+      const before = auth.stats().errors
+      expect((await visit(app, path, sent)).status).toBe(500)
+      expect(auth.stats().errors - before).toBe(1)
+    }
+    fails = false
+  }
+})
+
 it('what the options have against a request ends no server without Express', () => {
   const fail = () => {
     throw new Error('mine')

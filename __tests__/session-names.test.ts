@@ -128,6 +128,19 @@ describe('addFlash() with sessions()', () => {
     }
   )
 
+  it.each([['ann'], [{ a: 1 }], [0], [false]])('replaces no data of the application by a list: %p', async (data) => {
+    const app = appWith(sessions({ secret }), {
+      '/': (req, res) => {
+        req.session.user = data
+        const add = () => req.session.addFlash('x', 'user')
+        expect(add).toThrow(expect.objectContaining({ name: 'TypeError', code: 'ERR_SESSION_OPTION' }))
+        expect(add).not.toThrow(/ann/)
+        res.json(req.session.user)
+      }
+    })
+    expect((await request(app).get('/')).body).toEqual(data)
+  })
+
   it.each(['id', 'req', 'constructor', 'toString', 'save', '', 'ü'])(
     'takes %p, as data may have that name',
     async (key) => {

@@ -1,3 +1,5 @@
+import { demandPrivate } from './errors'
+
 const seen = new Set<string>()
 
 /** Whether development aids (warnings) are on: everywhere but in production. */
@@ -42,6 +44,22 @@ export function warnOfMisspelt(
       `option ${prefix}${key}`
     )
   }
+}
+
+/**
+ * The options that a constructor or a function was given, none for `undefined` and `null`; misspelt ones are told.
+ *
+ * @throws {OptionError} for what is no object
+ */
+export function givenOptions<O extends object>(
+  owner: string,
+  given: O | null | undefined,
+  known: readonly string[]
+): Partial<O> {
+  const isGiven = typeof (given ?? {}) === 'object' && !Array.isArray(given)
+  demandPrivate(isGiven, owner, 'options', 'an object', given)
+  warnOfMisspelt(`${owner}.`, given, known)
+  return given ?? {}
 }
 
 /**

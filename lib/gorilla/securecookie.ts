@@ -1,6 +1,6 @@
 import { createCipheriv, createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { isAboveZero, must, OptionError, SessionError, type SessionErrorCode } from '../base/errors'
-import { warnOfMisspelt } from '../base/warnings'
+import { givenOptions } from '../base/warnings'
 import { DAY, SECOND, type Milliseconds } from '../base/time'
 import { decode, encode } from './gob'
 
@@ -103,11 +103,11 @@ const REASONS: Partial<Record<SessionErrorCode, string>> = {
 /** @throws {OptionError} for keys that cannot work */
 export function checkPair(options: SecureCookieOptions): Pair {
   const known = ['hashKey', 'blockKey', 'maxAge', 'maxLength', 'hash', 'block', 'serializer']
-  warnOfMisspelt('securecookie.', options, known)
-  const { hashKey, blockKey, maxAge = 30 * DAY, maxLength = 4096 } = options
-  const hash = oneOf('hash', options.hash ?? 'sha256', ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'])
-  const block = oneOf('block', options.block ?? 'aes', ['aes', 'des3'])
-  const serializer = oneOf('serializer', options.serializer ?? 'gob', ['gob', 'json', 'nop'])
+  const given = givenOptions('securecookie', options, known)
+  const { hashKey, blockKey, maxAge = 30 * DAY, maxLength = 4096 } = given
+  const hash = oneOf('hash', given.hash ?? 'sha256', ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'])
+  const block = oneOf('block', given.block ?? 'aes', ['aes', 'des3'])
+  const serializer = oneOf('serializer', given.serializer ?? 'gob', ['gob', 'json', 'nop'])
   const authentic = keyBytes(hashKey)
   if (authentic === undefined || authentic.length === 0) {
     throw new OptionError('hashKey must be a string or bytes, not empty')

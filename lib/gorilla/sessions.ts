@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { answer, declareNative, POWERS, type Callback, type SessionRecord } from '../store/contract'
 import type { SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
 import { demand, OptionError, quote, type SessionError, type SessionErrorCode } from '../base/errors'
-import { warnOfMisspelt } from '../base/warnings'
+import { givenOptions } from '../base/warnings'
 import { DAY } from '../base/time'
 import { decodeRecord } from '../record/record'
 import { KeyedStore, lifeOf } from '../stores/record-store'
@@ -91,7 +91,8 @@ const KINDS: Record<Exclude<GorillaFormat, 'cookie'>, Kind> = {
  * @throws {OptionError} for what cannot work
  */
 export function gorillaSessions(backing: unknown, options: GorillaSessionsOptions): Store & StoreContract {
-  const { format, keyPairs, maxAge = null, maxLength = null } = options ?? {}
+  const known = [...COMMON, 'format', 'name', 'keyPrefix', 'table', 'maxLength']
+  const { format, keyPairs, maxAge = null, maxLength = null } = givenOptions('gorillaSessions', options, known)
   checkLimits({ maxAge, maxLength })
   for (const option of ['keyPrefix', 'name'] as const) {
     const given: unknown = options?.[option]
@@ -101,7 +102,6 @@ export function gorillaSessions(backing: unknown, options: GorillaSessionsOption
   if (typeof format !== 'string' || !Object.hasOwn(KINDS, format)) {
     throw new OptionError(`format must be one of cookie, ${Object.keys(KINDS).join(', ')}, got ${quote(format)}`)
   }
-  warnOfMisspelt('gorillaSessions.', options, [...COMMON, 'format', 'name', 'keyPrefix', 'table', 'maxLength'])
   return new GorillaServerStore(backing, options)
 }
 

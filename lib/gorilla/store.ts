@@ -8,7 +8,7 @@ import { CarriedStore } from '../stores/cookie/carried-store'
 import { RecentWrites } from '../stores/cookie/recent'
 import { COOKIE_BYTES_MAX, cookieTooLarge } from '../stores/too-large'
 import { DAY, MINUTE, SECOND, type Milliseconds } from '../base/time'
-import { warnOfMisspelt } from '../base/warnings'
+import { givenOptions } from '../base/warnings'
 import { decodeCarried, encodeCarried, withCarried, withoutCarried, type Carried } from './carried'
 import { decodeGob, type Decoded } from './codec/decode'
 import { encodeGob } from './codec/encode'
@@ -51,8 +51,7 @@ export class GorillaStore extends CarriedStore implements Carrier, StoreContract
   /** @throws {TypeError} for keys or types that cannot work */
   constructor(options: GorillaStoreOptions) {
     super()
-    warnOfMisspelt('GorillaStore.', options, COMMON)
-    this.#pairs = checkPairs(options ?? {})
+    this.#pairs = checkPairs(givenOptions('GorillaStore', options, COMMON))
     this.#types = checkTypes(options.types)
     this.#cookieText = goCookieText(options.maxAge === undefined ? 30 * DAY : options.maxAge)
     this.sessionDefaults = sessionDefaultsOf(options)

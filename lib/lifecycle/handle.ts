@@ -1,7 +1,7 @@
 import type { SessionErrorCode } from '../base/errors'
 import type { HttpRequest } from '../base/http'
 import { randomId } from '../base/ids'
-import { chain, type MaybePromise, type Milliseconds } from '../base/time'
+import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 import type { Cookie } from '../cookie/cookie'
 import type { DropReason, Engine } from '../engine/engine'
 import { destroyedError, standInError } from '../engine/faults'
@@ -111,12 +111,26 @@ export abstract class Handle implements SessionVerbs {
 
   /** Begins another session where the last one was destroyed. */
   restart(): MaybePromise<void> {
-    return chain(this.begin(), (began) => this.replaceBy(began, 'new'))
+    return chain(this.beginCounted(), (began) => this.replaceBy(began, 'new'))
   }
 
   /** A new session. */
   begin(): MaybePromise<Began> {
     return chain(this.engine.newId(this.settings, this.req), (id) => newSession(this, id))
+  }
+
+  /** The same; that it failed, for a fault of `genid`, is counted. */
+  beginCounted(): MaybePromise<Began> {
+    const failed = (error: unknown): never => {
+      this.engine.monitor.note('error', this.settings.name, undefined, { error })
+      throw error
+    }
+    try {
+      const began = this.begin()
+      return isPromise(began) ? began.catch(failed) : began
+    } catch (err) {
+      return failed(err)
+    }
   }
 
   /** Another session takes the place of this one. */

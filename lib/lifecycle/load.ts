@@ -214,7 +214,7 @@ function beginFirst(handle: Handle, error: SessionErrorCode | undefined): MaybeP
   const { engine, settings } = handle
   const reason = error === undefined ? undefined : engine.reject(settings, error, handle.tokens.id)
   handle.refusal = error
-  return chain(handle.begin(), (began) => {
+  return chain(handle.beginCounted(), (began) => {
     const session = handle.start(began, 'new')
     if (reason !== undefined) stateOf(session)!.error = reason
     handle.owner?.began()

@@ -1,5 +1,7 @@
 import type { ServerResponse } from 'node:http'
+import { demand } from '../base/errors'
 import type { Handler, HttpRequest } from '../base/http'
+import { givenOptions } from '../base/warnings'
 import { sessionsOf } from '../request/properties'
 import type { Registry } from '../request/registry'
 import { infoOf } from '../session/info'
@@ -18,11 +20,14 @@ export interface RequireSessionOptions {
  */
 export function requireSession(
   check?: ((session: any, req: any) => unknown) | RequireSessionOptions,
-  options: RequireSessionOptions = {}
+  options?: RequireSessionOptions
 ): Handler {
+  const isCheck = check == null || typeof check === 'function' || typeof check === 'object'
+  demand(isCheck, 'requireSession()', 'check', 'a function or options', check)
   // What the session's data is called decides nothing.
   const test = typeof check === 'function' ? check : (session: Session) => !infoOf(session).isNew
-  const { redirectTo } = typeof check === 'object' && check !== null ? check : options
+  const given = typeof check === 'object' ? (check ?? options) : options
+  const { redirectTo } = givenOptions('requireSession()', given, ['redirectTo'])
   return async function sessionGuard(req: HttpRequest, res: ServerResponse, next) {
     try {
       // The application may have put a property of its own in the place of req.sessions.

@@ -1,6 +1,7 @@
 import { demand, demandPrivate, OptionError, SessionError } from '../base/errors'
 import { EmptyRequest, type HttpRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
+import { givenOptions } from '../base/warnings'
 import { shaped, reasonOf, type Engine } from '../engine/engine'
 import { storeFault } from '../engine/faults'
 import type { SessionStats } from '../engine/monitor'
@@ -85,7 +86,7 @@ export class Manager implements SessionManager {
   async open(req: HttpRequest, options?: OpenOptions): Promise<ModernSession & Record<string, any>> {
     demandPrivate(typeof req === 'object' && req !== null, 'auth.open()', 'req', 'a request', req)
     const handle = new SessionHandle(this.#engine, this.#settings, req)
-    handle.openOptions = options ?? {}
+    handle.openOptions = givenOptions('auth.open()', options, ['until'])
     const session = await handle.load()
     await indexLoaded(handle, session)
     return session as ModernSession & Record<string, any>
@@ -99,7 +100,8 @@ export class Manager implements SessionManager {
   }
 
   async create(data: Record<string, any>, options?: { userId?: string }): Promise<SessionEntry> {
-    const created = await createStored(this.#engine, this.#settings, data, options?.userId)
+    const { userId } = givenOptions('auth.create()', options, ['userId'])
+    const created = await createStored(this.#engine, this.#settings, data, userId)
     const { handle, session, data: made } = created
     const { snapshot } = handle
     const { createdAt } = stateOf(session)!
@@ -138,13 +140,13 @@ export class Manager implements SessionManager {
   }
 
   async list(userId: string, options?: { current?: string | Session }): Promise<SessionEntry[]> {
-    const isCurrent = this.#is(options?.current)
+    const isCurrent = this.#is(givenOptions('auth.list()', options, ['current']).current)
     const hits = await this.#guarded(() => this.#listed(userId))
     return Promise.all(hits.map(async (hit) => ({ ...(await withData(this.#engine, hit)), current: isCurrent(hit) })))
   }
 
   async revoke(userId: string, options?: { except?: string | Session }): Promise<number> {
-    const isExcepted = this.#is(options?.except)
+    const isExcepted = this.#is(givenOptions('auth.revoke()', options, ['except']).except)
     return this.#guarded(async () => {
       const others = (await this.#listed(userId)).filter((hit) => !isExcepted(hit))
       for (const hit of others) await this.#end(hit, 'revoked')
@@ -152,8 +154,9 @@ export class Manager implements SessionManager {
     })
   }
 
-  reindex(options?: ReindexOptions): Promise<ReindexProgress> {
-    return this.#guarded(() => reindex(this.#engine, options ?? {}))
+  async reindex(options?: ReindexOptions): Promise<ReindexProgress> {
+    const given = givenOptions('auth.reindex()', options, ['signal', 'onProgress'])
+    return this.#guarded(() => reindex(this.#engine, given))
   }
 
   stats(): SessionStats {

@@ -16,12 +16,12 @@ const VERBS = ['open', 'get', 'create', 'extend', 'destroy', 'list', 'revoke', '
 
 /** express-session's door: its options, defaults and habits, on the engine of `sessions()`. */
 export function createClassic(options?: SessionsOptions): SessionsHandler {
-  return createHandler(resolveClassicOptions(options ?? {}))
+  return createHandler(resolveClassicOptions(options || {}))
 }
 
 /** The door with today's defaults. */
 export function createSessions(options?: SessionsOptions): SessionsHandler {
-  return createHandler(resolveSessionsOptions(options))
+  return createHandler(resolveSessionsOptions(options ?? {}))
 }
 
 /** The engine behind a middleware of ours. */

@@ -30,6 +30,7 @@ import {
   userAsText
 } from './option-checks'
 import { checkSecret, checkSecretTypes, missingSecret } from '../cookie/secret-checks'
+import { policyOf } from './policy'
 import { SealedRecords } from '../tokens/sealed-records'
 import { SignedIds } from '../tokens/signed-ids'
 import { StoreTokens } from '../tokens/store-tokens'
@@ -38,7 +39,8 @@ import { warnOfOptions } from './misspelt'
 import { deprecate, isProduction, warnOnce } from '../base/warnings'
 
 /** Resolves the options of `sessions()`. @throws {OptionError} naming option, value and remedy */
-export function resolveSessionsOptions(given: SessionsOptions = {}): Settings {
+export function resolveSessionsOptions(given: SessionsOptions): Settings {
+  checkObject('sessions(): `options`', given)
   const { secret } = given
   const name = given.name ?? 'sid'
   checkName(name)
@@ -86,6 +88,7 @@ const METADATA_OPTIONS = ['idle', 'absolute', 'bind', 'userId'] as const
 
 /** Resolves the options of express-session's door: its defaults and its words, plus all of `sessions()`'s options. */
 export function resolveClassicOptions(given: SessionsOptions & { key?: string | undefined } = {}): Settings {
+  if (typeof given !== 'function') checkObject('session(): `options`', given)
   const { secret, genid, resave, saveUninitialized, unset } = given
   if (genid !== undefined && genid !== null && typeof genid !== 'function') {
     throw new OptionError('genid option must be a function')
@@ -167,12 +170,6 @@ function common(given: SessionsOptions) {
     production: isProduction(),
     maxPerUser: checkMaxPerUser(maxPerUser, userId, port)
   }
-}
-
-function policyOf(given: NonNullable<SessionsOptions['onStoreError']>): Settings['onStoreError'] {
-  if (typeof given === 'function') return askedAtOnce('onStoreError', given)
-  oneOf('onStoreError', given, ['fail', 'anonymous'] as const)
-  return () => given
 }
 
 function touchAfterOf(given: Milliseconds | undefined, idle: Milliseconds | null): Milliseconds {

@@ -1,4 +1,4 @@
-import { demand } from '../base/errors'
+import { demand, OptionError } from '../base/errors'
 import { META, OLD_META } from '../record/record'
 import { knownState } from './info'
 import { hideMethods, MODERN, quiet, Session, stateOf } from './session'
@@ -28,13 +28,17 @@ export class ModernSession extends Session {
 
   /**
    * Adds a value that lives until it is read once. @see gorilla/sessions AddFlash; the default key is the same
-   * @throws {OptionError} for a key under which a session keeps no data
+   * @throws {OptionError} for a key under which a session keeps no data, or has other data than a list
    */
   addFlash(value: unknown, key = '_flash'): void {
     demand(!NO_DATA.has(String(key)), 'addFlash()', 'key', 'a name that data can have', key)
     const data = this as unknown as Record<string, unknown>
     const list = Object.hasOwn(data, key) ? data[key] : undefined
-    data[key] = Array.isArray(list) ? [...(list as unknown[]), value] : [value]
+    // As in gorilla, which panics: what the application keeps there would be lost.
+    if (list != null && !Array.isArray(list)) {
+      throw new OptionError('addFlash(): the session has other data than a list under this key; take another key')
+    }
+    data[key] = [...((list as unknown[] | null | undefined) ?? []), value]
   }
 
   /** Reads and clears the flashes under a key. */
@@ -76,5 +80,5 @@ export function lock<T>(
   fn: (signal: AbortSignal) => T | Promise<T>,
   options?: LockOptions
 ): Promise<T> {
-  return quiet(knownState('lock', session).verbs.lock(session, fn, options ?? {}))
+  return quiet(knownState('lock', session).verbs.lock(session, fn, options))
 }

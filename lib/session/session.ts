@@ -117,9 +117,8 @@ export class Session {
   regenerate(options?: RegenerateOptions): Promise<void>
   regenerate(callback: Callback): this
   regenerate(given?: Callback | RegenerateOptions): Promise<void> | this {
-    const callback = typeof given === 'function' ? given : undefined
-    const options = typeof given === 'object' && given !== null ? given : {}
-    return settle(this, verbsOf(this).regenerate(this, options), callback)
+    if (typeof given === 'function') return settle(this, verbsOf(this).regenerate(this, undefined), given)
+    return settle(this, verbsOf(this).regenerate(this, given), undefined)
   }
 }
 

@@ -53,9 +53,9 @@ export interface SessionVerbs {
   save(session: object): Promise<void>
   reload(session: object): Promise<void>
   destroy(session: object): Promise<void>
-  regenerate(session: object, options: RegenerateOptions): Promise<void>
+  regenerate(session: object, options: RegenerateOptions | undefined): Promise<void>
   update<T>(session: object, fn: (session: any) => T | Promise<T>): Promise<T>
-  lock<T>(session: object, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T>
+  lock<T>(session: object, fn: (signal: AbortSignal) => T | Promise<T>, options?: LockOptions): Promise<T>
   /** When the session ends if nobody uses it; `null`: not by itself. */
   expiresAt(session: object): Milliseconds | null
   /** Watches for the end of the session. */

@@ -1,5 +1,5 @@
 import { demand, hasMethods } from '../base/errors'
-import { warnOfMisspelt } from '../base/warnings'
+import { givenOptions } from '../base/warnings'
 
 /** What an option must be, in words, and whether a value is that. */
 export type Rule = readonly [be: string, holds: (value: unknown) => boolean]
@@ -30,8 +30,7 @@ export function checkOptions<O extends object>(
   options: O,
   rules: { readonly [Option in keyof O]-?: Rule }
 ): O {
-  const given = options ?? {}
-  warnOfMisspelt(`${store}.`, given, Object.keys(rules))
+  const given = givenOptions(store, options, Object.keys(rules)) as O
   for (const [option, [be, holds]] of Object.entries<Rule>(rules)) {
     const value = given[option as keyof O]
     demand(holds(value), store, option, be, value)

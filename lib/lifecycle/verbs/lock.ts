@@ -4,6 +4,7 @@ import type { LockPower, StoreContract } from '../../store/contract'
 import { OptionError, quote, SessionError } from '../../base/errors'
 import type { LockOptions } from '../../session/verbs'
 import type { Milliseconds } from '../../base/time'
+import { givenOptions } from '../../base/warnings'
 
 const WAIT: Milliseconds = 10_000
 const TTL: Milliseconds = 10_000
@@ -53,11 +54,8 @@ export interface HeldLock {
  *
  * @throws {SessionError} `ERR_SESSION_LOCK_TIMEOUT` when it is not free within `wait`
  */
-export async function takeLock(
-  port: StorePort,
-  key: string,
-  { wait = WAIT, ttl = TTL }: LockOptions
-): Promise<HeldLock> {
+export async function takeLock(port: StorePort, key: string, options: LockOptions | undefined): Promise<HeldLock> {
+  const { wait = WAIT, ttl = TTL } = givenOptions('session.lock()', options, ['wait', 'ttl'])
   for (const [option, ms] of Object.entries({ wait, ttl })) {
     if (typeof ms !== 'number' || !(ms >= 0)) {
       throw new OptionError(`session.lock(): ${option} must be a number of milliseconds, got ${quote(ms)}`)

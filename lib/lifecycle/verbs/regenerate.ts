@@ -1,6 +1,7 @@
 import type { Milliseconds } from '../../base/time'
 import { OptionError, quote } from '../../base/errors'
 import { MINUTE } from '../../base/time'
+import { givenOptions } from '../../base/warnings'
 import { tooLateError } from '../../engine/faults'
 import type { Settings } from '../../options/settings'
 import { encodeRecord, typesOf, type ParsedRecord } from '../../record/record'
@@ -27,13 +28,16 @@ type Keep = RegenerateOptions['keep']
 type Data = Record<string, unknown>
 
 /** Before anything has ended. @throws {OptionError} for a `keep` that would lose data, a `grace` that would never end */
-export function checkRotation({ keep, grace }: RegenerateOptions): void {
+export function checkRotation(options: RegenerateOptions | undefined): RegenerateOptions {
+  const given = givenOptions('session.regenerate()', options, ['keep', 'grace'])
+  const { keep, grace } = given
   if (keep !== undefined && keep !== true && !Array.isArray(keep)) {
     throw new OptionError(`session.regenerate(): keep must be true or a list of keys, got ${quote(keep)}`)
   }
   if (grace != null && !(Number.isFinite(grace) && grace >= 0)) {
     throw new OptionError(`session.regenerate(): grace must be a number of milliseconds, got ${quote(grace)}`)
   }
+  return given
 }
 
 /** A session whose ID is to end. */

@@ -149,12 +149,12 @@ export class SessionHandle extends Handle {
     noteEnd(engine, settings, id)
   }
 
-  regenerate(session: Session, options: RegenerateOptions): Promise<void> {
-    return this.#waitFor(this.#regenerate(session, options))
+  regenerate(session: Session, given: RegenerateOptions | undefined): Promise<void> {
+    return this.#waitFor(this.#regenerate(session, given))
   }
 
-  async #regenerate(session: Session, options: RegenerateOptions): Promise<void> {
-    checkRotation(options)
+  async #regenerate(session: Session, given: RegenerateOptions | undefined): Promise<void> {
+    const options = checkRotation(given)
     const { settings, engine } = this
     const { id } = stateOf(session)!
     const isCurrent = id === this.id && this.latest !== undefined
@@ -230,7 +230,7 @@ export class SessionHandle extends Handle {
     return this.#waitFor(updateSession(this, session, fn))
   }
 
-  async lock<T>(session: Session, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T> {
+  async lock<T>(session: Session, fn: (signal: AbortSignal) => T | Promise<T>, options?: LockOptions): Promise<T> {
     demand(typeof fn === 'function', 'session.lock()', 'fn', 'a function', fn)
     const { port } = this.settings
     const key = port.keyOf(stateOf(session)!.id)

@@ -11,7 +11,7 @@ import {
   type StoreContract
 } from '../../store/contract'
 import { hasMethods, OptionError, type SessionErrorCode } from '../../base/errors'
-import { warnOfMisspelt } from '../../base/warnings'
+import { givenOptions } from '../../base/warnings'
 import { decodeFound, versionOf, isForwarding } from '../../store/record-cache'
 import type { KeyRing, Opening } from '../../cookie/keys'
 import { compact } from '../../base/bounded-map'
@@ -59,10 +59,9 @@ export class CookieStore extends CarriedStore implements Carrier {
   readonly #recent = new RecentWrites()
   readonly #revocations: StorePort | undefined
 
-  constructor(options: CookieStoreOptions = {}) {
+  constructor(options?: CookieStoreOptions) {
     super()
-    warnOfMisspelt('CookieStore.', options, ['encrypt', 'revocations'])
-    const { encrypt = true, revocations } = options
+    const { encrypt = true, revocations } = givenOptions('CookieStore', options, ['encrypt', 'revocations'])
     this.#encrypt = encrypt
     if (revocations !== undefined) {
       if (!hasMethods(revocations, 'get', 'set', 'destroy')) {

@@ -1,7 +1,7 @@
 import { getHeapStatistics } from 'node:v8'
 import { callable } from '../../base/callable'
 import { isTimerSpan, must } from '../../base/errors'
-import { warnOfMisspelt } from '../../base/warnings'
+import { givenOptions } from '../../base/warnings'
 import { MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
 import { POWERS } from '../../store/contract'
 import { RecordStore } from '../record-store'
@@ -83,9 +83,9 @@ class BoundedMemoryStore extends RecordStore<true> {
 export const MemoryStore = callable(BoundedMemoryStore)
 export type MemoryStore = BoundedMemoryStore
 
-function checked(options: MemoryStoreOptions = {}): MemorySettings {
-  warnOfMisspelt('MemoryStore.', options, ['max', 'maxBytes', 'sweepEvery'])
-  const { max = DEFAULT_MAX, maxBytes = defaultBytes(), sweepEvery = MINUTE } = options
+function checked(options: MemoryStoreOptions | undefined): MemorySettings {
+  const given = givenOptions('MemoryStore', options, ['max', 'maxBytes', 'sweepEvery'])
+  const { max = DEFAULT_MAX, maxBytes = defaultBytes(), sweepEvery = MINUTE } = given
   checkBound('max', max)
   checkBound('maxBytes', maxBytes)
   must(isTimerSpan(sweepEvery), 'sweepEvery', `milliseconds from 1 to ${TIMER_MAX}`, sweepEvery)
