@@ -232,3 +232,33 @@ describe('A client that knows no clusters', () => {
     client.disconnect()
   })
 })
+
+describe('A slot that is being moved, of which valkey-glide hands out refusals,', () => {
+  // Parallel commands meet them only in a few ms of a real move.
+  const clientAnswering = (...replies: unknown[]): any => {
+    const customCommand = jest.fn(async () => {
+      const reply = replies.shift()
+      if (reply instanceof Error) throw reply
+      return reply
+    })
+    const unused = () => undefined
+    return { get: unused, set: unused, del: unused, expire: unused, fcallWithRoute: unused, customCommand }
+  }
+  const said = (text: string) => new Error(`An error was signalled by the server: - ${text}`)
+
+  it('costs no request: what was refused is sent again', async () => {
+    const moved = () => said('Moved: 4984 127.0.0.1:6379')
+    const client = clientAnswering(moved(), moved(), moved(), '{"cookie":{},"n":1}')
+    expect(await new RedisStore({ client }).get('a')).toEqual({ cookie: {}, n: 1 })
+    expect(client.customCommand).toHaveBeenCalledTimes(4)
+  })
+
+  it('is told as it is where it stays so, as is any other error at once', async () => {
+    const client = clientAnswering(...Array.from({ length: 99 }, () => said('Moved: 4984 127.0.0.1:6379')))
+    await expect(new RedisStore({ client }).get('a')).rejects.toThrow('Redis refused GET: MOVED')
+    expect(client.customCommand.mock.calls.length).toBeLessThan(20)
+    const down = clientAnswering(said('ClusterDown: Hash slot not served'), null)
+    await expect(new RedisStore({ client: down }).get('a')).rejects.toThrow('Redis refused GET: CLUSTERDOWN')
+    expect(down.customCommand).toHaveBeenCalledTimes(1)
+  })
+})

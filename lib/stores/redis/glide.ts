@@ -1,4 +1,5 @@
 import type { Dialect, Scanner } from './dialect'
+import { redirectionOf } from './errors'
 
 /** What the clients of `@valkey/valkey-glide` can do. */
 export interface GlideShape {
@@ -11,6 +12,7 @@ export interface GlideShape {
 // What its core calls the codes of servers; all others it passes on.
 const CODES: Record<string, string> = {
   ResponseError: 'ERR',
+  Moved: 'MOVED',
   NoScriptError: 'NOSCRIPT',
   ReadOnly: 'READONLY',
   BusyLoadingError: 'LOADING',
@@ -19,13 +21,22 @@ const CODES: Record<string, string> = {
   PermissionDenied: 'NOPERM'
 }
 
+/** How often and how long apart (ms, at most) a command is sent that a server did not carry out. */
+const ATTEMPTS_MAX = 12
+const PAUSE_MAX = 10
+
 /** Commands go as the client's core routes them; only SCAN, which has no key, names the primary of a cluster. */
 export function glide(client: GlideShape): Dialect {
   const isCluster = typeof client.fcallWithRoute === 'function'
-  const send = <T>(args: string[], route?: unknown): Promise<T> => {
+  // Of parallel commands for a slot that is being moved, the core gives the ASKING of one to another, and hands out the
+  // refusal of the first.
+  const send = <T>(args: string[], route?: unknown, attempt = 1): Promise<T> => {
     const reply = client.customCommand(args, route === undefined ? undefined : { route }) as Promise<T>
-    return reply.catch((err: unknown) => {
-      throw asServerSaid(err)
+    return reply.catch(async (err: unknown) => {
+      const said = asServerSaid(err)
+      if (!isCluster || attempt === ATTEMPTS_MAX || redirectionOf(said) === undefined) throw said
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * PAUSE_MAX))
+      return send<T>(args, route, attempt + 1)
     })
   }
   const scanner =
