@@ -72,7 +72,7 @@ export interface Door {
   /** Starts the lifetime of the session's cookie anew. */
   prolong(session: Session, mayExtend: boolean): void
   /** A `save` of the application's own, to be called instead of ours. */
-  ownSave(session: Session): ((done: (err?: unknown) => void) => void) | undefined
+  ownSave?(session: Session): ((done: (err?: unknown) => void) => void) | undefined
   /** Whether the handler's own response goes out where the application leaves the error of a failed save unanswered. */
   isLenient(req: HttpRequest): boolean
   /** The session's end: by the cookie's date, or by its span since the last use. */

@@ -21,9 +21,8 @@ export const modern: Door = {
   plan,
   prolong(session, mayExtend) {
     // Data of that name must not get in the way.
-    if (mayExtend) Session.prototype.touch.call(session)
+    if (mayExtend) Session.prototype.resetMaxAge.call(session)
   },
-  ownSave: () => undefined,
   isLenient: () => false,
   endsByDate: false,
   watchesCookie: true,

@@ -137,12 +137,12 @@ export class RequestTokens implements Presented {
   isStale = false
   /** Cookies of our name came along that are not ours, or cannot be told apart: they are expired. */
   hasDuplicates = false
-  readonly #visit: Visit
+  private readonly visit: Visit
 
   constructor(visit: Visit) {
     const { settings, req } = visit
     const { values, viaHeader } = presentedValues(req, settings)
-    this.#visit = visit
+    this.visit = visit
     this.values = values
     this.viaHeader = viaHeader
     this.keys = settings.keys ?? (req.secret ? new KeyRing(req.secret) : undefined)
@@ -158,7 +158,7 @@ export class RequestTokens implements Presented {
   }
 
   #identify(): MaybePromise<Choice> {
-    const { settings, req } = this.#visit
+    const { settings, req } = this.visit
     const { values, keys } = this
     if (keys === undefined || (values.length === 0 && !settings.door.readsCookieParser)) return undefined
     const chosen = values.length === 1 ? settings.tokens.verify(values[0]!, keys) : chooseToken(this, settings, keys)
@@ -167,7 +167,7 @@ export class RequestTokens implements Presented {
   }
 
   #choose(choice: Choice): Choice {
-    const { engine, settings } = this.#visit
+    const { engine, settings } = this.visit
     if (typeof choice === 'object') {
       this.token = choice
       this.id = choice.id

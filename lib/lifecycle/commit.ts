@@ -2,20 +2,21 @@ import { writeSession } from './save'
 import { chain, isPromise, SECOND, type MaybePromise } from '../base/time'
 import type { Plan } from '../doors/door'
 import { tooLateError } from '../engine/faults'
+import { attributesOf, keptAttributesOf } from '../session/cookie-state'
 import { changesSince, dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
+import type { Life } from '../store/contract'
 import { sessionToGive } from './given-session'
-import type { Handle } from './handle'
-import { isDeleting, lifeOf, lifeOfCookie } from './lifetime'
+import type { Handle, LeftSession } from './handle'
+import { deadline, extendedAt, isDeleting, isDue, lifeOfCookie, noteExtended } from './lifetime'
 import { isAtRest, recordOf } from './load'
-import { isUnindexed, noteExtended, planFor } from './plan'
-import { dataOf, takeData, type TakenData } from './snapshot'
+import { takeData, type TakenData } from './snapshot'
 
 /** Decides and does what the store needs for one session before the response may go. */
 export function commitSession(handle: Handle): MaybePromise<unknown> {
   const { settings, status, owner, latest: session } = handle
   const { door, tokens } = settings
-  reportLeft(handle)
+  if (handle.left !== undefined) reportLeft(handle, handle.left)
   if (session === undefined || status === 'ended') return undefined
   if (status === 'standin' || status === 'gone' || status === 'readonly') return dropChanges(handle, session)
   if (door.deletesByMaxAge && isDeleting(lifeOfCookie(stateOf(session)!))) return handle.destroy(session)
@@ -31,9 +32,11 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   if (plan.store === 'none') return plan.sendCookie && !handle.isLate ? confirm(handle) : undefined
   handle.prolong()
   if (plan.store === 'touch' && !tokens.selfContained) return touch(handle, session)
-  return plan.store === 'save'
-    ? save(handle, session, data)
-    : save(handle, session, { text: handle.snapshot.data }, 'touched')
+  const own = door.ownSave?.(session)
+  if (own !== undefined) return new Promise<void>((done, failed) => own((err) => (err ? failed(err) : done())))
+  // A cookie that is the record is written anew to extend it.
+  if (plan.store === 'touch') return writeSession(handle, session, handle.snapshot.data, false, undefined, 'touched')
+  return writeSession(handle, session, data.text, false, data.changed)
 }
 
 // As it was read a moment ago: the door would neither store nor send anything.
@@ -44,16 +47,60 @@ function isUntouched(handle: Handle, session: Session, { text }: TakenData): boo
   return settings.userId === undefined || !isUnindexed(handle, session)
 }
 
+// Gathers the facts about a session, whose data is now `data`, and lets the door decide.
+function planFor(handle: Handle, session: Session, data: string): Plan {
+  const { settings, req, snapshot, original, id, isPresented } = handle
+  const { door, tokens, port, rolling, resave, saveUninitialized, limits, writesMeta } = settings
+  const { selfContained } = tokens
+  const state = stateOf(session)!
+  const cookie = lifeOfCookie(state)
+  const stored = snapshot.version !== null
+  const attributes = door.watchesCookie || original.id !== id ? attributesOf(state) : undefined
+  const cookieChanged = attributes !== undefined && attributes !== (snapshot.attributes ?? keptAttributesOf(state))
+  // A record of express-session does not say when the session began: unless that is written down, it never gets old.
+  const lacksMeta = stored && writesMeta && !selfContained && !snapshot.meta
+  const mustSave = handle.status === 'renewed' || lacksMeta || isUnindexed(handle, session)
+  const plan = door.plan({
+    presented: isPresented,
+    stored,
+    modified: door.isModified({ original, id, data, base: snapshot.data, mustSave }),
+    // What an application gives the cookie after an explicit save is stored with the session's new ID (passport).
+    saved: snapshot.savedData === data && !cookieChanged && !mustSave,
+    everSaved: snapshot.savedData !== undefined,
+    cookieChanged,
+    persistent: door.endsByDate ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
+    due: isDue(settings, req, cookie, extendedAt(handle)),
+    stale: handle.tokens.isStale,
+    // A store without touch() is extended by writing; express-session leaves it alone.
+    canTouch: limits.idle !== null || (selfContained ? door.resendsToExtend : port.touches || door.marksForeignRecords),
+    selfContained,
+    rolling,
+    resave,
+    saveUninitialized
+  })
+  if (!selfContained) return plan
+  // A cookie that is the record can only be sent by writing it, and written by sending it.
+  if (plan.store === 'none') return plan.sendCookie ? { ...plan, store: 'touch' } : plan
+  return { ...plan, sendCookie: true }
+}
+
+/** Whether the record does not name the session's user: the option may be younger than the session, or have changed. */
+export function isUnindexed({ settings, snapshot }: Pick<Handle, 'settings' | 'snapshot'>, session: Session): boolean {
+  if (settings.userId === undefined || snapshot.version === null) return false
+  const user = settings.userId(session)
+  return user !== undefined && user !== snapshot.meta?.i
+}
+
 function dropChanges(handle: Handle, session: Session): void {
   const { status, snapshot, engine, settings, id } = handle
   handle.outgoing = 'none'
-  if (status === 'gone' || dataOf(session, snapshot) === snapshot.data) return
+  if (status === 'gone' || takeData(session, snapshot).text === snapshot.data) return
   engine.drop(settings, id, status === 'standin' ? 'ERR_SESSION_STORE' : undefined)
 }
 
 // What was set on an object that the request went on without.
-function reportLeft(handle: Handle): void {
-  for (const left of handle.left ?? []) {
+function reportLeft(handle: Handle, all: readonly LeftSession[]): void {
+  for (const left of all) {
     const { set } = changesSince(left.data, left.session)
     // Emptying what has ended loses nothing.
     if (left.session === handle.session || Object.values(set).every((value) => value == null)) continue
@@ -64,11 +111,11 @@ function reportLeft(handle: Handle): void {
 
 /** Tells of data that was set after the last write for the response, and that no save of the application's stores. */
 export function reportUnsaved(handle: Handle): void {
-  const { session, status, snapshot, engine, settings, owner, id, isBusy } = handle
-  if (session === undefined || isBusy || (status !== 'stored' && status !== 'new')) return
+  const { session, status, snapshot, engine, settings, owner, id } = handle
+  if (session === undefined || handle.underWay?.size || (status !== 'stored' && status !== 'new')) return
   if (settings.door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string') return
   try {
-    const data = dataOf(session, snapshot)
+    const data = takeData(session, snapshot).text
     if (data === snapshot.data || data === reported.get(handle)) return
     reported.set(handle, data)
     engine.drop(settings, id, handle.unsavedReason)
@@ -81,7 +128,7 @@ const reported = new WeakMap<Handle, string>()
 
 // express-session stores nothing for such a request, and keeps quiet about it.
 function dropUnnamed({ snapshot, engine, settings, id }: Handle, session: Session): void {
-  if (dataOf(session, snapshot) !== snapshot.data) engine.drop(settings, id, 'ERR_SESSION_OPTION')
+  if (takeData(session, snapshot).text !== snapshot.data) engine.drop(settings, id, 'ERR_SESSION_OPTION')
 }
 
 // The first byte of a streaming response has stored it; the last byte extends it only if that was a while ago. A
@@ -107,22 +154,12 @@ function tooLate(handle: Handle, session: Session): void {
   stateOf(session)!.error = reason
 }
 
-function save(
-  handle: Handle,
-  session: Session,
-  { text, changed }: TakenData,
-  event?: 'touched'
-): MaybePromise<unknown> {
-  const own = handle.settings.door.ownSave(session)
-  if (own === undefined) return writeSession(handle, session, text, false, changed, event)
-  return new Promise<void>((resolve, reject) => own((err) => (err ? reject(err) : resolve())))
-}
-
 function touch(handle: Handle, session: Session): MaybePromise<void> {
   const { settings, req, snapshot, id, engine } = handle
   const state = stateOf(session)!
   const usedAt = Date.now()
-  const life = lifeOf(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
+  const end = deadline(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
+  const life: Life = { usedAt, expiresAt: end }
   // A cookie that nobody has looked at is as it is kept; a store of the contract looks at the session's.
   const isLookedAt = settings.port.native && state.cookie !== undefined
   if (settings.door.touchesCookie && isLookedAt) life.cookieText = JSON.stringify(session.cookie)

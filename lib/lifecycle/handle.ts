@@ -4,18 +4,23 @@ import { randomId } from '../base/ids'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 import type { Cookie } from '../cookie/cookie'
 import type { DropReason, Engine } from '../engine/engine'
-import { destroyedError, standInError } from '../engine/faults'
 import { RequestTokens } from '../engine/identify'
 import type { Settings } from '../options/settings'
-import { attributesOf, keptAttributesOf } from '../session/cookie-state'
 import { dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
 import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
+import { commitSession } from './commit'
 import type { Ending } from './end'
 import { deadline, lifeOfCookie } from './lifetime'
-import { lastUse } from './plan'
-import { dataOf, newSession, type Began, type LoadedSession, type Snapshot } from './snapshot'
+import { adopt, findSession } from './load'
+import { newSession, takeData, type Began, type LoadedSession, type Snapshot } from './snapshot'
 import type { HandleOwner, OpenOptions, Outgoing, ResponseState, Status } from './status'
+
+/** A session object that a request goes on without, and what its data was then. */
+export interface LeftSession {
+  readonly session: Session
+  data: Record<string, unknown> | undefined
+}
 
 /** One session of one request: what is known of it, and what becomes of it. Its verbs are `SessionHandle`'s. */
 export abstract class Handle implements SessionVerbs {
@@ -23,7 +28,7 @@ export abstract class Handle implements SessionVerbs {
   readonly settings: Settings
   readonly req: HttpRequest
   readonly owner: HandleOwner | undefined
-  readonly #response: ResponseState | undefined
+  private readonly response: ResponseState | undefined
   status: Status = 'unread'
   id = ''
   /** The session on the request, if it is made and has not ended. */
@@ -55,25 +60,27 @@ export abstract class Handle implements SessionVerbs {
   /** A touch that failed: it never spoils a response, and express-session's door tells the application afterwards. */
   touchError: unknown
   openOptions: OpenOptions = {}
-  /** Session objects that the request goes on without, and their data then. */
-  left: { readonly session: Session; data: Record<string, unknown> | undefined }[] | undefined
-  #prolonged = false
+  left: LeftSession[] | undefined
+  /** Verbs that have not done yet: the response waits for them, whether or not the application does. */
+  underWay: Set<Promise<unknown>> | undefined
+  private loading: Promise<unknown> | undefined
+  private prolonged = false
 
   constructor(engine: Engine, settings: Settings, req: HttpRequest, response?: ResponseState, owner?: HandleOwner) {
     this.engine = engine
     this.settings = settings
     this.req = req
-    this.#response = response
+    this.response = response
     this.owner = owner
     this.tokens = new RequestTokens(this)
   }
 
   get hasResponse(): boolean {
-    return this.#response !== undefined
+    return this.response !== undefined
   }
 
   get isLate(): boolean {
-    return this.#response?.headCommitted === true
+    return this.response?.headCommitted === true
   }
 
   /** Why changes that are left at the end were not stored. */
@@ -84,6 +91,33 @@ export abstract class Handle implements SessionVerbs {
   /** Whether the client has this very ID already. */
   get isPresented(): boolean {
     return this.tokens.id === this.id && (!this.settings.tokens.assigned || this.snapshot.storeId === this.id)
+  }
+
+  /**
+   * Finds the session of the request, or begins a new one; rejects only for a fault of the store.
+   *
+   * @param prepares its record only has to be here: the session is made of it when it is asked for
+   */
+  load(prepares?: false): MaybePromise<Session>
+  load(prepares: boolean): MaybePromise<Session | undefined>
+  load(prepares = false): MaybePromise<Session | undefined> {
+    if (this.latest !== undefined) return this.latest
+    if (this.loading !== undefined) return this.loading.then(() => this.load())
+    if (this.status === 'found') return adopt(this, this.found!)
+    const result = findSession(this, prepares)
+    if (isPromise(result)) {
+      const done = () => void (this.loading = undefined)
+      this.loading = result
+      result.then(done, done)
+    }
+    return result
+  }
+
+  /** Decides and does what the store needs before the response may go; leaves in `outgoing` what the client needs. */
+  commit(): MaybePromise<unknown> {
+    const { underWay } = this
+    if (underWay !== undefined && underWay.size > 0) return Promise.allSettled(underWay).then(() => this.commit())
+    return commitSession(this)
   }
 
   /** Goes on with a session that stands in for the one which the store cannot tell: nothing of it is written. */
@@ -105,7 +139,7 @@ export abstract class Handle implements SessionVerbs {
   /** What the request changes from here on is what gets written. */
   first(session: Session): Session {
     const { snapshot } = this
-    this.original = { id: this.id, data: snapshot.version === null ? dataOf(session, snapshot) : snapshot.data }
+    this.original = { id: this.id, data: snapshot.version === null ? takeData(session, snapshot).text : snapshot.data }
     return session
   }
 
@@ -137,37 +171,6 @@ export abstract class Handle implements SessionVerbs {
   replaceBy(began: Began, status: Status): void {
     const session = this.start(began, status)
     this.owner?.replaced(session)
-  }
-
-  /** The application puts another session object on the request (`store.createSession`), or begins one (`generate`). */
-  put(session: Session, begins = false): void {
-    const state = stateOf(session)!
-    if (this.status === 'ended') {
-      this.status = 'stored'
-      this.session = this.latest
-    }
-    if (this.latest === session) return
-    const before = this.latest === undefined ? undefined : stateOf(this.latest)!
-    if (before !== undefined && (begins || this.id === state.id)) {
-      const { createdAt, isNew, error } = before
-      Object.assign(state, { createdAt, isNew, error })
-    }
-    if (before !== undefined && this.id === state.id) {
-      const attributes = this.snapshot.attributes ?? keptAttributesOf(before)
-      this.session = this.latest = session
-      this.snapshot = { ...this.snapshot, attributes, record: undefined }
-      return
-    }
-    const snapshot = { ...newSession(this, state.id).snapshot, attributes: attributesOf(state) }
-    this.start({ id: state.id, session, snapshot }, begins && this.status === 'new' ? 'new' : 'renewed')
-  }
-
-  /** What the application's changes are counted from: the store's own `createSession` has changed the record first. */
-  rebase(data: string): void {
-    const { snapshot } = this
-    if (data === snapshot.data) return
-    const savedData = snapshot.savedData === undefined ? undefined : data
-    this.snapshot = { ...snapshot, data, storedData: data, savedData, record: undefined }
   }
 
   /** Takes over what came of a write; an outcome for an ID that is no longer this one's is none of it. */
@@ -214,45 +217,14 @@ export abstract class Handle implements SessionVerbs {
   /** The cookie's lifetime starts anew once a request, and again at the end of a stream. */
   prolong(): void {
     const { session, settings, req } = this
-    if (session === undefined || (this.#prolonged && !this.isLate)) return
-    this.#prolonged = true
-    settings.door.prolong(session, settings.extend(req))
+    if (session === undefined || (this.prolonged && !this.isLate)) return
+    this.prolonged = true
+    settings.door.prolong(session, settings.extend?.(req) ?? true)
   }
 
   /** Replaces what is known of the session. */
   learn(snapshot: Snapshot): void {
     this.snapshot = snapshot
-  }
-
-  /** What is known of the session, for a verb. @throws {SessionError} where it has ended */
-  known(session: Session): Snapshot {
-    const { id, status, snapshot } = this
-    if (status === 'standin') throw standInError()
-    if (this.latest === undefined || status === 'gone' || status === 'ended' || stateOf(session)!.id !== id) {
-      throw destroyedError()
-    }
-    return snapshot
-  }
-
-  /** The same for one that writes. */
-  writable(session: Session): Snapshot {
-    const snapshot = this.known(session)
-    if (this.status === 'readonly') throw destroyedError()
-    return snapshot
-  }
-
-  get name(): string {
-    return this.settings.name
-  }
-
-  get store(): unknown {
-    return this.settings.port.store
-  }
-
-  /** When the session ends if it is not used again; this request uses it, and its response extends it. */
-  expiresAt(session: Session): Milliseconds | null {
-    const isExtended = this.hasResponse && !this.isLate && this.status === 'stored'
-    return this.endOf(session, isExtended ? lastUse(this, lifeOfCookie(stateOf(session)!)) : undefined)
   }
 
   /** When the session ends that was used last at a time. */
@@ -262,25 +234,8 @@ export abstract class Handle implements SessionVerbs {
     return deadline(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
   }
 
-  reviveCookie(kept: Record<string, unknown>): Cookie {
-    const { settings, snapshot } = this
-    const cookie = settings.door.reviveCookie(kept)
-    const { originalMaxAge } = cookie
-    // An extension moves the time of last use, and leaves the record as it is.
-    if (typeof originalMaxAge === 'number' && !settings.door.endsByDate && settings.port.native) {
-      cookie.expires = new Date(snapshot.usedAt + originalMaxAge)
-      cookie.originalMaxAge = originalMaxAge
-    }
-    return cookie
-  }
-
-  checkCookie(cookie: Cookie): void {
-    this.settings.door.checkCookie(cookie)
-  }
-
-  /** Whether a verb is under way. */
-  abstract readonly isBusy: boolean
-
+  abstract readonly name: string
+  abstract readonly store: unknown
   abstract save(session: Session): Promise<void>
   abstract reload(session: Session): Promise<void>
   abstract destroy(session: Session): Promise<void>
@@ -288,4 +243,7 @@ export abstract class Handle implements SessionVerbs {
   abstract update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T>
   abstract lock<T>(session: Session, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T>
   abstract watch(): AbortSignal
+  abstract expiresAt(session: Session): Milliseconds | null
+  abstract reviveCookie(kept: Record<string, unknown>): Cookie
+  abstract checkCookie(cookie: Cookie): void
 }

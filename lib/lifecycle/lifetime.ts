@@ -1,10 +1,11 @@
 import type { HttpRequest } from '../base/http'
 import { SECOND, type Milliseconds } from '../base/time'
+import type { Engine } from '../engine/engine'
 import { cookieOptions } from '../engine/identify'
 import type { Settings } from '../options/settings'
 import type { Meta } from '../record/record'
 import type { SessionState } from '../session/verbs'
-import type { Life } from '../store/contract'
+import type { Handle } from './handle'
 
 /** How often a lifetime is extended at the most, within itself. */
 const EXTENSIONS = 20
@@ -56,7 +57,7 @@ export function isDue(
   if (typeof originalMaxAge === 'number' && originalMaxAge > 0 && originalMaxAge / EXTENSIONS < interval) {
     if (!isOfOptions(settings, req, originalMaxAge)) interval = originalMaxAge / EXTENSIONS
   }
-  return Date.now() - extendedAt >= interval && settings.extend(req)
+  return Date.now() - extendedAt >= interval && (settings.extend?.(req) ?? true)
 }
 
 /** When a session ends; `null`: not by itself. The earliest of its idle, absolute and cookie's ends. */
@@ -90,9 +91,26 @@ export function isDeleting({ originalMaxAge }: CookieLife): boolean {
   return typeof originalMaxAge === 'number' && originalMaxAge <= 0
 }
 
-/** What a store needs to know to keep a session as long as it lives. */
-export function lifeOf(settings: Settings, req: HttpRequest, cookie: CookieLife, times: Times): Life {
-  return { usedAt: times.usedAt, expiresAt: deadline(settings, req, cookie, times) }
+/** When a session was last extended, as its record tells, or this process knows. */
+export function extendedAt({ engine, settings, id, snapshot }: Handle): Milliseconds {
+  if (tellsExtension(settings)) return snapshot.usedAt
+  return Math.max(engine.extended.get(id) ?? 0, snapshot.meta?.u ?? 0)
+}
+
+/** When a session was used last, for its lifetime: now, if the response extends it. */
+export function lastUse(handle: Handle, cookie: CookieLife): Milliseconds {
+  const last = extendedAt(handle)
+  return isDue(handle.settings, handle.req, cookie, last) ? Date.now() : Math.max(handle.snapshot.usedAt, last)
+}
+
+/** Remembers when a session was extended, where its record will not tell. */
+export function noteExtended({ extended }: Engine, settings: Settings, id: string, usedAt: Milliseconds): void {
+  if (!tellsExtension(settings)) extended.set(id, usedAt)
+}
+
+// A record of ours says when it was last extended, in a store of ours.
+function tellsExtension({ port, writesMeta, touchAfter }: Settings): boolean {
+  return touchAfter === 0 || (writesMeta && port.native)
 }
 
 // Whether a lifetime is the one that the options give a cookie. That counts from a clock that may have ticked meanwhile,

@@ -9,7 +9,7 @@ import type { Settings } from '../options/settings'
 import { isRecord, type ParsedRecord, type Meta } from '../record/record'
 import { EXPIRED, type Found } from '../store/contract'
 import { decodeFound, versionOf } from '../store/record-cache'
-import { isDeleting, isDue, isOver, lifeOf, timeOf, type CookieLife } from './lifetime'
+import { deadline, isDeleting, isDue, isOver, timeOf, type CookieLife } from './lifetime'
 import { nextOf } from './next-id'
 import { storedSession, type LoadedSession } from './snapshot'
 
@@ -62,8 +62,9 @@ function admit(visit: Visit, id: string, found: Found | typeof EXPIRED | null, h
   }
   const usedAt = lastUse ?? meta.u
   if (!port.native && isPastEnd(found)) {
-    const life = lifeOf(settings, req, cookie, { createdAt: meta.c, usedAt: Date.now() })
-    const tells = life.expiresAt !== null && port.tellsEnd(id, found, life)
+    const now = Date.now()
+    const expiresAt = deadline(settings, req, cookie, { createdAt: meta.c, usedAt: now })
+    const tells = expiresAt !== null && port.tellsEnd(id, found, { usedAt: now, expiresAt })
     return chain(tells, (over) => (over ? expired(visit, id, meta) : admitted(visit, id, found, record, usedAt, hops)))
   }
   return admitted(visit, id, found, record, usedAt, hops)

@@ -1,7 +1,5 @@
 import { destroyedError, guarded, tooLateError } from '../engine/faults'
 import { evictSurplus } from './end'
-import { noteExtended } from './plan'
-import type { Status } from './status'
 import type { Handle } from './handle'
 import { SessionError } from '../base/errors'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
@@ -17,7 +15,7 @@ import type { Found } from '../store/contract'
 import { decodeFound, rememberWritten, versionOf } from '../store/record-cache'
 import { writers } from '../store/keyed-queue'
 import { sessionToGive } from './given-session'
-import { lifeOf, lifeOfCookie } from './lifetime'
+import { deadline, lifeOfCookie, noteExtended } from './lifetime'
 import type { Snapshot } from './snapshot'
 
 /** Writers that keep getting in each other's way give up here; far beyond what real traffic needs. */
@@ -55,17 +53,17 @@ export function saveSession(
   const { port, tokens, door } = settings
   const isNew = known.version === null
   if (attempt === 1 && door.warns && !settings.production) warnOfLosses(session, port.store.keepsTypes === true)
-  const merged = mergedText(known, data)
+  const merged = known.storedData === known.data || data === known.storedData ? data : mergedText(known, data)
   const state = stateOf(session)!
-  const usedAt = isNew || settings.extend(req) ? Date.now() : known.usedAt
-  const user = settings.userId?.(session) ?? assignedUser(settings, session, known, saving.user)
+  const usedAt = isNew || (settings.extend?.(req) ?? true) ? Date.now() : known.usedAt
+  const user = settings.userId?.(session) ?? saving.user ?? assignedUser(settings, session, known)
   const meta = settings.writesMeta ? metaFor(saving, known, usedAt, user) : known.meta
   checkCookie(state)
   const { native } = port
   // Stores of ours are given the text, others the object: of neither is made what nobody reads.
   const record = native ? encodeRecord(jsonOfCookie(state), meta, merged) : ''
-  const life = lifeOf(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
-  const token = tokens.seal(record, settings.keys!)
+  const expiresAt = deadline(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
+  const token = tokens.seal?.(record, settings.keys!)
   const offered = isNew ? saving.offered : undefined
   offered?.push(record)
   const give = (now: string) => sessionToGive(req, session, meta, now === merged ? undefined : { text: merged, theirs })
@@ -76,7 +74,7 @@ export function saveSession(
     id: port.keyOf(known.storeId),
     text: record,
     expected: known.version,
-    life,
+    life: { usedAt, expiresAt },
     user: before === undefined && user === undefined ? undefined : { from: before, to: user },
     live: () => given ?? give(stringifyData(session)),
     earlier: known.own
@@ -126,7 +124,6 @@ function isOwnRecord({ text, record }: Found, offered: readonly string[]): boole
 
 // What the store keeps, with our changes since `data` laid over it.
 function mergedText({ data: base, storedData }: Snapshot, data: string): string {
-  if (storedData === base || data === storedData) return data
   return JSON.stringify(mergeData(parse(base), parse(data), parse(storedData)))
 }
 
@@ -140,8 +137,8 @@ function metaFor(saving: Saving, known: Snapshot, usedAt: Milliseconds, user: st
   const meta: Meta = { u: usedAt, c: stateOf(session)!.createdAt }
   // A record that leaves this process may come back as another's. express-session's door adds nothing to its records but
   // in stores of ours, which know what is asked of them.
-  if (port.remote || (door.marksForeignRecords && !port.native)) meta.h = markOfId(tokens.assigned ? id : known.storeId)
-  const bound = known.meta?.b ?? bindingOf(settings, req)
+  if (port.native ? port.remote : door.marksForeignRecords) meta.h = markOfId(tokens.assigned ? id : known.storeId)
+  const bound = known.meta?.b ?? (settings.bind && bindingOf(settings, req))
   if (bound !== undefined) meta.b = bound
   if (user !== undefined) meta.i = user
   if (tokens.selfContained) meta.d = id
@@ -189,18 +186,13 @@ export function writeSession(
       engine.monitor.note('created', settings.name, id, key === undefined ? {} : { key })
     }
     engine.monitor.note(event, settings.name, id)
-    if (settings.tokens.selfContained ? handle.status === 'stored' : isReassigned(handle, status, before, outcome)) {
-      announce(handle, before, outcome)
-    }
+    // The store has assigned another token with the write.
+    const isReassigned = outcome.storeId !== before.storeId && status !== 'gone' && !handle.isPresented
+    if (settings.tokens.selfContained ? handle.status === 'stored' : isReassigned) announce(handle, before, outcome)
     const user = outcome.meta?.i
     const arrived = settings.maxPerUser !== undefined && user !== undefined && user !== before.meta?.i
     return arrived ? evictSurplus(engine, settings, id, user).then(() => true) : true
   })
-}
-
-// The store has assigned another token with the write.
-function isReassigned({ isPresented }: Handle, status: Status, before: Snapshot, { storeId }: Snapshot): boolean {
-  return storeId !== before.storeId && status !== 'gone' && !isPresented
 }
 
 // The client has to be told of this write, also where it was the application's own and nothing is left for the end.
@@ -234,14 +226,13 @@ export async function writeNow(handle: Handle, session: Session, data: string, e
   }
 }
 
-/** Whose session it is where its data does not say: `auth.create` was told, or a release that knew. */
+/** Whose session it is where its data does not say: a release knew, or `auth.create` was told. */
 export function assignedUser(
   settings: Settings,
   session: Session,
-  { meta, data }: Pick<Snapshot, 'meta' | 'data'>,
-  told: string | undefined
+  { meta, data }: Pick<Snapshot, 'meta' | 'data'>
 ): string | undefined {
-  if (told !== undefined || meta?.i === undefined) return told
+  if (meta?.i === undefined) return undefined
   if (settings.userId === undefined) return meta.i
   // If the data said so until now, the user has logged out.
   const { verbs, id } = stateOf(session)!

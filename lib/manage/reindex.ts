@@ -2,10 +2,10 @@ import { writeSession } from '../lifecycle/save'
 import { OptionError } from '../base/errors'
 import { EmptyRequest } from '../base/http'
 import { shaped, type Engine } from '../engine/engine'
+import { isUnindexed } from '../lifecycle/commit'
 import { recordOf } from '../lifecycle/load'
-import { lifeOf, type CookieLife } from '../lifecycle/lifetime'
+import { deadline, type CookieLife } from '../lifecycle/lifetime'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
-import { isUnindexed } from '../lifecycle/plan'
 import { storedSession } from '../lifecycle/snapshot'
 import { encodeRecord } from '../record/record'
 import { asked } from '../options/option-checks'
@@ -86,8 +86,8 @@ async function indexOne(engine: Engine, key: StoreKey): Promise<boolean> {
   const usedAt = found.usedAt ?? record.meta?.u ?? now
   const createdAt = record.meta?.c ?? now
   const meta = { ...record.meta, u: usedAt, c: createdAt, i: user }
-  const life = lifeOf(settings, handle.req, record.cookie as unknown as CookieLife, { createdAt, usedAt })
+  const expiresAt = deadline(settings, handle.req, record.cookie as unknown as CookieLife, { createdAt, usedAt })
   const text = encodeRecord(record.cookieText, meta, record.dataText)
-  const written = await port.write({ id: key, text, expected: version, life, user: { from, to: user } })
+  const written = await port.write({ id: key, text, expected: version, life: { usedAt, expiresAt }, user: { from, to: user } })
   return written === true
 }

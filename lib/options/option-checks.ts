@@ -223,12 +223,12 @@ export function checkStore(option: string, store: unknown): void {
   throw new OptionError(`${option} must have the methods get, set and destroy, got ${quote(store)}`)
 }
 
-/** The option `extend` as a function of the request. @throws {OptionError} */
-export function extendOf(extend: SessionsOptions['extend']): (req: HttpRequest) => boolean {
+/** The option `extend` as a function of the request; `undefined`: every one extends. @throws {OptionError} */
+export function extendOf(extend: SessionsOptions['extend']): ((req: HttpRequest) => boolean) | undefined {
   if (typeof extend === 'function') return askedAtOnce('extend', extend)
   const always = extend ?? true
   must(typeof always === 'boolean', 'extend', 'true or false, or a function of the request', extend)
-  return () => always
+  return always ? undefined : () => false
 }
 
 /** @throws {OptionError} for what does not validate as Standard Schema says @see https://standardschema.dev */

@@ -20,7 +20,8 @@ export interface Settings {
   readonly cookie: CookieOptions | ((req: HttpRequest) => CookieOptions)
   readonly limits: Limits
   readonly touchAfter: Milliseconds
-  readonly extend: (req: HttpRequest) => boolean
+  /** Whether a request extends its session; `undefined`: each does. */
+  readonly extend: ((req: HttpRequest) => boolean) | undefined
   readonly rolling: boolean
   readonly resave: boolean
   readonly saveUninitialized: boolean

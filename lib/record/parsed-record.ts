@@ -57,8 +57,8 @@ export class ParsedRecord implements Properties {
   readonly isKept: boolean
   /** Whether the same session was asked for lately, and so is likely to be again: then its parts are worth making. */
   comesAgain = false
-  #cookieText: string | undefined
-  #parts: readonly string[] | undefined
+  private knownCookieText: string | undefined
+  private knownParts: readonly string[] | undefined
 
   constructor(
     of: Pick<ParsedRecord, 'cookie' | 'meta' | 'dataText' | 'isJson'>,
@@ -74,18 +74,18 @@ export class ParsedRecord implements Properties {
     this.dataText = of.dataText
     this.isJson = of.isJson
     this.isKept = isKept
-    this.#cookieText = cookieText
-    this.#parts = parts
+    this.knownCookieText = cookieText
+    this.knownParts = parts
   }
 
   /** JSON of `cookie`. */
   get cookieText(): string {
-    return (this.#cookieText ??= JSON.stringify(this.cookie))
+    return (this.knownCookieText ??= JSON.stringify(this.cookie))
   }
 
   /** JSON of each property, its name included: what has not changed need not be written again. Of JSON values alone. */
   get parts(): readonly string[] {
-    return (this.#parts ??= this.keys.map((key, i) => `${JSON.stringify(key)}:${JSON.stringify(this.values[i])}`))
+    return (this.knownParts ??= this.keys.map((key, i) => `${JSON.stringify(key)}:${JSON.stringify(this.values[i])}`))
   }
 
   /** The application's data: the caller's own. */
@@ -103,7 +103,7 @@ export class ParsedRecord implements Properties {
   /** The record that was written after this one with the same cookie. */
   rewritten(written: WrittenData, meta: Meta | undefined): ParsedRecord {
     const of = { cookie: this.cookie, meta, dataText: written.text, isJson: true }
-    return new ParsedRecord(of, written, true, this.#cookieText, written.parts)
+    return new ParsedRecord(of, written, true, this.knownCookieText, written.parts)
   }
 
   /** The record of an object with the very data of this one; `undefined` where that is not so, or cannot be told. */
@@ -120,14 +120,14 @@ export class ParsedRecord implements Properties {
     const own = ownOf(cookie, meta)
     if (own === undefined) return undefined
     const of = { cookie: own.cookie, meta: own.meta, dataText: this.dataText, isJson: true }
-    return new ParsedRecord(of, this, true, undefined, this.#parts)
+    return new ParsedRecord(of, this, true, undefined, this.knownParts)
   }
 
   /** The same record with other data, whatever the text says. */
   withData(data: Record<string, unknown>, dataText = this.dataText): ParsedRecord {
     const { cookie, meta } = this
     const properties = propertiesOf(data, allKeys(data))
-    return new ParsedRecord({ cookie, meta, dataText, isJson: false }, properties, this.isKept, this.#cookieText)
+    return new ParsedRecord({ cookie, meta, dataText, isJson: false }, properties, this.isKept, this.knownCookieText)
   }
 }
 

@@ -57,7 +57,7 @@ function serve(sessions: RequestSessions, ready: boolean): void {
   if (!ready || !needsLoading(engine, sessions)) return next()
   let loading
   try {
-    loading = sessions.main.prepare()
+    loading = sessions.main.load(true)
   } catch (err) {
     return next(err)
   }

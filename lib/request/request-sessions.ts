@@ -5,6 +5,7 @@ import { chain, isPromise, SECOND, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { storeFault } from '../engine/faults'
 import { reportUnsaved } from '../lifecycle/commit'
+import { putSession, rebase } from '../lifecycle/put'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import type { HandleOwner } from '../lifecycle/status'
 import type { ParsedRecord } from '../record/record'
@@ -93,7 +94,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       )
     }
     this.#unset = false
-    this.main.put(session, this.#hooked !== undefined)
+    putSession(this.main, session, this.#hooked !== undefined)
     if (this.#sessionId === session.id) this.#idAssigned = false
   }
 
@@ -141,7 +142,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     }
     this.replaced()
     if (main.status === 'ended') await main.restart()
-    else await this.main.prepare()
+    else await this.main.load(true)
   }
 
   generate(): MaybePromise<void> {
@@ -176,7 +177,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     const given = { cookie: this.main.session!.cookie.toJSON(), ...record.data }
     this.#hook(() => createSession.call(store, this.req, given))
     const { cookie: _cookie, ...data } = given
-    this.main.rebase(JSON.stringify(data))
+    rebase(this.main, JSON.stringify(data))
   }
 
   #hook(make: () => unknown): void {

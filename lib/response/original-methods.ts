@@ -25,19 +25,19 @@ export class OriginalMethods {
   protected announcing = false
   /** The arguments of writeHead() after the middleware in front of ours, for a head that was not asked for by name. */
   protected implicit: unknown[] | undefined
-  #headPassed = false
-  readonly #writeHead: Method | undefined
-  readonly #write: Method | undefined
-  readonly #end: Method | undefined
-  readonly #flushHeaders: Method | undefined
+  private headPassed = false
+  private readonly originalWriteHead: Method | undefined
+  private readonly originalWrite: Method | undefined
+  private readonly originalEnd: Method | undefined
+  private readonly originalFlushHeaders: Method | undefined
 
   constructor(res: HeldResponse, hook: CommitHook) {
     this.res = res
     this.hook = hook
-    this.#writeHead = res.writeHead
-    this.#write = res.write
-    this.#end = res.end
-    this.#flushHeaders = res.flushHeaders
+    this.originalWriteHead = res.writeHead
+    this.originalWrite = res.write
+    this.originalEnd = res.end
+    this.originalFlushHeaders = res.flushHeaders
   }
 
   /**
@@ -87,18 +87,18 @@ export class OriginalMethods {
     const { res } = this
     if (verb === 'writeHead') return this.passHead(args)
     // Doubles of tests (node-mocks-http) send a head without calling writeHead().
-    if (!this.#headPassed && !isHttp1(res) && res.stream === undefined && typeof res.getHeader === 'function') {
-      this.#headPassed = true
+    if (!this.headPassed && !isHttp1(res) && res.stream === undefined && typeof res.getHeader === 'function') {
+      this.headPassed = true
       if (this.hook.hasHead) {
         this.applied = true
         this.hook.head(res)
       }
     }
-    if (verb === 'write') return this.#write!.apply(res, args)
-    if (verb === 'flushHeaders') return this.#flushHeaders!.call(res)
+    if (verb === 'write') return this.originalWrite!.apply(res, args)
+    if (verb === 'flushHeaders') return this.originalFlushHeaders!.call(res)
     if (verb === 'action') return (args[0] as () => void)()
     if (verb !== 'end') return res[verb]!(...args)
-    const result = this.#end!.apply(res, args)
+    const result = this.originalEnd!.apply(res, args)
     this.hook.done()
     return result
   }
@@ -122,8 +122,11 @@ export class OriginalMethods {
     }
     const vary = target instanceof VaryApart ? target.vary : undefined
     try {
-      const result = this.#writeHead!.apply(res, vary === undefined ? args : [...withoutHeaders(args), { Vary: vary }])
-      this.#headPassed = true
+      const result = this.originalWriteHead!.apply(
+        res,
+        vary === undefined ? args : [...withoutHeaders(args), { Vary: vary }]
+      )
+      this.headPassed = true
       return result
     } catch (err) {
       // Refused by Node: the response that follows has to vary as well.
@@ -137,7 +140,8 @@ export class OriginalMethods {
   get #isUntold(): boolean {
     const { res } = this
     const { prototype } = ServerResponse
-    if (this.#writeHead !== prototype.writeHead || res.setHeader !== prototype.setHeader || !res.socket) return false
+    if (this.originalWriteHead !== prototype.writeHead || res.setHeader !== prototype.setHeader || !res.socket)
+      return false
     return (res.constructor as unknown) === ServerResponse && res.getHeaderNames!().length === 0
   }
 }

@@ -32,20 +32,20 @@ function flushHeaders(this: PatchedResponse): void {
 
 /** Keeps the bytes of one response, never its state, until the session is saved. */
 export class ResponseHold extends OriginalMethods {
-  #queue: Call[] = []
-  #wantsDrain = false
+  private queue: Call[] = []
+  private wantsDrain = false
   /** Listeners for `drain`, where middleware before us may keep them from the response. */
-  #drainListeners: ((...args: unknown[]) => void)[] | undefined
+  private drainListeners: ((...args: unknown[]) => void)[] | undefined
   /** Takes back what makes the response look sent; undefined while nothing does. */
-  #reveal: (() => void) | undefined
-  #heldVerbs: PropertyPatch | undefined
+  private reveal: (() => void) | undefined
+  private heldVerbs: PropertyPatch | undefined
   /** Takes back what a held writeHead() has set. */
-  #hideHead: (() => void) | undefined
+  private hideHead: (() => void) | undefined
   /** Whether middleware that wraps write() and end() behind us is cut off: what it passes on was refused. */
-  #reclaimed = false
-  #afterwards: (() => void)[] | undefined
+  private reclaimed = false
+  private afterwards: (() => void)[] | undefined
   /** Called when the application touches a response that it is offered. */
-  #touch: (() => void) | undefined
+  private touch: (() => void) | undefined
 
   /** A response has one hold: where it has one already, that is returned, and `hook` joins those that it asks. */
   constructor(response: object, hook: CommitHook) {
@@ -68,63 +68,63 @@ export class ResponseHold extends OriginalMethods {
   /** Whether the header block is gone, so that no cookie can follow. */
   get headCommitted(): boolean {
     // What the response itself says: a middleware before us may keep what it was passed.
-    return this.committed && this.#reveal === undefined && this.res.headersSent !== false
+    return this.committed && this.reveal === undefined && this.res.headersSent !== false
   }
 
   writeHead(args: unknown[]): unknown {
-    this.#touch?.()
+    this.touch?.()
     if (this.performing || this.committed) {
       // Held for its end: what middleware before us has kept of it goes out by itself, and now the head is sent.
-      this.#reveal?.()
-      this.#reveal = undefined
+      this.reveal?.()
+      this.reveal = undefined
       return this.passHead(this.implicit ?? args)
     }
     if (this.announcing) {
       this.implicit = args
       return this.res
     }
-    if (this.#queue.length > 0) throw headersSentError('write')
+    if (this.queue.length > 0) throw headersSentError('write')
     return this.#run({ verb: 'writeHead', args })
   }
 
-  write(args: unknown[], direct = !this.#reclaimed): unknown {
-    this.#touch?.()
+  write(args: unknown[], direct = !this.reclaimed): unknown {
+    this.touch?.()
     if (!direct) return (dropCall(this.res, args), true)
     const call: Call = { verb: 'write', args }
     if (this.performing) return this.pass(call)
-    if (this.#queue.length === 0) return this.committed ? this.pass(call) : this.#run(call)
+    if (this.queue.length === 0) return this.committed ? this.pass(call) : this.#run(call)
     if (this.ended) return refuseWrite(this.res, args, (action) => this.#behind(action))
-    this.#queue.push(call)
-    this.#wantsDrain = true
+    this.queue.push(call)
+    this.wantsDrain = true
     return false
   }
 
   flushHeaders(): void {
     const call: Call = { verb: 'flushHeaders', args: [] }
-    if (this.#queue.length > 0) this.#enqueue(call)
+    if (this.queue.length > 0) this.#enqueue(call)
     else if (this.committed) this.pass(call)
     else this.#run(call)
   }
 
-  end(args: unknown[], direct = !this.#reclaimed): unknown {
-    this.#touch?.()
+  end(args: unknown[], direct = !this.reclaimed): unknown {
+    this.touch?.()
     if (!direct) return (dropCall(this.res, args), this.res)
     if (this.ended) return refuseEnd(this.res, args, (action) => this.#behind(action))
     this.ended = true
-    if (this.#queue.length === 0) return this.#run({ verb: 'end', args })
-    this.#queue.push({ verb: 'end', args })
+    if (this.queue.length === 0) return this.#run({ verb: 'end', args })
+    this.queue.push({ verb: 'end', args })
     return this.res
   }
 
   #enqueue(call: Call): void {
-    if (!this.ended) this.#queue.push(call)
+    if (!this.ended) this.queue.push(call)
   }
 
   #behind(action: () => void): void {
-    if (this.#queue.length === 0) return process.nextTick(action)
+    if (this.queue.length === 0) return process.nextTick(action)
     // One listener, however often it is written to.
-    if (this.#afterwards === undefined) this.res.once?.('finish', () => this.#afterwards!.forEach((each) => each()))
-    ;(this.#afterwards ??= []).push(action)
+    if (this.afterwards === undefined) this.res.once?.('finish', () => this.afterwards!.forEach((each) => each()))
+    ;(this.afterwards ??= []).push(action)
   }
 
   #run(call: Call): unknown {
@@ -145,7 +145,7 @@ export class ResponseHold extends OriginalMethods {
       () => {
         this.committed = true
         this.#release()
-        this.#performAll(this.#queue, true)
+        this.#performAll(this.queue, true)
       },
       (err) => this.#fail(err)
     )
@@ -155,14 +155,14 @@ export class ResponseHold extends OriginalMethods {
   #holdFrom(call: Call): void {
     const { res } = this
     const head = call.verb === 'writeHead' ? call.args : this.implicit
-    if (head !== undefined) this.#hideHead = showHead(res, head)
-    this.#queue.unshift(call)
-    this.#wantsDrain ||= call.verb === 'write'
-    this.#reveal = pretendSent(res, !this.committed)
+    if (head !== undefined) this.hideHead = showHead(res, head)
+    this.queue.unshift(call)
+    this.wantsDrain ||= call.verb === 'write'
+    this.reveal = pretendSent(res, !this.committed)
     if (!this.ended) {
-      this.#heldVerbs = new PropertyPatch(res)
+      this.heldVerbs = new PropertyPatch(res)
       for (const verb of ['flush', 'cork', 'uncork'] as const) {
-        this.#heldVerbs.putMethod(verb, (...args) => this.#enqueue({ verb, args }))
+        this.heldVerbs.putMethod(verb, (...args) => this.#enqueue({ verb, args }))
       }
     }
     delayClose(res, (action) => {
@@ -178,9 +178,9 @@ export class ResponseHold extends OriginalMethods {
   }
 
   #release(): void {
-    this.#heldVerbs?.lift()
-    this.#reveal?.()
-    this.#heldVerbs = this.#reveal = undefined
+    this.heldVerbs?.lift()
+    this.reveal?.()
+    this.heldVerbs = this.reveal = undefined
     allowClose(this.res)
   }
 
@@ -192,19 +192,19 @@ export class ResponseHold extends OriginalMethods {
         if (call.verb === 'end' && commits && !first) return void this.#run(call)
         const result = this.perform(call, writeHead)
         if (call.verb === 'write') flowing = result !== false
-        this.#hideHead = undefined
+        this.hideHead = undefined
       }
     } catch (err) {
       return this.#fail(err, true)
     }
-    if (this.#wantsDrain && flowing) this.#drain()
-    this.#wantsDrain = false
+    if (this.wantsDrain && flowing) this.#drain()
+    this.wantsDrain = false
   }
 
   // To those who were answered false here, in place of the stream whose `drain` they listen for.
   #drain(): void {
-    const listeners = this.#drainListeners
-    this.#drainListeners = undefined
+    const listeners = this.drainListeners
+    this.drainListeners = undefined
     if (listeners === undefined) this.res.emit?.('drain')
     else for (const listener of listeners) listener.call(this.res)
   }
@@ -213,9 +213,9 @@ export class ResponseHold extends OriginalMethods {
   #keepDrainListeners(): void {
     const { res } = this
     const on = res.on!
-    this.#drainListeners = []
+    this.drainListeners = []
     res.on = (type, listener) => {
-      if (type === 'drain') this.#drainListeners?.push(listener)
+      if (type === 'drain') this.drainListeners?.push(listener)
       return on.call(res, type, listener)
     }
   }
@@ -223,8 +223,8 @@ export class ResponseHold extends OriginalMethods {
   // `refused`: not by the store, but by Node, which was given the handler's arguments only now.
   #fail(err: unknown, refused = false): void {
     const { res, hook, ended } = this
-    const queue = this.#queue
-    this.#queue = []
+    const queue = this.queue
+    this.queue = []
     this.#release()
     if (this.committed) {
       if (refused) return hook.refuse(err)
@@ -238,13 +238,13 @@ export class ResponseHold extends OriginalMethods {
       return this.#performAll(queue, false)
     }
     this.ended = false
-    this.#reclaimed = typeof res.write === 'function' && (res.write !== write || res.end !== end)
+    this.reclaimed = typeof res.write === 'function' && (res.write !== write || res.end !== end)
     const take = (verb: 'write' | 'end', args: unknown[]) => this[verb](args, true)
-    const giveBack = this.#reclaimed ? reclaimBody(res, take) : undefined
+    const giveBack = this.reclaimed ? reclaimBody(res, take) : undefined
     const takeOver = () => {
-      this.#wantsDrain = false
-      this.#hideHead?.()
-      this.#hideHead = this.implicit = undefined
+      this.wantsDrain = false
+      this.hideHead?.()
+      this.hideHead = this.implicit = undefined
       clearHead(res, err, this.applied)
       for (const { args } of queue) dropCall(res, args)
     }
@@ -253,13 +253,13 @@ export class ResponseHold extends OriginalMethods {
       return hook.refuse(err)
     }
     const taken = offerTakeOver(res, takeOver, (touch) => {
-      this.#touch = touch
+      this.touch = touch
       hook.refuse(err)
-      this.#touch = undefined
+      this.touch = undefined
     })
     if (taken) return
     giveBack?.()
-    this.#reclaimed = false
+    this.reclaimed = false
     this.committed = true
     this.ended = ended
     this.#performAll(queue, false)

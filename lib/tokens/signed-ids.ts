@@ -48,10 +48,6 @@ export class SignedIds implements Tokens {
     return keys.remembered(this.#scope, value, () => this.#check(value, keys)) ?? 'ERR_SESSION_SIGNATURE'
   }
 
-  seal(): undefined {
-    return undefined
-  }
-
   issue(id: string, keys: KeyRing): string {
     const { name, issues } = this.#options
     if (issues === 'plain') return keys.signPlain(id)

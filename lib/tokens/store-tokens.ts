@@ -25,10 +25,6 @@ export class StoreTokens implements Tokens {
     return id.startsWith('ERR_SESSION_') ? (id as SessionErrorCode) : { id, stale: false }
   }
 
-  seal(): undefined {
-    return undefined
-  }
-
   issue(id: string, keys: KeyRing): string {
     if (this.#codec.encode === undefined) return this.#signed.issue(id, keys)
     return this.#codec.encode(id, this.#context(keys))

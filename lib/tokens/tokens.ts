@@ -25,7 +25,7 @@ export interface Tokens {
    * The token of a record that is about to be written, where the record travels.
    * @throws {SessionError} `ERR_SESSION_COOKIE_TOO_LARGE`
    */
-  seal(record: string, keys: KeyRing): string | undefined
+  seal?(record: string, keys: KeyRing): string
   /** The token of a session that is stored under an ID. */
   issue(id: string, keys: KeyRing): string
   /** A new ID, where those of the middleware do not fit. */

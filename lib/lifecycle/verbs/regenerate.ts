@@ -246,7 +246,7 @@ function carried(
   if (keep !== true) return next
   // The same session under another ID: however often it is rotated, its absolute end stays where it is.
   stateOf(to.session)!.createdAt = stateOf(from)!.createdAt
-  return { ...next, user: assignedUser(settings, from, old, user) }
+  return { ...next, user: user ?? assignedUser(settings, from, old) }
 }
 
 /** What `keep` keeps of a session's data. */

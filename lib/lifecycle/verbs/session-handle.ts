@@ -1,6 +1,7 @@
 import { demand } from '../../base/errors'
-import { isPromise, type MaybePromise } from '../../base/time'
-import { destroyedError, guarded, missingError, tooLateError } from '../../engine/faults'
+import type { Milliseconds } from '../../base/time'
+import type { Cookie } from '../../cookie/cookie'
+import { destroyedError, guarded, missingError, standInError, tooLateError } from '../../engine/faults'
 import { encodeRecord } from '../../record/record'
 import { jsonOfCookie } from '../../session/cookie-state'
 import { changesSince, dataNow, repeatChanges } from '../../session/late-changes'
@@ -9,10 +10,10 @@ import { stateOf, type Session } from '../../session/session'
 import type { LockOptions, RegenerateOptions } from '../../session/verbs'
 import type { Found } from '../../store/contract'
 import { versionOf } from '../../store/record-cache'
-import { commitSession } from '../commit'
 import { endRecord, noteEnd } from '../end'
 import { Handle } from '../handle'
-import { adopt, findSession, recordOf } from '../load'
+import { lastUse, lifeOfCookie } from '../lifetime'
+import { recordOf } from '../load'
 import { writeNow } from '../save'
 import { storedSession, type Began, type Snapshot } from '../snapshot'
 import { takeLock } from './lock'
@@ -20,50 +21,60 @@ import { checkRotation, partOf, succeed, type Successor } from './regenerate'
 import { updateSession } from './update'
 import { watch } from './watch'
 
-/** A session of a request, with what can be done to it: loaded, committed, and the verbs of its session object. */
+/** A session of a request with the verbs of its session object. */
 export class SessionHandle extends Handle {
-  #loading: Promise<unknown> | undefined
-  #underWay: Set<Promise<unknown>> | undefined
-  #saving: Promise<unknown> | undefined
-  #begun: Began | undefined
+  private saving: Promise<unknown> | undefined
+  private begun: Began | undefined
 
-  /** Finds the session of the request, or begins a new one; rejects only for a fault of the store. */
-  load(): MaybePromise<Session> {
-    if (this.latest !== undefined) return this.latest
-    if (this.#loading !== undefined) return this.#loading.then(() => this.load())
-    if (this.status === 'found') return adopt(this, this.found!)
-    return this.#find(false) as MaybePromise<Session>
+  get name(): string {
+    return this.settings.name
   }
 
-  /** Reads the record, as `load` does. Where it only has to be there, the session is made of it when it is asked for. */
-  prepare(): MaybePromise<unknown> {
-    if (this.latest !== undefined || this.#loading !== undefined) return this.load()
-    return this.#find(true)
+  get store(): unknown {
+    return this.settings.port.store
   }
 
-  #find(prepares: boolean): MaybePromise<Session | undefined> {
-    const result = findSession(this, prepares)
-    if (!isPromise(result)) return result
-    const done = () => void (this.#loading = undefined)
-    this.#loading = result
-    result.then(done, done)
-    return result
+  /** When the session ends if it is not used again; this request uses it, and its response extends it. */
+  expiresAt(session: Session): Milliseconds | null {
+    const isExtended = this.hasResponse && !this.isLate && this.status === 'stored'
+    return this.endOf(session, isExtended ? lastUse(this, lifeOfCookie(stateOf(session)!)) : undefined)
   }
 
-  /** Decides and does what the store needs before the response may go; leaves in `outgoing` what the client needs. */
-  commit(): MaybePromise<unknown> {
-    if (this.isBusy) return Promise.allSettled(this.#underWay!).then(() => this.commit())
-    return commitSession(this)
+  reviveCookie(kept: Record<string, unknown>): Cookie {
+    const { settings, snapshot } = this
+    const cookie = settings.door.reviveCookie(kept)
+    const { originalMaxAge } = cookie
+    // An extension moves the time of last use, and leaves the record as it is.
+    if (typeof originalMaxAge === 'number' && !settings.door.endsByDate && settings.port.native) {
+      cookie.expires = new Date(snapshot.usedAt + originalMaxAge)
+      cookie.originalMaxAge = originalMaxAge
+    }
+    return cookie
   }
 
-  /** Whether a verb is under way. */
-  get isBusy(): boolean {
-    return this.#underWay !== undefined && this.#underWay.size > 0
+  checkCookie(cookie: Cookie): void {
+    this.settings.door.checkCookie(cookie)
   }
 
-  // The response waits for a verb under way, whether or not the application does.
+  /** What is known of the session, for a verb. @throws {SessionError} where it has ended */
+  known(session: Session): Snapshot {
+    const { id, status, snapshot } = this
+    if (status === 'standin') throw standInError()
+    if (this.latest === undefined || status === 'gone' || status === 'ended' || stateOf(session)!.id !== id) {
+      throw destroyedError()
+    }
+    return snapshot
+  }
+
+  /** The same for one that writes. */
+  writable(session: Session): Snapshot {
+    const snapshot = this.known(session)
+    if (this.status === 'readonly') throw destroyedError()
+    return snapshot
+  }
+
   #waitFor<T>(verb: Promise<T>): Promise<T> {
-    const underWay = (this.#underWay ??= new Set())
+    const underWay = (this.underWay ??= new Set())
     const done = () => void underWay.delete(verb)
     underWay.add(verb)
     verb.then(done, done)
@@ -80,7 +91,7 @@ export class SessionHandle extends Handle {
 
   save(session: Session): Promise<void> {
     const saving = this.#waitFor(this.#save(session))
-    this.#saving = Promise.allSettled([this.#saving, saving])
+    this.saving = Promise.allSettled([this.saving, saving])
     return saving
   }
 
@@ -105,7 +116,7 @@ export class SessionHandle extends Handle {
   }
 
   async #reload(session: Session, before: Record<string, unknown> | undefined): Promise<void> {
-    await this.#saving
+    await this.saving
     const { id, settings, status, snapshot: known } = this
     const read = await guarded(this, 'read the session', () => settings.port.read(known.storeId))
     const seen = recordOf(read)
@@ -173,9 +184,9 @@ export class SessionHandle extends Handle {
       failure = err
     }
     // What was carried over may have been offered to the store already, and is not offered again.
-    const begun = options.keep === undefined ? this.#begun : undefined
+    const begun = options.keep === undefined ? this.begun : undefined
     next ??= { ...(begun ?? (await this.#begin())), renewed: true, user: undefined }
-    this.#begun = undefined
+    this.begun = undefined
     engine.ended(id)
     engine.monitor.note('destroyed', settings.name, isCurrent ? id : undefined, { reason: 'regenerate' })
     this.user = next.user
@@ -221,7 +232,7 @@ export class SessionHandle extends Handle {
   }
 
   async #begin(): Promise<Began> {
-    return (this.#begun = await this.begin())
+    return (this.begun = await this.begin())
   }
 
   async update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {

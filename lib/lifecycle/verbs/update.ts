@@ -6,15 +6,15 @@ import { replaceData, stateOf, type Session } from '../../session/session'
 import { copyValues, mergeLive } from '../../session/values'
 import { versionOf } from '../../store/record-cache'
 import { writers } from '../../store/keyed-queue'
-import type { Handle } from '../handle'
 import { recordOf } from '../load'
 import { writeNow } from '../save'
+import type { SessionHandle } from './session-handle'
 
 const UPDATES_MAX = 1000
 
 /** Runs `fn` on the newest data of a session and writes what it made of it, until nothing came in between. */
 export function updateSession<T>(
-  handle: Handle,
+  handle: SessionHandle,
   session: Session,
   fn: (session: Session) => T | Promise<T>
 ): Promise<T> {
@@ -55,7 +55,7 @@ export function updateSession<T>(
 }
 
 // Brings a session up to date: what others wrote, with our unsaved changes laid over it.
-async function refresh(handle: Handle, session: Session): Promise<void> {
+async function refresh(handle: SessionHandle, session: Session): Promise<void> {
   const { settings } = handle
   const known = handle.writable(session)
   if (known.version === null) return

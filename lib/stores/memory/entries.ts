@@ -19,7 +19,7 @@ export class Entry {
   text: string
   /** Of the text. */
   bytes = 0
-  #used: Milliseconds
+  private used: Milliseconds
   /** From last use to expiry; `null`: never. */
   span: Milliseconds | null = null
   older: Entry | undefined = undefined
@@ -29,15 +29,15 @@ export class Entry {
   constructor(id: string, text: string, usedAt: Milliseconds) {
     this.id = id
     this.text = text
-    this.#used = usedAt - START
+    this.used = usedAt - START
   }
 
   get usedAt(): Milliseconds {
-    return START + this.#used
+    return START + this.used
   }
 
   set usedAt(time: Milliseconds) {
-    this.#used = time - START
+    this.used = time - START
   }
 
   isExpired(now: Milliseconds): boolean {
