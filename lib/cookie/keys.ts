@@ -141,7 +141,7 @@ export class KeyRing {
       if (found !== undefined) this.#verified.set(compact(value), { name, found })
       else if (value.length <= REFUSED_LENGTH_MAX) this.#refused.set(compact(value), name)
     }
-    if (found !== undefined) this.noteUse(found.key)
+    if (found !== undefined) this.#usedAt[found.key] = Date.now()
     return found
   }
 

@@ -55,7 +55,8 @@ function planFor(handle: Handle, session: Session, data: string): Plan {
   const state = stateOf(session)!
   const cookie = lifeOfCookie(state)
   const stored = snapshot.version !== null
-  const attributes = door.watchesCookie || original.id !== id ? attributesOf(state) : undefined
+  const attributes =
+    state.cookie !== undefined && (door.watchesCookie || original.id !== id) ? attributesOf(state.cookie) : undefined
   const cookieChanged = attributes !== undefined && attributes !== (snapshot.attributes ?? keptAttributesOf(state))
   // A record of express-session does not say when the session began: unless that is written down, it never gets old.
   const lacksMeta = stored && writesMeta && !selfContained && !snapshot.meta

@@ -245,5 +245,4 @@ export abstract class Handle implements SessionVerbs {
   abstract watch(): AbortSignal
   abstract expiresAt(session: Session): Milliseconds | null
   abstract reviveCookie(kept: Record<string, unknown>): Cookie
-  abstract checkCookie(cookie: Cookie): void
 }

@@ -23,7 +23,7 @@ export function putSession(handle: Handle, session: Session, begins: boolean): v
     handle.snapshot = { ...snapshot, attributes, record: undefined }
     return
   }
-  const fresh = { ...newSession(handle, state.id).snapshot, attributes: attributesOf(state) }
+  const fresh = { ...newSession(handle, state.id).snapshot, attributes: state.cookie && attributesOf(state.cookie) }
   handle.start({ id: state.id, session, snapshot: fresh }, begins && handle.status === 'new' ? 'new' : 'renewed')
 }
 

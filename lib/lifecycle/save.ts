@@ -7,10 +7,9 @@ import { bindingOf, markOfId, type Visit } from '../engine/engine'
 import type { Settings } from '../options/settings'
 import { mergeData } from '../record/merge'
 import { encodeRecord, type Meta, type WrittenData } from '../record/record'
-import { attributesOf, checkCookie, jsonOfCookie } from '../session/cookie-state'
-import { firstKey } from '../session/data'
-import { warnOfLosses } from '../session/serialize'
-import { Session, stateOf, stringifyData } from '../session/session'
+import { asCookie, attributesOf } from '../session/cookie-state'
+import { firstKey, stringifyData, warnOfLosses } from '../session/data'
+import { jsonOfCookie, Session, stateOf } from '../session/session'
 import type { Found } from '../store/contract'
 import { decodeFound, rememberWritten, versionOf } from '../store/record-cache'
 import { writers } from '../store/keyed-queue'
@@ -58,7 +57,7 @@ export function saveSession(
   const usedAt = isNew || (settings.extend?.(req) ?? true) ? Date.now() : known.usedAt
   const user = settings.userId?.(session) ?? saving.user ?? assignedUser(settings, session, known)
   const meta = settings.writesMeta ? metaFor(saving, known, usedAt, user) : known.meta
-  checkCookie(state)
+  if (state.cookie !== undefined) door.checkCookie(asCookie(state.cookie))
   const { native } = port
   // Stores of ours are given the text, others the object: of neither is made what nobody reads.
   const record = native ? encodeRecord(jsonOfCookie(state), meta, merged) : ''
@@ -91,7 +90,7 @@ export function saveSession(
       savedData: data,
       meta,
       usedAt,
-      attributes: state.cookie && attributesOf(state),
+      attributes: state.cookie && attributesOf(state.cookie),
       // Of what another writer left, JSON has lost the types.
       record: merged === data ? undefined : theirs,
       storeId: typeof answer === 'string' ? answer : known.storeId,

@@ -7,7 +7,7 @@ import type { Settings } from '../options/settings'
 import type { ParsedRecord, Meta, WrittenData } from '../record/record'
 import { attributesOf, cookieOf } from '../session/cookie-state'
 import { assignCopy, changesOf, firstKey } from '../session/data'
-import { serializeSession } from '../session/serialize'
+import { serializeSession } from '../session/data'
 import { isModern, stateOf, type Session } from '../session/session'
 import type { SessionState, SessionVerbs } from '../session/verbs'
 
@@ -66,7 +66,7 @@ export function newSession(maker: Maker, id: string): Began {
       savedData: undefined,
       meta: undefined,
       usedAt: state.createdAt,
-      attributes: attributesOf(state),
+      attributes: state.cookie && attributesOf(state.cookie),
       record: undefined,
       storeId: id,
       token: undefined
@@ -115,7 +115,7 @@ export function storedSession(
       savedData: settings.resave ? undefined : data,
       meta: record.meta,
       usedAt: usedAt ?? record.meta?.u ?? state.createdAt,
-      attributes: state.cookie && attributesOf(state),
+      attributes: state.cookie && attributesOf(state.cookie),
       record,
       storeId,
       token: undefined
@@ -156,24 +156,17 @@ export interface TakenData {
 
 /** Takes a session's data; serialized only if it is not what was loaded. @throws {SessionError} as `serializeSession` */
 export function takeData(session: Session, { record, data }: Snapshot): TakenData {
-  if (record === undefined) return { text: firstKey(session) === undefined ? '{}' : writableAgain(session) }
+  if (record === undefined) {
+    if (firstKey(session) === undefined) return { text: '{}' }
+    const text = serializeSession(session)
+    // How deeply JSON.stringify can go depends on the stack that is left: what is stored must not be refused later, for
+    // a few calls more, when something else of the session has changed.
+    const isDeep = text.length >= NESTED_MIN && NESTED.test(text)
+    return { text: isDeep ? withLessStack(STACK_SPARED, () => serializeSession(session)) : text }
+  }
   if (!record.isJson || record.dataText !== data) return { text: serializeSession(session) }
   const changed = changesOf(session, record)
   return changed === 'none' ? { text: data } : { text: changed?.text ?? serializeSession(session), changed }
-}
-
-/** The JSON alone. */
-export function dataOf(session: Session, snapshot: Snapshot): string {
-  return takeData(session, snapshot).text
-}
-
-// How deeply JSON.stringify can go depends on the stack that is left: what is stored must not be refused later, for a
-// few calls more, when something else of the session has changed.
-function writableAgain(session: Session): string {
-  const text = serializeSession(session)
-  return text.length >= NESTED_MIN && NESTED.test(text)
-    ? withLessStack(STACK_SPARED, () => serializeSession(session))
-    : text
 }
 
 const NESTED = /[\]}]{64}/

@@ -1,8 +1,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { OptionError } from '../base/errors'
-import { portOf, type StoreCall } from '../base/trace'
+import { portOf, type StoreCall } from '../base/diagnostics'
 import type { Engine } from '../engine/engine'
-import { EVENTS, type ReasonCount, type SessionStats } from '../engine/monitor'
+import { EVENTS, type ReasonCount, type SessionStats } from '../base/diagnostics'
 import type { SessionManager } from './manager'
 import { engineOf } from './sessions'
 

@@ -88,6 +88,12 @@ async function indexOne(engine: Engine, key: StoreKey): Promise<boolean> {
   const meta = { ...record.meta, u: usedAt, c: createdAt, i: user }
   const expiresAt = deadline(settings, handle.req, record.cookie as unknown as CookieLife, { createdAt, usedAt })
   const text = encodeRecord(record.cookieText, meta, record.dataText)
-  const written = await port.write({ id: key, text, expected: version, life: { usedAt, expiresAt }, user: { from, to: user } })
+  const written = await port.write({
+    id: key,
+    text,
+    expected: version,
+    life: { usedAt, expiresAt },
+    user: { from, to: user }
+  })
   return written === true
 }

@@ -10,6 +10,10 @@ export const META = 'silverback_meta'
 /** Its name up to 1.20.0, read for ever and never written. */
 export const OLD_META = '__silverback'
 
+/** Both, in an expression. */
+export const NAMES = `(?:${META}|${OLD_META})`
+const RESERVED_KEY = new RegExp(`"${NAMES}":`)
+
 /** What we keep about a session beside its data. Short keys: it is stored with every session. */
 export interface Meta {
   /** Last use. First on purpose: a store may rewrite its digits in place (see `withUsedAt`). */
@@ -169,4 +173,25 @@ export function isMeta(meta: unknown): meta is Meta {
   if (typeof meta !== 'object' || meta === null) return false
   const { u, c } = meta as Meta
   return Number.isFinite(u) && Number.isFinite(c)
+}
+
+/**
+ * Joins the three parts to the stored text. `dataText` is the JSON of a plain object without `cookie`.
+ *
+ * Data under the reserved property is dropped: whatever a client got into the session, its metadata stays ours.
+ */
+export function encodeRecord(cookieText: string, meta: Meta | undefined, dataText: string): string {
+  // Text without the word is told apart much faster than by the expression.
+  const safe = dataText.includes('silverback') && RESERVED_KEY.test(dataText) ? withoutMeta(dataText) : dataText
+  const rest = safe.length > 2 ? `,${safe.slice(1)}` : '}'
+  return meta === undefined
+    ? `{"cookie":${cookieText}${rest}`
+    : `{"cookie":${cookieText},"${META}":${JSON.stringify(meta)}${rest}`
+}
+
+function withoutMeta(dataText: string): string {
+  const data = JSON.parse(dataText) as Record<string, unknown>
+  delete data[META]
+  delete data[OLD_META]
+  return JSON.stringify(data)
 }

@@ -10,39 +10,24 @@ import type { Milliseconds } from '../base/time'
 import {
   allKeys,
   beside,
+  encodeRecord,
   isMeta,
   isRecord,
   META,
+  NAMES,
   OLD_META,
   ownOf,
   ParsedRecord,
-  propertiesOf,
-  type Meta
+  propertiesOf
 } from './parsed-record'
 
-export { isRecord, META, OLD_META, ParsedRecord, type Meta, type WrittenData } from './parsed-record'
+export { encodeRecord, isRecord, META, OLD_META, ParsedRecord, type Meta, type WrittenData } from './parsed-record'
 
 // A flat JSON object: strings may hold braces, anything nested makes it no match. Unrolled, so it runs in linear time.
 const STRING = String.raw`"[^"\\]*(?:\\.[^"\\]*)*"`
 const FLAT = String.raw`\{[^"{}]*(?:${STRING}[^"{}]*)*\}`
-const NAMES = `(?:${META}|${OLD_META})`
 const HEAD = new RegExp(`^\\{"cookie":(${FLAT})(,"${NAMES}":${FLAT})?(?=[,}])`)
-const RESERVED_KEY = new RegExp(`"${NAMES}":`)
 const USED_AT_PREFIXES = [`"${META}":{"u":`, `"${OLD_META}":{"u":`] as const
-
-/**
- * Joins the three parts to the stored text. `dataText` is the JSON of a plain object without `cookie`.
- *
- * Data under the reserved property is dropped: whatever a client got into the session, its metadata stays ours.
- */
-export function encodeRecord(cookieText: string, meta: Meta | undefined, dataText: string): string {
-  // Text without the word is told apart much faster than by the expression.
-  const safe = dataText.includes('silverback') && RESERVED_KEY.test(dataText) ? withoutMeta(dataText) : dataText
-  const rest = safe.length > 2 ? `,${safe.slice(1)}` : '}'
-  return meta === undefined
-    ? `{"cookie":${cookieText}${rest}`
-    : `{"cookie":${cookieText},"${META}":${JSON.stringify(meta)}${rest}`
-}
 
 /** Takes a stored text apart; `undefined` for whatever is not a session record. Never throws. */
 export function decodeRecord(text: string): ParsedRecord | undefined {
@@ -134,13 +119,6 @@ function cut(text: string, hasMeta: boolean): { cookieText: string; dataText: st
   const isEnd = text.charCodeAt(end) === 0x7d /* } */
   if (isEnd && end !== text.length - 1) return undefined
   return { cookieText: head[1]!, dataText: isEnd ? '{}' : `{${text.slice(end + 1)}` }
-}
-
-function withoutMeta(dataText: string): string {
-  const data = JSON.parse(dataText) as Record<string, unknown>
-  delete data[META]
-  delete data[OLD_META]
-  return JSON.stringify(data)
 }
 
 // JSON.parse makes an own property of `__proto__`; a later Object.assign would turn it into a prototype.

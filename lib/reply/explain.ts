@@ -1,5 +1,5 @@
 import type { HttpResponse } from '../base/http'
-import { pseudonym } from '../engine/monitor'
+import { pseudonym } from '../base/diagnostics'
 import type { Handle } from '../lifecycle/handle'
 import type { Status } from '../lifecycle/status'
 

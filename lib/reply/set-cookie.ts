@@ -9,8 +9,7 @@ import {
 import { isSecure } from '../engine/identify'
 import { newCookie } from '../engine/new-cookie'
 import type { Handle } from '../lifecycle/handle'
-import { isEndless } from '../session/cookie-state'
-import { stateOf, type Session } from '../session/session'
+import { isEndless, stateOf, type Session } from '../session/session'
 
 const EPOCH = new Date(0)
 /** Parent domains tried when duplicate cookies are expired; more labels than any sensible host has. */
@@ -27,7 +26,12 @@ export function sendText(handle: Handle, session: Session): string {
   const token = tokenOf(handle)
   const state = stateOf(session)!
   // A cookie that nothing has looked at, and that has no end, differs in nothing but its value.
-  if (state.cookie === undefined && state.keptCookie !== undefined && isEndless(state) && !settings.door.endsByDate) {
+  if (
+    state.cookie === undefined &&
+    state.keptCookie !== undefined &&
+    isEndless(state.keptCookie) &&
+    !settings.door.endsByDate
+  ) {
     return `${settings.name}=${encodeValue(token)}${serializeAttributes(state.keptCookie.cookie)}`
   }
   const cookie = cookieOf(session)

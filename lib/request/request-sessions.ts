@@ -5,7 +5,7 @@ import { chain, isPromise, SECOND, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { storeFault } from '../engine/faults'
 import { reportUnsaved } from '../lifecycle/commit'
-import { putSession, rebase } from '../lifecycle/put'
+import { putSession } from '../lifecycle/put'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import type { HandleOwner } from '../lifecycle/status'
 import type { ParsedRecord } from '../record/record'
@@ -14,10 +14,11 @@ import { renderFirst, renderMeanwhile } from '../reply/set-cookie'
 import { ResponseHold } from '../response/response-hold'
 import type { CommitHook } from '../response/commit-hook'
 import { Session } from '../session/session'
+import { Store } from '../store/store'
 import { ownSession } from './own-session'
 import { isDeleted, putBack, putOn, useDictionaryMode, type SessionsOfRequest } from './properties'
 import { Registry } from './registry'
-import { replacedGenerate, replacedMember } from './store-hooks'
+import { makeAsTheStore, OURS, regenerateAsTheStore, type HookedStore } from './store-hooks'
 
 const NONE: readonly SessionHandle[] = []
 
@@ -39,7 +40,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
    * While the store's own `generate` or `createSession` runs: the ID that it chose, and a session of express-session's
    * making, whose middleware shares the store: its data is taken over.
    */
-  #hooked: { id?: unknown; draft?: object } | undefined
+  hooked: { id?: unknown; draft?: object } | undefined
 
   /** Puts the session on the request, and holds the response until it is safe. */
   constructor(engine: Engine, req: HttpRequest, res: HttpResponse | undefined, next: (err?: unknown) => void) {
@@ -60,7 +61,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   get session(): unknown {
-    if (this.#hooked?.draft !== undefined) return this.#hooked.draft
+    if (this.hooked?.draft !== undefined) return this.hooked.draft
     this.#read = true
     if (this.#unset !== false) return this.#unset
     return this.main.status === 'ended' ? undefined : this.#loadNow()
@@ -81,8 +82,8 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       this.#unset = value
       return
     }
-    if (this.#hooked !== undefined && typeof value === 'object' && !(value instanceof Session)) {
-      this.#hooked.draft = value
+    if (this.hooked !== undefined && typeof value === 'object' && !(value instanceof Session)) {
+      this.hooked.draft = value
       return
     }
     const session = ownSession(value, this.main, this.req)
@@ -94,12 +95,12 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       )
     }
     this.#unset = false
-    putSession(this.main, session, this.#hooked !== undefined)
+    putSession(this.main, session, this.hooked !== undefined)
     if (this.#sessionId === session.id) this.#idAssigned = false
   }
 
   get sessionId(): unknown {
-    if (this.#hooked?.id !== undefined) return this.#hooked.id
+    if (this.hooked?.id !== undefined) return this.hooked.id
     if (this.#idAssigned) return this.#sessionId
     const { main } = this
     if (main.latest === undefined && main.status !== 'ended') {
@@ -111,8 +112,8 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   set sessionId(value: unknown) {
-    if (this.#hooked !== undefined) {
-      this.#hooked.id = value
+    if (this.hooked !== undefined) {
+      this.hooked.id = value
       return
     }
     this.#idAssigned = true
@@ -147,7 +148,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
 
   generate(): MaybePromise<void> {
     // Called by a function of the application that stands in its place: the session is there already.
-    return this.#hooked === undefined ? this.main.restart() : undefined
+    return this.hooked === undefined ? this.main.restart() : undefined
   }
 
   // HandleOwner
@@ -165,40 +166,13 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   began(record?: ParsedRecord): void {
-    const { store } = this.engine.settings.port
-    if (this.#hooked !== undefined) return
-    if (record === undefined) {
-      const generate = replacedGenerate(store)
-      if (generate !== undefined) this.#hook(() => generate.call(store, this.req))
-      return
-    }
-    const createSession = replacedMember(store, 'createSession')
-    if (createSession === undefined) return
-    const given = { cookie: this.main.session!.cookie.toJSON(), ...record.data }
-    this.#hook(() => createSession.call(store, this.req, given))
-    const { cookie: _cookie, ...data } = given
-    rebase(this.main, JSON.stringify(data))
-  }
-
-  #hook(make: () => unknown): void {
-    const hooked: { draft?: object } = (this.#hooked = {})
-    try {
-      make()
-      if (hooked.draft === undefined) return
-      const { cookie: _cookie, ...data } = hooked.draft as Record<string, unknown>
-      Object.assign(this.main.session!, data)
-    } finally {
-      this.#hooked = undefined
-    }
+    const { generate, createSession } = this.engine.settings.port.store as HookedStore
+    const isOurs = record === undefined ? generate?.[OURS] : createSession === Store.prototype.createSession
+    if (isOurs !== true && this.hooked === undefined) makeAsTheStore(this, record)
   }
 
   regenerate(): Promise<void> | undefined {
-    const { store } = this.engine.settings.port
-    const regenerate = this.#hooked === undefined ? replacedMember(store, 'regenerate') : undefined
-    if (regenerate === undefined) return undefined
-    return new Promise((resolve, reject) => {
-      regenerate.call(store, this.req, (err) => (err ? reject(err as Error) : resolve()))
-    })
+    return this.hooked === undefined ? regenerateAsTheStore(this) : undefined
   }
 
   // ResponseState

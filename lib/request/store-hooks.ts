@@ -2,21 +2,28 @@ import type { HttpRequest } from '../base/http'
 import { isPromise, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
+import { rebase } from '../lifecycle/put'
 import type { HandleOwner } from '../lifecycle/status'
+import type { ParsedRecord } from '../record/record'
 import { stateOf } from '../session/session'
 import { Store } from '../store/store'
 import { sessionsOf } from './properties'
+import type { RequestSessions } from './request-sessions'
 
 /** The members of a store that make sessions in express-session, and that applications wrap or replace. */
-interface HookedStore {
+export interface HookedStore {
   generate?: Generate
   createSession?: (req: HttpRequest, record: unknown) => unknown
   regenerate?: (req: HttpRequest, done: (err?: unknown) => void) => void
 }
 
-type Generate = (req: HttpRequest) => MaybePromise<void>
+interface Generate {
+  (req: HttpRequest): MaybePromise<void>
+  [OURS]?: true
+}
 
-const ours = new WeakSet<Generate>()
+/** Marks the `generate` of ours. */
+export const OURS = Symbol('silverback.generate')
 
 /**
  * Gives a store the `generate` that express-session gives it, for those who call or wrap it.
@@ -29,13 +36,13 @@ export function offerGenerate(engine: Engine): void {
   const before = store.generate
   const generate: Generate = (req) => {
     const sessions = sessionsOf(req)
-    if (sessions === undefined && before !== undefined && !ours.has(before)) return before.call(store, req)
+    if (sessions === undefined && before !== undefined && !before[OURS]) return before.call(store, req)
     const generated = sessions === undefined ? begin(engine, req) : sessions.generate()
     // A `genid` that fails by promise must not end the process where the caller waits for nothing.
     if (isPromise(generated)) generated.catch(() => undefined)
     return generated
   }
-  ours.add(generate)
+  generate[OURS] = true
   store.generate = generate
 }
 
@@ -53,14 +60,46 @@ function begin(engine: Engine, req: HttpRequest): MaybePromise<void> {
   return new SessionHandle(engine, engine.settings, req, undefined, owner).restart()
 }
 
-/** The store's `generate`, where the application has put another one in the place of ours. */
-export function replacedGenerate(store: object): ((req: HttpRequest) => unknown) | undefined {
-  const { generate } = store as HookedStore
-  return generate === undefined || ours.has(generate) ? undefined : generate
+/** Lets the store's own `generate` or `createSession` make the session of a request, or change it. */
+export function makeAsTheStore(sessions: RequestSessions, record: ParsedRecord | undefined): void {
+  const { req, main } = sessions
+  const store = sessions.engine.settings.port.store as HookedStore
+  if (record === undefined) {
+    if (store.generate !== undefined) whileHooked(sessions, () => void store.generate!(req))
+    return
+  }
+  const createSession = replacedMember(store, 'createSession')
+  if (createSession === undefined) return
+  const given = { cookie: main.session!.cookie.toJSON(), ...record.data }
+  whileHooked(sessions, () => void createSession.call(store, req, given))
+  const { cookie: _cookie, ...data } = given
+  rebase(main, JSON.stringify(data))
 }
 
-/** The store's `createSession` or `regenerate`, where it is not that of a base class of stores. */
-export function replacedMember<Name extends 'createSession' | 'regenerate'>(
+function whileHooked(sessions: RequestSessions, make: () => void): void {
+  const hooked: RequestSessions['hooked'] = (sessions.hooked = {})
+  try {
+    make()
+    if (hooked.draft === undefined) return
+    const { cookie: _cookie, ...data } = hooked.draft as Record<string, unknown>
+    Object.assign(sessions.main.session!, data)
+  } finally {
+    sessions.hooked = undefined
+  }
+}
+
+/** Calls the store's own `regenerate`, where it has one. */
+export function regenerateAsTheStore({ engine, req }: RequestSessions): Promise<void> | undefined {
+  const { store } = engine.settings.port
+  const regenerate = replacedMember(store, 'regenerate')
+  if (regenerate === undefined) return undefined
+  return new Promise((resolve, reject) => {
+    regenerate.call(store, req, (err) => (err ? reject(err as Error) : resolve()))
+  })
+}
+
+// The store's `createSession` or `regenerate`, where it is not that of a base class of stores.
+function replacedMember<Name extends 'createSession' | 'regenerate'>(
   store: object,
   name: Name
 ): HookedStore[Name] | undefined {

@@ -14,25 +14,9 @@ export function cookieCopy(state: SessionState): Cookie {
   return Object.assign(Object.create(Object.getPrototypeOf(own) as object) as Cookie, own)
 }
 
-/** Whether the cookie lasts until the browser closes. */
-export function isEndless({ cookie, keptCookie }: SessionState): boolean {
-  const { originalMaxAge, expires } = cookie ?? keptCookie!.cookie
-  return originalMaxAge === null && expires === null
-}
-
-/** @throws {SessionError} for a cookie that could never be sent, before it is kept */
-export function checkCookie({ cookie, verbs }: SessionState): void {
-  if (cookie !== undefined) verbs.checkCookie(asCookie(cookie))
-}
-
-/** JSON of the cookie, as records keep it. */
-export function jsonOfCookie({ cookie, keptCookie }: SessionState): string {
-  return cookie === undefined ? keptCookie!.cookieText : JSON.stringify(asCookie(cookie))
-}
-
-/** The attributes that an application may change, without the moving date; `undefined`: as they are kept. */
-export function attributesOf({ cookie }: SessionState): string | undefined {
-  return cookie === undefined ? undefined : textOf(asCookie(cookie))
+/** The attributes that an application may change, without the moving date. */
+export function attributesOf(cookie: Cookie): string {
+  return textOf(asCookie(cookie))
 }
 
 /** The same for the cookie as it was kept. */
@@ -40,8 +24,8 @@ export function keptAttributesOf(state: SessionState): string {
   return textOf(revived(state))
 }
 
-/** The application may put any object in the place of the cookie. */
-function asCookie(cookie: Cookie): Cookie {
+/** A cookie; the application may put any object in its place. */
+export function asCookie(cookie: Cookie): Cookie {
   return cookie instanceof Cookie ? cookie : new Cookie(cookie)
 }
 

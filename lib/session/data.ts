@@ -1,3 +1,5 @@
+import { SessionError } from '../base/errors'
+import { warnOnce } from '../base/warnings'
 import type { Cookie } from '../cookie/cookie'
 import { copyJson, isExact, isSameJson } from '../record/json'
 import { META, OLD_META, type ParsedRecord, type WrittenData } from '../record/record'
@@ -12,6 +14,9 @@ export interface SessionData {
 export const MEMBERS = ['req', 'id', 'touch', 'resetMaxAge', 'save', 'reload', 'destroy', 'regenerate']
 /** Keys that express-session never copies out of a record: they would shadow a method or a built-in. */
 const CLASSIC_RESERVED = new Set([...Object.getOwnPropertyNames(Object.prototype), ...MEMBERS])
+
+/** So deep is looked for values that JSON changes. */
+const LOSSES_DEPTH = 8
 
 type Data = Record<string, unknown>
 
@@ -100,4 +105,105 @@ export function changesOf(session: object, record: ParsedRecord): WrittenData | 
 export function firstKey(session: object): string | undefined {
   for (const key in session) if (key !== 'cookie') return key
   return undefined
+}
+
+// While a session's data is serialized, its cookie keeps out of the way: one JSON.stringify with no replacer then serves
+// change detection and storage alike.
+export let omitsCookie = false
+
+/** JSON of a session's data, without its cookie. @throws whatever `JSON.stringify` and the data's own code throw */
+export function stringifyData(session: object): string {
+  omitsCookie = true
+  try {
+    return JSON.stringify(session) ?? 'null'
+  } finally {
+    omitsCookie = false
+  }
+}
+
+/**
+ * JSON of a session's data.
+ * @throws {SessionError} `ERR_SESSION_UNSERIALIZABLE`, naming the key path, for a BigInt, a cycle, a throwing getter
+ */
+export function serializeSession(session: object): string {
+  if (typeof (session as { toJSON?: unknown }).toJSON === 'function') {
+    throw unserializable('toJSON', 'a session must not have a toJSON function: it would hide what is stored')
+  }
+  try {
+    return stringifyData(session)
+  } catch (cause) {
+    const found = faultOf(session)
+    throw unserializable(found?.path ?? '', found?.reason ?? 'a value of it cannot be stored as JSON', cause)
+  }
+}
+
+function unserializable(path: string, reason: string, cause?: unknown): SessionError {
+  const where = path === '' ? 'The session' : `session.${path}`
+  return new SessionError('ERR_SESSION_UNSERIALIZABLE', `${where} cannot be stored: ${reason}.`, { cause })
+}
+
+interface Fault {
+  path: string
+  reason: string
+}
+
+function faultOf(session: object): Fault | undefined {
+  try {
+    return findFault(session, [], new Set())
+  } catch {
+    return { path: '', reason: 'it is nested too deeply' }
+  }
+}
+
+// One path for the whole search: a copy at each level would make deeply nested data a long wait.
+function findFault(value: unknown, path: string[], above: Set<unknown>): Fault | undefined {
+  if (typeof value === 'bigint') return { path: path.join('.'), reason: 'a BigInt has no JSON; store a string' }
+  if (typeof value !== 'object' || value === null) return undefined
+  if (above.has(value)) return { path: path.join('.'), reason: 'it refers back to itself' }
+  above.add(value)
+  for (const key of Object.keys(value)) {
+    if (path.length === 0 && key === 'cookie') continue
+    path.push(key)
+    let item: unknown
+    try {
+      item = (value as Record<string, unknown>)[key]
+      if (typeof (item as { toJSON?: unknown } | null | undefined)?.toJSON === 'function') JSON.stringify(item)
+    } catch {
+      return { path: path.join('.'), reason: 'reading it throws an error' }
+    }
+    const fault = findFault(item, path, above)
+    if (fault !== undefined) return fault
+    path.pop()
+  }
+  above.delete(value)
+  return undefined
+}
+
+/** For development: one warning for each key whose value JSON, or a store that keeps types, changes without a word. */
+export function warnOfLosses(data: object, keepsTypes: boolean, path = '', depth = 0): void {
+  for (const key of Object.keys(data)) {
+    if (depth === 0 && key === 'cookie') continue
+    const value = (data as Data)[key]
+    if (keepsTypes && (value instanceof Date || value instanceof Uint8Array)) continue
+    const at = depth === 0 ? key : `${path}.${key}`
+    const loss = lossOf(value)
+    if (loss !== undefined) {
+      const said = `session.${at} is ${loss}: it does not survive being stored as JSON.`
+      warnOnce('SILVERBACK_LOSSY', said, `lossy ${at}`)
+    } else if (typeof value === 'object' && value !== null && depth < LOSSES_DEPTH) {
+      warnOfLosses(value, keepsTypes, at, depth + 1)
+    }
+  }
+}
+
+function lossOf(value: unknown): string | undefined {
+  if (value === undefined) return 'undefined'
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'symbol') return 'a symbol'
+  if (typeof value === 'number')
+    return Number.isFinite(value) ? (Object.is(value, -0) ? '-0' : undefined) : String(value)
+  if (value instanceof Date) return 'a Date'
+  if (value instanceof Map) return 'a Map'
+  if (value instanceof Set) return 'a Set'
+  return value instanceof Uint8Array ? 'binary data' : undefined
 }

@@ -1,4 +1,4 @@
-import { serializeSession } from './serialize'
+import { serializeSession } from './data'
 import type { Session } from './session'
 
 type Data = Record<string, unknown>

@@ -2,16 +2,12 @@ import { OptionError } from '../base/errors'
 import type { HttpRequest } from '../base/http'
 import { Cookie, reviveCookie } from '../cookie/cookie'
 import { isRecord, META, OLD_META } from '../record/record'
-import { cookieOf, isEndless } from './cookie-state'
-import { assignData } from './data'
-import { DetachedVerbs, type RegenerateOptions, type SessionState, type SessionVerbs } from './verbs'
+import { asCookie, cookieOf } from './cookie-state'
+import { assignData, omitsCookie } from './data'
+import { DetachedVerbs, type KeptCookie, type RegenerateOptions, type SessionState, type SessionVerbs } from './verbs'
 
 /** Node's callback. */
 type Callback = (err?: unknown) => void
-
-// While a session's data is serialized, its cookie keeps out of the way: one JSON.stringify with no replacer then serves
-// change detection and storage alike.
-let omitsCookie = false
 
 const COOKIE_PROPERTY: PropertyDescriptor & ThisType<Session> = {
   configurable: true,
@@ -82,7 +78,7 @@ export class Session {
   resetMaxAge(): this {
     const state = stateOf(this)!
     // A cookie that has no end, and that nobody has looked at, is as it should be.
-    if (state.cookie === undefined && isEndless(state)) return this
+    if (state.cookie === undefined && isEndless(state.keptCookie!)) return this
     const cookie = cookieOf(state)
     if (cookie !== undefined) cookie.maxAge = cookie.originalMaxAge
     return this
@@ -126,6 +122,16 @@ export interface Session {
   cookie: Cookie
   readonly id: string
   readonly req: any
+}
+
+/** JSON of a session's cookie, as records keep it. */
+export function jsonOfCookie({ cookie, keptCookie }: SessionState): string {
+  return cookie === undefined ? keptCookie!.cookieText : JSON.stringify(asCookie(cookie))
+}
+
+/** Whether a cookie, as it is kept, lasts until the browser closes. */
+export function isEndless({ cookie }: KeptCookie): boolean {
+  return cookie.originalMaxAge === null && cookie.expires === null
 }
 
 /** Whether `sessions()` made the session: express-session's rules for odd keys do not apply then. */
@@ -180,16 +186,6 @@ export function replaceData(session: Session, data: Record<string, unknown>): vo
   const target = session as unknown as Record<string, unknown>
   for (const key of Object.keys(target)) if (key !== 'cookie') delete target[key]
   assignData(session, data, !isModern(session))
-}
-
-/** JSON of a session's data, without its cookie. @throws whatever `JSON.stringify` and the data's own code throw */
-export function stringifyData(session: Session): string {
-  omitsCookie = true
-  try {
-    return JSON.stringify(session) ?? 'null'
-  } finally {
-    omitsCookie = false
-  }
 }
 
 // Accessors that data of the same name replaces on assignment in a session of `sessions()`.

@@ -62,8 +62,6 @@ export interface SessionVerbs {
   watch(session: object): AbortSignal | undefined
   /** Makes the cookie object of what a record keeps of it. */
   reviveCookie(kept: Record<string, unknown>): Cookie
-  /** @throws {SessionError} for a cookie that could not be sent, before it is stored */
-  checkCookie(cookie: Cookie): void
 }
 
 type Done<T> = (err?: unknown, value?: T) => void
@@ -130,8 +128,6 @@ export class DetachedVerbs implements SessionVerbs {
   reviveCookie(kept: Record<string, unknown>): Cookie {
     return this.#revive(kept)
   }
-
-  checkCookie(): void {}
 }
 
 function called<T = void>(call: (done: Done<T>) => void): Promise<T> {

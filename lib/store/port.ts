@@ -1,5 +1,5 @@
 import { hashOf } from '../base/hash'
-import { isTraced, traced } from '../base/trace'
+import { isTraced, traced } from '../base/diagnostics'
 import { chain, isPromise, MINUTE, type MaybePromise, type Milliseconds } from '../base/time'
 import { decodeRecord, encodeRecord } from '../record/record'
 import {

@@ -31,12 +31,14 @@ export function decodeFound({ text, record }: Found, id?: string): ParsedRecord 
   const isText = record === undefined
   if (id === undefined || text.length > REMEMBERED_MAX) return isText ? decodeRecord(text) : decodeObject(record)
   const hash = hashOf(id)
-  const known = recent[placeOf(hash)]
+  const known = recent[hash & (PLACES - 1)]
   const before = known?.hash === hash ? known.decoded : undefined
   const decoded = isText ? (known?.text === text ? known.decoded : decodeRecord(text)) : decodeLike(record, before)
   if (decoded === undefined) return undefined
   if (before !== undefined) decoded.comesAgain = true
-  if (decoded !== before && (isText || decoded.isKept)) remember(hash, isText ? text : undefined, decoded)
+  if (decoded !== before && (isText || decoded.isKept)) {
+    recent[hash & (PLACES - 1)] = { hash, text: isText ? text : undefined, decoded }
+  }
   return decoded
 }
 
@@ -60,11 +62,9 @@ function sameOrNone(known: ParsedRecord | undefined, record: Record<string, unkn
  * @param text `undefined` where the store was given an object
  */
 export function rememberWritten(id: string, text: string | undefined, decoded: ParsedRecord): void {
-  remember(hashOf(id), text, decoded)
-}
-
-function remember(hash: number, text: string | undefined, decoded: ParsedRecord): void {
-  if ((text ?? decoded.dataText).length <= REMEMBERED_MAX) recent[placeOf(hash)] = { hash, text, decoded }
+  if ((text ?? decoded.dataText).length > REMEMBERED_MAX) return
+  const hash = hashOf(id)
+  recent[hash & (PLACES - 1)] = { hash, text, decoded }
 }
 
 function hashOf(id: string): number {
@@ -72,11 +72,8 @@ function hashOf(id: string): number {
   for (let at = Math.max(0, id.length - ID_LOOKED_AT); at < id.length; at++) {
     hash = (Math.imul(hash, 31) + id.charCodeAt(at)) | 0
   }
-  return hash
-}
-
-function placeOf(hash: number): number {
-  return (hash ^ (hash >>> 16)) & (PLACES - 1)
+  // The place is told by the lowest bits.
+  return hash ^ (hash >>> 16)
 }
 
 /** What a later conditional write compares against: the text as it is kept, or the data of a store of objects alone. */

@@ -3,10 +3,9 @@ import type { Milliseconds } from '../../base/time'
 import type { Cookie } from '../../cookie/cookie'
 import { destroyedError, guarded, missingError, standInError, tooLateError } from '../../engine/faults'
 import { encodeRecord } from '../../record/record'
-import { jsonOfCookie } from '../../session/cookie-state'
 import { changesSince, dataNow, repeatChanges } from '../../session/late-changes'
-import { serializeSession } from '../../session/serialize'
-import { stateOf, type Session } from '../../session/session'
+import { serializeSession } from '../../session/data'
+import { jsonOfCookie, stateOf, type Session } from '../../session/session'
 import type { LockOptions, RegenerateOptions } from '../../session/verbs'
 import type { Found } from '../../store/contract'
 import { versionOf } from '../../store/record-cache'
@@ -50,10 +49,6 @@ export class SessionHandle extends Handle {
       cookie.originalMaxAge = originalMaxAge
     }
     return cookie
-  }
-
-  checkCookie(cookie: Cookie): void {
-    this.settings.door.checkCookie(cookie)
   }
 
   /** What is known of the session, for a verb. @throws {SessionError} where it has ended */

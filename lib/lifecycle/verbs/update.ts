@@ -1,7 +1,7 @@
 import { SessionError } from '../../base/errors'
 import { destroyedError, guarded } from '../../engine/faults'
 import { changesSince, repeatChanges } from '../../session/late-changes'
-import { serializeSession } from '../../session/serialize'
+import { serializeSession } from '../../session/data'
 import { replaceData, stateOf, type Session } from '../../session/session'
 import { copyValues, mergeLive } from '../../session/values'
 import { versionOf } from '../../store/record-cache'

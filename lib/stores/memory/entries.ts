@@ -2,7 +2,6 @@ import { isWide } from '../../base/bounded-map'
 import type { Milliseconds } from '../../base/time'
 import type { Found } from '../../store/contract'
 import { sessionTooLarge } from '../too-large'
-import { ShardedMap } from './sharded-map'
 import { Users, type Ownership } from './users'
 
 /** A slice of a sweep ends, for others to run, after freeing so many sessions, a third of a millisecond's worth ... */
@@ -19,7 +18,8 @@ export class Entry {
   text: string
   /** Of the text. */
   bytes = 0
-  private used: Milliseconds
+  /** Last use, since `START`. */
+  used: Milliseconds
   /** From last use to expiry; `null`: never. */
   span: Milliseconds | null = null
   older: Entry | undefined = undefined
@@ -32,28 +32,61 @@ export class Entry {
     this.used = usedAt - START
   }
 
-  get usedAt(): Milliseconds {
-    return START + this.used
-  }
-
-  set usedAt(time: Milliseconds) {
-    this.used = time - START
-  }
-
   isExpired(now: Milliseconds): boolean {
-    return this.span !== null && this.usedAt + this.span <= now
+    return this.span !== null && START + this.used + this.span <= now
   }
 
   get found(): Found {
-    const { text, usedAt, span } = this
+    const { text, span } = this
+    const usedAt = START + this.used
     return { text, usedAt, expiresAt: span === null ? null : usedAt + span }
   }
+}
+
+const SHARD_BITS = 6
+
+/**
+ * A map by name, in many small parts.
+ *
+ * One big Map stops the process for a tenth of a second and more when it doubles or halves at a million entries.
+ */
+export class ShardedMap<V> {
+  readonly #shards: (Map<string, V> | undefined)[] = new Array<undefined>(1 << SHARD_BITS).fill(undefined)
+
+  get(name: string): V | undefined {
+    return this.#shards[shardOf(name)]?.get(name)
+  }
+
+  set(name: string, value: V): void {
+    ;(this.#shards[shardOf(name)] ??= new Map<string, V>()).set(name, value)
+  }
+
+  delete(name: string): void {
+    const number = shardOf(name)
+    const shard = this.#shards[number]
+    if (shard === undefined) return
+    shard.delete(name)
+    if (shard.size === 0) this.#shards[number] = undefined
+  }
+
+  /** Every value, in no order. The map may change meanwhile. */
+  *values(): Generator<V> {
+    for (const shard of this.#shards) if (shard !== undefined) yield* shard.values()
+  }
+}
+
+// Only spreads the load: inside a part, Map's own seeded hash decides. The ends of random IDs and of counted users are
+// what differs.
+function shardOf(name: string): number {
+  const end = name.length
+  const hash = (name.charCodeAt(end - 1) | 0) * 31 + (name.charCodeAt(end - 2) | 0)
+  return Math.imul(hash * 31 + (name.charCodeAt(end - 3) | 0), 0x9e3779b1) >>> (32 - SHARD_BITS)
 }
 
 interface Bounds {
   max: number
   maxBytes: number
-  /** Called whenever a session is given a time to expire at. */
+  /** Called when a session is given a time to expire at, once before each sweep. */
   onMortal: () => void
 }
 
@@ -66,6 +99,8 @@ export class Entries {
   #bytes!: number
   #oldest: Entry | undefined
   #newest: Entry | undefined
+  /** Whether a session is to expire that no sweep has looked at yet. */
+  #isMortal = false
 
   constructor(bounds: Bounds) {
     this.#bounds = bounds
@@ -84,30 +119,26 @@ export class Entries {
 
   clear(): void {
     this.#byId = new ShardedMap()
-    this.#users = new Users()
+    this.#users = new Users(new ShardedMap())
     this.#size = 0
     this.#bytes = 0
     this.#oldest = this.#newest = undefined
   }
 
-  /** A live session. Finding counts as using; an expired one is freed. */
-  find(id: string): Entry | undefined {
+  /** A live session. Finding counts as using; an expired one is freed, and told of. */
+  find(id: string, freed?: (expired: Entry) => void): Entry | undefined {
     const entry = this.#byId.get(id)
-    if (entry === undefined || this.#freeExpired(entry, Date.now())) return undefined
-    this.use(entry)
+    if (entry === undefined) return undefined
+    if (entry.isExpired(Date.now())) {
+      this.free(entry)
+      freed?.(entry)
+      return undefined
+    }
+    if (entry !== this.#newest) {
+      this.#unlink(entry)
+      this.#link(entry)
+    }
     return entry
-  }
-
-  /** A session, expired or not; nothing changes. */
-  seek(id: string): Entry | undefined {
-    return this.#byId.get(id)
-  }
-
-  /** Makes a session the most recently used. */
-  use(entry: Entry): void {
-    if (entry === this.#newest) return
-    this.#unlink(entry)
-    this.#link(entry)
   }
 
   /** Live sessions of a user, newest first. */
@@ -132,7 +163,7 @@ export class Entries {
    * @throws {SessionError} `ERR_SESSION_TOO_LARGE` when the text alone exceeds the bound; nothing has changed then.
    */
   put(id: string, found: Entry | undefined, text: string, usedAt: Milliseconds, expiresAt: Milliseconds | null): Entry {
-    const bytes = bytesOf(text)
+    const bytes = text.length << (isWide(text) ? 1 : 0)
     if (bytes > this.#bounds.maxBytes) throw sessionTooLarge(bytes, `maxBytes (${this.#bounds.maxBytes})`, text)
     const entry = found ?? this.#add(new Entry(id, text, usedAt))
     this.#bytes += bytes - entry.bytes
@@ -146,9 +177,9 @@ export class Entries {
 
   /** Sets last use and expiry; `null`: never. */
   live(entry: Entry, usedAt: Milliseconds, expiresAt: Milliseconds | null): void {
-    entry.usedAt = usedAt
+    entry.used = usedAt - START
     entry.span = expiresAt === null ? null : expiresAt - usedAt
-    if (expiresAt !== null) this.#bounds.onMortal()
+    if (expiresAt !== null && !this.#isMortal) this.#noteMortal()
   }
 
   assign(entry: Entry, user: string | undefined): void {
@@ -165,6 +196,7 @@ export class Entries {
 
   /** Frees expired sessions, boundedly many at each step. */
   *sweep(): Generator<void> {
+    this.#isMortal = false
     let now = Date.now()
     let seen = 0
     let freed = 0
@@ -176,8 +208,13 @@ export class Entries {
       }
       seen++
       if (this.#freeExpired(entry, now)) freed++
-      else if (entry.span !== null) this.#bounds.onMortal()
+      else if (entry.span !== null && !this.#isMortal) this.#noteMortal()
     }
+  }
+
+  #noteMortal(): void {
+    this.#isMortal = true
+    this.#bounds.onMortal()
   }
 
   #add(entry: Entry): Entry {
@@ -207,8 +244,4 @@ export class Entries {
     this.free(entry)
     return true
   }
-}
-
-function bytesOf(text: string): number {
-  return text.length << (isWide(text) ? 1 : 0)
 }

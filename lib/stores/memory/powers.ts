@@ -4,7 +4,7 @@ import type { ListedPowers } from '../record-store'
 import { Sweeper } from '../sweeper'
 import { withCookie } from '../../record/record'
 import type { Milliseconds } from '../../base/time'
-import { Entries } from './entries'
+import { Entries, type Entry } from './entries'
 import { Locks } from './locks'
 import { compact } from '../../base/bounded-map'
 import { viewOf } from './view'
@@ -45,14 +45,10 @@ export class MemoryPowers implements ListedPowers {
   }
 
   load(id: string): Found | typeof EXPIRED | null {
-    const entry = this.#entries.seek(id)
-    if (entry === undefined) return null
-    if (!entry.isExpired(Date.now())) {
-      this.#entries.use(entry)
-      return entry.found
-    }
-    this.#entries.free(entry)
-    return isForwarding(entry) ? null : EXPIRED
+    let expired: Entry | undefined
+    const entry = this.#entries.find(id, (freed) => void (expired = freed))
+    if (entry !== undefined) return entry.found
+    return expired === undefined || isForwarding(expired) ? null : EXPIRED
   }
 
   write({ id, text, expected, life, user }: Write): true | Found | null {

@@ -1,6 +1,5 @@
 import { compact } from '../../base/bounded-map'
-import type { Entry } from './entries'
-import { ShardedMap } from './sharded-map'
+import type { Entry, ShardedMap } from './entries'
 
 /** Whose a session is, with its neighbours among that user's sessions. */
 export class Ownership {
@@ -16,7 +15,11 @@ export class Ownership {
 
 /** Which sessions are a user's: for each user a list, newest first. */
 export class Users {
-  readonly #newest = new ShardedMap<Entry>()
+  readonly #newest: ShardedMap<Entry>
+
+  constructor(empty: ShardedMap<Entry>) {
+    this.#newest = empty
+  }
 
   /** The sessions of a user, as they are now. */
   entries(user: string): Entry[] {
