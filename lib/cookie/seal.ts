@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual, type KeyObject } from 'node:crypto'
 import type { Opening } from './keys'
-import { withRandom } from '../base/random'
+import { withRandom } from '../base/ids'
 import type { Milliseconds } from '../base/time'
 
 const NONCE = 12

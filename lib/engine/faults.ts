@@ -58,6 +58,14 @@ export async function guarded<T>({ engine, settings }: Visit, verb: string, work
   }
 }
 
+/** `req.session` is read before its store, which answers later, was asked. */
+export function notLoadedError(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_NOT_LOADED',
+    'The session is not loaded yet: call "await req.sessions.load()" before reading req.session, or use the option load: "eager".'
+  )
+}
+
 /** The store does not know the session (any more). */
 export function missingError(): SessionError {
   return new SessionError('ERR_SESSION_MISSING', 'failed to load session')

@@ -60,7 +60,8 @@ function planFor(handle: Handle, session: Session, data: string): Plan {
   const cookieChanged = attributes !== undefined && attributes !== (snapshot.attributes ?? keptAttributesOf(state))
   // A record of express-session does not say when the session began: unless that is written down, it never gets old.
   const lacksMeta = stored && writesMeta && !selfContained && !snapshot.meta
-  const mustSave = handle.status === 'renewed' || lacksMeta || isUnindexed(handle, session)
+  const mustSave =
+    handle.status === 'renewed' || lacksMeta || (settings.userId !== undefined && isUnindexed(handle, session))
   const plan = door.plan({
     presented: isPresented,
     stored,

@@ -10,7 +10,7 @@ import { dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
 import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
 import { commitSession } from './commit'
-import type { Ending } from './end'
+import { endRecord, noteEnd, type Ending } from './end'
 import { deadline, lifeOfCookie } from './lifetime'
 import { adopt, findSession } from './load'
 import { newSession, takeData, type Began, type LoadedSession, type Snapshot } from './snapshot'
@@ -195,6 +195,24 @@ export abstract class Handle implements SessionVerbs {
     this.session = undefined
     this.owner?.ended?.()
     this.outgoing = this.tokens.values.length > 0 || this.outgoing === 'send' ? 'expire' : 'none'
+  }
+
+  /** The application took the session off the request: `req.session = null`, or `delete req.session`. */
+  unset(): MaybePromise<unknown> {
+    if (!this.settings.unsetDestroys || (this.latest === undefined && !this.tokens.bringsSession)) {
+      this.end()
+      this.outgoing = 'none'
+      return undefined
+    }
+    // Its cookie tells what the client has to forget: domain and path are the session's own.
+    return chain(this.load(), () => this.#discard())
+  }
+
+  async #discard(): Promise<void> {
+    const { ending, id, engine, settings } = this
+    this.end()
+    if (ending !== undefined) await endRecord(settings, ending)
+    noteEnd(engine, settings, id)
   }
 
   /** What has to be removed from the store with this session; `undefined`: no store knows it. */

@@ -15,7 +15,7 @@ export type Status = 'unread' | 'found' | 'new' | 'renewed' | 'stored' | 'readon
 /** What the response has to tell the client about one session. */
 export type Outgoing = 'none' | 'send' | 'expire'
 
-/** The response of the request, if there is one. */
+/** The response of a request. */
 export interface ResponseState {
   /** The header block is gone: no cookie can be sent any more. */
   readonly headCommitted: boolean

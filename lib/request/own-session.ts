@@ -1,3 +1,4 @@
+import { OptionError, quote } from '../base/errors'
 import type { HttpRequest } from '../base/http'
 import { Cookie, reviveCookie } from '../cookie/cookie'
 import { Session, stateOf } from '../session/session'
@@ -11,19 +12,27 @@ interface ForeignSession {
   save(): unknown
 }
 
-/** A session of ours for whatever `store.createSession` has made; `undefined` for what is no session. */
-export function ownSession(value: unknown, verbs: SessionVerbs, req: HttpRequest): Session | undefined {
+/**
+ * A session of ours for whatever `store.createSession` has made.
+ * @throws {OptionError} for what is no session
+ */
+export function ownSession(value: unknown, verbs: SessionVerbs, req: HttpRequest): Session {
   if (value instanceof Session) {
     const state = stateOf(value)
     // Made without a middleware, and now on a request that has one.
     if (state?.verbs instanceof DetachedVerbs) state.verbs = verbs
-    return state === undefined ? undefined : value
+    if (state !== undefined) return value
+  } else if (isForeign(value)) {
+    const { cookie, id, ...data } = value
+    const session = new Session(req, data, { verbs, id })
+    session.cookie = cookie === undefined ? new Cookie() : reviveCookie(cookie.toJSON())
+    return session
   }
-  if (!isForeign(value)) return undefined
-  const { cookie, id, ...data } = value
-  const session = new Session(req, data, { verbs, id })
-  session.cookie = cookie === undefined ? new Cookie() : reviveCookie(cookie.toJSON())
-  return session
+  throw new OptionError(
+    `req.session can only be set to null or to a session, got ${typeof value === 'object' ? quote(value) : typeof value}; ` +
+      'assign its properties instead: req.session.user = user',
+    'ERR_SESSION_UNSERIALIZABLE'
+  )
 }
 
 function isForeign(value: unknown): value is ForeignSession {

@@ -11,10 +11,11 @@ import type { NamedOptions } from '../options/sessions-options'
 import type { ModernSession } from '../session/modern'
 
 /** What the registry needs of the request. */
-export interface RegistryHost extends ResponseState {
+export interface RegistryHost {
   readonly engine: Engine
   readonly req: HttpRequest
   readonly main: SessionHandle
+  readonly response: ResponseState
   /** A session is read: the response depends on the cookie. */
   noteRead(): void
 }
@@ -73,7 +74,7 @@ export class Registry {
   async new(name: string, options?: NamedOptions): Promise<AnySession> {
     this.#request.noteRead()
     const { engine, req } = this.#request
-    const handle = new UnregisteredHandle(engine, this.#settings(name, options), req, this.#request)
+    const handle = new UnregisteredHandle(engine, this.#settings(name, options), req, this.#request.response)
     this.#unregistered.push(handle)
     return (await handle.load()) as AnySession
   }
@@ -97,7 +98,7 @@ export class Registry {
     let handle = this.#handles.get(name)
     if (handle === undefined) {
       const { engine, req } = this.#request
-      handle = new SessionHandle(engine, this.#settings(name, options), req, this.#request)
+      handle = new SessionHandle(engine, this.#settings(name, options), req, this.#request.response)
       this.#handles.set(name, handle)
     }
     return handle

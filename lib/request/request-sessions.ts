@@ -1,26 +1,26 @@
 import { isAtRest } from '../lifecycle/load'
-import { OptionError, quote, SessionError } from '../base/errors'
 import type { HttpRequest, HttpResponse } from '../base/http'
 import { chain, isPromise, SECOND, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
-import { storeFault } from '../engine/faults'
+import { notLoadedError, storeFault } from '../engine/faults'
 import { reportUnsaved } from '../lifecycle/commit'
 import { putSession } from '../lifecycle/put'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
-import type { HandleOwner } from '../lifecycle/status'
+import type { HandleOwner, ResponseState } from '../lifecycle/status'
 import type { ParsedRecord } from '../record/record'
 import { writeHead } from '../reply/headers'
 import { renderFirst, renderMeanwhile } from '../reply/set-cookie'
 import { ResponseHold } from '../response/response-hold'
 import type { CommitHook } from '../response/commit-hook'
 import { Session } from '../session/session'
-import { Store } from '../store/store'
 import { ownSession } from './own-session'
 import { isDeleted, putBack, putOn, useDictionaryMode, type SessionsOfRequest } from './properties'
 import { Registry } from './registry'
-import { makeAsTheStore, OURS, regenerateAsTheStore, type HookedStore } from './store-hooks'
+import { makeAsTheStore, originals, OURS, regenerateAsTheStore, type HookedStore } from './store-hooks'
 
 const NONE: readonly SessionHandle[] = []
+/** Of a request whose middleware was given none. */
+const NO_RESPONSE: ResponseState = { headCommitted: false }
 
 /** The sessions of one request: the main one behind `req.session`, and those of the registry. */
 export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwner {
@@ -29,7 +29,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   readonly next: (err?: unknown) => void
   #main: SessionHandle | undefined
   #registry: Registry | undefined
-  readonly #hold: ResponseHold | undefined
+  readonly response: ResponseState
   /** `null` or `undefined` as the application has assigned it to `req.session`. */
   #unset: null | undefined | false = false
   #read = false
@@ -50,14 +50,13 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     useDictionaryMode(req, 'res')
     req.sessionStore = engine.settings.port.store
     putOn(req, this)
-    if (!res) return
-    useDictionaryMode(res, 'req')
-    this.#hold = new ResponseHold(res, this)
+    if (res) useDictionaryMode(res, 'req')
+    this.response = res ? new ResponseHold(res, this) : NO_RESPONSE
   }
 
   /** The session that `req.session` stands for; nothing of it exists until it is asked for. */
   get main(): SessionHandle {
-    return (this.#main ??= new SessionHandle(this.engine, this.engine.settings, this.req, this, this))
+    return (this.#main ??= new SessionHandle(this.engine, this.engine.settings, this.req, this.response, this))
   }
 
   get session(): unknown {
@@ -73,7 +72,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     const result = main.load()
     if (!isPromise(result)) return main.session ?? result
     result.catch(() => undefined)
-    throw notLoaded()
+    throw notLoadedError()
   }
 
   set session(value: unknown) {
@@ -87,13 +86,6 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       return
     }
     const session = ownSession(value, this.main, this.req)
-    if (session === undefined) {
-      throw new OptionError(
-        `req.session can only be set to null or to a session, got ${typeof value === 'object' ? quote(value) : typeof value}; ` +
-          'assign its properties instead: req.session.user = user',
-        'ERR_SESSION_UNSERIALIZABLE'
-      )
-    }
     this.#unset = false
     putSession(this.main, session, this.hooked !== undefined)
     if (this.#sessionId === session.id) this.#idAssigned = false
@@ -137,7 +129,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   async remount(): Promise<void> {
     const { main } = this
     if (main.status !== 'ended') {
-      if (main.settings.unsetDestroys) await this.#commitUnset()
+      if (main.settings.unsetDestroys) await main.unset()
       // Off the request, and not ended: what the client has is read again, without what was set on it.
       else this.#main = undefined
     }
@@ -167,18 +159,12 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
 
   began(record?: ParsedRecord): void {
     const { generate, createSession } = this.engine.settings.port.store as HookedStore
-    const isOurs = record === undefined ? generate?.[OURS] : createSession === Store.prototype.createSession
+    const isOurs = record === undefined ? generate?.[OURS] : createSession === originals.createSession
     if (isOurs !== true && this.hooked === undefined) makeAsTheStore(this, record)
   }
 
   regenerate(): Promise<void> | undefined {
     return this.hooked === undefined ? regenerateAsTheStore(this) : undefined
-  }
-
-  // ResponseState
-
-  get headCommitted(): boolean {
-    return this.#hold?.headCommitted === true
   }
 
   // CommitHook
@@ -198,7 +184,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     if (this.#unset === false && isDeleted(this.req)) this.#unset = undefined
     let result: MaybePromise<unknown> = undefined
     try {
-      if (this.#unset !== false && this.main.status !== 'ended') result = this.#commitUnset()
+      if (this.#unset !== false && this.main.status !== 'ended') result = this.main.unset()
       for (const handle of this.handles()) {
         // Time has passed since it was read, and the handlers may have changed what decides about its extension.
         if (handle.status === 'found' && !isAtRest(handle)) void handle.load()
@@ -207,7 +193,12 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     } catch (err) {
       throw this.#fault(err)
     }
-    return isPromise(result) ? result.then(nothing, (err) => Promise.reject(this.#fault(err))) : undefined
+    return isPromise(result)
+      ? result.then(
+          () => undefined,
+          (err) => Promise.reject(this.#fault(err))
+        )
+      : undefined
   }
 
   #commitHandle(handle: SessionHandle): MaybePromise<void> {
@@ -220,18 +211,6 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     return chain(committed, () => {
       if (handle.outgoing === 'send') renderFirst(handle)
     })
-  }
-
-  // `req.session = null` or `delete req.session`.
-  #commitUnset(): MaybePromise<unknown> {
-    const { main } = this
-    if (!main.settings.unsetDestroys || (main.latest === undefined && !main.tokens.bringsSession)) {
-      main.end()
-      main.outgoing = 'none'
-      return undefined
-    }
-    // Its cookie tells what the client has to forget: domain and path are the session's own.
-    return chain(main.load(), () => main.discard())
   }
 
   #fault(err: unknown): unknown {
@@ -280,12 +259,3 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     return this.#registry === undefined ? main : [...main, ...this.#registry.handles()]
   }
 }
-
-function notLoaded(): SessionError {
-  return new SessionError(
-    'ERR_SESSION_NOT_LOADED',
-    'The session is not loaded yet: call "await req.sessions.load()" before reading req.session, or use the option load: "eager".'
-  )
-}
-
-function nothing(): void {}

@@ -22,6 +22,12 @@ interface Generate {
   [OURS]?: true
 }
 
+/** What ours have before an application replaces it. */
+export const originals: HookedStore = {
+  createSession: Store.prototype.createSession as HookedStore['createSession'],
+  regenerate: Store.prototype.regenerate
+}
+
 /** Marks the `generate` of ours. */
 export const OURS = Symbol('silverback.generate')
 
@@ -113,7 +119,3 @@ function replacedMember<Name extends 'createSession' | 'regenerate'>(
 }
 
 const BASE = ['regenerate', 'load', 'createSession'] as const
-const originals: HookedStore = {
-  createSession: Store.prototype.createSession as HookedStore['createSession'],
-  regenerate: Store.prototype.regenerate
-}

@@ -1,6 +1,5 @@
-import type { Milliseconds } from '../../base/time'
 import { OptionError, quote } from '../../base/errors'
-import { MINUTE } from '../../base/time'
+import { MINUTE, type Milliseconds } from '../../base/time'
 import { givenOptions } from '../../base/warnings'
 import { tooLateError } from '../../engine/faults'
 import type { Settings } from '../../options/settings'

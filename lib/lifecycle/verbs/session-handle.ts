@@ -76,14 +76,6 @@ export class SessionHandle extends Handle {
     return verb
   }
 
-  /** Removes the session that the application took off the request. */
-  async discard(): Promise<void> {
-    const { ending, id, engine, settings } = this
-    this.end()
-    if (ending !== undefined) await endRecord(settings, ending)
-    noteEnd(engine, settings, id)
-  }
-
   save(session: Session): Promise<void> {
     const saving = this.#waitFor(this.#save(session))
     this.saving = Promise.allSettled([this.saving, saving])
