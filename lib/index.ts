@@ -7,7 +7,6 @@ import * as managerModule from './manage/manager'
 import * as monitorModule from './base/diagnostics'
 import * as optionsModule from './options/sessions-options'
 import * as registryModule from './request/registry'
-import * as sessionModule from './session/session'
 import * as sessionDataModule from './session/data'
 import * as infoModule from './session/info'
 import * as modernModule from './session/modern'
@@ -31,20 +30,16 @@ function session(options?: session.SessionOptions): session.SessionsHandler {
 
 // Types and values of one name travel as one alias, so that `require`, `import` and module augmentation all see them.
 namespace session {
-  /** The session on a request. Data of the application comes before a verb of the same name, as in JavaScript. */
-  export type RequestSession = Session & Partial<SessionData> & Omit<RequestVerbs, keyof SessionData>
-
-  /** What `sessions()` adds to a session; behind the drop-in door there are `update()`, `lock()` and `infoOf()`. */
-  export interface RequestVerbs extends Pick<ModernSession, 'isNew' | 'lock' | 'addFlash' | 'flashes'> {
-    update<T>(fn: (session: RequestSession) => T | Promise<T>): Promise<T>
-  }
+  /** The session on a request. */
+  export type RequestSession = Session & Partial<SessionData>
+  export type RequestVerbs = modernModule.RequestVerbs
 
   export import SessionData = sessionDataModule.SessionData
   export import Store = storeModule.Store
   export import MemoryStore = memoryStoreModule.MemoryStore
   export import CookieStore = cookieStoreModule.CookieStore
   export import FileStore = fileStoreModule.FileStore
-  export import Session = sessionModule.Session
+  export import Session = modernModule.AppSession
   export import Cookie = cookieModule.Cookie
   export import SessionError = errorsModule.SessionError
   export import requireSession = guardModule.requireSession

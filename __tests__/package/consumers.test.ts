@@ -130,7 +130,7 @@ describe.each(['silverback', 'express-session'])('installed as %s', (name) => {
     )
   })
 
-  const everywhere = ['every-import', 'schema', 'stores', 'store-verbs']
+  const everywhere = ['every-import', 'own-requests', 'schema', 'stores', 'store-verbs']
   const inEsm = everywhere.map((file) => `${file}.mts`)
   const inCommonJs = [...everywhere, 'import-require'].map((file) => `${file}.cts`)
 

@@ -1,5 +1,6 @@
 import { demand, OptionError } from '../base/errors'
 import { META, OLD_META } from '../record/record'
+import type { SessionData } from './data'
 import { knownState } from './info'
 import { hideMethods, MODERN, quiet, Session, stateOf } from './session'
 import type { LockOptions } from './verbs'
@@ -54,6 +55,21 @@ export class ModernSession extends Session {
 export interface ModernSession {
   /** `true` until it has been stored and came back: gorilla's `IsNew`. */
   readonly isNew: boolean
+}
+
+/** What `sessions()` adds to a session; behind the drop-in door there are `update()`, `lock()` and `infoOf()`. */
+export interface RequestVerbs extends Pick<ModernSession, 'isNew' | 'lock' | 'addFlash' | 'flashes'> {
+  update<T>(fn: (session: AppSession & Partial<SessionData>) => T | Promise<T>): Promise<T>
+}
+
+/**
+ * A session as applications see it: of one type for both doors, so that they may narrow the `session` of their requests.
+ * Data of the application comes before a verb of the same name, as in JavaScript.
+ */
+export interface AppSession extends Session, Omit<RequestVerbs, keyof SessionData> {}
+export const AppSession = Session as unknown as {
+  new (...args: ConstructorParameters<typeof Session>): AppSession
+  readonly prototype: AppSession
 }
 
 Object.defineProperty(ModernSession.prototype, 'isNew', {

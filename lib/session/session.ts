@@ -6,8 +6,8 @@ import { asCookie, cookieOf } from './cookie-state'
 import { assignData, omitsCookie } from './data'
 import { DetachedVerbs, type KeptCookie, type RegenerateOptions, type SessionState, type SessionVerbs } from './verbs'
 
-/** Node's callback. */
-type Callback = (err?: unknown) => void
+/** Node's callback; callers may give the error any type. */
+type Callback = (err?: any) => void
 
 const COOKIE_PROPERTY: PropertyDescriptor & ThisType<Session> = {
   configurable: true,

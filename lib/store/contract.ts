@@ -4,8 +4,8 @@ import type { CookieOptions } from '../cookie/cookie'
 import type { KeyRing } from '../cookie/keys'
 import type { MaybePromise, Milliseconds } from '../base/time'
 
-/** Node's callback, always the last parameter of a store's method. */
-export type Callback<T = void> = (err?: unknown, value?: T) => void
+/** Node's callback, always the last parameter of a store's method; callers may give the error any type. */
+export type Callback<T = void> = (err?: any, value?: T) => void
 
 /** The same for callers that give the value a type of their own. */
 type AnyCallback = Callback<any>

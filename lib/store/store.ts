@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { SessionRecord } from './contract'
 import { reviveCookie } from '../cookie/cookie'
-import { Session } from '../session/session'
+import { AppSession } from '../session/modern'
 import type { HttpRequest } from '../base/http'
 import type { SessionData } from '../session/data'
 import { isPromise, type MaybePromise } from '../base/time'
@@ -23,9 +23,9 @@ declare abstract class StoreShape extends EventEmitter {
   /** Destroys the session of a request and begins another. */
   regenerate(req: any, callback: Done): void
   /** Reads a session that no request carries. */
-  load(id: string, callback: Answered<Session & SessionData>): void
+  load(id: string, callback: Answered<AppSession & SessionData>): void
   /** Makes the `Session` of a stored record and puts it on the request. */
-  createSession(req: any, record: any): Session & SessionData
+  createSession(req: any, record: any): AppSession & SessionData
 
   abstract get(id: string, callback: Answered<SessionData | null>): unknown
   abstract set(id: string, session: SessionData, callback?: Done): unknown
@@ -83,7 +83,7 @@ Store.prototype.regenerate = function (this: RequestStore, req: HttpRequest, cal
   })
 }
 
-Store.prototype.load = function (this: Store, id: string, callback: Answered<Session & SessionData>) {
+Store.prototype.load = function (this: Store, id: string, callback: Answered<AppSession & SessionData>) {
   this.get(id, (err: unknown, record) => {
     if (err) return callback(err)
     if (!record) return callback()
@@ -93,7 +93,7 @@ Store.prototype.load = function (this: Store, id: string, callback: Answered<Ses
 
 Store.prototype.createSession = function (req: HttpRequest, record: SessionRecord) {
   const { cookie, ...data } = record as Record<string, unknown>
-  const session = new Session(req, data)
+  const session = new AppSession(req, data)
   session.cookie = reviveCookie(cookie as Record<string, unknown>)
   req.session = session
   return session

@@ -50,7 +50,7 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
 
   /** Finds a session; `null` when there is none, it is over, or what is kept is no session. */
   get(id: string): Answer<SessionRecord | null, Sync>
-  get(id: string, callback: Callback<SessionRecord | null>): void
+  get(id: string, callback: Callback<any>): void
   get(id: string, callback?: Callback<SessionRecord | null>): unknown {
     const powers = this[POWERS]
     const find = (): MaybePromise<SessionRecord | null> =>
@@ -114,7 +114,7 @@ export abstract class RecordStore<Sync extends boolean = false> extends KeyedSto
 
   /** Every live session by ID, in an object without prototype. */
   override all(): Answer<Record<string, SessionRecord>, Sync>
-  override all(callback: Callback<Record<string, SessionRecord>>): void
+  override all(callback: Callback<Record<string, any>>): void
   override all(callback?: Callback<Record<string, SessionRecord>>): unknown {
     const collect = () => {
       const records = Object.create(null) as Record<string, SessionRecord>
