@@ -7,10 +7,11 @@ import { changesSince, dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
 import type { Life } from '../store/contract'
 import { sessionToGive } from './given-session'
-import type { Handle, LeftSession } from './handle'
+import type { Handle } from './handle'
 import { deadline, extendedAt, isDeleting, isDue, lifeOfCookie, noteExtended } from './lifetime'
 import { isAtRest, recordOf } from './load'
 import { takeData, type TakenData } from './snapshot'
+import type { LeftSession } from './status'
 
 /** Decides and does what the store needs for one session before the response may go. */
 export function commitSession(handle: Handle): MaybePromise<unknown> {

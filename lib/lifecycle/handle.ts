@@ -14,13 +14,7 @@ import { endRecord, noteEnd, type Ending } from './end'
 import { deadline, lifeOfCookie } from './lifetime'
 import { adopt, findSession } from './load'
 import { newSession, takeData, type Began, type LoadedSession, type Snapshot } from './snapshot'
-import type { HandleOwner, OpenOptions, Outgoing, ResponseState, Status } from './status'
-
-/** A session object that a request goes on without, and what its data was then. */
-export interface LeftSession {
-  readonly session: Session
-  data: Record<string, unknown> | undefined
-}
+import type { HandleOwner, LeftSession, OpenOptions, Outgoing, ResponseState, Status } from './status'
 
 /** One session of one request: what is known of it, and what becomes of it. Its verbs are `SessionHandle`'s. */
 export abstract class Handle implements SessionVerbs {
@@ -28,7 +22,7 @@ export abstract class Handle implements SessionVerbs {
   readonly settings: Settings
   readonly req: HttpRequest
   readonly owner: HandleOwner | undefined
-  private readonly response: ResponseState | undefined
+  readonly response: ResponseState | undefined
   status: Status = 'unread'
   id = ''
   /** The session on the request, if it is made and has not ended. */
@@ -73,10 +67,6 @@ export abstract class Handle implements SessionVerbs {
     this.response = response
     this.owner = owner
     this.tokens = new RequestTokens(this)
-  }
-
-  get hasResponse(): boolean {
-    return this.response !== undefined
   }
 
   get isLate(): boolean {

@@ -40,3 +40,9 @@ export interface OpenOptions {
   /** Ends the watch, as the end of the connection does; for what outlives the request that it began with. */
   until?: AbortSignal | undefined
 }
+
+/** A session object that a request goes on without, and what its data was then. */
+export interface LeftSession {
+  readonly session: Session
+  data: Record<string, unknown> | undefined
+}

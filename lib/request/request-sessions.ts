@@ -193,12 +193,8 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     } catch (err) {
       throw this.#fault(err)
     }
-    return isPromise(result)
-      ? result.then(
-          () => undefined,
-          (err) => Promise.reject(this.#fault(err))
-        )
-      : undefined
+    if (!isPromise(result)) return undefined
+    return result.catch((err) => Promise.reject(this.#fault(err))) as Promise<void>
   }
 
   #commitHandle(handle: SessionHandle): MaybePromise<void> {

@@ -1,5 +1,6 @@
 import { mergeData } from '../record/merge'
 import { isRecord } from '../record/record'
+import type { RegenerateOptions } from './verbs'
 
 type Data = Record<string, unknown>
 
@@ -60,4 +61,15 @@ function isText(value: unknown, text: string): boolean {
 /** What `live` has changed since `base`, laid over `theirs`; its JSON is `ours`. */
 export function mergeLive(base: Data, ours: Data, theirs: Data, live: object): Data {
   return withTypes(mergeData(base, ours, theirs), [live])
+}
+
+/** What `keep` keeps of a session's data. */
+export function partOf(data: Data, keep: RegenerateOptions['keep']): Data {
+  const part: Data = {}
+  if (keep === undefined) return part
+  for (const key of keep === true ? Object.keys(data) : keep) {
+    // Hidden members of a session are no data.
+    if (key !== 'cookie' && Object.prototype.propertyIsEnumerable.call(data, key)) part[key] = data[key]
+  }
+  return part
 }

@@ -6,7 +6,7 @@ import type { Settings } from '../../options/settings'
 import { encodeRecord, typesOf, type ParsedRecord } from '../../record/record'
 import { serializeSession } from '../../session/data'
 import { replaceData, stateOf, type Session } from '../../session/session'
-import { mergeLive } from '../../session/values'
+import { mergeLive, partOf } from '../../session/values'
 import type { RegenerateOptions } from '../../session/verbs'
 import type { Found } from '../../store/contract'
 import type { StorePort } from '../../store/port'
@@ -246,17 +246,6 @@ function carried(
   // The same session under another ID: however often it is rotated, its absolute end stays where it is.
   stateOf(to.session)!.createdAt = stateOf(from)!.createdAt
   return { ...next, user: user ?? assignedUser(settings, from, old) }
-}
-
-/** What `keep` keeps of a session's data. */
-export function partOf(data: Data, keep: Keep): Data {
-  const part: Data = {}
-  if (keep === undefined) return part
-  for (const key of keep === true ? Object.keys(data) : keep) {
-    // Hidden members of a session are no data.
-    if (key !== 'cookie' && Object.prototype.propertyIsEnumerable.call(data, key)) part[key] = data[key]
-  }
-  return part
 }
 
 function parse(text: string): Data {

@@ -6,6 +6,7 @@ import { encodeRecord } from '../../record/record'
 import { changesSince, dataNow, repeatChanges } from '../../session/late-changes'
 import { serializeSession } from '../../session/data'
 import { jsonOfCookie, stateOf, type Session } from '../../session/session'
+import { partOf } from '../../session/values'
 import type { LockOptions, RegenerateOptions } from '../../session/verbs'
 import type { Found } from '../../store/contract'
 import { versionOf } from '../../store/record-cache'
@@ -16,7 +17,7 @@ import { recordOf } from '../load'
 import { writeNow } from '../save'
 import { storedSession, type Began, type Snapshot } from '../snapshot'
 import { takeLock } from './lock'
-import { checkRotation, partOf, succeed, type Successor } from './regenerate'
+import { checkRotation, succeed, type Successor } from './regenerate'
 import { updateSession } from './update'
 import { watch } from './watch'
 
@@ -35,7 +36,7 @@ export class SessionHandle extends Handle {
 
   /** When the session ends if it is not used again; this request uses it, and its response extends it. */
   expiresAt(session: Session): Milliseconds | null {
-    const isExtended = this.hasResponse && !this.isLate && this.status === 'stored'
+    const isExtended = this.response !== undefined && !this.isLate && this.status === 'stored'
     return this.endOf(session, isExtended ? lastUse(this, lifeOfCookie(stateOf(session)!)) : undefined)
   }
 

@@ -16,7 +16,7 @@ export function watch(handle: Handle): AbortSignal {
   const { port, tokens } = settings
   const { until } = handle.openOptions
   const controller = new AbortController()
-  const socket = req.headers?.upgrade !== undefined || handle.hasResponse ? req.socket : undefined
+  const socket = req.headers?.upgrade !== undefined || handle.response !== undefined ? req.socket : undefined
   if (until?.aborted || socket?.destroyed) return controller.signal
   let asking = false
 
