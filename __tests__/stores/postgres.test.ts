@@ -164,6 +164,15 @@ describe('PostgresStore options', () => {
     expect(() => new PostgresStore(options as never)).toThrow(message)
   })
 
+  it.each(['26000', '42P05'])('say what to do where a pooler loses prepared statements (%s)', async (code) => {
+    // PgBouncer before 1.21, by transaction.
+    const query = () => Promise.reject(Object.assign(new Error('prepared statement "x"'), { code }))
+    const store = new PostgresStore({ pool: { connect: query, query } as never })
+    await expect(store.get('a')).rejects.toThrow(`PostgreSQL failed: ${code}`)
+    await expect(store.get('a')).rejects.toThrow('prepare: false')
+    await store.close()
+  })
+
   it('work in a schema of their own, and without prepared statements', async () => {
     await pool.query('CREATE SCHEMA "Own schema"')
     const prepared = jest.fn((query: any) => pool.query(query))

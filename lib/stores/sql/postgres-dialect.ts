@@ -144,9 +144,13 @@ function partsOf(table: string, isBinary: boolean): Parts {
 /** A serialization failure, a deadlock, and two who make the same table at once: the second time it is there. */
 const UNDONE = new Set<unknown>(['40001', '40P01', '23505', '42P07', '42710'])
 
+const UNPREPARED = 'a pooler in between knows no prepared statements: set prepare: false'
+
 const HINTS: Record<string, string> = {
   '25006': 'it takes no writes (a replica, or read-only)',
+  '26000': UNPREPARED,
   '3F000': 'there is no such schema',
+  '42P05': UNPREPARED,
   '42501': 'the role needs SELECT, INSERT, UPDATE and DELETE on the table of the sessions',
   '53100': 'its disk is full',
   '53300': 'it has too many connections',
