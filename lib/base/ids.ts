@@ -55,3 +55,11 @@ export function checkGeneratedId(id: unknown, previous: string | undefined): str
   if (id === previous) throw new SessionError('ERR_SESSION_OPTION', 'genid returned the same session ID twice')
   return id
 }
+
+/** @throws {SessionError} for half a surrogate pair: stores would take all of them for one, and no cookie carries it */
+export function checkAnyId(id: unknown): string {
+  if (typeof id === 'string' && /\p{Surrogate}/u.test(id)) {
+    throw new SessionError('ERR_SESSION_OPTION', 'genid must return a well-formed text, without half a surrogate pair')
+  }
+  return id as string
+}

@@ -1,3 +1,4 @@
+import { checkAnyId } from '../base/ids'
 import { Cookie, reviveCookie } from '../cookie/cookie'
 import { Session } from '../session/session'
 import type { Door, Facts, Plan } from './door'
@@ -14,8 +15,8 @@ export const expressSession: Door = {
   reviveCookie: (kept) => reviveCookie(kept),
   // The `onHeaders` listener: the response goes out without a cookie that cannot be sent, and the error to `next`.
   checkCookie: () => undefined,
-  // generate: the answer of `genid` is taken as it is.
-  checkId: (id) => id as string,
+  // generate: the answer of `genid` is taken as it is. What no cookie can carry it refuses too, when it has stored it.
+  checkId: checkAnyId,
   // `originalPath.indexOf(cookieOptions.path || '/')`: by prefix, so that /admin covers /administrator.
   coversPath: () => true,
   // isModified: the ID or the hash differs from what the request began with; undone changes are none.

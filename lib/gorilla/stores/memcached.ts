@@ -1,9 +1,11 @@
-import { SessionError, unavailable } from '../../base/errors'
+import { must, SessionError, unavailable } from '../../base/errors'
 import { AT_ONCE, exptimeOf } from '../../stores/memcached/exptime'
 import { MemcachedWire, type Reply } from './memcached-wire'
 import { demandBacking, type Shelf } from './shelf'
 
 const KEY_MAX = 250
+/** Of the IDs that Go makes: 32 bytes in base32. */
+const ID_LENGTH = 52
 
 /**
  * Records in memcached, replaced only where its `cas` says that nobody else has.
@@ -13,6 +15,13 @@ const KEY_MAX = 250
 export function memcachedShelf(backing: unknown, prefix: string): Shelf {
   const servers = serversOf(backing)
   demandBacking(servers.length > 0, 'memcache', 'a client of memcached, or host:port', backing)
+  const isPrefix = /^[\x21-\x7e]*$/.test(prefix) && prefix.length <= KEY_MAX - ID_LENGTH
+  must(
+    isPrefix,
+    'gorillaSessions: `keyPrefix`',
+    `ASCII without spaces, ${KEY_MAX - ID_LENGTH} characters at most`,
+    prefix
+  )
   const wires = servers.map(([host, port]) => new MemcachedWire(host, port))
   const ask = async (id: string, command: (key: string) => string, value?: Buffer): Promise<Reply> => {
     const key = prefix + id

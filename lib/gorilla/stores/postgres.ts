@@ -7,7 +7,7 @@ import { demandBacking, type Shelf, type Shelved } from './shelf'
 
 const PATIENCE: Milliseconds = 10 * SECOND
 const UNDEFINED_TABLE = '42P01'
-const TABLE = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?$/
+const TABLE = /^[A-Za-z_]\w{0,62}(?:\.[A-Za-z_]\w{0,62})?$/
 // A row without an end is there until somebody removes it; pgstore wants a date.
 const NO_END: Milliseconds = 100 * 365 * DAY
 

@@ -3,7 +3,7 @@ import { checkOptions, optional, type Rule } from '../option-rules'
 import { KeyedStore } from '../record-store'
 import { SECOND, type Milliseconds } from '../../base/time'
 import { MemcachedLink, type MemcachedClient } from './link'
-import { isPlainKey, memcachedPowers } from './powers'
+import { isPrefix, memcachedPowers, PREFIX_MAX } from './powers'
 
 const DAY_IN_SECONDS = 86_400
 
@@ -36,7 +36,7 @@ const RULES: Record<keyof MemcachedStoreOptions, Rule> = {
     'a client of memcached 2 (new Memcached(servers))',
     (client) => hasMethods(client, 'gets', 'cas', 'add', 'set', 'del')
   ],
-  prefix: optional('ASCII without spaces, control characters and $', isPlainKey),
+  prefix: optional(`ASCII without spaces, control characters and $, at most ${PREFIX_MAX} characters`, isPrefix),
   ttl: optional('seconds above 0', isAboveZero),
   storeTimeout: optional('milliseconds above 0', isAboveZero)
 }

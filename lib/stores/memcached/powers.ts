@@ -18,6 +18,11 @@ const HEADER = 1024
 // Whoever gets in the way of a write or of an extension has made a change of its own.
 const ATTEMPTS_MAX = 8
 const REMEMBERED = 512
+/** The longest key that memcached takes, and the prefix for which ours are not longer. */
+const KEY_MAX = 250
+const LOCK_PREFIX = 'silverback:lock:'
+const USER_PREFIX = 'silverback:user:'
+export const PREFIX_MAX = KEY_MAX - LOCK_PREFIX.length - digest('').length
 /** What memcached takes for a key, without `$`, which the client would replace. */
 const PLAIN = /^[\x21-\x23\x25-\x7e]*$/
 
@@ -43,7 +48,7 @@ export function memcachedPowers(
   const sizeMax = maxValue - HEADER
   // What was read last, so that a write needs no second look.
   const recent = new BoundedMap<string, Kept>(REMEMBERED)
-  const keyOf = (id: string) => prefix + (PLAIN.test(id) ? id : hashOf('sha256', id, 'base64url'))
+  const keyOf = (id: string) => keyIn(prefix, id)
   const endOf = ({ expiresAt }: Life) => expiresAt ?? Date.now() + ttl
   const find = async (key: string): Promise<Kept | undefined> => {
     const kept = await link.gets(key)
@@ -57,7 +62,7 @@ export function memcachedPowers(
     return { text, version }
   }
   const read = async (id: string) => found(await find(keyOf(id)))
-  const userKey = (user: string) => `silverback:user:${prefix}${hashOf('sha256', user, 'base64url')}`
+  const userKey = (user: string) => USER_PREFIX + prefix + digest(user)
   const users = memcachedUsers(link, userKey, { read, remove: (id) => link.del(keyOf(id)) })
 
   // The client marks as JSON, for whoever reads it with connect-memcached, what it has serialized itself.
@@ -97,7 +102,7 @@ export function memcachedPowers(
     sync: false,
     remote: true,
     ttl,
-    lock: memcachedLock(link, (id) => `silverback:lock:${keyOf(id)}`),
+    lock: memcachedLock(link, (id) => keyIn(LOCK_PREFIX + prefix, id)),
     read,
     write(write) {
       const { id, text, expected, life } = write
@@ -135,9 +140,18 @@ export function memcachedPowers(
   }
 }
 
-/** Whether a store may put a text before its keys as it is. */
-export function isPlainKey(text: unknown): boolean {
-  return typeof text === 'string' && PLAIN.test(text)
+/** Whether a store may put a text before its keys, those of locks and users as well. */
+export function isPrefix(text: unknown): boolean {
+  return typeof text === 'string' && PLAIN.test(text) && text.length <= PREFIX_MAX
+}
+
+// An ID that cannot be part of a key is there by its hash. The client keeps keys in objects, and shortens long ones.
+function keyIn(prefix: string, id: string): string {
+  return prefix + (PLAIN.test(id) && prefix + id !== '__proto__' ? id : digest(id))
+}
+
+function digest(text: string): string {
+  return hashOf('sha256', text, 'base64url')
 }
 
 function found(kept: Kept | undefined): Found | null {

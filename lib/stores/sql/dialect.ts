@@ -85,6 +85,8 @@ export interface Dialect {
   /** `undefined` for a table without these columns. */
   schemaOf(columns: Described, indexes: Described): Schema | undefined
   faultOf(err: unknown): Fault
+  /** IDs that no column can hold, or tell from another. */
+  readonly unfit?: RegExp
 }
 
 export interface Fault {
@@ -169,11 +171,11 @@ export function statementOf(sql: string, numbered: boolean): Statement {
 }
 
 /** What the name of a table or schema is. */
-export const NAME = '1 to 40 letters, digits, "_", "$", "-", "." or spaces'
+export const NAME = '1 to 40 letters, digits, "_", "$", "-", "." or spaces, in at most 56 bytes'
 
-// What needs no more than quotes. 40, so that the names of indexes stay below every database's limit.
+// What needs no more than quotes; short enough for the names of indexes as well: PostgreSQL cuts off what is over 63 bytes.
 export function isName(name: unknown): boolean {
-  return typeof name === 'string' && /^[\p{L}\p{N}_$ .-]{1,40}$/u.test(name)
+  return typeof name === 'string' && /^[\p{L}\p{N}_$ .-]{1,40}$/u.test(name) && Buffer.byteLength(name) <= 56
 }
 
 /**

@@ -61,6 +61,7 @@ export function postgresDialect(table: string, schema?: string): Dialect {
   const CONCURRENTLY = 'CONCURRENTLY '
   return {
     database: 'PostgreSQL',
+    unfit: /\0/,
     table: quoted,
     numbered: true,
     creation: [

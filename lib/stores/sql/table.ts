@@ -41,9 +41,19 @@ export class SqlTable {
 
   /** @throws {SessionError} `ERR_SESSION_STORE`, status 503, when the database fails */
   run(name: StatementName, values: Record<string, unknown>): MaybePromise<Answered> {
+    if (this.#dialect.unfit?.test(values.id as string)) return this.#runUnfit(name)
     return this.#opened === undefined
       ? chain(this.#open(), (opened) => this.#run(opened, name, values))
       : this.#run(this.#opened, name, values)
+  }
+
+  // No session is there, and none can be made.
+  #runUnfit(name: StatementName): Answered {
+    if (name !== 'create' && name !== 'put') return { rows: [], changes: 0 }
+    throw new SessionError(
+      'ERR_SESSION_OPTION',
+      `${this.#dialect.database} cannot keep a session under this ID: let genid return letters, digits, "-" and "_".`
+    )
   }
 
   /** Adds what the table lacks, and answers what it ran. */
