@@ -332,6 +332,9 @@ it('shows through its verbs what the application has put there, and nothing of i
   const id = store.tokens.newId({ name: NAME })
   await store.set(id, { cookie: { expires: new Date(Date.now() + HOUR) }, user: 'ann' })
   expect(Object.keys(await store.get(id))).toEqual(['cookie', 'user'])
+  const unread = { cookie: { expires: new Date(Date.now() + 3 * HOUR) }, toJSON: () => expect(1).toBe('not asked') }
+  await store.touch(id, unread)
+  expect((await store[POWERS].read(id)).expiresAt).toBeGreaterThan(Date.now() + 2 * HOUR)
   await store.destroy(id)
   expect(await store.get(id)).toBeNull()
 })

@@ -143,7 +143,8 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
   // For as long as Go gives it, where the cookie does not tell.
   override touch(id: string, session: SessionRecord, callback?: Callback<null>): Promise<void> {
     const extend = async () => {
-      await this[POWERS].extend(id, lifeOf(JSON.stringify(session ?? {}), this[POWERS].ttl).life)
+      const cookie: unknown = session?.cookie
+      await this[POWERS].extend(id, lifeOf(JSON.stringify({ cookie }), this[POWERS].ttl).life)
       return null
     }
     return answer(extend, callback) as Promise<never>
