@@ -159,8 +159,8 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
 
   began(record?: ParsedRecord): void {
     const { generate, createSession } = this.engine.settings.port.store as HookedStore
-    const isOurs = record === undefined ? generate?.[OURS] : createSession === originals.createSession
-    if (isOurs !== true && this.hooked === undefined) makeAsTheStore(this, record)
+    const isOurs = record === undefined ? generate?.[OURS] === generate : createSession === originals.createSession
+    if (!isOurs && this.hooked === undefined) makeAsTheStore(this, record)
   }
 
   regenerate(): Promise<void> | undefined {

@@ -19,7 +19,7 @@ export interface HookedStore {
 
 interface Generate {
   (req: HttpRequest): MaybePromise<void>
-  [OURS]?: true
+  [OURS]?: Generate
 }
 
 /** What ours have before an application replaces it. */
@@ -28,7 +28,7 @@ export const originals: HookedStore = {
   regenerate: Store.prototype.regenerate
 }
 
-/** Marks the `generate` of ours. */
+/** Marks the `generate` of ours: it names itself, so that a wrapper which copies its properties is none. */
 export const OURS = Symbol('silverback.generate')
 
 /**
@@ -42,13 +42,13 @@ export function offerGenerate(engine: Engine): void {
   const before = store.generate
   const generate: Generate = (req) => {
     const sessions = sessionsOf(req)
-    if (sessions === undefined && before !== undefined && !before[OURS]) return before.call(store, req)
+    if (sessions === undefined && before !== undefined && before[OURS] !== before) return before.call(store, req)
     const generated = sessions === undefined ? begin(engine, req) : sessions.generate()
     // A `genid` that fails by promise must not end the process where the caller waits for nothing.
     if (isPromise(generated)) generated.catch(() => undefined)
     return generated
   }
-  generate[OURS] = true
+  generate[OURS] = generate
   store.generate = generate
 }
 
