@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util'
 import { OptionError, SessionError } from '../base/errors'
 
-/** What the process ends with. */
 export const EXIT = {
   ok: 0,
   /** Something is wrong, or not there: a finding, no such session, a cookie that is not authentic. */
@@ -21,11 +20,9 @@ export interface Outcome {
 /** What is around a command. */
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
-  /** That of the package. */
   version(): string
   out(text: string): void
   err(text: string): void
-  /** All of standard input. */
   read(): Promise<string>
   /** Asks whoever sits there; `undefined` where nobody does. */
   confirm(question: string): Promise<boolean | undefined>
@@ -57,7 +54,6 @@ export interface Command {
   run(call: Call): Promise<Outcome>
 }
 
-/** A fault that ends the command with a message. */
 export class CommandError extends Error {
   constructor(
     message: string,
@@ -132,7 +128,6 @@ function faultOf(err: unknown): { message: string; exit: number } {
 // What an application or a store has sent commands no terminal, and does not turn the order of what is read.
 const COMMANDING = /(?!\n)[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu
 
-/** Text that may be printed. */
 export function plain(text: string): string {
   return text.replace(COMMANDING, '?')
 }
@@ -174,13 +169,11 @@ export function timeJson(time: number | null | undefined): string | null | undef
   return typeof time === 'number' ? new Date(time).toISOString() : time
 }
 
-/** The value of an option that takes one text. */
 export function textOf(values: Values, option: string): string | undefined {
   const value = values[option]
   return typeof value === 'string' ? value : undefined
 }
 
-/** The values of an option that may be repeated. */
 export function listOf(values: Values, option: string): readonly string[] {
   const value = values[option]
   return Array.isArray(value) ? (value as string[]) : []

@@ -13,7 +13,6 @@ export { uriDecoded }
 /** What a cookie is, by its looks. */
 export type Form = 'express-session' | 'bound' | 'sealed' | 'signed' | 'securecookie' | 'cookie-session'
 
-/** A cookie as it was given. */
 export interface Given {
   readonly name: string | undefined
   readonly value: string
@@ -21,7 +20,6 @@ export interface Given {
   readonly signature: string | undefined
 }
 
-/** What an authentic cookie says. */
 export interface Authentic {
   /** Which secret: 0 is the first. */
   readonly key: number

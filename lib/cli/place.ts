@@ -73,7 +73,6 @@ function placeOf(name: string, store: StoreContract, values: Values): Place {
   return { name, auth, engine: engineOf(auth), store, configured: false }
 }
 
-/** What a configuration module exports. */
 export async function load(
   file: string
 ): Promise<{ auth: SessionsHandler | undefined; store: StoreContract | undefined }> {

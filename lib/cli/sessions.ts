@@ -20,6 +20,7 @@ const SHOW: Readonly<Record<string, Option>> = {
   'show-ids': { type: 'boolean', help: 'print session IDs: who has one may have the session' },
   'show-data': { type: 'boolean', help: 'print what is in the sessions' }
 }
+const ASKS = 'It asks before, and where nobody can be asked it needs --yes.'
 const YES: Readonly<Record<string, Option>> = { yes: { type: 'boolean', help: 'do not ask before' } }
 
 export const SESSION_COMMANDS: readonly Command[] = [
@@ -40,7 +41,7 @@ export const SESSION_COMMANDS: readonly Command[] = [
   {
     name: 'revoke',
     argument: 'USER',
-    help: 'Ends the sessions of a user.\n\nIt asks before, and where nobody can be asked it needs --yes.',
+    help: `Ends the sessions of a user.\n\n${ASKS}`,
     options: { ...PLACE_OPTIONS, ...YES },
     run: revoke
   },
@@ -64,7 +65,7 @@ export const SESSION_COMMANDS: readonly Command[] = [
   },
   {
     name: 'clear',
-    help: 'Ends every session of a store.\n\nIt asks before, and where nobody can be asked it needs --yes.',
+    help: `Ends every session of a store.\n\n${ASKS}`,
     options: { ...PLACE_OPTIONS, ...YES },
     run: clear
   }

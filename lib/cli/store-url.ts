@@ -9,9 +9,8 @@ import { RedisStore, type RedisStoreOptions } from '../stores/redis/redis'
 import { MysqlStore, type MysqlStoreOptions } from '../stores/sql/mysql'
 import { PostgresStore, type PostgresStoreOptions } from '../stores/sql/postgres'
 import { SqliteStore } from '../stores/sql/sqlite'
-import { CommandError, EXIT, textOf, type Option, type Values } from './command'
+import { CommandError, EXIT, type Option, type Values } from './command'
 
-/** A store, and how to let go of it. */
 export interface OpenedStore {
   readonly store: StoreContract
   /** What is said of it: without user and password. */
@@ -21,10 +20,12 @@ export interface OpenedStore {
 
 type Opening = Omit<OpenedStore, 'place'>
 
+type Given = Readonly<Record<string, string>>
+
 interface Scheme {
   /** Which of the options below say more. */
   readonly takes: readonly string[]
-  open(url: string, values: Values): Opening | Promise<Opening>
+  open(url: string, given: Given): Opening | Promise<Opening>
 }
 
 export const STORE_OPTIONS: Readonly<Record<string, Option>> = {
@@ -57,17 +58,18 @@ export async function openUrl(url: string, values: Values): Promise<OpenedStore>
   if (scheme === undefined) {
     throw new CommandError(`The URL of a store begins with one of ${Object.keys(SCHEMES).join(':, ')}:`)
   }
-  for (const option of Object.keys(STORE_OPTIONS)) {
-    if (values[option] === undefined || scheme.takes.includes(option)) continue
-    throw new CommandError(`--${option} says nothing about a store of ${name}:`)
-  }
+  const given = Object.fromEntries(
+    Object.entries(values).filter(([option]) => Object.hasOwn(STORE_OPTIONS, option))
+  ) as Given
+  const strange = Object.keys(given).find((option) => !scheme.takes.includes(option))
+  if (strange !== undefined) throw new CommandError(`--${strange} says nothing about a store of ${name}:`)
   const place = withoutCredentials(url)
   let timer: NodeJS.Timeout | undefined
   const silence = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${place} does not answer`)), 2 * PATIENCE)
   })
   try {
-    return { ...(await Promise.race([scheme.open(url, values), silence])), place }
+    return { ...(await Promise.race([scheme.open(url, given), silence])), place }
   } catch (err) {
     // Clients name a URL that they cannot read.
     if (err instanceof Error) err.message = err.message.replaceAll(url, place)
@@ -88,8 +90,8 @@ function pathOf(url: string): string {
   return path
 }
 
-function openSqlite(url: string, values: Values): Opening {
-  const store = new SqliteStore({ path: pathOf(url), createTable: false, sweepEvery: null, ...named(values, 'table') })
+function openSqlite(url: string, given: Given): Opening {
+  const store = new SqliteStore({ path: pathOf(url), createTable: false, sweepEvery: null, ...given })
   return { store, close: () => store.close() }
 }
 
@@ -98,27 +100,24 @@ function openFolder(url: string): Opening {
   return { store, close: () => store.close() }
 }
 
-function openPostgres(url: string, values: Values): Opening {
-  const { Pool } = peer<{ Pool: new (options: object) => PostgresStoreOptions['pool'] & Ending }>(url, ['pg'])
+function openPostgres(url: string, given: Given): Opening {
+  const { Pool } = peer<{ Pool: new (options: object) => PostgresStoreOptions['pool'] & Ending }>(url, 'pg')
   const pool = new Pool({ connectionString: url, connectionTimeoutMillis: PATIENCE })
-  const options = { sweepEvery: null, ...named(values, 'table'), ...named(values, 'schema') }
-  return { store: new PostgresStore({ pool, ...options }), close: () => pool.end() }
+  return { store: new PostgresStore({ pool, sweepEvery: null, ...given }), close: () => pool.end() }
 }
 
-function openMysql(url: string, values: Values): Opening {
-  const { createPool } = peer<{ createPool(options: object): MysqlStoreOptions['pool'] & Ending }>(url, [
-    'mysql2/promise'
-  ])
-  const pool = createPool({ uri: url, connectTimeout: PATIENCE })
-  return { store: new MysqlStore({ pool, sweepEvery: null, ...named(values, 'table') }), close: () => pool.end() }
+function openMysql(url: string, given: Given): Opening {
+  const mysql = peer<{ createPool(options: object): MysqlStoreOptions['pool'] & Ending }>(url, 'mysql2/promise')
+  const pool = mysql.createPool({ uri: url, connectTimeout: PATIENCE })
+  return { store: new MysqlStore({ pool, sweepEvery: null, ...given }), close: () => pool.end() }
 }
 
 interface Ending {
   end(): Promise<unknown>
 }
 
-async function openRedis(url: string, values: Values): Promise<Opening> {
-  const module = peer<RedisModule>(url, ['redis', 'ioredis', 'iovalkey'])
+async function openRedis(url: string, given: Given): Promise<Opening> {
+  const module = peer<RedisModule>(url, 'redis', 'ioredis', 'iovalkey')
   const client =
     typeof module === 'function'
       ? new module(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: PATIENCE })
@@ -126,8 +125,7 @@ async function openRedis(url: string, values: Values): Promise<Opening> {
   // What a client emits, a call rejects with as well.
   client.on('error', () => undefined)
   await client.connect()
-  const store = new RedisStore({ client, ...named(values, 'prefix') })
-  return { store, close: async () => client.disconnect() }
+  return { store: new RedisStore({ client, ...given }), close: async () => client.disconnect() }
 }
 
 type RedisModule = { createClient(options: object): Connection } | (new (url: string, options: object) => Connection)
@@ -137,22 +135,19 @@ type Connection = RedisStoreOptions['client'] & {
   disconnect(): unknown
 }
 
-function openMemcached(url: string, values: Values): Opening {
-  const Memcached = peer<new (servers: string, options: object) => MemcachedStoreOptions['client'] & { end(): void }>(
-    url,
-    ['memcached']
-  )
+function openMemcached(url: string, given: Given): Opening {
+  type Client = MemcachedStoreOptions['client'] & { end(): void }
+  const Memcached = peer<new (servers: string, options: object) => Client>(url, 'memcached')
   const client = new Memcached(url.replace(/^memcached:(\/\/)?/, ''), { retries: 0, timeout: PATIENCE })
-  return { store: new MemcachedStore({ client, ...named(values, 'prefix') }), close: async () => client.end() }
+  return { store: new MemcachedStore({ client, ...given }), close: async () => client.end() }
 }
 
-async function openMongo(url: string, values: Values): Promise<Opening> {
-  const { MongoClient } = peer<{ MongoClient: new (url: string, options: object) => MongoConnection }>(url, ['mongodb'])
+async function openMongo(url: string, { collection = 'sessions', objects }: Given): Promise<Opening> {
+  const { MongoClient } = peer<{ MongoClient: new (url: string, options: object) => MongoConnection }>(url, 'mongodb')
   const client = new MongoClient(url, { serverSelectionTimeoutMS: PATIENCE })
   await client.connect()
-  const collection = client.db().collection(textOf(values, 'collection') ?? 'sessions')
-  const store = new MongoStore({ collection, stringify: values.objects !== true, createIndexes: false })
-  return { store, close: () => client.close() }
+  const options = { collection: client.db().collection(collection), stringify: !objects, createIndexes: false }
+  return { store: new MongoStore(options), close: () => client.close() }
 }
 
 interface MongoConnection {
@@ -161,13 +156,8 @@ interface MongoConnection {
   close(): Promise<unknown>
 }
 
-function named(values: Values, option: string): Record<string, string> {
-  const value = textOf(values, option)
-  return value === undefined ? {} : { [option]: value }
-}
-
 /** An optional peer: that of the project which is worked in, else the one beside this package. */
-function peer<T>(url: string, packages: readonly string[]): T {
+function peer<T>(url: string, ...packages: string[]): T {
   for (const name of packages) {
     for (const from of [createRequire(join(process.cwd(), 'package.json')), require]) {
       let file: string

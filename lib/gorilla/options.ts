@@ -31,7 +31,6 @@ export interface CommonOptions {
   types?: Readonly<Record<string, string>> | undefined
 }
 
-/** Their names. */
 export const COMMON: readonly (keyof CommonOptions)[] = ['keyPairs', 'maxAge', 'cookie', 'types']
 
 // A type of a package: its path, a dot, its name; perhaps a pointer, list or map of it.

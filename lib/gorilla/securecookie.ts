@@ -30,7 +30,6 @@ export interface SecureCookie {
   decode(name: string, cookie: string, type?: string): unknown
 }
 
-/** A pair of keys, checked. */
 export interface Pair {
   readonly hashKey: Buffer
   readonly blockKey: Buffer | undefined

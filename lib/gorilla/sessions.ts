@@ -17,7 +17,7 @@ import { filesShelf } from './stores/files'
 import { memcachedShelf } from './stores/memcached'
 import { isObjectId, mongoShelf } from './stores/mongo'
 import { postgresShelf } from './stores/postgres'
-import { GoPowers } from './stores/powers'
+import { goPowers, type GoPowers } from './stores/powers'
 import { redisShelf } from './stores/redis'
 import type { Shelf } from './stores/shelf'
 import { BareTokens, SealedTokens, type GoTokens } from './stores/tokens'
@@ -105,7 +105,6 @@ export function gorillaSessions(backing: unknown, options: GorillaSessionsOption
   return new GorillaServerStore(backing, options)
 }
 
-/** A server-side store of Go's. */
 class GorillaServerStore extends KeyedStore implements StoreContract {
   declare readonly [POWERS]: GoPowers
   declare readonly tokens: TokenCodec
@@ -119,7 +118,7 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
     const pairs = isBare && options.keyPairs === undefined ? [] : checkPairs(options)
     const tokens = isBare ? new BareTokens(name) : tokensOf(format, pairs, name)
     const spelling = kind.format(checkTypes(options.types), pairs)
-    super(new GoPowers(kind.shelf(backing, options), spelling, tokens, { maxAge, maxLength }))
+    super(goPowers(kind.shelf(backing, options), spelling, tokens, { maxAge, maxLength }))
     // Not enumerable, as the methods: a store may be logged.
     const define = (key: PropertyKey, value: object) => Object.defineProperty(this, key, { value })
     define('tokens', tokens)

@@ -88,5 +88,4 @@ const PROMISES: Record<string, (ground: Ground) => Promise<unknown>> = {
   }
 }
 
-/** What `sessions()` promises while a store fails. */
 export const FAULTS = Object.entries(PROMISES).map(([promise, run]): Check => ({ group: 'faults', promise, run }))

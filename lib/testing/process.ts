@@ -41,5 +41,4 @@ export class Process {
   }
 }
 
-/** The code of an error. */
 export const codeOf = (err: unknown): unknown => (err as SessionError).code

@@ -3,7 +3,6 @@ import https from 'node:https'
 import type { Milliseconds } from '../../base/time'
 import { CommandError, EXIT } from '../command'
 
-/** What came back. */
 export interface Reply {
   readonly method: string
   readonly url: URL
@@ -14,7 +13,6 @@ export interface Reply {
   readonly between: readonly [Milliseconds, Milliseconds]
 }
 
-/** What is sent. */
 export interface Question {
   readonly method?: string
   readonly cookie?: string | undefined

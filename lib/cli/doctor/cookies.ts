@@ -59,7 +59,6 @@ export function covers(cookiePath: string, path: string): boolean {
   return path === cookiePath || path.startsWith(cookiePath.endsWith('/') ? cookiePath : `${cookiePath}/`)
 }
 
-/** Whether a host may set cookies for a domain. */
 export function isWithin(host: string, domain: string): boolean {
   return host === domain || (host.endsWith(`.${domain}`) && isIP(host) === 0 && domain.includes('.'))
 }
@@ -105,7 +104,6 @@ export class Jar {
     return found.sort((a, b) => b.path.length - a.path.length).map(({ value }) => value)
   }
 
-  /** The values of a name, wherever they go. */
   allOf(name: string): string[] {
     return [...this.#cookies.values()].filter((each) => each.name === name).map(({ value }) => value)
   }

@@ -6,7 +6,6 @@ import { Findings, type Finding } from './findings'
 import { formsOf, type Form } from './form'
 import { headerOf, identityOf, Visitor, type Cookies, type Site } from './visitor'
 
-/** How somebody logs in and out. */
 export interface Account {
   readonly login: URL
   readonly logout: URL | undefined

@@ -56,7 +56,6 @@ export class Visitor {
     return reply
   }
 
-  /** The names of its session cookies. */
   get sessionNames(): string[] {
     return [...this.cookies.values()].filter((cookie) => this.#isSession(cookie)).map(({ name }) => name)
   }
@@ -158,7 +157,6 @@ function keptBy({ status, headers }: Reply): string | undefined {
   return CACHEABLE.has(status) ? 'there is no Cache-Control' : undefined
 }
 
-/** The Cookie header of these. */
 export function headerOf(cookies: Cookies): string {
   return [...cookies.values()].map(({ name, raw }) => `${name}=${raw}`).join('; ')
 }

@@ -49,7 +49,6 @@ export function decodeGob(bytes: Buffer, expected?: GoType): Decoded {
   }
 }
 
-/** Reads a flat value. */
 class Decoder {
   readonly #reader: WireReader
   readonly #definitions: Definitions

@@ -28,7 +28,6 @@ export type Definition = (
 /** The definitions of a stream, by ID. */
 export type Definitions = ReadonlyMap<number, Definition>
 
-/** IDs that gob gives to basic types. */
 export const BASIC_IDS: Partial<Record<GoType['kind'], number>> = {
   bool: 1,
   int: 2,
@@ -76,7 +75,6 @@ export function readDefinition(reader: WireReader): Definition {
   return { kind: 'encoder', name, method: kind, raw }
 }
 
-/** The IDs that a definition refers to. */
 export function refersTo(definition: Definition): number[] {
   switch (definition.kind) {
     case 'slice':

@@ -36,7 +36,6 @@ export function opaqueNode(raw: Opaque): GoNode {
 
 export const NIL: GoNode = { type: INTERFACE, value: null }
 
-/** Whether an integer fits the width of its type. */
 export function fitsBits({ kind, bits }: GoType, value: bigint): boolean {
   return value === (kind === 'int' ? BigInt.asIntN(bits!, value) : BigInt.asUintN(bits!, value))
 }

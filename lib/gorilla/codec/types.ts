@@ -9,7 +9,6 @@ export interface GoType {
   readonly name: string
   /** A basic type under a name of its own (`main.UserID`, `time.Duration`). */
   readonly named?: true
-  /** Width of a number. */
   readonly bits?: number
   /** Of a map. */
   readonly key?: GoType

@@ -23,7 +23,6 @@ export class WireReader {
     return this.#bytes.length - this.#at
   }
 
-  /** How far it has read. */
   get at(): number {
     return this.#at
   }
@@ -85,7 +84,6 @@ export class WireReader {
   }
 }
 
-/** Writes gob's basic encodings. */
 export class WireWriter {
   readonly #parts: Buffer[] = []
 

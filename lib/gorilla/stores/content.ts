@@ -41,7 +41,6 @@ const NONE: Definitions = new Map()
 const MARK = 0x0a
 const JSON_MARK = Buffer.of(0x20, MARK)
 
-/** `session.Values` as gob. */
 export function gobFormat(types: Declared): Format {
   return {
     decode(raw) {

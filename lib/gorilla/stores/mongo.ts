@@ -3,19 +3,16 @@ import { ACKNOWLEDGED, isAcknowledged, type MongoCollection } from '../../stores
 import { isDuplicate } from '../../stores/mongo/errors'
 import { demandBacking, digestOf, type Shelf } from './shelf'
 
-/** A document of mongostore. */
 interface MongoRecord {
   _id: unknown
   data?: unknown
   modified?: unknown
 }
 
-/** A collection of `mongodb`. */
 type Collection = MongoCollection & { insertOne(document: object): Promise<unknown> }
 
 const ID = /^[0-9a-f]{24}$/
 
-/** Whether a text is an ObjectId, as mongostore takes them. */
 export function isObjectId(text: string): boolean {
   return ID.test(text)
 }

@@ -1,8 +1,9 @@
 import { hasMethods, unavailable } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
 import { dialectOf } from '../../stores/redis/client'
-import { listOf, textOf } from '../../stores/redis/dialect'
+import { listOf, textOf, type Dialect } from '../../stores/redis/dialect'
 import { absentIfOther, RedisLink } from '../../stores/redis/link'
+import { ioRedis, type IoRedisShape } from '../../stores/redis/node-clients'
 import { redisLock } from '../../stores/redis/powers'
 import { resultOf } from '../../stores/redis/records'
 import { REMOVE, script, WRITE } from '../../stores/redis/scripts'
@@ -23,7 +24,7 @@ const BULK_STRING = 36
 
 /** Records in Redis, each under a prefix and its ID, with the time that it has left. */
 export function redisShelf(client: unknown, prefix: string): Shelf {
-  const link = new RedisLink(client as object, dialectOf(inBytes(client)))
+  const link = new RedisLink(client as object, inBytes(client))
   return {
     remote: true,
     lock: redisLock(link, prefix),
@@ -58,30 +59,14 @@ function leftUntil(end: Milliseconds | null): Milliseconds | null {
   return end === null ? null : Math.max(1, Math.ceil(end - Date.now()))
 }
 
-type Reply = (...args: unknown[]) => Promise<unknown>
-
-/** The same client, with replies as bytes: gob is no text. @throws {OptionError} for a client that cannot */
-function inBytes(client: unknown): unknown {
-  const shape = client as Record<string, unknown>
+/** Whose replies come as bytes: gob is no text. @throws {OptionError} for a client that cannot */
+function inBytes(client: unknown): Dialect {
   if (hasMethods(client, 'withTypeMapping')) {
-    return (client as { withTypeMapping(mapping: object): object }).withTypeMapping({ [BULK_STRING]: Buffer })
+    return dialectOf(
+      (client as { withTypeMapping(mapping: object): object }).withTypeMapping({ [BULK_STRING]: Buffer })
+    )
   }
   const isRedis = hasMethods(client, 'evalshaBuffer', 'evalBuffer')
   demandBacking(isRedis, 'redisstore or redistore', 'a client of redis (5 or later) or ioredis', client)
-  const { get, set, del, expire, pipeline, evalshaBuffer, evalBuffer } = shape as Record<string, Reply>
-  return {
-    get status() {
-      return shape.status
-    },
-    get options() {
-      return shape.options
-    },
-    get: get!.bind(client),
-    set: set!.bind(client),
-    del: del!.bind(client),
-    expire: expire!.bind(client),
-    pipeline: pipeline!.bind(client),
-    evalsha: evalshaBuffer!.bind(client),
-    eval: evalBuffer!.bind(client)
-  }
+  return ioRedis(client as IoRedisShape, 'Buffer')
 }

@@ -36,7 +36,6 @@ export abstract class GoTokens implements Required<TokenCodec> {
     return this.note(this.#generate(), name)
   }
 
-  /** The cookie's name of a session; `undefined` where nothing tells. */
   nameOf(id: string): string | undefined {
     return this.#own ?? this.#byId.get(id) ?? (this.#all.size === 1 ? [...this.#all][0] : undefined)
   }

@@ -3,10 +3,8 @@ import { DAY, SECOND, type Milliseconds } from '../../base/time'
 /** The longest life that memcached takes as such; what is more it takes for a Unix time. */
 const RELATIVE_MAX = (30 * DAY) / SECOND
 
-/** The last second that memcached can tell. */
 const LAST = 2 ** 31 - 1
 
-/** What ends a value at once. */
 export const AT_ONCE = -1
 
 /**

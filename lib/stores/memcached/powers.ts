@@ -8,7 +8,6 @@ import { extendedText, isSameText, type RecordPowers } from '../record-store'
 import { sessionTooLarge } from '../too-large'
 import { enterAgain, removeIndexed, writeIndexed } from '../user-index'
 import { AT_ONCE, exptimeOf } from './exptime'
-import { memcachedLock } from './lock'
 import type { MemcachedClient, MemcachedLink } from './link'
 import { memcachedUsers } from './users'
 
@@ -98,11 +97,24 @@ export function memcachedPowers(
     return found(kept)
   }
 
+  const lockOf = (id: string) => keyIn(LOCK_PREFIX + prefix, id)
+  // A delete knows no condition: what is to go is replaced, if it still is what it was, by one that is over.
+  const relock = async (id: string, token: string, exptime: number): Promise<boolean> => {
+    const held = await link.gets(lockOf(id))
+    return held?.value === token && link.cas(lockOf(id), token, held.version, exptime)
+  }
+
   return {
     sync: false,
     remote: true,
     ttl,
-    lock: memcachedLock(link, (id) => keyIn(LOCK_PREFIX + prefix, id)),
+    // memcached counts seconds, so the lock of a holder that died is free up to two seconds after `ttl`; and it may drop
+    // a lock, as any value, when memory is short. What must not be written twice is guarded by the conditional write.
+    lock: {
+      acquire: (id, token, ttl) => link.add(lockOf(id), token, exptimeOf(Date.now() + ttl)),
+      renew: (id, token, ttl) => relock(id, token, exptimeOf(Date.now() + ttl)),
+      release: async (id, token) => void (await relock(id, token, AT_ONCE))
+    },
     read,
     write(write) {
       const { id, text, expected, life } = write
@@ -133,7 +145,6 @@ export function memcachedPowers(
     },
     remove: (id, user, expected) =>
       removeIndexed(users, id, user, async () =>
-        // A delete knows no condition: the value is replaced, if it still is what it was, by one that is over.
         expected === undefined ? link.del(keyOf(id)) : ((await replace(keyOf(id), '', AT_ONCE, expected)) ?? false)
       ),
     list: (user) => users.list(user)

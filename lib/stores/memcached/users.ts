@@ -18,7 +18,6 @@ const NEVER: Milliseconds = 8.64e15
 /** A session, and until when it is in the list. */
 type Entry = [id: string, until: Milliseconds]
 
-/** The records of sessions, by ID. */
 interface Records {
   read(id: string): Promise<Found | null>
   remove(id: string): Promise<unknown>

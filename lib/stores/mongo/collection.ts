@@ -40,7 +40,6 @@ export interface MongoDocument {
   silverback?: {
     /** Ms from the last use until `expires`. Whoever moves `expires`, connect-mongo too, moves the last use with it. */
     span?: Milliseconds
-    /** Whose session it is. */
     user?: string
   }
 }

@@ -7,12 +7,12 @@ import { sessionTooLarge } from '../too-large'
 import { PLAIN_NUMBERS, type MongoCollection, type MongoDocument } from './collection'
 import { fault, isDuplicate } from './errors'
 import { TEXTS, type MongoFormat } from './format'
-import { mongoLock } from './lock'
 
 /** What MongoDB takes as one document, less what is beside the text of a session. */
 const SIZE_MAX = 16 * 1024 * 1024 - 16 * 1024
 // Whoever gets in the way of a write has made a change of its own.
 const ATTEMPTS_MAX = 8
+const LOCK_PREFIX = 'silverback:lock:'
 /** Sessions, and no locks. */
 const SESSIONS = { session: { $exists: true } }
 
@@ -41,6 +41,9 @@ export function mongoPowers(
     const done = await run('update', (sessions) => sessions.updateOne(filter, update, options))
     return done.matchedCount + done.upsertedCount > 0
   }
+  // The same, or made: unless there is another one of its `_id`.
+  const changeUnlessThere = (free: object, update: object): Promise<boolean> =>
+    change(free, update, { upsert: true }).catch((err: Error) => (isDuplicate(err.cause) ? false : Promise.reject(err)))
   const remove = async (filter: object): Promise<boolean> => {
     const how = { projection: { expires: 1 }, includeResultMetadata: false }
     const removed = await run('findAndModify', (sessions) => sessions.findOneAndDelete(filter, how))
@@ -76,8 +79,7 @@ export function mongoPowers(
   const create = async (id: string, text: string, update: Update): Promise<true | Found> => {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const free = { ...withId(id), expires: { $lte: new Date() } }
-      const created = change(free, update, { upsert: true })
-      if (await created.catch((err: Error) => (isDuplicate(err.cause) ? false : Promise.reject(err)))) {
+      if (await changeUnlessThere(free, update)) {
         format.remember(id, text, update.$set.session)
         return true
       }
@@ -117,7 +119,22 @@ export function mongoPowers(
     sync: false,
     remote: true,
     ttl,
-    lock: mongoLock(run),
+    // Documents of their own beside the sessions, with the token of the holder and the time of the end, by this process'
+    // clock. No session has an `expires` of null: connect-mongo sees no lock.
+    lock: {
+      acquire(id, token, ttl) {
+        const now = Date.now()
+        const free = { _id: LOCK_PREFIX + id, 'silverback.until': { $lte: new Date(now) } }
+        const taken = { $set: { expires: null, silverback: { token, until: new Date(now + ttl) } } }
+        return changeUnlessThere(free, taken)
+      },
+      renew(id, token, ttl) {
+        const now = Date.now()
+        const held = { ...ownLock(id, token), 'silverback.until': { $gt: new Date(now) } }
+        return change(held, { $set: { 'silverback.until': new Date(now + ttl) } })
+      },
+      release: async (id, token) => void (await run('delete', (sessions) => sessions.deleteOne(ownLock(id, token))))
+    },
     read,
     async load(id) {
       const document = await find(id)
@@ -165,6 +182,10 @@ export function mongoPowers(
     count: () => run('count', (sessions) => sessions.countDocuments({ ...SESSIONS, ...isLive() })),
     clear: () => run('delete', (sessions) => sessions.deleteMany(SESSIONS))
   }
+}
+
+function ownLock(id: string, token: string): object {
+  return { _id: LOCK_PREFIX + id, 'silverback.token': token }
 }
 
 interface Update {

@@ -1,7 +1,6 @@
 import type { Dialect, Scanner } from './dialect'
 import { redirectionOf } from './errors'
 
-/** What the clients of `@valkey/valkey-glide` can do. */
 export interface GlideShape {
   isClosed?: boolean
   customCommand(args: string[], options?: { route: unknown }): Promise<unknown>

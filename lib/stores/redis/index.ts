@@ -42,5 +42,4 @@ export function redisIndex(link: RedisLink, prefix: string, read: (id: string) =
   }
 }
 
-/** What every index key begins with. */
 export const INDEX_PREFIX = 'silverback:user:'

@@ -22,7 +22,6 @@ interface Emitter {
   listenerCount?(event: string): number
 }
 
-/** Takes a reply, as the client gives it. */
 type Reader<T> = (reply: any) => T | Promise<T>
 
 /**

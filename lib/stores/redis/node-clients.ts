@@ -1,7 +1,6 @@
 import type { Milliseconds } from '../../base/time'
 import type { Dialect, Scanner } from './dialect'
 
-/** What those of `redis` can do. */
 export interface NodeRedisShape {
   isOpen?: boolean
   /** Pools, and clusters of version 5, do not tell. */
@@ -31,7 +30,6 @@ interface NodeRedisBatch {
   execAsPipeline(): Promise<unknown[]>
 }
 
-/** Clients of `redis`. */
 export function nodeRedis(client: NodeRedisShape): Dialect {
   const keyPrefix = () => String(client._keyPrefix ?? client.options?.keyPrefix ?? '')
   return {
@@ -73,7 +71,6 @@ export function nodeRedis(client: NodeRedisShape): Dialect {
   }
 }
 
-/** What those of `ioredis` and `iovalkey` can do. */
 export interface IoRedisShape {
   status?: string
   options?: { keyPrefix?: string; host?: string; port?: number }
@@ -84,11 +81,16 @@ export interface IoRedisShape {
   set(...args: (string | number)[]): Promise<unknown>
   del(key: string): Promise<unknown>
   expire(key: string, seconds: number): Promise<unknown>
-  evalsha(sha: string, keys: number, ...args: string[]): Promise<unknown>
-  eval(source: string, keys: number, ...args: string[]): Promise<unknown>
+  evalsha: Evaluate
+  eval: Evaluate
+  /** The same with replies as bytes. */
+  evalshaBuffer: Evaluate
+  evalBuffer: Evaluate
   scan(cursor: string, ...options: (string | number)[]): ReturnType<Scanner>
   pipeline(): IoRedisBatch
 }
+
+type Evaluate = (script: string, keys: number, ...args: string[]) => Promise<unknown>
 
 interface IoRedisBatch {
   asking(): IoRedisBatch
@@ -97,8 +99,7 @@ interface IoRedisBatch {
   exec(): Promise<[err: Error | null, reply: unknown][]>
 }
 
-/** Clients of `ioredis` and `iovalkey`. */
-export function ioRedis(client: IoRedisShape): Dialect {
+export function ioRedis(client: IoRedisShape, as: 'Buffer' | '' = ''): Dialect {
   const keyPrefix = () => String(client.options?.keyPrefix ?? '')
   const nodeAt = (address: string): IoRedisShape => {
     const nodes = client.nodes?.('master') ?? []
@@ -124,7 +125,7 @@ export function ioRedis(client: IoRedisShape): Dialect {
     },
     del: (key) => client.del(key),
     expire: (key, seconds) => client.expire(key, seconds),
-    script: (command, script, keys, args) => client[command](script, keys.length, ...keys, ...args),
+    script: (command, script, keys, args) => client[`${command}${as}`](script, keys.length, ...keys, ...args),
     async evalAndWait({ source, key, args, replicas, timeout }, asked) {
       const node = asked === undefined ? client : nodeAt(asked)
       const batch = asked === undefined ? node.pipeline() : node.pipeline().asking()

@@ -3,12 +3,11 @@ import { decodeFound, isForwarding } from '../../store/record-cache'
 import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { enterAgain, removeIndexed, writeIndexed } from '../user-index'
 import { redisIndex } from './index'
-import { textOf } from './dialect'
+import { listOf, textOf } from './dialect'
 import type { RedisLink } from './link'
 import { RedisRecords, type RedisSettings } from './records'
-import { LOCK_RELEASE, LOCK_RENEW } from './scripts'
+import { REMOVE, WRITE } from './scripts'
 
-/** What every lock's key begins with. */
 export const LOCK_PREFIX = 'silverback:lock:'
 
 /**
@@ -65,8 +64,11 @@ export function redisLock(link: RedisLink, prefix: string): LockPower {
   const keyOf = (id: string) => LOCK_PREFIX + prefix + id
   return {
     acquire: (id, token, ttl) => link.set(keyOf(id), token, ttl, null),
-    renew: (id, token, ttl) =>
-      link.run(LOCK_RENEW, [keyOf(id)], [token, String(ttl)], (reply) => textOf(reply) === '1'),
-    release: (id, token) => link.run(LOCK_RELEASE, [keyOf(id)], [token], () => undefined)
+    // Written and removed as a record is, only over the holder's own.
+    renew: (id, token, ttl) => {
+      const isDone = (replies: unknown) => textOf(listOf(replies, 1)[0]) === '+'
+      return link.run(WRITE, [keyOf(id)], ['', token, String(ttl), '', token], isDone)
+    },
+    release: (id, token) => link.run(REMOVE, [keyOf(id)], ['', token], () => undefined)
   }
 }

@@ -201,8 +201,7 @@ export class RedisRecords {
   #exchangeAll(all: Exchange[]): Promise<MaybePromise<Exchanged>[]> {
     const node = this.#link.nodeOf(all[0]!.key)
     const tries = this.#compares.get(node) !== false
-    const args = [tries ? '1' : '']
-    for (const { text, px, expected } of all) args.push(text, px === null ? '' : String(px), ...condition(expected))
+    const args = [tries ? '1' : '', ...all.flatMap(argumentsOf)]
     const keys = all.map(({ key }) => key)
     return this.#link.run(WRITE, keys, args, (replies: unknown) =>
       listOf(replies, keys.length).map((reply, i) => {
@@ -215,9 +214,9 @@ export class RedisRecords {
   }
 
   /** The same, confirmed by replicas: what stood there before must not come back. */
-  #exchangeEverywhere({ key, text, px, expected }: Exchange, wait: RedisWait): Promise<Exchanged> {
-    const args = ['', text, px === null ? '' : String(px), ...condition(expected)]
-    return this.#link.runEverywhere(WRITE, key, args, wait, (reply) => resultOf(listOf(reply, 1)[0], expected))
+  #exchangeEverywhere(exchange: Exchange, wait: RedisWait): Promise<Exchanged> {
+    const read = (reply: unknown) => resultOf(listOf(reply, 1)[0], exchange.expected)
+    return this.#link.runEverywhere(WRITE, exchange.key, ['', ...argumentsOf(exchange)], wait, read)
   }
 }
 
@@ -238,6 +237,10 @@ function isDone(said: string): boolean {
 
 function isShort(expected: string | null): boolean {
   return expected === null || expected.length <= COMPARED_MAX
+}
+
+function argumentsOf({ text, px, expected }: Exchange): string[] {
+  return [text, px === null ? '' : String(px), ...condition(expected)]
 }
 
 function condition(expected: string | null): [hash: string, known: string] {

@@ -141,21 +141,3 @@ end
 return ''
 `
 )
-
-/** Prolongs a lock of the holder's own: token, ms. */
-export const LOCK_RENEW = script(
-  'get pexpire',
-  `
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return '0' end
-return tostring(redis.call('PEXPIRE', KEYS[1], ARGV[2]))
-`
-)
-
-/** Frees a lock of the holder's own: token. */
-export const LOCK_RELEASE = script(
-  'get del',
-  `
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-return ''
-`
-)

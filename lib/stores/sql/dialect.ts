@@ -33,7 +33,6 @@ export interface Answered {
 export interface Driver {
   readonly sync: boolean
   run(statement: Pick<Statement, 'sql' | 'selects'>, values: unknown[]): MaybePromise<Answered>
-  /** Runs a statement that defines something. */
   define(sql: string): MaybePromise<unknown>
 }
 
@@ -41,7 +40,6 @@ export interface Driver {
 export interface Statement {
   readonly sql: string
   readonly parameters: readonly string[]
-  /** Whether it answers rows. */
   readonly selects: boolean
 }
 
@@ -55,7 +53,6 @@ export interface Times {
   read(value: unknown): Milliseconds | null
 }
 
-/** A table as it was found. */
 export interface Schema {
   readonly parts: Parts
   readonly times: Times
@@ -108,7 +105,6 @@ export interface Parts {
   /** The columns as they are read. */
   readonly readText: string
   readonly readExpires: string
-  /** A time as it is written. */
   time(parameter: string): string
   /** Whether a row still has a text. */
   same(parameter: string): string
@@ -158,7 +154,6 @@ export function statementsOf(parts: Parts) {
   }
 }
 
-/** Puts a client's parameters in the place of the names. */
 export function statementOf(sql: string, numbered: boolean): Statement {
   const parameters: string[] = []
   const placed = sql.replace(/@([a-z]+)/g, (_, name: string) => {
@@ -170,7 +165,6 @@ export function statementOf(sql: string, numbered: boolean): Statement {
   return { sql: placed, parameters, selects: /^SELECT/.test(sql) }
 }
 
-/** What the name of a table or schema is. */
 export const NAME = '1 to 40 letters, digits, "_", "$", "-", "." or spaces, in at most 56 bytes'
 
 // What needs no more than quotes; short enough for the names of indexes as well: PostgreSQL cuts off what is over 63 bytes.
@@ -199,12 +193,10 @@ export function faultOf(name: unknown, cause: unknown, hints: Record<string, str
   return { reason: `failed: ${name}${name in hints ? ` (${hints[name]})` : ''}`, cause, undone }
 }
 
-/** A name as an identifier of SQL. */
 export function quoteName(name: string, mark = '"'): string {
   return mark + name.replaceAll(mark, mark + mark) + mark
 }
 
-/** A text as a literal of SQL. */
 export function literal(text: string): string {
   return `'${text.replace(/'/g, "''")}'`
 }

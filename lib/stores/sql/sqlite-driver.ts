@@ -3,7 +3,6 @@ import { SessionError } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
 import type { Answered, Driver } from './dialect'
 
-/** A statement of `node:sqlite` or better-sqlite3, which are called alike. */
 interface Prepared {
   all(...values: unknown[]): unknown[]
   run(...values: unknown[]): { changes: number | bigint }
@@ -16,7 +15,6 @@ export interface SqliteDatabase {
   close(): unknown
 }
 
-/** How a database is opened that the store opens itself. */
 export interface Opening {
   busyTimeout: Milliseconds
   durable: boolean

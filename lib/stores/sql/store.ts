@@ -4,7 +4,7 @@ import { ANYTHING, optional } from '../option-rules'
 import { RecordStore, type Answer } from '../record-store'
 import { SharedSweeper } from '../sweeper'
 import { isName, LOCK_PREFIX, NAME } from './dialect'
-import { SqlPowers } from './powers'
+import { sqlPowers, type SqlPowers } from './powers'
 import type { SqlTable } from './table'
 
 /** The options of every store in SQL. */
@@ -62,7 +62,7 @@ export abstract class SqlStore<Sync extends boolean = false> extends RecordStore
   readonly #sweeper: SharedSweeper
 
   constructor(table: SqlTable, { ttl = DAY, sweepEvery = 10 * MINUTE }: SqlStoreOptions) {
-    const powers = new SqlPowers(table, ttl)
+    const powers = sqlPowers(table, ttl)
     super(powers)
     this.#table = table
     this.#powers = powers
