@@ -89,6 +89,12 @@ export function demandPrivate(holds: boolean, owner: string, option: string, be:
   demand(holds, owner, option, be, got)
 }
 
+/** @throws {OptionError} for anything but one of the choices */
+export function oneOf<T extends string>(option: string, value: T, choices: readonly T[]): T {
+  must(choices.includes(value), option, `one of ${choices.join(', ')}`, value)
+  return value
+}
+
 /** Whether it is a number above 0, and not an infinite one. */
 export function isAboveZero(value: unknown): value is number {
   return Number.isFinite(value) && (value as number) > 0

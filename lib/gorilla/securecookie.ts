@@ -1,5 +1,5 @@
 import { createCipheriv, createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { isAboveZero, must, OptionError, SessionError, type SessionErrorCode } from '../base/errors'
+import { isAboveZero, must, oneOf, OptionError, SessionError, type SessionErrorCode } from '../base/errors'
 import { givenOptions } from '../base/warnings'
 import { DAY, SECOND, type Milliseconds } from '../base/time'
 import { decode, encode } from './gob'
@@ -125,11 +125,6 @@ export function checkLimits(limits: Readonly<Record<string, number | null>>): vo
   for (const [option, value] of Object.entries(limits)) {
     must(value === null || isAboveZero(value), option, 'a number above 0, or null for no limit', value)
   }
-}
-
-function oneOf<T extends string>(option: string, value: T, known: readonly T[]): T {
-  must(known.includes(value), option, `one of ${known.join(', ')}`, value)
-  return value
 }
 
 /** @throws {SessionError} `ERR_SESSION_COOKIE_TOO_LARGE` */

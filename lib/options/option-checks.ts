@@ -1,5 +1,5 @@
 import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } from '../cookie/cookie'
-import { hasMethods, isAboveZero, must, OptionError, quote, SessionError } from '../base/errors'
+import { hasMethods, isAboveZero, must, oneOf, OptionError, quote, SessionError } from '../base/errors'
 import type { StoreContract } from '../store/contract'
 import type { StorePort } from '../store/port'
 import type { SessionsOptions, StandardSchema, Transport } from './sessions-options'
@@ -254,10 +254,4 @@ export function checkNamed(mainName: string, named: SessionsOptions['named'] | n
 /** @throws {OptionError} for what is no object of options */
 export function checkObject(option: string, value: unknown): void {
   must(isRecord(value), option, 'an object of options', value)
-}
-
-/** @throws {OptionError} for anything but one of the choices */
-export function oneOf<T extends string>(option: string, value: T, choices: readonly T[]): T {
-  must(choices.includes(value), option, `one of ${choices.join(', ')}`, value)
-  return value
 }

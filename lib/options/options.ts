@@ -2,7 +2,7 @@ import type { Settings } from './settings'
 import type { Carrier } from '../store/contract'
 import type { StoreContract } from '../store/contract'
 import { StorePort } from '../store/port'
-import { OptionError } from '../base/errors'
+import { oneOf, OptionError } from '../base/errors'
 import { KeyRing, SECRET_BYTES_MIN, tooShortToSeal } from '../cookie/keys'
 import { expressSession } from '../doors/express-session'
 import { modern } from '../doors/sessions'
@@ -24,7 +24,6 @@ import {
   checkSpan,
   checkStore,
   extendOf,
-  oneOf,
   overStore,
   transportOf,
   userAsText

@@ -1,6 +1,6 @@
-import { quote } from '../base/errors'
+import { oneOf, quote } from '../base/errors'
 import { isProduction, warnOnce } from '../base/warnings'
-import { askedAtOnce, oneOf } from './option-checks'
+import { askedAtOnce } from './option-checks'
 import type { SessionsOptions } from './sessions-options'
 import type { Settings } from './settings'
 

@@ -2,7 +2,7 @@ import { hasMethods, unavailable } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
 import { dialectOf } from '../../stores/redis/client'
 import { listOf, textOf, type Dialect } from '../../stores/redis/dialect'
-import { absentIfOther, RedisLink } from '../../stores/redis/link'
+import { absentIfOther, redisLink } from '../../stores/redis/link'
 import { ioRedis, type IoRedisShape } from '../../stores/redis/node-clients'
 import { redisLock } from '../../stores/redis/powers'
 import { resultOf } from '../../stores/redis/records'
@@ -24,7 +24,7 @@ const BULK_STRING = 36
 
 /** Records in Redis, each under a prefix and its ID, with the time that it has left. */
 export function redisShelf(client: unknown, prefix: string): Shelf {
-  const link = new RedisLink(client as object, inBytes(client))
+  const link = redisLink(client as object, inBytes(client))
   return {
     remote: true,
     lock: redisLock(link, prefix),

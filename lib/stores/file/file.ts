@@ -9,9 +9,9 @@ import { DAY, MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
 import { ifThere } from './errors'
 import { Folder } from './folder'
 import { Leases } from './leases'
-import { FilePowers, type Files } from './powers'
-import { Records, type FileSerializer } from './records'
-import { Users } from './users'
+import { filePowers, type FilePowers, type Files } from './powers'
+import { recordsIn, type FileSerializer } from './records'
+import { usersIn } from './users'
 
 export interface FileStoreOptions {
   /** Folder of the sessions, made if missing: on a local file system, and for this store alone. */
@@ -76,9 +76,9 @@ export class FileStore extends RecordStore {
     const given = checkOptions('FileStore', options, RULES)
     const { path, ttl = DAY, sweepEvery = 10 * MINUTE, serializer = JSON, durable = false } = given
     const folder = new Folder(resolve(path), Boolean(durable))
-    const records = new Records(folder, serializer)
-    const files = { folder, records, users: new Users(folder, records), leases: new Leases(folder) }
-    super(new FilePowers(files, ttl))
+    const records = recordsIn(folder, serializer)
+    const files = { folder, records, users: usersIn(folder, records), leases: new Leases(folder) }
+    super(filePowers(files, ttl))
     this.#files = files
     this.#sweeper = new SharedSweeper('FileStore', sweepEvery, (span) => this.#turn(span))
   }

@@ -1,5 +1,5 @@
 import fs from 'node:fs/promises'
-import type { Milliseconds } from '../../base/time'
+import type { MaybePromise, Milliseconds } from '../../base/time'
 import { HASH, hashOf, type Folder, type OpenFile } from './folder'
 import { decodeFile, expiryOf, type Draft, type Header, type Limits } from './format'
 import { SweptVersions } from './swept-versions'
@@ -28,107 +28,91 @@ export interface Kept extends Pick<Header, 'id' | 'user'>, Limits {
 export const CORRUPT = 'corrupt'
 
 /** The files of the sessions, by hash of the session ID. */
-export class Records {
-  readonly versions: SweptVersions
-  readonly #folder: Folder
-  readonly #serializer: FileSerializer
+export type Records = ReturnType<typeof recordsIn>
 
-  constructor(folder: Folder, serializer: FileSerializer) {
-    this.#folder = folder
-    this.#serializer = serializer
-    this.versions = new SweptVersions(folder, 'claims', placeOf)
-  }
+type Looked = Kept | typeof CORRUPT | undefined
 
-  /** What is kept, expired or not. What is no session is told once, and then out of the way. */
-  async find(hash: string): Promise<Kept | typeof CORRUPT | undefined> {
-    const kept = await this.#look(hash, placeOf(hash))
-    // Where it cannot be moved it stays, and is no session there either.
-    if (kept === CORRUPT) await this.setAside(hash, isCorrupt).catch(() => undefined)
-    return kept
-  }
+export function recordsIn(folder: Folder, serializer: FileSerializer) {
+  const versions = new SweptVersions(folder, 'claims', placeOf)
+  const isPlain = (serializer as unknown) === JSON
 
-  async findLive(hash: string): Promise<Kept | undefined> {
-    const kept = await this.find(hash)
-    return kept !== undefined && kept !== CORRUPT && kept.isLive ? kept : undefined
-  }
-
-  /** Changes what is kept (see `Versions`); what is no session makes way first. */
-  change(hash: string, decide: (kept: Kept | undefined) => Promise<Change<Draft>> | Change<Draft>): Promise<void> {
-    return this.versions.change(hash, async (file) => {
-      const kept = file && (await this.#decode(hash, file))
-      if (kept !== CORRUPT) return decide(kept)
-      await this.setAside(hash, isCorrupt)
-      return 'again'
-    })
-  }
-
-  /** Sets the time of last use alone. `false` when the session is gone. */
-  touch(hash: string, usedAt: Milliseconds): Promise<boolean> {
-    return this.#folder.touch(placeOf(hash), usedAt)
-  }
-
-  has(hash: string): Promise<boolean> {
-    return this.#folder.has(placeOf(hash))
-  }
-
-  /** Moves what is no session to the folder `quarantine`, where the oldest go first. */
-  async setAside(hash: string, isBad: (kept: Kept | typeof CORRUPT | undefined) => boolean): Promise<void> {
-    const place = ['quarantine', `${String(Date.now()).padStart(16, '0')}-${hash}`]
-    if (!(await this.#folder.move(placeOf(hash), place))) return
-    // Another process has just put a session there.
-    if (!isBad(await this.#look(hash, place))) {
-      await this.#folder.link(place, placeOf(hash))
-      await this.#folder.remove(...place)
-    }
-    await this.trimQuarantine()
-  }
-
-  async trimQuarantine(): Promise<void> {
-    const names = (await this.#folder.names('quarantine')).sort()
-    for (const name of names.slice(0, -QUARANTINE_MAX)) {
-      await fs.rm(this.#folder.path('quarantine', name), { recursive: true, force: true })
+  // The ends of an object are looked at, no more: the length is right, and taking it apart is the caller's work.
+  const textOf = async (body: string): Promise<string | undefined> => {
+    if (isPlain) return body.startsWith('{') && body.endsWith('}') ? body : undefined
+    try {
+      return JSON.stringify(await serializer.parse(body)) ?? ''
+    } catch {
+      // Perhaps only the wrong key: the file is left alone.
+      return ''
     }
   }
-
-  /** The hashes of everything kept, a bounded number at a time. */
-  async *hashes(): AsyncGenerator<string> {
-    for (const shelf of await this.#folder.names('records')) {
-      if (!SHELF.test(shelf)) continue
-      for (const rest of await this.#folder.names('records', shelf)) {
-        if (HASH.test(shelf + rest)) yield shelf + rest
-      }
-    }
-  }
-
-  async encode(text: string): Promise<string> {
-    return (this.#serializer as unknown) === JSON ? text : this.#serializer.stringify(JSON.parse(text))
-  }
-
-  #look(hash: string, place: string[]): Promise<Kept | typeof CORRUPT | undefined> {
-    return this.#folder.read(place, (file) => file && this.#decode(hash, file))
-  }
-
-  async #decode(hash: string, { bytes, mtime }: OpenFile): Promise<Kept | typeof CORRUPT> {
+  const decode = async (hash: string, { bytes, mtime }: OpenFile): Promise<Kept | typeof CORRUPT> => {
     const file = bytes && decodeFile(bytes)
     if (file === undefined || hashOf(file.header.id) !== hash) return CORRUPT
     const { header, body } = file
     const { id, user, span, until } = header
-    const text = await this.#textOf(body)
+    const text = await textOf(body)
     if (text === undefined) return CORRUPT
     const expiresAt = expiryOf(header, mtime)
     const isLive = expiresAt === null || expiresAt > Date.now()
     return { id, user, span, until, text, body, usedAt: mtime, expiresAt, isLive }
   }
+  const look = (hash: string, place: string[]): Promise<Looked> =>
+    folder.read(place, (file) => file && decode(hash, file))
 
-  // The ends of an object are looked at, no more: the length is right, and taking it apart is the caller's work.
-  async #textOf(body: string): Promise<string | undefined> {
-    if ((this.#serializer as unknown) === JSON) return body.startsWith('{') && body.endsWith('}') ? body : undefined
-    try {
-      return JSON.stringify(await this.#serializer.parse(body)) ?? ''
-    } catch {
-      // Perhaps only the wrong key: the file is left alone.
-      return ''
+  const trimQuarantine = async (): Promise<void> => {
+    const names = (await folder.names('quarantine')).sort()
+    for (const name of names.slice(0, -QUARANTINE_MAX)) {
+      await fs.rm(folder.path('quarantine', name), { recursive: true, force: true })
     }
+  }
+  const setAside = async (hash: string, isBad: (kept: Looked) => boolean): Promise<void> => {
+    const place = ['quarantine', `${String(Date.now()).padStart(16, '0')}-${hash}`]
+    if (!(await folder.move(placeOf(hash), place))) return
+    // Another process has just put a session there.
+    if (!isBad(await look(hash, place))) {
+      await folder.link(place, placeOf(hash))
+      await folder.remove(...place)
+    }
+    await trimQuarantine()
+  }
+  const find = async (hash: string): Promise<Looked> => {
+    const kept = await look(hash, placeOf(hash))
+    // Where it cannot be moved it stays, and is no session there either.
+    if (kept === CORRUPT) await setAside(hash, isCorrupt).catch(() => undefined)
+    return kept
+  }
+
+  return {
+    versions,
+    /** What is kept, expired or not. What is no session is told once, and then out of the way. */
+    find,
+    async findLive(hash: string): Promise<Kept | undefined> {
+      const kept = await find(hash)
+      return kept !== undefined && kept !== CORRUPT && kept.isLive ? kept : undefined
+    },
+    /** Changes what is kept (see `Versions`); what is no session makes way first. */
+    change: (hash: string, decide: (kept: Kept | undefined) => MaybePromise<Change<Draft>>) =>
+      versions.change(hash, async (file) => {
+        const kept = file && (await decode(hash, file))
+        if (kept !== CORRUPT) return decide(kept)
+        await setAside(hash, isCorrupt)
+        return 'again'
+      }),
+    /** Sets the time of last use alone. `false` when the session is gone. */
+    touch: (hash: string, usedAt: Milliseconds) => folder.touch(placeOf(hash), usedAt),
+    has: (hash: string) => folder.has(placeOf(hash)),
+    /** Moves what is no session to the folder `quarantine`, where the oldest go first. */
+    setAside,
+    trimQuarantine,
+    /** The hashes of everything kept, a bounded number at a time. */
+    async *hashes(): AsyncGenerator<string> {
+      for (const shelf of await folder.names('records')) {
+        if (!SHELF.test(shelf)) continue
+        for (const rest of await folder.names('records', shelf)) if (HASH.test(shelf + rest)) yield shelf + rest
+      }
+    },
+    encode: async (text: string) => (isPlain ? text : serializer.stringify(JSON.parse(text)))
   }
 }
 

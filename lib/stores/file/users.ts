@@ -11,27 +11,14 @@ const ATTEMPTS_MAX = 10
  * It may name too many sessions, never too few: an entry is made before its record and once more after it, and whoever
  * drops one looks at the record afterwards. What the record says is what counts.
  */
-export class Users {
-  readonly #folder: Folder
-  readonly #records: Records
+export type Users = ReturnType<typeof usersIn>
 
-  constructor(folder: Folder, records: Records) {
-    this.#folder = folder
-    this.#records = records
-  }
-
-  /** The hashes of the sessions that may be a user's. */
-  async sessionsOf(user: string): Promise<string[]> {
-    const names = await this.#folder.names('users', hashOf(user))
-    return names.filter((name) => HASH.test(name))
-  }
-
-  async enter(user: string, session: string): Promise<void> {
+export function usersIn(folder: Folder, records: Records) {
+  const enter = async (user: string, session: string): Promise<void> => {
     const names = ['users', hashOf(user), session]
     for (let attempt = 1; ; attempt++) {
       try {
-        const make = () => fs.writeFile(this.#folder.path(...names), '', { mode: 0o600, flag: 'wx' })
-        return await this.#folder.within(names, make)
+        return await folder.within(names, () => fs.writeFile(folder.path(...names), '', { mode: 0o600, flag: 'wx' }))
       } catch (err) {
         if (codeOf(err) === 'EEXIST') return
         // The last entry left just then, and took the folder along.
@@ -39,33 +26,30 @@ export class Users {
       }
     }
   }
-
-  /** Drops an entry unless the session is, after all, the user's. */
-  leave(user: string, session: string): Promise<void> {
-    return this.#drop(hashOf(user), session)
+  // Not empty, or gone already.
+  const tidy = (user: string) => fs.rmdir(folder.path('users', user)).catch(() => undefined)
+  const drop = async (owner: string, session: string): Promise<void> => {
+    await ifThere(fs.unlink(folder.path('users', owner, session)))
+    const user = (await records.findLive(session))?.user
+    if (user !== undefined && hashOf(user) === owner) await enter(user, session)
+    else await tidy(owner)
   }
-
-  /** Drops the entries of sessions that are no more. */
-  async sweep(isOn: () => boolean): Promise<void> {
-    for (const folder of await this.#folder.names('users')) {
-      if (!HASH.test(folder)) continue
-      for (const session of await this.#folder.names('users', folder)) {
-        if (!isOn()) return
-        if (HASH.test(session) && !(await this.#records.has(session))) await this.#drop(folder, session)
+  return {
+    /** The hashes of the sessions that may be a user's. */
+    sessionsOf: async (user: string) => (await folder.names('users', hashOf(user))).filter((name) => HASH.test(name)),
+    enter,
+    /** Drops an entry unless the session is, after all, the user's. */
+    leave: (user: string, session: string) => drop(hashOf(user), session),
+    /** Drops the entries of sessions that are no more. */
+    async sweep(isOn: () => boolean): Promise<void> {
+      for (const owner of await folder.names('users')) {
+        if (!HASH.test(owner)) continue
+        for (const session of await folder.names('users', owner)) {
+          if (!isOn()) return
+          if (HASH.test(session) && !(await records.has(session))) await drop(owner, session)
+        }
+        await tidy(owner)
       }
-      await this.#tidy(folder)
     }
-  }
-
-  async #drop(folder: string, session: string): Promise<void> {
-    await ifThere(fs.unlink(this.#folder.path('users', folder, session)))
-    const user = (await this.#records.findLive(session))?.user
-    if (user !== undefined && hashOf(user) === folder) await this.enter(user, session)
-    else await this.#tidy(folder)
-  }
-
-  async #tidy(folder: string): Promise<void> {
-    // Not empty, or gone already.
-    await fs.rmdir(this.#folder.path('users', folder)).catch(() => undefined)
   }
 }

@@ -27,59 +27,12 @@ export interface Versioned {
  * The client answers `false` for two things, a condition that does not hold and a SERVER_ERROR of the server or of a
  * proxy before it. And it never answers a command whose connection broke, so each has a deadline here.
  */
-export class MemcachedLink {
-  readonly #client: MemcachedClient
-  readonly #timeout: Milliseconds
-
-  constructor(client: MemcachedClient, timeout: Milliseconds) {
-    this.#client = client
-    this.#timeout = timeout
-  }
-
-  async gets(key: string): Promise<Versioned | undefined> {
-    const reply: unknown = await this.#ask('gets', (done) => this.#client.gets(key, done))
-    if (reply === undefined) return undefined
-    if (!isRecord(reply)) throw refused('gets')
-    // The value's name is the key as it was sent: behind the client's namespace, or hashed if it was too long.
-    const name = Object.keys(reply).find((each) => each !== 'cas')
-    return { value: reply[name!], version: String(reply.cas) }
-  }
-
-  async set(key: string, value: unknown, exptime: number): Promise<void> {
-    const done = await this.#ask('set', (callback) => this.#client.set(key, value, exptime, callback))
-    if (done !== true) throw refused('set')
-  }
-
-  /** `false` when something is kept under this key. */
-  async add(key: string, value: unknown, exptime: number): Promise<boolean> {
-    const done = await this.#ask('add', (callback) =>
-      this.#client.add(key, value, exptime, (err, added) =>
-        (err as { notStored?: unknown } | undefined)?.notStored === true
-          ? callback(undefined, 'kept')
-          : callback(err, added)
-      )
-    )
-    if (done === false) throw refused('add')
-    return done === true
-  }
-
-  /** `false` when another version is kept, or nothing: to be looked at, for it may be a refusal, too. */
-  async cas(key: string, value: unknown, version: string, exptime: number): Promise<boolean> {
-    return (await this.#ask('cas', (done) => this.#client.cas(key, value, version, exptime, done))) === true
-  }
-
-  /** `false` when nothing was kept. */
-  async del(key: string): Promise<boolean> {
-    if ((await this.#ask('delete', (done) => this.#client.del(key, done))) === true) return true
-    if ((await this.gets(key)) !== undefined) throw refused('delete')
-    return false
-  }
-
-  #ask(command: string, send: (done: Reply) => void): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const refuse = () => reject(unanswered(command, this.#timeout))
+export function memcachedLink(client: MemcachedClient, timeout: Milliseconds) {
+  const ask = (command: string, send: (done: Reply) => void): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const refuse = () => reject(unanswered(command, timeout))
       // After a stall of the process the answer may be here, unread.
-      const timer = setTimeout(() => setImmediate(refuse), this.#timeout)
+      const timer = setTimeout(() => setImmediate(refuse), timeout)
       const done: Reply = (err, value) => {
         clearTimeout(timer)
         if (err) reject(fault(err, command))
@@ -91,8 +44,45 @@ export class MemcachedLink {
         done(err)
       }
     })
+  const gets = async (key: string): Promise<Versioned | undefined> => {
+    const reply: unknown = await ask('gets', (done) => client.gets(key, done))
+    if (reply === undefined) return undefined
+    if (!isRecord(reply)) throw refused('gets')
+    // The value's name is the key as it was sent: behind the client's namespace, or hashed if it was too long.
+    const name = Object.keys(reply).find((each) => each !== 'cas')
+    return { value: reply[name!], version: String(reply.cas) }
+  }
+  return {
+    gets,
+    async set(key: string, value: unknown, exptime: number): Promise<void> {
+      const done = await ask('set', (callback) => client.set(key, value, exptime, callback))
+      if (done !== true) throw refused('set')
+    },
+    /** `false` when something is kept under this key. */
+    async add(key: string, value: unknown, exptime: number): Promise<boolean> {
+      const done = await ask('add', (callback) =>
+        client.add(key, value, exptime, (err, added) =>
+          (err as { notStored?: unknown } | undefined)?.notStored === true
+            ? callback(undefined, 'kept')
+            : callback(err, added)
+        )
+      )
+      if (done === false) throw refused('add')
+      return done === true
+    },
+    /** `false` when another version is kept, or nothing: to be looked at, for it may be a refusal, too. */
+    cas: async (key: string, value: unknown, version: string, exptime: number): Promise<boolean> =>
+      (await ask('cas', (done) => client.cas(key, value, version, exptime, done))) === true,
+    /** `false` when nothing was kept. */
+    async del(key: string): Promise<boolean> {
+      if ((await ask('delete', (done) => client.del(key, done))) === true) return true
+      if ((await gets(key)) !== undefined) throw refused('delete')
+      return false
+    }
   }
 }
+
+export type MemcachedLink = ReturnType<typeof memcachedLink>
 
 /** The error of a command that did not reach a server, or that the server did not take. */
 function fault(err: unknown, command: string): SessionError {

@@ -2,7 +2,7 @@ import { hasMethods, isAboveZero } from '../../base/errors'
 import { checkOptions, optional, type Rule } from '../option-rules'
 import { KeyedStore } from '../record-store'
 import { SECOND, type Milliseconds } from '../../base/time'
-import { MemcachedLink, type MemcachedClient } from './link'
+import { memcachedLink, type MemcachedClient } from './link'
 import { isPrefix, memcachedPowers, PREFIX_MAX } from './powers'
 
 const DAY_IN_SECONDS = 86_400
@@ -61,6 +61,6 @@ export class MemcachedStore extends KeyedStore {
       ttl = DAY_IN_SECONDS,
       storeTimeout = 5 * SECOND
     } = checkOptions('MemcachedStore', options, RULES)
-    super(memcachedPowers(new MemcachedLink(client, storeTimeout), client, prefix, ttl * SECOND))
+    super(memcachedPowers(memcachedLink(client, storeTimeout), client, prefix, ttl * SECOND))
   }
 }

@@ -1,6 +1,5 @@
-import { demand } from '../../base/errors'
 import type { SessionRecord } from '../../store/contract'
-import type { MaybePromise, Milliseconds } from '../../base/time'
+import type { Milliseconds } from '../../base/time'
 
 /** A collection of `mongodb`, as far as the store uses it. */
 export interface MongoCollection {
@@ -42,29 +41,4 @@ export interface MongoDocument {
     span?: Milliseconds
     user?: string
   }
-}
-
-/** Opens the collection once, and sees to its indexes. `failed`: told of one that could not be made. */
-export function opener(
-  given: MaybePromise<MongoCollection>,
-  indexes: boolean,
-  failed: (err: unknown) => void
-): () => Promise<MongoCollection> {
-  let opened: Promise<MongoCollection> | undefined
-  const open = async () => {
-    const collection = await given
-    demand(isAcknowledged(collection), 'MongoStore', 'collection', `one ${ACKNOWLEDGED}`, collection)
-    // Not waited for: sessions are found by their ID, and what is over is refused, whether it is removed or not.
-    if (indexes) void makeIndexes(collection).catch(failed)
-    return collection
-  }
-  return () => (opened ??= open())
-}
-
-async function makeIndexes(collection: MongoCollection): Promise<void> {
-  const atDate = { expireAfterSeconds: 0 }
-  // The very index of connect-mongo.
-  await collection.createIndex({ expires: 1 }, { background: true, ...atDate })
-  await collection.createIndex({ 'silverback.until': 1 }, { ...atDate, sparse: true })
-  await collection.createIndex({ 'silverback.user': 1 }, { sparse: true })
 }

@@ -1,9 +1,9 @@
-import { hasMethods, isAboveZero } from '../../base/errors'
+import { demand, hasMethods, isAboveZero } from '../../base/errors'
 import { isPromise, SECOND, type MaybePromise } from '../../base/time'
 import { warnOnce } from '../../base/warnings'
 import { ANYTHING, checkOptions, optional, type Rule } from '../option-rules'
 import { RecordStore } from '../record-store'
-import { ACKNOWLEDGED, isAcknowledged, opener, type MongoCollection } from './collection'
+import { ACKNOWLEDGED, isAcknowledged, type MongoCollection } from './collection'
 import { Objects, TEXTS } from './format'
 import { mongoPowers } from './powers'
 
@@ -67,10 +67,27 @@ export class MongoStore extends RecordStore {
     const { collection, stringify = true, ttl = TWO_WEEKS_IN_SECONDS, createIndexes = true } = given
     // A rejection reaches whoever uses the store.
     if (isPromise(collection)) collection.catch?.(() => undefined)
-    const open = opener(collection, createIndexes, warnOfIndexes)
+    let opened: Promise<MongoCollection> | undefined
+    const open = () => (opened ??= opening(collection, createIndexes))
     super(mongoPowers(open, stringify ? TEXTS : new Objects(), ttl * SECOND))
     this.keepsTypes = !stringify
   }
+}
+
+async function opening(given: MaybePromise<MongoCollection>, indexes: boolean): Promise<MongoCollection> {
+  const collection = await given
+  demand(isAcknowledged(collection), 'MongoStore', 'collection', `one ${ACKNOWLEDGED}`, collection)
+  // Not waited for: sessions are found by their ID, and what is over is refused, whether it is removed or not.
+  if (indexes) void makeIndexes(collection).catch(warnOfIndexes)
+  return collection
+}
+
+async function makeIndexes(collection: MongoCollection): Promise<void> {
+  const atDate = { expireAfterSeconds: 0 }
+  // The very index of connect-mongo.
+  await collection.createIndex({ expires: 1 }, { background: true, ...atDate })
+  await collection.createIndex({ 'silverback.until': 1 }, { ...atDate, sparse: true })
+  await collection.createIndex({ 'silverback.user': 1 }, { sparse: true })
 }
 
 function warnOfIndexes(err: unknown): void {

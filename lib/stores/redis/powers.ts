@@ -5,7 +5,7 @@ import { enterAgain, removeIndexed, writeIndexed } from '../user-index'
 import { redisIndex } from './index'
 import { listOf, textOf } from './dialect'
 import type { RedisLink } from './link'
-import { RedisRecords, type RedisSettings } from './records'
+import { redisRecords, type RedisSettings } from './records'
 import { REMOVE, WRITE } from './scripts'
 
 export const LOCK_PREFIX = 'silverback:lock:'
@@ -17,9 +17,8 @@ export const LOCK_PREFIX = 'silverback:lock:'
  * write), and with a function as `ttl`.
  */
 export function redisPowers(link: RedisLink, settings: RedisSettings): Powers {
-  const records = new RedisRecords(link, settings)
-  const read = (id: string) => records.read(id)
-  const index = redisIndex(link, settings.prefix, read)
+  const records = redisRecords(link, settings)
+  const index = redisIndex(link, settings.prefix, records.read)
   const indexed = async (write: Write, span: MaybePromise<Milliseconds | null>) => {
     const px = await span
     return writeIndexed(index, write, px && Date.now() + px, () => records.write(write, px))
@@ -28,7 +27,7 @@ export function redisPowers(link: RedisLink, settings: RedisSettings): Powers {
     sync: false,
     remote: true,
     lock: redisLock(link, settings.prefix),
-    read,
+    read: records.read,
     write(write) {
       const px = records.lifeOf(write.life, () => write.live?.() ?? JSON.parse(write.text))
       const isPlain = write.user?.to === undefined && !isPromise(px)
@@ -37,7 +36,7 @@ export function redisPowers(link: RedisLink, settings: RedisSettings): Powers {
     async extend(id, life, live) {
       const { ttl, disableTTL, disableTouch } = settings
       if (disableTouch) return true
-      const session = async () => live?.() ?? sessionIn(await read(id))
+      const session = async () => live?.() ?? sessionIn(await records.read(id))
       const found = await records.touch(id, life, await records.lifeOf(life, session))
       if (found === null || isForwarding(found)) return false
       const otherwise = typeof ttl === 'number' ? Date.now() + ttl * SECOND : null

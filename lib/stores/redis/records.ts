@@ -47,176 +47,144 @@ interface Exchange {
 type Exchanged = true | string | null
 
 /** Records in Redis, as the serializer writes them. */
-export class RedisRecords {
-  readonly #link: RedisLink
-  readonly #settings: RedisSettings
-  readonly #writes: Gathering<Exchange, Exchanged>
-  /** Whether the SET of a server compares, where that has been seen. */
-  readonly #compares = new Map<unknown, boolean>()
-  /** What a serializer made lately of the records that were written. */
-  readonly #written = new BoundedMap<string, { text: string; raw: string }>(REMEMBERED_MAX)
-
-  constructor(link: RedisLink, settings: RedisSettings) {
-    this.#link = link
-    this.#settings = settings
-    this.#writes = new Gathering(
-      (exchange) => this.#exchangeOne(exchange),
-      (all) => this.#exchangeAll(all).catch((err) => link.apart(err, all, (each) => this.#exchangeOne(each)))
-    )
-  }
-
+export function redisRecords(link: RedisLink, settings: RedisSettings) {
+  // Whether the SET of a server compares, where that has been seen.
+  const compares = new Map<unknown, boolean>()
+  // What a serializer made lately of the records that were written.
+  const written = new BoundedMap<string, { text: string; raw: string }>(REMEMBERED_MAX)
+  const keyOf = (id: string) => settings.prefix + id
   // Whether the server sees the very text that we see.
-  get #plain(): boolean {
-    return (this.#settings.serializer as unknown) === JSON
-  }
+  const isPlain = () => (settings.serializer as unknown) === JSON
 
-  #key(id: string): string {
-    return this.#settings.prefix + id
-  }
-
-  read(id: string): Promise<Found | null> {
-    return this.#link.get(this.#key(id)).then((raw) => (raw === null ? null : this.#decode(raw)))
-  }
-
-  /** Writes if what is kept still is what was expected. */
-  write(write: Write, px: Milliseconds | null): Promise<true | Found | null> {
-    const { text, expected } = write
-    const key = this.#key(write.id)
-    // An ID that was rotated away must not come back either.
-    const wait = this.#settings.wait && isForwarding({ text }) ? this.#settings.wait : undefined
-    if (this.#plain) return this.#exchange({ key, text, px, expected }, wait).then((result) => this.#decoded(result))
-    return this.#writeEncoded(write, px, wait)
-  }
-
-  async #writeEncoded(
-    { id, text, expected, live }: Write,
-    px: Milliseconds | null,
-    wait: RedisWait | undefined
-  ): Promise<true | Found | null> {
-    const raw = await this.#settings.serializer.stringify(live?.() ?? JSON.parse(text))
-    const known = expected && this.#keptOf(id, expected)
-    const answer = await this.#exchange({ key: this.#key(id), text: raw, px, expected: known }, wait)
-    // A first write that a client sent twice has arrived all the same.
-    const result = expected === null && answer === raw ? true : answer
-    if (result === true && raw.length <= COMPARED_MAX) this.#written.set(id, { text, raw })
-    return this.#decoded(result)
-  }
-
-  // What was written here is known by the text it was made of; what was read, by what is kept.
-  #keptOf(id: string, expected: string): string {
-    const written = this.#written.get(id)
-    return written?.text === expected ? written.raw : expected
-  }
-
-  #decoded(result: Exchanged): MaybePromise<true | Found | null> {
-    return typeof result === 'string' ? this.#decode(result) : result
-  }
-
-  #decode(raw: string): MaybePromise<Found> {
-    return this.#plain ? { text: raw } : this.#parse(raw)
-  }
-
-  async #parse(raw: string): Promise<Found> {
+  const parse = async (raw: string): Promise<Found> => {
     try {
-      return { text: raw, record: (await this.#settings.serializer.parse(raw)) ?? null }
+      return { text: raw, record: (await settings.serializer.parse(raw)) ?? null }
     } catch {
       // Something is kept, and it is no record.
       return { text: raw, record: null }
     }
   }
-
-  /** Extends a session, its data untouched; what is kept then, `null` when nothing is. */
-  touch(id: string, life: Life, px: Milliseconds | null): Promise<Found | null> {
-    const key = this.#key(id)
-    if (!this.#plain) return this.#touchHere(id, key, life, px)
-    const args = [String(life.usedAt), px === null ? '' : String(px)]
-    return this.#link.run(TOUCH, [key], args, textOf, absentIfOther).then((text) => (text === null ? null : { text }))
+  const decode = (raw: string): MaybePromise<Found> => (isPlain() ? { text: raw } : parse(raw))
+  const decoded = (result: Exchanged): MaybePromise<true | Found | null> =>
+    typeof result === 'string' ? decode(result) : result
+  // What was written here is known by the text it was made of; what was read, by what is kept.
+  const keptOf = (id: string, expected: string): string => {
+    const known = written.get(id)
+    return known?.text === expected ? known.raw : expected
   }
 
-  // The server cannot look into what a serializer made.
-  async #touchHere(id: string, key: string, life: Life, px: Milliseconds | null): Promise<Found | null> {
-    for (let attempt = 1; ; attempt++) {
-      const found = await this.read(id)
-      if (found === null || attempt > ATTEMPTS_MAX) return found
-      const record = found.record as Record<string, unknown> | null
-      const meta: unknown = record?.[META] ?? record?.[OLD_META]
-      if (typeof meta !== 'object' || meta === null) {
-        if (px !== null) await this.#link.expire(key, Math.ceil(px / SECOND))
-        return found
-      }
-      ;(meta as Meta).u = life.usedAt
-      const text = await this.#settings.serializer.stringify(record)
-      if ((await this.#exchange({ key, text, px, expected: found.text })) === true) return found
-    }
-  }
-
-  /** `false` when it was gone. With `expected`, only over that: what is kept instead is answered. */
-  remove(id: string, expected?: string): Promise<boolean | Found> {
-    const { wait } = this.#settings
-    const key = this.#key(id)
-    if (wait === undefined && expected === undefined) return this.#link.del(key)
-    const args = expected === undefined ? [] : condition(this.#keptOf(id, expected))
-    const read = (reply: unknown): MaybePromise<boolean | Found> => {
-      const text = textOf(reply) ?? ''
-      return text[0] === '=' ? this.#decode(text.slice(1)) : text === '+'
-    }
-    if (wait !== undefined) return this.#link.runEverywhere(REMOVE, key, args, wait, read)
-    return this.#link.run(REMOVE, [key], args, read, (err) => absentIfOther(err) !== null)
-  }
-
-  /** For how long Redis is to keep a session, as connect-redis reckons it; `null`: for ever. */
-  lifeOf(life: Life, session: () => unknown): MaybePromise<Milliseconds | null> {
-    const { ttl, disableTTL } = this.#settings
-    if (disableTTL) return null
-    if (typeof ttl === 'function') return chain(chain(session(), ttl), (seconds) => atLeastOne(seconds * SECOND))
-    return atLeastOne(life.expiresAt === null ? ttl * SECOND : life.expiresAt - Date.now())
-  }
-
-  #exchange(exchange: Exchange, wait?: RedisWait): Promise<Exchanged> {
-    if (wait !== undefined) return this.#exchangeEverywhere(exchange, wait)
-    const { text, expected } = exchange
-    const gathers = this.#link.gathers && text.length <= COMPARED_MAX && isShort(expected)
-    return gathers ? this.#writes.ask(exchange) : this.#exchangeOne(exchange)
-  }
-
-  // SET does it by itself where nothing may be kept, and where the server's compares (Valkey since 8.1, Redis since
-  // 8.4; versions do not tell). A script's answer has told whether it does, so that finding out cost nothing. What is
-  // kept instead, in the rare case, and who is right meanwhile, the script tells as well.
-  #exchangeOne(exchange: Exchange): Promise<Exchanged> {
-    const { key, text, px, expected } = exchange
-    const node = this.#link.nodeOf(key)
-    const inScript = () => this.#exchangeAll([exchange]).then(([result]) => result!)
-    if (expected !== null && !(isShort(expected) && this.#compares.get(node))) return inScript()
-    return this.#link.set(key, text, px, expected).then(
-      (done): MaybePromise<Exchanged> => done || inScript(),
-      (err) => {
-        if (expected === null || !isUnknownOption(err)) throw err
-        // A failover has led to an older server, or a proxy is in between.
-        this.#compares.set(node, false)
-        return inScript()
-      }
-    )
-  }
-
-  #exchangeAll(all: Exchange[]): Promise<MaybePromise<Exchanged>[]> {
-    const node = this.#link.nodeOf(all[0]!.key)
-    const tries = this.#compares.get(node) !== false
+  const exchangeAll = (all: Exchange[]): Promise<MaybePromise<Exchanged>[]> => {
+    const node = link.nodeOf(all[0]!.key)
+    const tries = compares.get(node) !== false
     const args = [tries ? '1' : '', ...all.flatMap(argumentsOf)]
     const keys = all.map(({ key }) => key)
-    return this.#link.run(WRITE, keys, args, (replies: unknown) =>
+    return link.run(WRITE, keys, args, (replies: unknown) =>
       listOf(replies, keys.length).map((reply, i) => {
         const { expected } = all[i]!
         const said = textOf(reply) ?? ''
-        if (tries && expected !== null && isShort(expected) && isDone(said)) this.#compares.set(node, said === '*')
+        if (tries && expected !== null && isShort(expected) && isDone(said)) compares.set(node, said === '*')
         return resultOf(said, expected)
       })
     )
   }
+  // SET does it by itself where nothing may be kept, and where the server's compares (Valkey since 8.1, Redis since
+  // 8.4; versions do not tell). A script's answer has told whether it does, so that finding out cost nothing. What is
+  // kept instead, in the rare case, and who is right meanwhile, the script tells as well.
+  const exchangeOne = (exchange: Exchange): Promise<Exchanged> => {
+    const { key, text, px, expected } = exchange
+    const node = link.nodeOf(key)
+    const inScript = () => exchangeAll([exchange]).then(([result]) => result!)
+    if (expected !== null && !(isShort(expected) && compares.get(node))) return inScript()
+    return link.set(key, text, px, expected).then(
+      (done): MaybePromise<Exchanged> => done || inScript(),
+      (err) => {
+        if (expected === null || !isUnknownOption(err)) throw err
+        // A failover has led to an older server, or a proxy is in between.
+        compares.set(node, false)
+        return inScript()
+      }
+    )
+  }
+  const writes = new Gathering(exchangeOne, (all: Exchange[]) =>
+    exchangeAll(all).catch((err) => link.apart(err, all, exchangeOne))
+  )
+  const exchange = (one: Exchange, wait?: RedisWait): Promise<Exchanged> => {
+    const { key, text, expected } = one
+    if (wait !== undefined) {
+      // Confirmed by replicas: what stood there before must not come back.
+      const read = (reply: unknown) => resultOf(listOf(reply, 1)[0], expected)
+      return link.runEverywhere(WRITE, key, ['', ...argumentsOf(one)], wait, read)
+    }
+    return link.gathers && text.length <= COMPARED_MAX && isShort(expected) ? writes.ask(one) : exchangeOne(one)
+  }
 
-  /** The same, confirmed by replicas: what stood there before must not come back. */
-  #exchangeEverywhere(exchange: Exchange, wait: RedisWait): Promise<Exchanged> {
-    const read = (reply: unknown) => resultOf(listOf(reply, 1)[0], exchange.expected)
-    return this.#link.runEverywhere(WRITE, exchange.key, ['', ...argumentsOf(exchange)], wait, read)
+  const read = (id: string) => link.get(keyOf(id)).then((raw) => (raw === null ? null : decode(raw)))
+  const writeEncoded = async (
+    { id, text, expected, live }: Write,
+    px: Milliseconds | null,
+    wait: RedisWait | undefined
+  ): Promise<true | Found | null> => {
+    const raw = await settings.serializer.stringify(live?.() ?? JSON.parse(text))
+    const known = expected && keptOf(id, expected)
+    const answer = await exchange({ key: keyOf(id), text: raw, px, expected: known }, wait)
+    // A first write that a client sent twice has arrived all the same.
+    const result = expected === null && answer === raw ? true : answer
+    if (result === true && raw.length <= COMPARED_MAX) written.set(id, { text, raw })
+    return decoded(result)
+  }
+  // The server cannot look into what a serializer made.
+  const touchHere = async (id: string, life: Life, px: Milliseconds | null): Promise<Found | null> => {
+    for (let attempt = 1; ; attempt++) {
+      const found = await read(id)
+      if (found === null || attempt > ATTEMPTS_MAX) return found
+      const record = found.record as Record<string, unknown> | null
+      const meta: unknown = record?.[META] ?? record?.[OLD_META]
+      if (typeof meta !== 'object' || meta === null) {
+        if (px !== null) await link.expire(keyOf(id), Math.ceil(px / SECOND))
+        return found
+      }
+      ;(meta as Meta).u = life.usedAt
+      const text = await settings.serializer.stringify(record)
+      if ((await exchange({ key: keyOf(id), text, px, expected: found.text })) === true) return found
+    }
+  }
+
+  return {
+    read,
+    /** Writes if what is kept still is what was expected. */
+    write(write: Write, px: Milliseconds | null): Promise<true | Found | null> {
+      const { id, text, expected } = write
+      // An ID that was rotated away must not come back either.
+      const wait = settings.wait && isForwarding({ text }) ? settings.wait : undefined
+      if (isPlain()) return exchange({ key: keyOf(id), text, px, expected }, wait).then(decoded)
+      return writeEncoded(write, px, wait)
+    },
+    /** Extends a session, its data untouched; what is kept then, `null` when nothing is. */
+    touch(id: string, life: Life, px: Milliseconds | null): Promise<Found | null> {
+      if (!isPlain()) return touchHere(id, life, px)
+      const args = [String(life.usedAt), px === null ? '' : String(px)]
+      return link.run(TOUCH, [keyOf(id)], args, textOf, absentIfOther).then((text) => (text === null ? null : { text }))
+    },
+    /** `false` when it was gone. With `expected`, only over that: what is kept instead is answered. */
+    remove(id: string, expected?: string): Promise<boolean | Found> {
+      const { wait } = settings
+      const key = keyOf(id)
+      if (wait === undefined && expected === undefined) return link.del(key)
+      const args = expected === undefined ? [] : condition(keptOf(id, expected))
+      const read = (reply: unknown): MaybePromise<boolean | Found> => {
+        const text = textOf(reply) ?? ''
+        return text[0] === '=' ? decode(text.slice(1)) : text === '+'
+      }
+      if (wait !== undefined) return link.runEverywhere(REMOVE, key, args, wait, read)
+      return link.run(REMOVE, [key], args, read, (err) => absentIfOther(err) !== null)
+    },
+    /** For how long Redis is to keep a session, as connect-redis reckons it; `null`: for ever. */
+    lifeOf(life: Life, session: () => unknown): MaybePromise<Milliseconds | null> {
+      const { ttl, disableTTL } = settings
+      if (disableTTL) return null
+      if (typeof ttl === 'function') return chain(chain(session(), ttl), (seconds) => atLeastOne(seconds * SECOND))
+      return atLeastOne(life.expiresAt === null ? ttl * SECOND : life.expiresAt - Date.now())
+    }
   }
 }
 

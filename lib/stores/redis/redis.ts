@@ -6,7 +6,7 @@ import { ANYTHING, checkOptions, SERIALIZER, type Rule } from '../option-rules'
 import { dialectOf, type RedisClient } from './client'
 import type { RedisWait } from './errors'
 import { INDEX_PREFIX } from './index'
-import { RedisLink } from './link'
+import { redisLink, type RedisLink } from './link'
 import { LOCK_PREFIX, redisPowers } from './powers'
 import type { RedisSerializer, RedisSettings, RedisTtl } from './records'
 
@@ -123,7 +123,7 @@ export class RedisStore extends Store implements RedisSettings {
         'RedisStore: `wait` needs a client that sends two commands on one connection: one of redis, ioredis or iovalkey'
       )
     }
-    this.#link = new RedisLink(client, dialect)
+    this.#link = redisLink(client, dialect)
     // Not enumerable, as the methods: a store may be logged.
     Object.defineProperty(this, POWERS, { value: redisPowers(this.#link, this) })
   }
