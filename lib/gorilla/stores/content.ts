@@ -1,7 +1,6 @@
 import { META } from '../../record/record'
 import { OptionError, SessionError } from '../../base/errors'
 import { randomId } from '../../base/ids'
-import { sessionTooLarge } from '../../stores/too-large'
 import type { Milliseconds } from '../../base/time'
 import { decodeGob } from '../codec/decode'
 import { encodeGob } from '../codec/encode'
@@ -150,12 +149,5 @@ export function sealedFormat(types: Declared, pairs: readonly Pair[]): Format {
       const pair = { ...pairs[0]!, maxLength: null }
       return Buffer.from(sealBytes(pair, name, gob.encode(data, kept, carried, name)), 'latin1')
     }
-  }
-}
-
-/** @throws {SessionError} `ERR_SESSION_TOO_LARGE` for what Go would not read, or not save again */
-export function checkLength(raw: Buffer, maxLength: number | null, text: string): void {
-  if (maxLength !== null && raw.length > maxLength) {
-    throw sessionTooLarge(raw.length, `the ${maxLength} of maxLength, beyond which Go takes none`, text)
   }
 }

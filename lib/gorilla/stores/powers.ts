@@ -1,6 +1,7 @@
 import type { Found, Write } from '../../store/contract'
 import { isForwarding } from '../../store/record-cache'
 import { extendedText, live, loaded, type RecordPowers } from '../../stores/record-store'
+import { sessionTooLarge } from '../../stores/too-large'
 import { SessionError } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { randomId } from '../../base/ids'
@@ -10,7 +11,7 @@ import { MINUTE, type Milliseconds } from '../../base/time'
 import { decodeCarried, encodeCarried, type Carried } from '../carried'
 import { decodeKept, encodeKept } from '../codec/kept'
 import { goCookieText } from '../options'
-import { checkLength, type Content, type Format } from './content'
+import type { Content, Format } from './content'
 import { digestOf, type Shelf, type Shelved } from './shelf'
 import type { GoTokens } from './tokens'
 
@@ -66,8 +67,8 @@ export function goPowers(shelf: Shelf, format: Format, tokens: GoTokens, { maxAg
     const kept = decodeKept(record.meta?.t)
     const carried = encodeCarried(record, Date.now(), randomId().slice(0, 8), end)
     const raw = format.encode(record.data, kept, carried, kept?.name ?? tokens.nameOf(id))
-    checkLength(raw, maxLength, text)
-    return raw
+    if (maxLength === null || raw.length <= maxLength) return raw
+    throw sessionTooLarge(raw.length, `the ${maxLength} of maxLength, beyond which Go takes none`, text)
   }
 
   const foundOf = (id: string, shelved: Shelved): Found => {

@@ -8,7 +8,7 @@ import { isAboveZero, isTimerSpan } from '../../base/errors'
 import { DAY, MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
 import { ifThere } from './errors'
 import { Folder } from './folder'
-import { Leases } from './leases'
+import { leasesIn } from './leases'
 import { filePowers, type FilePowers, type Files } from './powers'
 import { recordsIn, type FileSerializer } from './records'
 import { usersIn } from './users'
@@ -77,7 +77,7 @@ export class FileStore extends RecordStore {
     const { path, ttl = DAY, sweepEvery = 10 * MINUTE, serializer = JSON, durable = false } = given
     const folder = new Folder(resolve(path), Boolean(durable))
     const records = recordsIn(folder, serializer)
-    const files = { folder, records, users: usersIn(folder, records), leases: new Leases(folder) }
+    const files = { folder, records, users: usersIn(folder, records), leases: leasesIn(folder) }
     super(filePowers(files, ttl))
     this.#files = files
     this.#sweeper = new SharedSweeper('FileStore', sweepEvery, (span) => this.#turn(span))

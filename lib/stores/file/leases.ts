@@ -1,55 +1,47 @@
 import fs from 'node:fs/promises'
 import type { LockPower } from '../../store/contract'
-import type { Milliseconds } from '../../base/time'
 import { hashOf, type Folder, type OpenFile } from './folder'
 import { decodeFile, expiryOf, type Draft } from './format'
 import { SweptVersions } from './swept-versions'
 import type { Change } from './versions'
 
-/** Locks held while an application works on a session: a file each, that says who holds it and for how long. */
-export class Leases implements LockPower {
+export interface Leases extends LockPower {
   readonly versions: SweptVersions
-  readonly #folder: Folder
-
-  constructor(folder: Folder) {
-    this.#folder = folder
-    this.versions = new SweptVersions(folder, 'lease-claims', placeOf)
-  }
-
-  acquire(id: string, token: string, ttl: Milliseconds): Promise<boolean> {
-    return this.#take(id, token, ttl, (holder) => holder === undefined || holder === token)
-  }
-
-  renew(id: string, token: string, ttl: Milliseconds): Promise<boolean> {
-    return this.#take(id, token, ttl, (holder) => holder === token)
-  }
-
-  release(id: string, token: string): Promise<void> {
-    const end = (file: OpenFile | undefined) => (holderOf(file) === token ? 'remove' : 'leave')
-    return this.#folder.use(() => this.versions.change(hashOf(id), end))
-  }
-
   /** Removes those whose time is over. */
-  async sweep(isOn: () => boolean): Promise<void> {
-    for (const name of await this.#folder.names('leases')) {
-      if (!isOn()) return
-      await this.versions.change(name, (file) => (holderOf(file) === undefined ? 'remove' : 'leave'))
-    }
-  }
+  sweep(isOn: () => boolean): Promise<void>
+}
 
-  async #take(id: string, body: string, span: number, isFree: (holder?: string) => boolean): Promise<boolean> {
+/** Locks held while an application works on a session: a file each, that says who holds it and for how long. */
+export function leasesIn(folder: Folder): Leases {
+  const versions = new SweptVersions(folder, 'lease-claims', placeOf)
+  const take = async (id: string, body: string, span: number, isFree: (holder?: string) => boolean) => {
     let taken = false
     const change = async (file: OpenFile | undefined): Promise<Change<Draft>> => {
       // A link, say: it holds nobody up.
       if (file !== undefined && file.bytes === undefined) {
-        await fs.rm(this.#folder.path(...placeOf(hashOf(id))), { recursive: true, force: true })
+        await fs.rm(folder.path(...placeOf(hashOf(id))), { recursive: true, force: true })
         return 'again'
       }
       taken = isFree(holderOf(file))
       return taken ? { id, span, until: null, user: undefined, body, usedAt: Date.now() } : 'leave'
     }
-    await this.#folder.use(() => this.versions.change(hashOf(id), change))
+    await folder.use(() => versions.change(hashOf(id), change))
     return taken
+  }
+  return {
+    versions,
+    acquire: (id, token, ttl) => take(id, token, ttl, (holder) => holder === undefined || holder === token),
+    renew: (id, token, ttl) => take(id, token, ttl, (holder) => holder === token),
+    release(id, token) {
+      const end = (file: OpenFile | undefined) => (holderOf(file) === token ? 'remove' : 'leave')
+      return folder.use(() => versions.change(hashOf(id), end))
+    },
+    async sweep(isOn) {
+      for (const name of await folder.names('leases')) {
+        if (!isOn()) return
+        await versions.change(name, (file) => (holderOf(file) === undefined ? 'remove' : 'leave'))
+      }
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { SECOND } from '../../base/time'
 import { checkOptions, optional } from '../option-rules'
 import { mysqlDialect, mysqlDriver, type MysqlPool } from './mysql-dialect'
 import { RULES, SqlStore, type PooledStoreOptions } from './store'
-import { SqlTable } from './table'
+import { sqlTable } from './table'
 
 export interface MysqlStoreOptions extends PooledStoreOptions {
   /** A pool of `mysql2` 3, of `mysql2/promise` or with callbacks. It stays yours: the store ends no pool. */
@@ -32,6 +32,6 @@ export class MysqlStore extends SqlStore {
       timeout: optional('milliseconds above 0', isAboveZero)
     })
     const { pool, table = 'sessions', createTable, timeout = 10 * SECOND } = given
-    super(new SqlTable(mysqlDriver(pool, timeout), mysqlDialect(table), Boolean(createTable)), given)
+    super(sqlTable(mysqlDriver(pool, timeout), mysqlDialect(table), Boolean(createTable)), given)
   }
 }

@@ -4,7 +4,7 @@ import { ANYTHING, checkOptions, optional } from '../option-rules'
 import { isName, NAME } from './dialect'
 import { postgresDialect, postgresDriver, type PostgresPool } from './postgres-dialect'
 import { RULES, SqlStore, type PooledStoreOptions } from './store'
-import { SqlTable } from './table'
+import { sqlTable } from './table'
 
 export interface PostgresStoreOptions extends PooledStoreOptions {
   /** A `Pool` of `pg` 8. It stays yours: the store ends no pool. */
@@ -48,6 +48,6 @@ export class PostgresStore extends SqlStore {
     })
     const { pool, schema, table = 'session', createTable, prepare = true, timeout = 10 * SECOND } = given
     const driver = postgresDriver(pool, Boolean(prepare), timeout)
-    super(new SqlTable(driver, postgresDialect(table, schema), Boolean(createTable)), given)
+    super(sqlTable(driver, postgresDialect(table, schema), Boolean(createTable)), given)
   }
 }

@@ -20,7 +20,7 @@ export interface SqlPowers extends ListedPowers {
 
 /** The powers of every store in SQL: one statement each, and a second one where the first tells that it was too late. */
 export function sqlPowers(table: SqlTable, ttl: Milliseconds): SqlPowers {
-  const { sync } = table.driver
+  const { sync } = table
   const changed = (name: StatementName, values: Record<string, unknown>): MaybePromise<boolean> =>
     chain(table.run(name, values), ({ changes }) => changes > 0)
   const findOne = (id: string): MaybePromise<Found | null> =>

@@ -5,7 +5,7 @@ import type { Dialect } from './dialect'
 import { sqliteDialect } from './sqlite-dialect'
 import { openDatabase, sqliteDriver, type SqliteDatabase } from './sqlite-driver'
 import { RULES, SqlStore, type SqlStoreOptions } from './store'
-import { SqlTable } from './table'
+import { sqlTable } from './table'
 
 export interface SqliteStoreOptions extends SqlStoreOptions {
   /** The file of the database, made if missing (mode 0600), on a local disk; `:memory:` for one that nobody shares. */
@@ -73,7 +73,7 @@ export class SqliteStore extends SqlStore<true> {
       throw new OptionError('SqliteStore: give either `path` or `database`')
     const dialect = sqliteDialect(table)
     const own = database === undefined ? opened(given, dialect) : undefined
-    super(new SqlTable(sqliteDriver(database ?? own!), dialect, Boolean(createTable)), given)
+    super(sqlTable(sqliteDriver(database ?? own!), dialect, Boolean(createTable)), given)
     this.#own = own
   }
 
