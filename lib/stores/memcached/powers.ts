@@ -40,11 +40,11 @@ interface Kept {
  */
 export function memcachedPowers(
   link: MemcachedLink,
-  { maxValue = VALUE_MAX }: MemcachedClient,
+  { maxValue }: MemcachedClient,
   prefix: string,
   ttl: Milliseconds
 ): RecordPowers {
-  const sizeMax = maxValue - HEADER
+  const sizeMax = (maxValue ?? VALUE_MAX) - HEADER
   // What was read last, so that a write needs no second look.
   const recent = new BoundedMap<string, Kept>(REMEMBERED)
   const keyOf = (id: string) => keyIn(prefix, id)

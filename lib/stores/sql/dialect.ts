@@ -102,10 +102,10 @@ export interface Parts {
   readonly id: string
   readonly text: string
   readonly expires: string
-  /** The columns as they are read. */
-  readonly readText: string
-  readonly readExpires: string
-  time(parameter: string): string
+  /** Where the columns are not read, and a time is not written, as they stand. */
+  readonly readText?: string
+  readonly readExpires?: string
+  time?(parameter: string): string
   /** Whether a row still has a text. */
   same(parameter: string): string
   /** The text with another time of last use. */
@@ -117,9 +117,9 @@ export interface Parts {
   readonly userValue: string
   /** Whether a row is one of several; where a client lists values one by one, the parameter stands there so often. */
   among?(parameter: string): string
-  /** What makes INSERT leave a row alone that is there, or replace it. */
-  readonly orIgnore: string
-  readonly orReplace: string
+  /** What makes INSERT leave a row alone that is there, or replace it, where that is not ON CONFLICT. */
+  readonly orIgnore?: string
+  readonly orReplace?: string
   /** DELETE of some rows among many. */
   removeSome(condition: string, order: string, limit: number): string
   /** How many rows one statement of a sweep removes. */
@@ -130,18 +130,19 @@ export type StatementName = keyof ReturnType<typeof statementsOf>
 
 /** Every statement of a store. Each reads or changes one row by its key, or a page of rows by an index. */
 export function statementsOf(parts: Parts) {
-  const { table, id, text, expires, time } = parts
+  const { table, id, text, expires, readText = text, readExpires = expires, time = String } = parts
+  const replaced = [text, expires].map((column) => `${column} = excluded.${column}`).join(', ')
   const row = `${id} = @id`
   const live = `${expires} > ${time('@now')}`
   const over = `${expires} <= ${time('@now')}`
   const insert = `INSERT INTO ${table} (${id}, ${text}, ${expires}) VALUES (@id, @text, ${time('@expires')})`
-  const found = `${parts.readText} AS text, ${parts.readExpires} AS expires`
+  const found = `${readText} AS text, ${readExpires} AS expires`
   const page = `${id} > @after AND ${live} ORDER BY ${id} LIMIT ${PAGE_SIZE}`
   return {
     read: `SELECT ${found} FROM ${table} WHERE ${row}`,
     readMany: parts.among && `SELECT ${id} AS id, ${found} FROM ${table} WHERE ${parts.among('@ids')}`,
-    create: `${insert} ${parts.orIgnore}`,
-    put: `${insert} ${parts.orReplace}`,
+    create: `${insert} ${parts.orIgnore ?? 'ON CONFLICT DO NOTHING'}`,
+    put: `${insert} ${parts.orReplace ?? `ON CONFLICT (${id}) DO UPDATE SET ${replaced}`}`,
     write: `UPDATE ${table} SET ${text} = @text, ${expires} = ${time('@expires')} WHERE ${row} AND ${parts.same('@expected')} AND ${live}`,
     extend: `UPDATE ${table} SET ${text} = ${parts.refreshed}, ${expires} = ${time('@expires')} WHERE ${row} AND ${live} AND NOT ${parts.isForwarding}`,
     remove: `DELETE FROM ${table} WHERE ${row}`,

@@ -178,8 +178,6 @@ function partsOf(table: string, hasUsers: boolean): Parts {
     expires: '`expires`',
     // The driver would parse a column of the type JSON.
     readText: 'CONVERT(`data` USING utf8mb4)',
-    readExpires: '`expires`',
-    time: (parameter) => parameter,
     same: (parameter) => `${bytes('`data`')} = ${bytes(parameter)}`,
     refreshed: REFRESHED,
     isForwarding: LEADS_ON,

@@ -133,8 +133,6 @@ function partsOf(table: string, isBinary: boolean): Parts {
     readExpires: '(extract(epoch from "expire"::timestamptz) * 1000)::float8',
     time: (parameter) => `to_timestamp(${parameter})`,
     among: (parameter) => `"sid" = ANY (${parameter})`,
-    orIgnore: 'ON CONFLICT DO NOTHING',
-    orReplace: 'ON CONFLICT ("sid") DO UPDATE SET "sess" = excluded."sess", "expire" = excluded."expire"',
     // As an array, which is made once: a plan may run a subquery again and again.
     removeSome: (condition, order, limit) =>
       `DELETE FROM ${table} WHERE "sid" = ANY (ARRAY(SELECT "sid" FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit} FOR UPDATE SKIP LOCKED))`,

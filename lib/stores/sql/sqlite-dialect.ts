@@ -103,16 +103,11 @@ function partsOf(table: string, expires: string): Parts {
     id: 'sid',
     text: 'sess',
     expires,
-    readText: 'sess',
-    readExpires: expires,
-    time: (parameter) => parameter,
     same: (parameter) => `sess = ${parameter}`,
     refreshed: REFRESHED,
     isForwarding: `(${inRecord('n')} IS NOT NULL)`,
     user: USER,
     userValue: '@user',
-    orIgnore: 'ON CONFLICT DO NOTHING',
-    orReplace: `ON CONFLICT (sid) DO UPDATE SET sess = excluded.sess, ${expires} = excluded.${expires}`,
     removeSome: (condition, order, limit) =>
       `DELETE FROM ${table} WHERE sid IN (SELECT sid FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit})`,
     // Few, for this process stands still meanwhile, and each may lie on four pages of its own.

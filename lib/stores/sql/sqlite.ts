@@ -68,12 +68,12 @@ export class SqliteStore extends SqlStore<true> {
       busyTimeout: optional('milliseconds from 0', (patience) => patience === 0 || isAboveZero(patience)),
       durable: ANYTHING
     })
-    const { path, database, table = 'sessions', createTable = database === undefined } = given
+    const { path, database, table = 'sessions', createTable } = given
     if (database !== undefined && path !== undefined)
       throw new OptionError('SqliteStore: give either `path` or `database`')
     const dialect = sqliteDialect(table)
     const own = database === undefined ? opened(given, dialect) : undefined
-    super(sqlTable(sqliteDriver(database ?? own!), dialect, Boolean(createTable)), given)
+    super(sqlTable(sqliteDriver(database ?? own!), dialect, Boolean(createTable ?? own !== undefined)), given)
     this.#own = own
   }
 
