@@ -117,22 +117,26 @@ export function sqlTable(driver: Driver, dialect: Dialect, createTable: boolean)
     )
   }
 
+  const runIn = ({ schema, statements }: Opened, name: StatementName, values: Record<string, unknown>) => {
+    const statement = statements[name]
+    const list = statement.parameters.map((parameter, i, { length }) => {
+      const value = values[parameter]
+      if (parameter === 'ids' && length > 1) return (value as string[])[i] ?? (value as string[])[0]
+      if (parameter === 'expires') return schema.times.expiry(value as number | null)
+      return parameter === 'now' ? schema.times.now(value as number) : value
+    })
+    return guard(() => driver.run(statement, list))
+  }
+
   return {
     sync: driver.sync,
     /** What is known of the table, which is looked at only once. */
     open: () => chain(open(), ({ schema }) => schema),
     /** @throws {SessionError} `ERR_SESSION_STORE`, status 503, when the database fails */
-    run: (name: StatementName, values: Record<string, unknown>): MaybePromise<Answered> =>
-      chain(open(), ({ schema, statements }) => {
-        const statement = statements[name]
-        const list = statement.parameters.map((parameter, i, { length }) => {
-          const value = values[parameter]
-          if (parameter === 'ids' && length > 1) return (value as string[])[i] ?? (value as string[])[0]
-          if (parameter === 'expires') return schema.times.expiry(value as number | null)
-          return parameter === 'now' ? schema.times.now(value as number) : value
-        })
-        return guard(() => driver.run(statement, list))
-      }),
+    run(name: StatementName, values: Record<string, unknown>): MaybePromise<Answered> {
+      if (dialect.unfit?.test(values.id as string)) return runUnfit(name)
+      return opened === undefined ? chain(open(), (found) => runIn(found, name, values)) : runIn(opened, name, values)
+    },
     /** Adds what the table lacks, and answers what it ran. */
     migrate
   }
