@@ -4,7 +4,7 @@ import type { MaybePromise } from '../../lib/base/time'
 import { POWERS, type Found, type Life, type Powers } from '../../lib/store/contract'
 import { decodeRecord, encodeRecord, type Meta } from '../../lib/record/record'
 import { RedisStore, type RedisStoreOptions } from '../../lib/stores/redis/redis'
-import type { RedisSerializer } from '../../lib/stores/redis/records'
+import type { Serializer } from '../../lib/stores/option-rules'
 import { ALL_CLIENTS, CLIENTS, MAPPING_CLIENTS, type Connected } from '../helpers/redis-clients'
 import { RedisServer, until } from '../helpers/redis-server'
 
@@ -324,7 +324,7 @@ describe('A serializer of the application', () => {
   })
 
   it('gets the session itself, and what it makes of it comes back', async () => {
-    const typed: RedisSerializer = {
+    const typed: Serializer = {
       stringify: (value) => serialize(value).toString('base64'),
       parse: (text) => deserialize(Buffer.from(text, 'base64'))
     }

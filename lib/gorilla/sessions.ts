@@ -141,12 +141,9 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
 
   // For as long as Go gives it, where the cookie does not tell.
   override touch(id: string, session: SessionRecord, callback?: Callback<null>): Promise<void> {
-    const extend = async () => {
-      const cookie: unknown = session?.cookie
-      await this[POWERS].extend(id, lifeOf(JSON.stringify({ cookie }), this[POWERS].ttl).life)
-      return null
-    }
-    return answer(extend, callback) as Promise<never>
+    const cookie: unknown = session?.cookie
+    const extend = async () => this[POWERS].extend(id, lifeOf(JSON.stringify({ cookie }), this[POWERS].ttl).life)
+    return answer(() => extend().then(() => null), callback) as Promise<never>
   }
 }
 

@@ -12,6 +12,12 @@ export function optional(be: string, holds: (value: unknown) => boolean): Rule {
 /** For an option whose value is taken as it is. */
 export const ANYTHING: Rule = optional('anything', () => true)
 
+/** Turns records into what a store keeps, and back: to encrypt them at rest, say. Either may answer by promise. */
+export interface Serializer {
+  parse(text: string): unknown
+  stringify(record: any): string | Promise<string>
+}
+
 export const SERIALIZER = optional('an object with the methods `parse` and `stringify`', (value) =>
   hasMethods(value, 'parse', 'stringify')
 )

@@ -173,10 +173,8 @@ export class FaultyStore extends Store {
     const inner = this.#inner
     const call = (...given: unknown[]) =>
       callStore<unknown>(inner, (inner as unknown as Record<string, Method>)[name]!, given)
-    return answer<any>(
-      () => this.#interrupt(verb, args, call, { done: verb === 'get' ? null : undefined, junk: 42 }),
-      callback
-    )
+    const answers = { done: verb === 'get' ? null : undefined, junk: 42 }
+    return answer<any>(() => this.#interrupt(verb, args, call, answers), callback)
   }
 
   #read(id: string): Promise<unknown> {

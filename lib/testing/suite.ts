@@ -36,12 +36,8 @@ const CHECKS: readonly Check[] = [...CONTRACT, ...RACES, ...FAULTS]
 async function storesOf(make: MakeStore): Promise<[StoreContract, StoreContract]> {
   const stores: [unknown, unknown] = [await make(), await make()]
   for (const store of stores) {
-    must(
-      hasMethods(store, 'get', 'set', 'destroy'),
-      'What makes the store',
-      'giving one with get, set and destroy',
-      store
-    )
+    const isStore = hasMethods(store, 'get', 'set', 'destroy')
+    must(isStore, 'What makes the store', 'giving one with get, set and destroy', store)
   }
   return stores as [StoreContract, StoreContract]
 }

@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { POWERS } from '../../store/contract'
-import { ANYTHING, checkOptions, isFilled, optional, SERIALIZER, type Rule } from '../option-rules'
+import { ANYTHING, checkOptions, isFilled, optional, SERIALIZER, type Rule, type Serializer } from '../option-rules'
 import { RecordStore } from '../record-store'
 import { SharedSweeper } from '../sweeper'
 import { isAboveZero, isTimerSpan } from '../../base/errors'
@@ -10,7 +10,7 @@ import { ifThere } from './errors'
 import { Folder } from './folder'
 import { leasesIn } from './leases'
 import { filePowers, type FilePowers, type Files } from './powers'
-import { recordsIn, type FileSerializer } from './records'
+import { recordsIn } from './records'
 import { usersIn } from './users'
 
 export interface FileStoreOptions {
@@ -36,7 +36,7 @@ export interface FileStoreOptions {
    *
    * @default JSON
    */
-  serializer?: FileSerializer
+  serializer?: Serializer
   /**
    * Waits until the disk has it before a write is confirmed. Without, a write survives the end of the process, but
    * the last seconds' writes may be lost in a power cut.

@@ -1,5 +1,6 @@
 import fs from 'node:fs/promises'
 import type { MaybePromise, Milliseconds } from '../../base/time'
+import type { Serializer } from '../option-rules'
 import { HASH, hashOf, type Folder, type OpenFile } from './folder'
 import { decodeFile, expiryOf, type Draft, type Header, type Limits } from './format'
 import { SweptVersions } from './swept-versions'
@@ -7,12 +8,6 @@ import type { Change } from './versions'
 
 const QUARANTINE_MAX = 100
 const SHELF = /^[0-9a-f]{2}$/
-
-/** Turns sessions into what a file keeps, and back: to encrypt them at rest, say. Either may answer by promise. */
-export interface FileSerializer {
-  parse(text: string): unknown
-  stringify(record: any): string | Promise<string>
-}
 
 /** A session as it was read. `text` is empty where the serializer could make nothing of it. */
 export interface Kept extends Pick<Header, 'id' | 'user'>, Limits {
@@ -32,7 +27,7 @@ export type Records = ReturnType<typeof recordsIn>
 
 type Looked = Kept | typeof CORRUPT | undefined
 
-export function recordsIn(folder: Folder, serializer: FileSerializer) {
+export function recordsIn(folder: Folder, serializer: Serializer) {
   const versions = new SweptVersions(folder, 'claims', placeOf)
   const isPlain = (serializer as unknown) === JSON
 

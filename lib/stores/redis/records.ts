@@ -6,6 +6,7 @@ import { BoundedMap } from '../../base/bounded-map'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { fault, isUnknownOption, isWrongType, type RedisWait } from './errors'
 import { Gathering } from '../../base/gather'
+import type { Serializer } from '../option-rules'
 import { listOf, textOf } from './dialect'
 import { absentIfOther, type RedisLink } from './link'
 import { REMOVE, TOUCH, WRITE } from './scripts'
@@ -16,12 +17,6 @@ const REMEMBERED_MAX = 256
 // Writers that get in the way of an extension have extended the session themselves.
 const ATTEMPTS_MAX = 8
 
-/** Turns records into what Redis keeps, and back. Either may answer by promise. */
-export interface RedisSerializer {
-  parse(text: string): unknown
-  stringify(record: any): string | Promise<string>
-}
-
 /** Seconds to keep a session, or the seconds for any session. */
 export type RedisTtl = number | ((session: any) => MaybePromise<number>)
 
@@ -29,7 +24,7 @@ export type RedisTtl = number | ((session: any) => MaybePromise<number>)
 export interface RedisSettings {
   prefix: string
   ttl: RedisTtl
-  serializer: RedisSerializer
+  serializer: Serializer
   disableTTL: boolean
   disableTouch: boolean
   wait: RedisWait | undefined

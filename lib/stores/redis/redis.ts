@@ -2,13 +2,13 @@ import { answer, declareNative, POWERS, type Callback, type Powers, type Session
 import { isAboveZero, OptionError } from '../../base/errors'
 import { Store } from '../../store/store'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
-import { ANYTHING, checkOptions, SERIALIZER, type Rule } from '../option-rules'
+import { ANYTHING, checkOptions, SERIALIZER, type Rule, type Serializer } from '../option-rules'
 import { dialectOf, type RedisClient } from './client'
 import type { RedisWait } from './errors'
 import { INDEX_PREFIX } from './index'
 import { redisLink, type RedisLink } from './link'
 import { LOCK_PREFIX, redisPowers } from './powers'
-import type { RedisSerializer, RedisSettings, RedisTtl } from './records'
+import type { RedisSettings, RedisTtl } from './records'
 
 const DAY_IN_SECONDS = 86_400
 
@@ -33,7 +33,7 @@ export interface RedisStoreOptions {
    *
    * @default JSON
    */
-  serializer?: RedisSerializer
+  serializer?: Serializer
   /**
    * How many keys Redis looks at in one step of `all`, `ids`, `length` and `clear`.
    *
@@ -97,7 +97,7 @@ export class RedisStore extends Store implements RedisSettings {
   readonly client: RedisClient
   prefix: string
   ttl: RedisTtl
-  serializer: RedisSerializer
+  serializer: Serializer
   scanCount: number
   disableTTL: boolean
   disableTouch: boolean
@@ -144,10 +144,7 @@ export class RedisStore extends Store implements RedisSettings {
   }
 
   destroy(id: string, callback?: Callback<null>): Promise<null> | undefined {
-    return answer(async () => {
-      await this[POWERS].remove(id)
-      return null
-    }, callback)
+    return answer(() => chain(this[POWERS].remove(id), nothing), callback)
   }
 
   override touch(id: string, session: SessionRecord, callback?: Callback<null>): Promise<null> | undefined {
@@ -179,10 +176,8 @@ export class RedisStore extends Store implements RedisSettings {
   }
 
   override clear(callback?: Callback<null>): Promise<null> | undefined {
-    return answer(async () => {
-      await this.#inBatches((id) => this.#link.del(this.prefix + id))
-      return null
-    }, callback)
+    const remove = (id: string) => this.#link.del(this.prefix + id)
+    return answer(() => chain(this.#inBatches(remove), nothing), callback)
   }
 
   async #find(id: string): Promise<SessionRecord | null> {

@@ -197,7 +197,3 @@ export function faultOf(name: unknown, cause: unknown, hints: Record<string, str
 export function quoteName(name: string, mark = '"'): string {
   return mark + name.replaceAll(mark, mark + mark) + mark
 }
-
-export function literal(text: string): string {
-  return `'${text.replace(/'/g, "''")}'`
-}

@@ -11,7 +11,6 @@ import type { SqlTable } from './table'
 
 const ATTEMPTS_MAX = 3
 
-/** What a sweep needs beside them. */
 export interface SqlPowers extends ListedPowers {
   readonly lock: LockPower
   /** Removes a page of rows that are over; whether there may be more. */

@@ -1,5 +1,5 @@
 import type { Milliseconds } from '../../base/time'
-import { faultOf, literal, METAS, quoteName, usedAtIn, type Dialect, type Parts, type Times } from './dialect'
+import { faultOf, METAS, quoteName, usedAtIn, type Dialect, type Parts, type Times } from './dialect'
 
 /** Later than any date of JavaScript: no session of it ends. */
 const NEVER = 8.64e15
@@ -91,7 +91,7 @@ const USER = inRecord('i')
 
 // In place, as `withUsedAt` does it: json_set() would write the rest anew, too.
 const REFRESHED = METAS.reduceRight((otherwise, meta) => {
-  const mark = literal(usedAtIn(meta))
+  const mark = `'${usedAtIn(meta)}'`
   const digits = `instr(sess, ${mark}) + ${usedAtIn(meta).length}`
   const refreshed = `substr(sess, 1, ${digits} - 1) || @used || ltrim(substr(sess, ${digits}), '0123456789')`
   return `CASE WHEN instr(sess, ${mark}) > 0 THEN ${refreshed} ELSE ${otherwise} END`

@@ -45,7 +45,6 @@ export interface PooledStoreOptions extends SqlStoreOptions {
   timeout?: Milliseconds
 }
 
-/** What the options of every store in SQL must be. */
 export const RULES = {
   table: optional(NAME, isName),
   createTable: ANYTHING,
