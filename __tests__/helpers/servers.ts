@@ -128,25 +128,53 @@ async function database(
 ): Promise<Database> {
   let child = await start()
   const processes = () => [child.pid!, ...childrenOf(child.pid!)]
+  // A process of a connection that outlives its server goes on answering until it notices.
+  const kill = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const workers = childrenOf(child.pid!)
+    await end(child)
+    for (const pid of workers) unlessEnded(pid, () => process.kill(pid, 'SIGKILL'))
+    await until(() => !workers.some(isRunning), 'all of its processes have ended')
+  }
   return {
     port,
-    kill: () => end(child),
+    kill,
     async restart() {
-      await end(child)
+      await kill()
       child = await start()
     },
-    pause: () => processes().forEach(freeze),
-    resume: () => processes().forEach((pid) => process.kill(pid, 'SIGCONT')),
+    pause: () => processes().forEach((pid) => unlessEnded(pid, () => freeze(pid))),
+    resume: () => processes().forEach((pid) => unlessEnded(pid, () => process.kill(pid, 'SIGCONT'))),
     limitFiles(bytes) {
       const limit = `--fsize=${bytes ?? 'unlimited'}:`
       // Not even root may, in a container, unless as the user whose process it is.
       const options = { uid: as.uid, gid: as.gid, stdio: 'pipe' } as const
-      for (const pid of processes()) execFileSync('prlimit', ['--pid', String(pid), limit], options)
+      for (const pid of processes()) {
+        unlessEnded(pid, () => execFileSync('prlimit', ['--pid', String(pid), limit], options))
+      }
     },
     async stop() {
-      await end(child)
+      await kill()
       await rm(folder, { recursive: true, force: true })
     }
+  }
+}
+
+// Those of PostgreSQL come and go.
+function unlessEnded(pid: number, work: () => unknown): void {
+  try {
+    work()
+  } catch (err) {
+    if (isRunning(pid)) throw err
+  }
+}
+
+// What has ended, and that nobody has asked for, does not count.
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
   }
 }
 
