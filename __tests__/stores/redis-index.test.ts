@@ -206,6 +206,18 @@ describe('A lock', () => {
     expect(await lock.renew('a', 'two', MINUTE)).toBe(true)
   })
 
+  it('is not lost by a renewal that the server refuses', async () => {
+    const lock = powers.lock!
+    await lock.acquire('a', 'one', MINUTE)
+    await server.cli('config', 'set', 'maxmemory', '1')
+    try {
+      await expect(lock.renew('a', 'one', HOUR)).rejects.toMatchObject({ code: 'ERR_SESSION_STORE' })
+    } finally {
+      await server.cli('config', 'set', 'maxmemory', '0')
+    }
+    expect(await lock.renew('a', 'one', HOUR)).toBe(true)
+  })
+
   it('lets one of many in at a time', async () => {
     const second = await CLIENTS['node-redis 6']!(server.url)
     const locks = [powers.lock!, new RedisStore({ client: second.client })[POWERS].lock!]

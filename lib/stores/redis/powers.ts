@@ -3,9 +3,9 @@ import { decodeFound, isForwarding } from '../../store/record-cache'
 import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { enterAgain, removeIndexed, writeIndexed } from '../user-index'
 import { redisIndex } from './index'
-import { listOf, textOf } from './dialect'
+import { listOf } from './dialect'
 import type { RedisLink } from './link'
-import { redisRecords, type RedisSettings } from './records'
+import { redisRecords, resultOf, type RedisSettings } from './records'
 import { REMOVE, WRITE } from './scripts'
 
 export const LOCK_PREFIX = 'silverback:lock:'
@@ -65,7 +65,7 @@ export function redisLock(link: RedisLink, prefix: string): LockPower {
     acquire: (id, token, ttl) => link.set(keyOf(id), token, ttl, null),
     // Written and removed as a record is, only over the holder's own.
     renew: (id, token, ttl) => {
-      const isDone = (replies: unknown) => textOf(listOf(replies, 1)[0]) === '+'
+      const isDone = async (replies: unknown) => (await resultOf(listOf(replies, 1)[0], token)) === true
       return link.run(WRITE, [keyOf(id)], ['', token, String(ttl), '', token], isDone)
     },
     release: (id, token) => link.run(REMOVE, [keyOf(id)], ['', token], () => undefined)
