@@ -135,6 +135,18 @@ it.each<[string, (url: any) => unknown]>([
   expect(message).toContain('got "db://...@db.example.org/sessions"')
 })
 
+it.each<[string, (text: any) => unknown]>([
+  ['session()', (options) => session(options)],
+  ['sessions()', (options) => sessions(options)],
+  ['a named session', (cart) => sessions({ secret, named: { cart } })]
+])('tells no secret that stands for the options: %s', (_what, make) => {
+  const { code, message } = refusal(() => make('keyboard cat'))
+  expect([code, message]).toEqual([
+    'ERR_SESSION_OPTION',
+    expect.stringMatching(/must be an object of options, got a string$/)
+  ])
+})
+
 // express-session takes its cookie options as they are, and finds out when it serializes them.
 it("answers as express-session does where the drop-in door's sameSite is a property of Object", async () => {
   const routes = { '/': (req: any, res: any) => res.send(String((req.session.a = 1))) }

@@ -253,5 +253,7 @@ export function checkNamed(mainName: string, named: SessionsOptions['named'] | n
 
 /** @throws {OptionError} for what is no object of options */
 export function checkObject(option: string, value: unknown): void {
+  // It may be the secret.
+  if (typeof value === 'string') throw new OptionError(`${option} must be an object of options, got a string`)
   must(isRecord(value), option, 'an object of options', value)
 }
