@@ -4,8 +4,7 @@ import { shaped, type Engine } from '../engine/engine'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import { userText } from '../options/option-checks'
 import type { Settings } from '../options/settings'
-import { MEMBERS } from '../session/data'
-import { serializeSession } from '../session/data'
+import { MEMBERS, serializeSession } from '../session/data'
 import { isModern, type Session } from '../session/session'
 
 /** Stores a new session outside any request. */

@@ -1,8 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { OptionError } from '../base/errors'
-import { portOf, type StoreCall } from '../base/diagnostics'
+import { EVENTS, portOf, type ReasonCount, type SessionStats, type StoreCall } from '../base/diagnostics'
 import type { Engine } from '../engine/engine'
-import { EVENTS, type ReasonCount, type SessionStats } from '../base/diagnostics'
 import type { SessionManager } from './manager'
 import { engineOf } from './sessions'
 
