@@ -51,6 +51,11 @@ function keyOf(user: string): string {
 }
 
 describe("The index of a user's sessions", () => {
+  it('learns of a record that set() is given, as of those of the middleware', async () => {
+    await store.set('a', JSON.parse(textOf('ann')))
+    expect(await idsOf('ann')).toEqual(['a'])
+  })
+
   it('lists exactly the live sessions of that user', async () => {
     const text = await login('a', 'ann')
     await login('b', 'ann')

@@ -10,13 +10,18 @@ import { REMOVE, WRITE } from './scripts'
 
 export const LOCK_PREFIX = 'silverback:lock:'
 
+export interface RedisPowers extends Powers {
+  /** Keeps what the serializer made of a session, whatever was kept before. `px`: ms, `null` for ever. */
+  put(id: string, raw: string, px: Milliseconds | null, user: string | undefined): Promise<unknown>
+}
+
 /**
  * The powers of the Redis store: each one command, beside those for the index of a user.
  *
  * Extensions cost more with a `serializer` other than JSON, into whose texts the server cannot look (they read and then
  * write), and with a function as `ttl`.
  */
-export function redisPowers(link: RedisLink, settings: RedisSettings): Powers {
+export function redisPowers(link: RedisLink, settings: RedisSettings): RedisPowers {
   const records = redisRecords(link, settings)
   const index = redisIndex(link, settings.prefix, records.read)
   const indexed = async (write: Write, span: MaybePromise<Milliseconds | null>) => {
@@ -33,6 +38,11 @@ export function redisPowers(link: RedisLink, settings: RedisSettings): Powers {
       const isPlain = write.user?.to === undefined && !isPromise(px)
       return isPlain ? records.write(write, px) : indexed(write, px)
     },
+    put: (id, raw, px, to) =>
+      writeIndexed(index, { id, user: { from: undefined, to } }, px && Date.now() + px, async () => {
+        await link.set(settings.prefix + id, raw, px)
+        return true
+      }),
     async extend(id, life, live) {
       const { ttl, disableTTL, disableTouch } = settings
       if (disableTouch) return true

@@ -1,4 +1,5 @@
-import { answer, declareNative, POWERS, type Callback, type Powers, type SessionRecord } from '../../store/contract'
+import { answer, declareNative, POWERS, type Callback, type SessionRecord } from '../../store/contract'
+import { beside, isMeta, isRecord } from '../../record/parsed-record'
 import { isAboveZero, OptionError } from '../../base/errors'
 import { Store } from '../../store/store'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
@@ -7,7 +8,7 @@ import { dialectOf, type RedisClient } from './client'
 import type { RedisWait } from './errors'
 import { INDEX_PREFIX } from './index'
 import { redisLink, type RedisLink } from './link'
-import { LOCK_PREFIX, redisPowers } from './powers'
+import { LOCK_PREFIX, redisPowers, type RedisPowers } from './powers'
 import type { RedisSettings, RedisTtl } from './records'
 
 const DAY_IN_SECONDS = 86_400
@@ -102,7 +103,7 @@ export class RedisStore extends Store implements RedisSettings {
   disableTTL: boolean
   disableTouch: boolean
   wait: RedisWait | undefined
-  declare readonly [POWERS]: Powers
+  declare readonly [POWERS]: RedisPowers
   readonly #link: RedisLink
 
   constructor(options: RedisStoreOptions) {
@@ -134,11 +135,12 @@ export class RedisStore extends Store implements RedisSettings {
 
   // What answers at once is not waited for: kept is what was given, in the order of the calls.
   set(id: string, session: SessionRecord, callback?: Callback<null>): Promise<null> | undefined {
-    const key = this.prefix + id
-    const keep = (seconds: number): MaybePromise<boolean> => {
-      if (!(seconds > 0)) return this.#link.del(key)
+    const meta = isRecord(session) ? beside(session).meta : undefined
+    const keep = (seconds: number): MaybePromise<unknown> => {
+      if (!(seconds > 0)) return this.#link.del(this.prefix + id)
       const life = this.disableTTL ? null : Math.ceil(seconds * SECOND)
-      return chain(this.serializer.stringify(session), (raw) => this.#link.set(key, raw, life))
+      const user = isMeta(meta) ? meta.i : undefined
+      return chain(this.serializer.stringify(session), (raw) => this[POWERS].put(id, raw, life, user))
     }
     return answer(() => chain(chain(this.#secondsOf(session), keep), nothing), callback)
   }
