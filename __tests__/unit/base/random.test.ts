@@ -1,5 +1,4 @@
-import { randomId } from '../../../lib/base/ids'
-import { withRandom } from '../../../lib/base/ids'
+import { randomId, withRandom } from '../../../lib/base/ids'
 import { Clock } from '../../helpers/clock'
 
 const take = (length: number) => withRandom(length, (bytes, start, end) => Buffer.from(bytes.subarray(start, end)))
