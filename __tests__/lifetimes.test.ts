@@ -40,9 +40,13 @@ describe('lifetimes', () => {
     expect(store.ids()).toEqual([])
   })
 
-  it('a request that must not extend lets the session die on time', async () => {
+  it.each([
+    ['false', false],
+    ['nothing', undefined]
+  ])('a request that must not extend, for which %s is answered, lets the session die on time', async (_name, no) => {
     clock = new Clock()
-    const auth = sessions({ secret, idle: 10_000, touchAfter: 1, extend: (req) => req.path !== '/read' })
+    const extend = (req: { path: string }) => (req.path === '/read' ? (no as boolean) : true)
+    const auth = sessions({ secret, idle: 10_000, touchAfter: 1, extend })
     const app = appWith(auth, basics)
     const cookie = await login(app)
     clock.forward(8000)

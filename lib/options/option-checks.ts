@@ -223,9 +223,12 @@ export function checkStore(option: string, store: unknown): void {
   throw new OptionError(`${option} must have the methods get, set and destroy, got ${quote(store)}`)
 }
 
-/** The option `extend` as a function of the request; `undefined`: every one extends. @throws {OptionError} */
+/** The option `extend` as a function of the request, whose no answer is no; none: all extend. @throws {OptionError} */
 export function extendOf(extend: SessionsOptions['extend']): ((req: HttpRequest) => boolean) | undefined {
-  if (typeof extend === 'function') return askedAtOnce('extend', extend)
+  if (typeof extend === 'function') {
+    const ask = askedAtOnce('extend', extend)
+    return (req) => Boolean(ask(req))
+  }
   const always = extend ?? true
   must(typeof always === 'boolean', 'extend', 'true or false, or a function of the request', extend)
   return always ? undefined : () => false
