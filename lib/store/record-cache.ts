@@ -36,9 +36,7 @@ export function decodeFound({ text, record }: Found, id?: string): ParsedRecord 
   const decoded = isText ? (known?.text === text ? known.decoded : decodeRecord(text)) : decodeLike(record, before)
   if (decoded === undefined) return undefined
   if (before !== undefined) decoded.comesAgain = true
-  if (decoded !== before && (isText || decoded.isKept)) {
-    recent[hash & (PLACES - 1)] = { hash, text: isText ? text : undefined, decoded }
-  }
+  if (decoded !== before && (isText || decoded.isKept)) remember(hash, isText ? text : undefined, decoded)
   return decoded
 }
 
@@ -62,9 +60,11 @@ function sameOrNone(known: ParsedRecord | undefined, record: Record<string, unkn
  * @param text `undefined` where the store was given an object
  */
 export function rememberWritten(id: string, text: string | undefined, decoded: ParsedRecord): void {
-  if ((text ?? decoded.dataText).length > REMEMBERED_MAX) return
-  const hash = hashOf(id)
-  recent[hash & (PLACES - 1)] = { hash, text, decoded }
+  remember(hashOf(id), text, decoded)
+}
+
+function remember(hash: number, text: string | undefined, decoded: ParsedRecord): void {
+  if ((text ?? decoded.dataText).length <= REMEMBERED_MAX) recent[hash & (PLACES - 1)] = { hash, text, decoded }
 }
 
 function hashOf(id: string): number {
