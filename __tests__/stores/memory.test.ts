@@ -564,6 +564,18 @@ describe('MemoryStore', () => {
       expect([store.ids(), jest.getTimerCount()]).toEqual([['during'], 1])
     })
 
+    it('leaves a store alone that is emptied between the slices', () => {
+      const entries = new Entries({ max: Infinity, maxBytes: Infinity, onMortal: () => undefined })
+      for (let n = 0; n <= FREED_PER_SLICE; n++) entries.put(`id${n}`, undefined, '{"cookie":{}}', now, now + 500)
+      now += 1000
+      const sweep = entries.sweep()
+      expect(sweep.next().done).toBe(false)
+      entries.clear()
+      entries.put('new', undefined, '{}', now, null)
+      expect(sweep.next().done).toBe(true)
+      expect([entries.size, entries.bytes]).toEqual([1, 2])
+    })
+
     it('does not sweep in the context of the request that wrote first', () => {
       fakeTimers()
       const requests = new AsyncLocalStorage<string>()

@@ -200,9 +200,12 @@ export class Entries {
     let now = Date.now()
     let seen = 0
     let freed = 0
-    for (const entry of this.#byId.values()) {
+    const swept = this.#byId
+    for (const entry of swept.values()) {
       if (seen === SEEN_PER_SLICE || freed === FREED_PER_SLICE) {
         yield
+        // Emptied meanwhile: the rest is freed already.
+        if (swept !== this.#byId) return
         now = Date.now()
         seen = freed = 0
       }
