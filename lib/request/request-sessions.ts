@@ -19,7 +19,6 @@ import { Registry } from './registry'
 import { makeAsTheStore, originals, OURS, regenerateAsTheStore, type HookedStore } from './store-hooks'
 
 const NONE: readonly SessionHandle[] = []
-/** Of a request whose middleware was given none. */
 const NO_RESPONSE: ResponseState = { headCommitted: false }
 
 /** The sessions of one request: the main one behind `req.session`, and those of the registry. */
@@ -29,7 +28,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   readonly next: (err?: unknown) => void
   #main: SessionHandle | undefined
   #registry: Registry | undefined
-  readonly response: ResponseState
+  readonly #response: ResponseState
   /** `null` or `undefined` as the application has assigned it to `req.session`. */
   #unset: null | undefined | false = false
   #read = false
@@ -51,12 +50,16 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     req.sessionStore = engine.settings.port.store
     putOn(req, this)
     if (res) useDictionaryMode(res, 'req')
-    this.response = res ? new ResponseHold(res, this) : NO_RESPONSE
+    this.#response = res ? new ResponseHold(res, this) : NO_RESPONSE
+  }
+
+  get response(): ResponseState {
+    return this.#response
   }
 
   /** The session that `req.session` stands for; nothing of it exists until it is asked for. */
   get main(): SessionHandle {
-    return (this.#main ??= new SessionHandle(this.engine, this.engine.settings, this.req, this.response, this))
+    return (this.#main ??= new SessionHandle(this.engine, this.engine.settings, this.req, this.#response, this))
   }
 
   get session(): unknown {
