@@ -56,6 +56,12 @@ describe("The index of a user's sessions", () => {
     expect(await idsOf('ann')).toEqual(['a'])
   })
 
+  it('lets no set() that nobody waits for come after a later destroy()', async () => {
+    await Promise.all([store.set('a', JSON.parse(textOf('ann'))), store.destroy('a')])
+    expect(await store.get('a')).toBeNull()
+    expect(await idsOf('ann')).toEqual([])
+  })
+
   it('lists exactly the live sessions of that user', async () => {
     const text = await login('a', 'ann')
     await login('b', 'ann')

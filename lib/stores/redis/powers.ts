@@ -38,11 +38,13 @@ export function redisPowers(link: RedisLink, settings: RedisSettings): RedisPowe
       const isPlain = write.user?.to === undefined && !isPromise(px)
       return isPlain ? records.write(write, px) : indexed(write, px)
     },
-    put: (id, raw, px, to) =>
-      writeIndexed(index, { id, user: { from: undefined, to } }, px && Date.now() + px, async () => {
-        await link.set(settings.prefix + id, raw, px)
-        return true
-      }),
+    async put(id, raw, px, user) {
+      const enter = async (when: 'before' | 'after') =>
+        user === undefined || index.enter(user, id, px && Date.now() + px, when)
+      // Sent together: what is called next must not come in between.
+      await Promise.all([enter('before'), link.set(settings.prefix + id, raw, px)])
+      await enter('after')
+    },
     async extend(id, life, live) {
       const { ttl, disableTTL, disableTouch } = settings
       if (disableTouch) return true
