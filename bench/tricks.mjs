@@ -70,7 +70,7 @@ const TRICKS = [
   {
     trick: 'random bytes come from a pool',
     scenarios: [NEW, FORGED],
-    file: 'base/random.js',
+    file: 'base/ids.js',
     without: [['used + length > pool.length', 'true || used']]
   },
   {
