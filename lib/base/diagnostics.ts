@@ -131,7 +131,7 @@ export const explains = log.enabled
 const requests = explains ? new AsyncLocalStorage<[name: string, what: string][]>() : undefined
 
 /** Notes what has happened to a session of the request that is being served. */
-export function noteDecision(name: string, what: string): void {
+function noteDecision(name: string, what: string): void {
   requests?.getStore()?.push([name, what])
 }
 
