@@ -3,7 +3,7 @@
 #
 # A good guess: a cluster client follows every redirection by itself, as node-redis and ioredis do; one request alone does
 # show it here. Seen: of parallel commands that the old node answers with ASK, the ASKING of one reaches the new node just
-# ahead of another command; the first is then refused with MOVED, and customers of `get()` see a RequestError. It was not
+# ahead of another command; the first is then refused with MOVED, and the caller of `get()` sees a RequestError. It was not
 # carried out, so a few more tries, some milliseconds apart, are safe and succeed. Needs redis-server 7.
 #
 # Output: "one at a time: 0 of 200 refused; 20 at a time: N of 4000 refused (Moved)", N above 0
