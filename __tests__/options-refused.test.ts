@@ -136,7 +136,6 @@ it.each<[string, (url: any) => unknown]>([
 })
 
 it.each<[string, (text: any) => unknown]>([
-  ['session()', (options) => session(options)],
   ['sessions()', (options) => sessions(options)],
   ['a named session', (cart) => sessions({ secret, named: { cart } })]
 ])('tells no secret that stands for the options: %s', (_what, make) => {
@@ -145,6 +144,18 @@ it.each<[string, (text: any) => unknown]>([
     'ERR_SESSION_OPTION',
     expect.stringMatching(/must be an object of options, got a string$/)
   ])
+})
+
+it('takes what is no object for no options behind the drop-in door, as express-session does', async () => {
+  const routes = { '/': (req: any, res: any) => res.send(typeof req.session.id) }
+  const cookies = jest.requireActual('cookie-parser')('a secret of the cookie parser, 32 bytes')
+  for (const door of [session, jest.requireActual('express-session')]) {
+    for (const options of ['keyboard cat', 5, true, ['keyboard cat']]) {
+      const auth = door(options)
+      const app = appWith((req: any, res: any, next: any) => cookies(req, res, () => auth(req, res, next)), routes)
+      expect((await request(app).get('/')).text).toBe('string')
+    }
+  }
 })
 
 // express-session takes its cookie options as they are, and finds out when it serializes them.

@@ -87,7 +87,6 @@ const METADATA_OPTIONS = ['idle', 'absolute', 'bind', 'userId'] as const
 
 /** Resolves the options of express-session's door: its defaults and its words, plus all of `sessions()`'s options. */
 export function resolveClassicOptions(given: SessionsOptions & { key?: string | undefined } = {}): Settings {
-  if (typeof given !== 'function') checkObject('session(): `options`', given)
   const { secret, genid, resave, saveUninitialized, unset } = given
   if (genid !== undefined && genid !== null && typeof genid !== 'function') {
     throw new OptionError('genid option must be a function')
