@@ -79,12 +79,20 @@ export class RedisServer {
   }
 
   static async start(flags: string[] = [], port?: number): Promise<RedisServer> {
-    port ??= await freePort()
-    const folder = await mkdtemp(join(tmpdir(), 'redis-'))
-    const common = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder]
-    const server = new RedisServer(port, folder, [...common, '--save', '', '--appendonly', 'no', ...flags])
-    await server.restart()
-    return server
+    for (;;) {
+      const at = port ?? (await freePort())
+      const folder = await mkdtemp(join(tmpdir(), 'redis-'))
+      const common = ['--port', String(at), '--bind', '127.0.0.1', '--dir', folder]
+      const server = new RedisServer(at, folder, [...common, '--save', '', '--appendonly', 'no', ...flags])
+      try {
+        await server.restart()
+        return server
+      } catch (err) {
+        await server.stop()
+        // Somebody was faster: it was free a moment ago.
+        if (port !== undefined || !/in use/.test(String(err))) throw err
+      }
+    }
   }
 
   static async startSentinel(masterPort: number): Promise<RedisServer> {
@@ -127,7 +135,10 @@ export class RedisServer {
       }
       child.stdout!.on('data', read)
       child.stderr!.on('data', read)
-      child.once('exit', () => reject(new Error(`redis-server ended at once:\n${output}`)))
+      // Not 'exit', which comes before all that it has said.
+      child.once('close', (code, signal) => {
+        reject(new Error(`redis-server ended at once (${signal ?? code}):\n${output}`))
+      })
       child.once('error', (err: NodeJS.ErrnoException) => reject(err.code === 'ENOENT' ? missing() : err))
     })
   }
