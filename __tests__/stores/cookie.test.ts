@@ -213,11 +213,12 @@ describe('what a process wrote lately', () => {
     const recent = new RecentWrites()
     recent.write({ id: 'id', text: 'ours', expected: null, life: life() })
     expect(recent.latest('id', 'older', clock.now - 1)).toBe('ours')
-    expect(recent.latest('id', 'same moment', clock.now)).toBe('ours')
     expect(recent.latest('id', 'theirs', clock.now + 2)).toBe('theirs')
     expect(recent.write({ id: 'id', text: 'ours again', expected: 'theirs', life: life() })).toBe(true)
     // Their clock is ahead of ours: what we wrote on top of theirs is still the newer one.
     expect(recent.latest('id', 'theirs', clock.now + 2)).toBe('ours again')
+    // Each of our own is newer than the one before, so that another one of that very moment is not ours.
+    expect(recent.latest('id', 'theirs again', clock.now + 3)).toBe('theirs again')
     expect(recent.latest('unknown', 'text', clock.now)).toBe('text')
   })
 
@@ -368,15 +369,24 @@ describe('sessions in cookies', () => {
   const call = (app: ReturnType<typeof appOf>, path: string, cookie = '') =>
     request(app).get(path).set('Cookie', cookie)
 
-  it('keep what processes write one after the other', async () => {
+  it.each([
+    ['with one clock', 0, 1],
+    ['in the same millisecond', 0, 0],
+    ['the second with a clock that is four minutes behind', -4 * MINUTE, 1],
+    ['the second with a clock that is four minutes ahead', 4 * MINUTE, 1]
+  ])('keep what processes write one after the other, %s', async (_, ahead, pause) => {
     const apps = [appOf(new CookieStore()), appOf(new CookieStore())]
     let cookie = ''
-    for (let i = 0; i < 6; i++) {
-      clock.forward(1)
-      cookie = cookieOf(await call(apps[i % 2]!, `/set/key${i}`, cookie))!
+    const ask = async (app: number, path: string) => {
+      clock.forward(pause + app * ahead)
+      const res = await call(apps[app]!, path, cookie)
+      clock.forward(-app * ahead)
+      cookie = cookieOf(res) ?? cookie
+      return res
     }
+    for (let i = 0; i < 6; i++) await ask(i % 2, `/set/key${i}`)
     const all = { key0: true, key1: true, key2: true, key3: true, key4: true, key5: true }
-    for (const app of apps) expect((await call(app, '/get', cookie)).body.data).toEqual(all)
+    for (const app of [0, 1]) expect((await ask(app, '/get')).body.data).toEqual(all)
   })
 
   it('keep what parallel requests write, whichever response comes last', async () => {

@@ -95,13 +95,13 @@ export class CookieStore extends CarriedStore implements Carrier {
   }
 
   seal(text: string, name: string, keys: KeyRing): string {
-    const now = Date.now()
+    const issuedAt = this.#recent.nextTime(idIn(text))
     const key = this.#keys(keys)[0]!
-    const value = this.#encrypt ? seal(key, name, packRecord(text), now) : signText(key, name, text, now)
+    const value = this.#encrypt ? seal(key, name, packRecord(text), issuedAt) : signText(key, name, text, issuedAt)
     const size = name.length + value.length
     if (size > COOKIE_BYTES_MAX) throw cookieTooLarge(size, text)
     // The client comes back with it.
-    keys.noteOpened(name, value, { text, issuedAt: now, key: 0 })
+    keys.noteOpened(name, value, { text, issuedAt, key: 0 })
     return value
   }
 

@@ -28,6 +28,8 @@ export class RecentWrites implements Powers {
   readonly #entries = new BoundedMap<string, Entry>(MAX)
   /** What was destroyed, or leads on: other visitors' writes must not push it out. */
   readonly #ended = new BoundedMap<string, Entry>(ENDED_MAX)
+  /** When cookies were issued that came from a clock ahead of ours, of sessions that we have not written. */
+  readonly #ahead = new BoundedMap<string, Milliseconds>(MAX)
 
   read(id: string): Found | null {
     const text = this.#lookUp(id)?.text
@@ -47,14 +49,23 @@ export class RecentWrites implements Powers {
    */
   latest(id: string, text: string, issuedAt: Milliseconds): string {
     const entry = this.#lookUp(id)
+    if (entry === undefined && issuedAt >= Date.now()) this.#ahead.set(id, issuedAt)
     if (entry === undefined || entry.text === null) return text
     // Whoever issued it since did not know of the rotation.
     if (entry.leads) return entry.text
-    if (issuedAt > entry.writtenAt) {
+    if (issuedAt >= entry.writtenAt) {
       entry.text = text
       entry.writtenAt = issuedAt
     }
     return entry.text
+  }
+
+  /**
+   * The time of what is written next: after all that it goes on from. A clock that is ahead elsewhere, or was set back
+   * here, must not make an older text look newer, neither here nor where the cookie is read.
+   */
+  nextTime(id: string): Milliseconds {
+    return Math.max(Date.now(), (this.#lookUp(id)?.writtenAt ?? this.#ahead.get(id) ?? 0) + 1)
   }
 
   write({ id, text, expected, life }: Write): true | Found | null {
@@ -62,7 +73,7 @@ export class RecentWrites implements Powers {
     if (known?.text === null) return null
     if (known !== undefined && known.text !== expected) return { text: known.text }
     if (isForwarding({ text })) this.#moveOn(id, text, life.expiresAt!)
-    else this.#remember(id, text, life.expiresAt, known?.writtenAt)
+    else this.#remember(id, text, life.expiresAt)
     return true
   }
 
@@ -94,11 +105,9 @@ export class RecentWrites implements Powers {
     return undefined
   }
 
-  // A clock that is ahead elsewhere, or was set back here, must not make an older text look newer.
-  #remember(id: string, text: string | null, expiresAt: Milliseconds | null = null, notBefore = 0): void {
-    const now = Date.now()
-    const until = Math.max(Math.min(now + REMEMBER, expiresAt ?? Infinity), this.#lookUp(id)?.until ?? 0)
-    const entry = { text, writtenAt: Math.max(now, notBefore), until, leads: false }
+  #remember(id: string, text: string | null, expiresAt: Milliseconds | null = null): void {
+    const until = Math.max(Math.min(Date.now() + REMEMBER, expiresAt ?? Infinity), this.#lookUp(id)?.until ?? 0)
+    const entry = { text, writtenAt: this.nextTime(id), until, leads: false }
     if (text === null) this.#ended.set(id, entry)
     else this.#entries.set(id, entry)
   }
