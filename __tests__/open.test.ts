@@ -1,4 +1,7 @@
-import { EventEmitter } from 'node:events'
+import { EventEmitter, once } from 'node:events'
+import { Agent, createServer, get, type RequestListener } from 'node:http'
+import { connect, createServer as createHttp2Server } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { createClient } from 'redis'
 import { infoOf, FileStore, MemoryStore, sessions } from '../lib/index'
 import { RedisStore } from '../lib/redis'
@@ -120,4 +123,66 @@ it('auth.open() watches a session from a request without a response', async () =
   await auth.destroy(opened.id)
   await ended
   expect(infoOf(opened).signal!.aborted).toBe(true)
+})
+
+describe('a signal of an ordinary request', () => {
+  const servers = {
+    'HTTP/1.1, kept alive': async (app: RequestListener) => {
+      const server = createServer(app).listen(0)
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+      const port = (server.address() as AddressInfo).port
+      const ask = async (cookie: string) => {
+        const [res] = await once(get({ port, agent, headers: { cookie } }), 'response')
+        await once(res.resume(), 'end')
+      }
+      return { ask, close: () => (agent.destroy(), server.close()) }
+    },
+    'HTTP/2': async (app: RequestListener) => {
+      const server = createHttp2Server(app as never).listen(0)
+      const client = connect(`http://localhost:${(server.address() as AddressInfo).port}`)
+      const ask = async (cookie: string) => once(client.request({ ':path': '/', cookie }).resume(), 'end')
+      return { ask, close: () => (client.destroy(), server.close()) }
+    }
+  }
+
+  it.each(Object.entries(servers))('is watched until the response is over: %s', async (_, serve) => {
+    const begun = jest.spyOn(global, 'setInterval')
+    const ended = jest.spyOn(global, 'clearInterval')
+    const auth = sessions({ secret, store: new MemoryStore() })
+    const listeners: number[] = []
+    const closed: Promise<unknown>[] = []
+    const late: boolean[] = []
+    const { ask, close } = await serve((req: any, res: any) =>
+      auth(req, res, () => {
+        const { session } = req
+        if (session.late === undefined) void infoOf(session).signal
+        listeners.push(req.socket.listenerCount('close'))
+        closed.push(once(res, 'close').then(() => late.push(infoOf(session).signal!.aborted)))
+        res.end()
+      })
+    )
+    const cookie = await sessionCookie(auth, { user: 'ann' })
+    for (let i = 0; i < 3; i++) await ask(cookie)
+    await ask(await sessionCookie(auth, { late: true }))
+    await Promise.all(closed)
+    close()
+    const polls = begun.mock.results.filter((_, i) => begun.mock.calls[i]![1] === 500).map(({ value }) => value)
+    expect(polls).toHaveLength(3)
+    for (const poll of polls) expect(ended).toHaveBeenCalledWith(poll)
+    expect(new Set(listeners).size).toBe(1)
+    expect(late).toEqual([false, false, false, false])
+  })
+
+  it('fires when the session ends elsewhere, while the response goes on', async () => {
+    const auth = sessions({ secret, store: new MemoryStore() })
+    const { ask, close } = await servers['HTTP/1.1, kept alive']((req: any, res: any) =>
+      auth(req, res, () => {
+        infoOf(req.session).signal!.addEventListener('abort', () => res.end())
+        res.write('hello')
+        void auth.destroy(req.session.id)
+      })
+    )
+    await ask(await sessionCookie(auth, { user: 'ann' }))
+    close()
+  })
 })

@@ -8,6 +8,12 @@ export interface Connection {
   removeListener?: (event: string, listener: () => void) => unknown
 }
 
+/** A response, as far as its end is waited for. HTTP/2's has no `destroyed`, its stream has. */
+export interface Answer extends Pick<Connection, 'destroyed' | 'once' | 'removeListener'> {
+  writableFinished?: boolean
+  stream?: unknown
+}
+
 /**
  * What sessions look at of a request: Node's `IncomingMessage`, Express's `Request`, or a part of either. Everything
  * may be missing (`{ headers, url }` of an upgrade).

@@ -1,3 +1,4 @@
+import type { Answer } from '../base/http'
 import type { ParsedRecord } from '../record/record'
 import type { Session } from '../session/session'
 
@@ -17,6 +18,7 @@ export type Outgoing = 'none' | 'send' | 'expire'
 
 /** The response of a request. */
 export interface ResponseState {
+  readonly res?: Answer
   /** The header block is gone: no cookie can be sent any more. */
   readonly headCommitted: boolean
 }

@@ -13,7 +13,7 @@ type Method = (...args: unknown[]) => unknown
 
 /** The methods that a response had before ours; its head gets the headers of the hook. */
 export class OriginalMethods {
-  protected readonly res: HeldResponse
+  readonly res: HeldResponse
   protected hook: CommitHook
   /** Whether a part of the response has been let through. */
   protected committed = false

@@ -1,4 +1,5 @@
 import { SessionError } from '../../base/errors'
+import type { Answer, Connection } from '../../base/http'
 import type { Milliseconds } from '../../base/time'
 import { recordOf } from '../load'
 import type { Handle } from '../handle'
@@ -9,21 +10,22 @@ const POLL: Milliseconds = 500
 /**
  * A signal that fires when a session is destroyed, revoked or expires: at once in this process, within a second when
  * it happens in another. The timers do not keep the process alive; asking the store does not extend the session. The
- * watch ends with the connection, or with `until`.
+ * watch ends with the response (of an upgrade request, with the connection), or with `until`.
  */
 export function watch(handle: Handle): AbortSignal {
   const { engine, settings, req, id } = handle
   const { port, tokens } = settings
   const { until } = handle.openOptions
   const controller = new AbortController()
-  const socket = req.headers?.upgrade !== undefined || handle.response !== undefined ? req.socket : undefined
-  if (until?.aborted || socket?.destroyed) return controller.signal
+  // A connection that is kept alive outlasts the response by many requests.
+  const watched: Answer | null | undefined = req.headers?.upgrade === undefined ? handle.response?.res : req.socket
+  if (until?.aborted || (watched && isOver(watched))) return controller.signal
   let asking = false
 
   const stop = () => {
     clearInterval(timer)
     until?.removeEventListener('abort', stop)
-    socket?.removeListener?.('close', stop)
+    watched?.removeListener?.('close', stop)
     const watching = engine.watchers.get(id)
     watching?.delete(fire)
     if (watching?.size === 0) engine.watchers.delete(id)
@@ -59,9 +61,13 @@ export function watch(handle: Handle): AbortSignal {
   const timer = setInterval(() => void poll(), POLL)
   timer.unref()
   until?.addEventListener('abort', stop)
-  socket?.once?.('close', stop)
+  watched?.once?.('close', stop)
   let watching = engine.watchers.get(id)
   if (watching === undefined) engine.watchers.set(id, (watching = new Set()))
   watching.add(fire)
   return controller.signal
+}
+
+function isOver({ destroyed, writableFinished, stream }: Answer): boolean {
+  return (destroyed ?? (stream as Connection | null)?.destroyed) === true || writableFinished === true
 }
