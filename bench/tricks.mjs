@@ -68,6 +68,18 @@ const TRICKS = [
     without: [['!record.comesAgain', 'true']]
   },
   {
+    trick: 'a MAC is made of two hashes in one step each',
+    scenarios: [NEW],
+    file: 'cookie/mac-key.js',
+    without: [
+      ['constructor(key) {', 'constructor(key) { this.key = require("node:crypto").createSecretKey(key);'],
+      [
+        'of(text) {',
+        'of(text) { return require("node:crypto").createHmac("sha256", this.key).update(text).digest("base64url");'
+      ]
+    ]
+  },
+  {
     trick: 'random bytes come from a pool',
     scenarios: [NEW, FORGED],
     file: 'base/ids.js',

@@ -1,8 +1,9 @@
-import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, KeyObject } from 'node:crypto'
+import { createSecretKey, hkdfSync, randomBytes, timingSafeEqual, KeyObject } from 'node:crypto'
 import signature from 'cookie-signature'
 import { OptionError, SessionError } from '../base/errors'
 import { BoundedMap, compact } from '../base/bounded-map'
 import type { Milliseconds } from '../base/time'
+import { MacKey } from './mac-key'
 
 /** What signs and seals: text or bytes. */
 export type Secret = string | Buffer | Uint8Array | KeyObject
@@ -53,6 +54,7 @@ export class KeyRing {
   #snapshot: Secret[] = []
   #shortest = Infinity
   #derived = new Map<string, KeyObject[]>()
+  #signing: MacKey[] | undefined
   #usedAt: (Milliseconds | null)[] = []
   readonly #verified = new BoundedMap<string, Named<Pick<Verified, 'key'>>>(VERIFIED_MAX)
   /** By the value: the name that it was refused under. */
@@ -81,6 +83,12 @@ export class KeyRing {
     return keys
   }
 
+  // The keys of signed IDs, newest first.
+  get #macKeys(): readonly MacKey[] {
+    const keys = this.derived('signed cookie')
+    return (this.#signing ??= keys.map((key) => new MacKey(key.export())))
+  }
+
   /** Bytes of the shortest secret. */
   get shortest(): number {
     this.refresh()
@@ -104,14 +112,14 @@ export class KeyRing {
 
   /** Signs a session ID for one cookie name: the name is under the MAC, as in gorilla/securecookie. */
   signBound(name: string, id: string): string {
-    return `${id}.${mac(this.derived('signed cookie')[0]!, boundInput(name, id))}`
+    return `${id}.${this.#macKeys[0]!.of(boundInput(name, id))}`
   }
 
   verifyBound(name: string, value: string): Verified | undefined {
     const dot = value.length - MAC_LENGTH - 1
     if (dot < 1 || value.charCodeAt(dot) !== 0x2e) return undefined
     const id = value.slice(0, dot)
-    const key = keyOf(this.derived('signed cookie'), boundInput(name, id), value.slice(dot + 1))
+    const key = keyOf(this.#macKeys, boundInput(name, id), value.slice(dot + 1))
     return key === undefined ? undefined : { value: compact(id), key }
   }
 
@@ -188,6 +196,7 @@ export class KeyRing {
     this.#snapshot = [...source]
     this.#shortest = source.length === 0 ? 0 : Math.min(...source.map(sizeOf))
     this.#derived.clear()
+    this.#signing = undefined
     this.#verified.clear()
     this.#refused.clear()
     this.#opened.clear()
@@ -221,18 +230,14 @@ export function generateKey(): string {
 }
 
 // Which of the keys has made a MAC.
-function keyOf(keys: readonly KeyObject[], input: string, given: string): number | undefined {
+function keyOf(keys: readonly MacKey[], input: string, given: string): number | undefined {
   const givenBytes = Buffer.from(given)
   for (let i = 0; i < keys.length; i++) {
     // The text of the MAC is compared, not its bytes: a decoder would forgive spare bits and stray characters.
-    const expected = Buffer.from(mac(keys[i]!, input))
+    const expected = Buffer.from(keys[i]!.of(input))
     if (expected.length === givenBytes.length && timingSafeEqual(expected, givenBytes)) return i
   }
   return undefined
-}
-
-function mac(key: KeyObject, input: string): string {
-  return createHmac('sha256', key).update(input).digest('base64url')
 }
 
 function boundInput(name: string, id: string): string {
