@@ -42,6 +42,7 @@ export const modern: Door = {
   replacesTakenId: false,
   marksForeignRecords: true,
   reportsThroughNext: false,
+  listsCookie: false,
   destroysUnsaved: false
 }
 
