@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process'
 import { statSync, utimesSync, writeFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
+import path from 'node:path'
 import { POWERS, type Powers } from '../../lib/store/contract'
 import { OptionError } from '../../lib/base/errors'
 import { encodeRecord, META } from '../../lib/record/record'
@@ -66,6 +68,29 @@ describe('FileStore', () => {
       open()
       expect(folder.files()).toEqual([])
       await expect(fs.stat(folder.at('s'))).rejects.toThrow('ENOENT')
+    })
+
+    it('needs its folder alone where Node.js asks for permissions', async () => {
+      // FileHandle.utimes() is refused there since Node.js 24.
+      const flag = process.allowedNodeEnvironmentFlags.has('--permission')
+        ? '--permission'
+        : '--experimental-permission'
+      const program = `
+        const { FileStore } = require(${JSON.stringify(path.resolve(__dirname, '../../dist'))})
+        const store = new FileStore({ path: ${JSON.stringify(folder.at('s'))}, durable: true })
+        const session = { cookie: { originalMaxAge: null, expires: null, path: '/' }, n: 1 }
+        ;(async () => {
+          for (const id of ['a', 'b', 'c']) await store.set(id, session)
+          await store.set('a', { ...session, n: 2 })
+          await store.touch('a', session)
+          await store.destroy('b')
+          const [a, length] = [await store.get('a'), await store.length()]
+          await store.clear()
+          console.log(a.n, length, await store.length())
+        })()`
+      const may = ['--allow-fs-read=*', `--allow-fs-write=${folder.path}`]
+      const said = execFileSync(process.execPath, ['--no-warnings', flag, ...may, '-e', program], { encoding: 'utf8' })
+      expect(said).toBe('2 2 0\n')
     })
 
     it('may be logged without a word about sessions', async () => {

@@ -116,7 +116,7 @@ export class Folder {
     const file = await this.within(names, () => fs.open(path, 'wx', FILE_MODE))
     try {
       await file.writeFile(content)
-      await file.utimes(mtime / SECOND, mtime / SECOND)
+      await fs.lutimes(path, mtime / SECOND, mtime / SECOND)
       if (this.#durable) await file.sync()
     } catch (err) {
       await fs.unlink(path)
