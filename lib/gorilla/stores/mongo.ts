@@ -80,10 +80,14 @@ function rawOf({ data }: MongoRecord): Buffer {
   return Buffer.from(String(data), 'latin1')
 }
 
-// The driver is the application's; it is here because the collection is.
+// The driver is the application's; it is here because the collection is. Within `try`, bundlers let it be missing.
 function objectId(hex: string): unknown {
-  const { ObjectId } = require('mongodb') as { ObjectId: new (hex: string) => unknown }
-  return new ObjectId(hex)
+  try {
+    const { ObjectId } = require('mongodb') as { ObjectId: new (hex: string) => unknown }
+    return new ObjectId(hex)
+  } catch (cause) {
+    throw unavailable('The package mongodb cannot be loaded from here.', cause)
+  }
 }
 
 function notAnId(): SessionError {
