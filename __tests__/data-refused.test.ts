@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import request from 'supertest'
 import { MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
@@ -184,7 +185,9 @@ it('tells once in development, with its path, of a value that JSON changes', asy
     nan: NaN,
     minusZero: -0,
     bytes: Buffer.from('x'),
-    fn: () => 1
+    fn: () => 1,
+    foreignDate: runInNewContext('new Date()'),
+    foreignMap: runInNewContext('new Map()')
   }
   const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
   const app = appWith(sessions({ secret }), {

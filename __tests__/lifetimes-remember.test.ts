@@ -1,6 +1,7 @@
 import './helpers/quiet'
+import { runInNewContext } from 'node:vm'
 import request from 'supertest'
-import session, { sessions } from '../lib/index'
+import session, { MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { FOREIGN, TimedStores } from './helpers/timed-stores'
 import { DAY, HOUR, MINUTE, SECOND } from './helpers/times'
@@ -113,3 +114,21 @@ it('takes a lifetime for that of the options although the clock ticked while it 
   await stores.forward(HOUR + 5 * SECOND)
   expect(await visitor.get('/read')).toBeNull()
 })
+
+it.each(Object.entries(DOORS).slice(0, 2))(
+  'takes a Date of another realm for the end of a session, %s',
+  async (_, make) => {
+    const date = (ms: number) => runInNewContext(`new Date(${ms})`) as Date
+    for (const name of ['expires', 'maxAge']) {
+      const app = make({ store: new MemoryStore() })
+      app.get('/realm', (req: any, res: any) => {
+        req.session.user = 'ann'
+        req.session.cookie[name] = date(Date.now() + HOUR)
+        res.json(req.session.cookie.maxAge)
+      })
+      const res = await request(app).get('/realm')
+      expect([res.status, Math.round(res.body / MINUTE)]).toEqual([200, 60])
+      expect(cookieOf(res, 'cart')).toBeDefined()
+    }
+  }
+)

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { OptionError, SessionError } from '../base/errors'
 import { deprecate } from '../base/warnings'
 import type { Milliseconds } from '../base/time'
@@ -71,7 +72,8 @@ export class Cookie {
   }
 
   set expires(date: Date | null | undefined) {
-    this._expires = date
+    // A Date of another realm (structuredClone() under jest, `vm`) is none to `instanceof`.
+    this._expires = date instanceof Date || !types.isDate(date) ? date : new Date(date)
     this.originalMaxAge = this.maxAge as Milliseconds | null
   }
 
@@ -81,10 +83,10 @@ export class Cookie {
   }
 
   set maxAge(ms: Milliseconds | Date | null | undefined) {
-    if (ms && typeof ms !== 'number' && !((ms as unknown) instanceof Date)) {
+    if (ms && typeof ms !== 'number' && !types.isDate(ms)) {
       throw new OptionError('maxAge must be a number or Date')
     }
-    if ((ms as unknown) instanceof Date) deprecate('maxAge as Date; pass number of milliseconds instead')
+    if (types.isDate(ms)) deprecate('maxAge as Date; pass number of milliseconds instead')
     this.expires = typeof ms === 'number' ? new Date(Date.now() + ms) : ms
   }
 
@@ -119,7 +121,7 @@ export class StrictCookie extends Cookie {
   }
 
   override set expires(date: Date | null | undefined) {
-    if (date !== null && date !== undefined && !(date instanceof Date && !Number.isNaN(date.valueOf()))) {
+    if (date !== null && date !== undefined && !(types.isDate(date) && !Number.isNaN(date.valueOf()))) {
       throw new OptionError('expires must be a valid Date or null')
     }
     super.expires = date

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } from '../cookie/cookie'
 import { hasMethods, isAboveZero, must, oneOf, OptionError, quote, SessionError } from '../base/errors'
 import type { StoreContract } from '../store/contract'
@@ -114,7 +115,7 @@ export function adoptOf(given: SessionsOptions['adopt'] | null): { adopts: boole
 /** express-session finds out at the first request. @throws {OptionError} for a `maxAge` that is no span of time */
 export function checkMaxAge(cookie: SessionsOptions['cookie'] | null): void {
   const maxAge: unknown = typeof cookie === 'object' && cookie !== null ? cookie.maxAge : undefined
-  if (maxAge === undefined || maxAge === null || maxAge instanceof Date) return
+  if (maxAge === undefined || maxAge === null || types.isDate(maxAge)) return
   const isSpan = typeof maxAge === 'number' && !Number.isNaN(maxAge)
   must(isSpan, 'cookie.maxAge', 'a number of milliseconds or null', maxAge)
 }

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { SessionError } from '../base/errors'
 import { warnOnce } from '../base/warnings'
 import type { Cookie } from '../cookie/cookie'
@@ -184,7 +185,7 @@ export function warnOfLosses(data: object, keepsTypes: boolean, path = '', depth
   for (const key of Object.keys(data)) {
     if (depth === 0 && key === 'cookie') continue
     const value = (data as Data)[key]
-    if (keepsTypes && (value instanceof Date || value instanceof Uint8Array)) continue
+    if (keepsTypes && (types.isDate(value) || types.isUint8Array(value))) continue
     const at = depth === 0 ? key : `${path}.${key}`
     const loss = lossOf(value)
     if (loss !== undefined) {
@@ -202,8 +203,8 @@ function lossOf(value: unknown): string | undefined {
   if (typeof value === 'symbol') return 'a symbol'
   if (typeof value === 'number')
     return Number.isFinite(value) ? (Object.is(value, -0) ? '-0' : undefined) : String(value)
-  if (value instanceof Date) return 'a Date'
-  if (value instanceof Map) return 'a Map'
-  if (value instanceof Set) return 'a Set'
-  return value instanceof Uint8Array ? 'binary data' : undefined
+  if (types.isDate(value)) return 'a Date'
+  if (types.isMap(value)) return 'a Map'
+  if (types.isSet(value)) return 'a Set'
+  return types.isUint8Array(value) ? 'binary data' : undefined
 }

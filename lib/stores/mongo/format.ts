@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { BoundedMap } from '../../base/bounded-map'
 import { isRecord, META, OLD_META } from '../../record/record'
 
@@ -83,11 +84,11 @@ function typed(json: unknown, sources: unknown[]): unknown {
 
 // BSON's own types name themselves.
 function isTyped(value: object): boolean {
-  return value instanceof Date || value instanceof RegExp || ArrayBuffer.isView(value) || '_bsontype' in value
+  return types.isDate(value) || types.isRegExp(value) || ArrayBuffer.isView(value) || '_bsontype' in value
 }
 
 function copyOf(value: unknown): unknown {
-  if (value instanceof Date) return new Date(value)
+  if (types.isDate(value)) return new Date(value)
   if (Array.isArray(value)) return value.map(copyOf)
   return isRecord(value) && !isTyped(value) ? mapped(value, copyOf) : value
 }
