@@ -134,6 +134,26 @@ export function hasPowers(opened: () => OpenStore): void {
     expect([await listed(user), await listed(other), await listed(newId())]).toEqual([[ids[2]], [ids[0]], []])
   })
 
+  it('carries out what nobody waits for in the order of the calls', async () => {
+    const { store } = opened()
+    const user = newId()
+    const last: [id: string, n: number | undefined][] = []
+    for (const owner of [undefined, user]) {
+      const kept = (n: number) => JSON.parse(textOf({ n }, Date.now(), owner))
+      const inOrder = async (n: number | undefined, calls: (id: string) => unknown[]) => {
+        const ids = Array.from({ length: 10 }, newId)
+        last.push(...ids.map((id): [string, number | undefined] => [id, n]))
+        await Promise.all(ids.flatMap(calls))
+      }
+      await inOrder(undefined, (id) => [store.set(id, kept(1)), store.destroy(id)])
+      await inOrder(2, (id) => [store.set(id, kept(1)), store.touch(id, kept(1)), store.set(id, kept(2))])
+      await inOrder(3, (id) => [store.set(id, kept(1)), store.destroy(id), store.set(id, kept(3))])
+    }
+    expect(await Promise.all(last.map(async ([id]) => [id, (await store.get(id))?.n]))).toEqual(last)
+    const live = last.slice(30).filter(([, n]) => n !== undefined)
+    expect((await powers().list(user)).map(({ id }) => id).sort()).toEqual(live.map(([id]) => id))
+  })
+
   it('locks for one of many, who alone may renew or release', async () => {
     const { lock } = powers()
     const id = newId()

@@ -5,7 +5,7 @@ import { demand, OptionError, quote, type SessionError, type SessionErrorCode } 
 import { givenOptions } from '../base/warnings'
 import { DAY } from '../base/time'
 import { decodeRecord } from '../record/record'
-import { KeyedStore, lifeOf } from '../stores/record-store'
+import { change, KeyedStore, lifeOf } from '../stores/record-store'
 import type { Store } from '../store/store'
 import { checkPairs, checkTypes, COMMON, sessionDefaultsOf, type CommonOptions } from './options'
 import type { Declared } from './codec/values'
@@ -141,9 +141,12 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
 
   // For as long as Go gives it, where the cookie does not tell.
   override touch(id: string, session: SessionRecord, callback?: Callback<null>): Promise<void> {
-    const cookie: unknown = session?.cookie
-    const extend = async () => this[POWERS].extend(id, lifeOf(JSON.stringify({ cookie }), this[POWERS].ttl).life)
-    return answer(() => extend().then(() => null), callback) as Promise<never>
+    const extend = () => {
+      const cookie: unknown = session?.cookie
+      const { life } = lifeOf(JSON.stringify({ cookie }), this[POWERS].ttl)
+      return () => this[POWERS].extend(id, life)
+    }
+    return change(this, id, extend, callback)
   }
 }
 

@@ -2,8 +2,9 @@ import { answer, declareNative, EXPIRED, POWERS, type Callback, type Found, type
 import type { Listed, Powers, SessionRecord } from '../store/contract'
 import { decodeRecord, isRecord, withCookie, withUsedAt } from '../record/record'
 import { isForwarding } from '../store/record-cache'
+import { StoreQueues } from '../store/keyed-queue'
 import { Store } from '../store/store'
-import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
+import { chain, isPromise, SECOND, type MaybePromise, type Milliseconds } from '../base/time'
 
 /** What the verbs of our stores need beside the powers. */
 export interface RecordPowers extends Powers {
@@ -66,41 +67,41 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
   /** Keeps a session, whatever was kept before. One that is over already is removed instead. */
   set(id: string, session: SessionRecord, callback?: Callback<null>): Answer<void, Sync> {
     const powers = this[POWERS]
-    const keep = () => {
+    const prepare = () => {
       const text = JSON.stringify(session) as string | undefined
       // JSON.stringify(undefined): nothing to keep.
-      if (text === undefined) return powers.remove(id)
+      if (text === undefined) return () => powers.remove(id)
       const { life, user } = lifeOf(text, powers.ttl)
-      if (life.expiresAt !== null && life.expiresAt <= life.usedAt) return powers.remove(id)
-      return powers.put(id, text, life, user, session)
+      if (life.expiresAt !== null && life.expiresAt <= life.usedAt) return () => powers.remove(id)
+      return () => powers.put(id, text, life, user, session)
     }
-    return respond(powers, () => chain(keep(), nothing), callback)
+    return change(this, id, prepare, callback)
   }
 
   /** Removes a session; does nothing when there is no such session. */
   destroy(id: string, callback?: Callback<null>): Answer<void, Sync> {
-    const powers = this[POWERS]
-    return respond(powers, () => chain(powers.remove(String(id)), nothing), callback)
+    return change(this, id, () => () => this[POWERS].remove(String(id)), callback)
   }
 
   /** Replaces the cookie of a session, and with it the expiry; does nothing when there is no such session. */
   override touch(id: string, session: SessionRecord, callback?: Callback<null>): Answer<void, Sync> {
     const powers = this[POWERS]
-    const extend = () => {
+    const prepare = () => {
       const cookie: unknown = session?.cookie
       const usedAt = Date.now()
       const cookieText = JSON.stringify(cookie) as string | undefined
       const extendTo = (expiresAt: Milliseconds | null) =>
         powers.extend(String(id), cookieText === undefined ? { usedAt, expiresAt } : { usedAt, expiresAt, cookieText })
       const expiresAt = expiryOf(cookie)
-      if (expiresAt !== undefined) return extendTo(expiresAt)
-      return chain(powers.read(String(id)), (found) => {
-        // Ours expire also where the cookie does not: idle time is counted, whatever the browser keeps.
-        if (found !== null && decodeRecord(found.text)?.meta !== undefined) return extendTo(found.expiresAt ?? null)
-        return extendTo(endOf(usedAt, powers.ttl))
-      })
+      if (expiresAt !== undefined) return () => extendTo(expiresAt)
+      return () =>
+        chain(powers.read(String(id)), (found) => {
+          // Ours expire also where the cookie does not: idle time is counted, whatever the browser keeps.
+          if (found !== null && decodeRecord(found.text)?.meta !== undefined) return extendTo(found.expiresAt ?? null)
+          return extendTo(endOf(usedAt, powers.ttl))
+        })
     }
-    return respond(powers, () => chain(extend(), nothing), callback)
+    return change(this, id, prepare, callback)
   }
 }
 
@@ -198,6 +199,31 @@ export function isSameText(text: string, expected: string): boolean {
 
 function endOf(usedAt: Milliseconds, ttl: Milliseconds | null): Milliseconds | null {
   return ttl === null ? null : usedAt + ttl
+}
+
+/** A call that is not answered holds up those behind it for so long. */
+const PATIENCE: Milliseconds = 5 * SECOND
+const changes = new StoreQueues()
+
+/**
+ * Changes a session in the order of the calls, also where nobody waits for them.
+ *
+ * @param prepare called at once, so that what is kept is what was given; what it answers is called in its turn
+ */
+export function change<A>(
+  store: { readonly [POWERS]: Powers },
+  id: string,
+  prepare: () => MaybePromise<() => MaybePromise<unknown>>,
+  callback: Callback<null> | undefined
+): A {
+  const work = () => {
+    const ready = prepare()
+    // Nobody hears of a failure before its turn.
+    if (isPromise(ready)) ready.catch(() => undefined)
+    const changed = changes.take(store, String(id), () => chain(ready, (send) => send()), PATIENCE)
+    return chain(changed, nothing)
+  }
+  return respond(store[POWERS], work, callback)
 }
 
 // Callers without a callback get what is declared; those with one get nothing.

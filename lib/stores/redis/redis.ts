@@ -4,6 +4,7 @@ import { isAboveZero, OptionError } from '../../base/errors'
 import { Store } from '../../store/store'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { ANYTHING, checkOptions, SERIALIZER, type Rule, type Serializer } from '../option-rules'
+import { change } from '../record-store'
 import { dialectOf, type RedisClient } from './client'
 import type { RedisWait } from './errors'
 import { INDEX_PREFIX } from './index'
@@ -133,28 +134,25 @@ export class RedisStore extends Store implements RedisSettings {
     return answer(() => this.#find(id), callback)
   }
 
-  // What answers at once is not waited for: kept is what was given, in the order of the calls.
   set(id: string, session: SessionRecord, callback?: Callback<null>): Promise<null> | undefined {
     const meta = isRecord(session) ? beside(session).meta : undefined
-    const keep = (seconds: number): MaybePromise<unknown> => {
-      if (!(seconds > 0)) return this.#link.del(this.prefix + id)
+    const user = isMeta(meta) ? meta.i : undefined
+    const prepare = (seconds: number): MaybePromise<() => Promise<unknown>> => {
+      if (!(seconds > 0)) return () => this.#link.del(this.prefix + id)
       const life = this.disableTTL ? null : Math.ceil(seconds * SECOND)
-      const user = isMeta(meta) ? meta.i : undefined
-      return chain(this.serializer.stringify(session), (raw) => this[POWERS].put(id, raw, life, user))
+      return chain(this.serializer.stringify(session), (raw) => () => this[POWERS].put(id, raw, life, user))
     }
-    return answer(() => chain(chain(this.#secondsOf(session), keep), nothing), callback)
+    return change(this, id, () => chain(this.#secondsOf(session), prepare), callback)
   }
 
   destroy(id: string, callback?: Callback<null>): Promise<null> | undefined {
-    return answer(() => chain(this[POWERS].remove(id), nothing), callback)
+    return change(this, id, () => () => this[POWERS].remove(id), callback)
   }
 
   override touch(id: string, session: SessionRecord, callback?: Callback<null>): Promise<null> | undefined {
-    const extend = (seconds: number) => this.#link.expire(this.prefix + id, Math.ceil(seconds))
-    return answer(() => {
-      if (this.disableTouch || this.disableTTL) return null
-      return chain(chain(this.#secondsOf(session), extend), nothing)
-    }, callback)
+    const prepare = (seconds: number) => () => this.#link.expire(this.prefix + id, Math.ceil(seconds))
+    const extend = () => (this.disableTouch || this.disableTTL ? nothing : chain(this.#secondsOf(session), prepare))
+    return change(this, id, extend, callback)
   }
 
   /** All sessions, each with its `id`. */
