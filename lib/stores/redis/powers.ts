@@ -3,10 +3,10 @@ import { decodeFound, isForwarding } from '../../store/record-cache'
 import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { enterAgain, removeIndexed, writeIndexed } from '../user-index'
 import { redisIndex } from './index'
-import { listOf } from './dialect'
+import { textOf } from './dialect'
 import type { RedisLink } from './link'
-import { redisRecords, resultOf, type RedisSettings } from './records'
-import { REMOVE, WRITE } from './scripts'
+import { redisRecords, type RedisSettings } from './records'
+import { REMOVE, RENEW } from './scripts'
 
 export const LOCK_PREFIX = 'silverback:lock:'
 
@@ -38,13 +38,11 @@ export function redisPowers(link: RedisLink, settings: RedisSettings): RedisPowe
       const isPlain = write.user?.to === undefined && !isPromise(px)
       return isPlain ? records.write(write, px) : indexed(write, px)
     },
-    async put(id, raw, px, user) {
-      const enter = async (when: 'before' | 'after') =>
-        user === undefined || index.enter(user, id, px && Date.now() + px, when)
-      // Sent together: what is called next must not come in between.
-      await Promise.all([enter('before'), link.set(settings.prefix + id, raw, px)])
-      await enter('after')
-    },
+    put: (id, raw, px, to) =>
+      writeIndexed(index, { id, user: { from: undefined, to } }, px && Date.now() + px, async () => {
+        await link.set(settings.prefix + id, raw, px)
+        return true
+      }),
     async extend(id, life, live) {
       const { ttl, disableTTL, disableTouch } = settings
       if (disableTouch) return true
@@ -75,11 +73,8 @@ export function redisLock(link: RedisLink, prefix: string): LockPower {
   const keyOf = (id: string) => LOCK_PREFIX + prefix + id
   return {
     acquire: (id, token, ttl) => link.set(keyOf(id), token, ttl, null),
-    // Written and removed as a record is, only over the holder's own.
-    renew: (id, token, ttl) => {
-      const isDone = async (replies: unknown) => (await resultOf(listOf(replies, 1)[0], token)) === true
-      return link.run(WRITE, [keyOf(id)], ['', token, String(ttl), '', token], isDone)
-    },
+    renew: (id, token, ttl) => link.run(RENEW, [keyOf(id)], [token, String(ttl)], (reply) => textOf(reply) === '+'),
+    // Removed as a record is, only over the holder's own.
     release: (id, token) => link.run(REMOVE, [keyOf(id)], ['', token], () => undefined)
   }
 }

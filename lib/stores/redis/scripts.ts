@@ -105,6 +105,15 @@ return text
 `
 )
 
+/** Gives a lock ms more, if the token is its holder's: `+`. A server that is out of memory does so as well. */
+export const RENEW = script(
+  'get pexpire',
+  `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return '' end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2]) == 1 and '+' or ''
+`
+)
+
 /** Enters a session in the index of a user: now, when the entry may go, session. The index lives as long as its last entry. */
 export const INDEX_ADD = script(
   'zadd zremrangebyscore zrange pexpire persist',
