@@ -26,12 +26,12 @@ export async function increment(path: string, id: string, times: number): Promis
   return conflicts
 }
 
-/** Begins a change, and is killed right before the last step of it: for good, and holding what it has taken. */
-export async function dieAt(step: 'rename' | 'unlink', path: string, id: string): Promise<void> {
+/** Begins a change, and is killed right before a step of it: for good, and holding what it has taken. */
+export async function dieAt(step: 'link' | 'rename' | 'unlink', change: 'write' | 'remove', path: string, id: string) {
   fs[step] = () => {
     process.kill(process.pid, 'SIGKILL')
     return new Promise(() => undefined)
   }
-  if (step === 'rename') await increment(path, id, 1)
+  if (change === 'write') await increment(path, id, 1)
   else await powersAt(path).remove(id)
 }

@@ -1,8 +1,11 @@
+import { writeFileSync } from 'node:fs'
 import type { Powers } from '../../lib/store/contract'
 import { decodeRecord } from '../../lib/record/record'
 import { Child } from '../helpers/child'
 import { TestFolder } from '../helpers/folder'
 import { increment, life, powersAt } from '../helpers/go-files-child'
+import { until } from '../helpers/redis-server'
+import { HOUR } from '../helpers/times'
 
 const ID = 'A'.repeat(52)
 let folder: TestFolder
@@ -15,13 +18,16 @@ beforeEach(async () => {
   const text = `{"cookie":{"originalMaxAge":null},"silverback_meta":{"u":${usedAt},"c":${usedAt}},"n":0}`
   expect(await powers.write({ id: ID, text, expected: null, life: life() })).toBe(true)
 })
-afterEach(() => folder.remove())
+afterEach(() => {
+  jest.restoreAllMocks()
+  folder.remove()
+})
 
 const count = async () => decodeRecord((await powers.read(ID))!.text)!.data.n
 
-async function killedAt(step: 'rename' | 'unlink'): Promise<void> {
+async function killedAt(step: 'link' | 'rename' | 'unlink', change = 'write'): Promise<void> {
   const child = await Child.start('go-files-child')
-  await expect(child.call('dieAt', step, folder.path, ID)).rejects.toThrow('ended')
+  await expect(child.call('dieAt', step, change, folder.path, ID)).rejects.toThrow('ended')
 }
 
 it('counts to exactly 400 in two processes', async () => {
@@ -49,7 +55,21 @@ it('a process killed in the middle of a write holds nobody up, and those who com
 
 it('a logout whose process was killed is finished by whoever writes next', async () => {
   const { text } = (await powers.read(ID))!
-  await killedAt('unlink')
+  await killedAt('unlink', 'remove')
   expect(await powers.write({ id: ID, text, expected: text, life: life() })).toBeNull()
   expect(await powers.read(ID)).toBeNull()
+})
+
+it('what killed processes have left is removed, and nothing else', async () => {
+  // Before its claim, and behind the change itself.
+  await killedAt('link')
+  await killedAt('unlink')
+  writeFileSync(folder.at('.silverback-notes'), '')
+  const kinds = folder.files().map((name) => name.split(/[-_]/).slice(0, -1).join('-'))
+  expect(kinds).toEqual([`.silverback-${ID}`, `.silverback-claim-${ID}`, '.silverback', 'session'])
+  const { text } = (await powers.read(ID))!
+  jest.spyOn(Date, 'now').mockReturnValue(Date.now() + HOUR)
+  expect(await powers.write({ id: ID, text, expected: text, life: life() })).toBe(true)
+  await until(() => folder.files().length === 2, 'they are gone')
+  expect(folder.files()).toEqual(['.silverback-notes', `session_${ID}`])
 })

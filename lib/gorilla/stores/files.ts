@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os'
 import { SessionError } from '../../base/errors'
+import { HOUR, type Milliseconds } from '../../base/time'
 import { guarded } from '../../stores/file/errors'
 import { Folder, type OpenFile } from '../../stores/file/folder'
 import { Versions, type Change } from '../../stores/file/versions'
@@ -15,15 +16,25 @@ export function filesShelf(given: unknown): Shelf {
   demandBacking(typeof given === 'string', 'filesystem', 'the path of a folder', given)
   const folder = new GoFolder(given === '' ? tmpdir() : given, false)
   const versions = new Versions<Buffer>(folder, {
+    temps: { folder: [], named: /^\.silverback-(?!claim-).*-[0-9a-f]{40}$/ },
+    claims: { folder: [], named: /^\.silverback-claim-(.*)-([0-9a-f]{40})$/ },
     placeOf,
     claimOf: (id, version) => [`.silverback-claim-${id}-${version}`],
     tempOf: (id, version) => [`.silverback-${id}-${version}`],
     tagOf: digestOf,
     encode: (content) => ({ tag: digestOf(content), content, mtime: Date.now() })
   })
+  let sweptAt = -Infinity
+  // Nobody waits for that, nor misses it: what has stayed of processes that were killed is in nobody's way.
+  const sweep = (now: Milliseconds) => {
+    if (Math.abs(now - sweptAt) < HOUR) return
+    sweptAt = now
+    versions.sweep().catch(() => undefined)
+  }
   const change = (id: string, isMeant: (version: string | null) => boolean, next: Buffer | 'remove') =>
     guarded(async () => {
       if (!SAFE.test(id)) throw new SessionError('ERR_SESSION_OPTION', 'The session ID cannot be part of a file name.')
+      sweep(Date.now())
       let done = false
       await versions.change(id, (file): Change<Buffer> => {
         // What is no file has none.

@@ -6,9 +6,12 @@
  *
  * The time of last use is the file's mtime, so that extending a session is one `utimes`.
  */
+import { randomBytes } from 'node:crypto'
 import { hashOf as digest } from '../../base/hash'
 import type { Life } from '../../store/contract'
 import type { Milliseconds } from '../../base/time'
+import type { Folder } from './folder'
+import { Versions } from './versions'
 
 export interface Header {
   v: 1
@@ -38,7 +41,7 @@ export interface Draft extends Limits, Pick<Header, 'id' | 'user'> {
   usedAt: Milliseconds
 }
 
-export function encodeFile({ id, span, until, user, body }: Draft, tag: string): string {
+function encodeFile({ id, span, until, user, body }: Draft, tag: string): string {
   const header: Header = { v: 1, id, span, until, bytes: Buffer.byteLength(body), tag }
   if (user !== undefined) header.user = user
   return `${JSON.stringify(header)}\n${body}`
@@ -58,10 +61,32 @@ export function decodeFile(bytes: Buffer): { header: Header; body: string } | un
   return { header, body: bytes.toString('utf8', end + 1) }
 }
 
-/** What tells a content of a file from all others. */
-export function tagOf(bytes: Buffer): string {
+// What tells a content of a file from all others.
+function tagOf(bytes: Buffer): string {
   const tag = decodeFile(bytes)?.header.tag
   return tag !== undefined && TAG.test(tag) ? tag : digest('sha256', bytes.toString('latin1'), 'hex')
+}
+
+/**
+ * The files of one kind of a FileStore.
+ *
+ * @param claims name of the folder for claims
+ */
+export function draftVersions(folder: Folder, claims: string, placeOf: (name: string) => string[]): Versions<Draft> {
+  const self = randomBytes(8).toString('hex')
+  let written = 0
+  return new Versions(folder, {
+    temps: { folder: ['temp'], named: /^/ },
+    claims: { folder: [claims], named: /^([^.]*)\.?(.*)$/ },
+    placeOf,
+    claimOf: (name, tag) => [claims, `${name}.${tag}`],
+    tempOf: (_name, tag) => ['temp', tag],
+    tagOf,
+    encode: (draft) => {
+      const tag = `${self}-${(++written).toString(36)}`
+      return { tag, content: encodeFile(draft, tag), mtime: draft.usedAt }
+    }
+  })
 }
 
 /** Limits of a life that has just been given. */

@@ -1,19 +1,18 @@
 import fs from 'node:fs/promises'
 import type { LockPower } from '../../store/contract'
 import { hashOf, type Folder, type OpenFile } from './folder'
-import { decodeFile, expiryOf, type Draft } from './format'
-import { SweptVersions } from './swept-versions'
-import type { Change } from './versions'
+import { decodeFile, draftVersions, expiryOf, type Draft } from './format'
+import type { Change, Versions } from './versions'
 
 export interface Leases extends LockPower {
-  readonly versions: SweptVersions
+  readonly versions: Versions<Draft>
   /** Removes those whose time is over. */
   sweep(isOn: () => boolean): Promise<void>
 }
 
 /** Locks held while an application works on a session: a file each, that says who holds it and for how long. */
 export function leasesIn(folder: Folder): Leases {
-  const versions = new SweptVersions(folder, 'lease-claims', placeOf)
+  const versions = draftVersions(folder, 'lease-claims', placeOf)
   const take = async (id: string, body: string, span: number, isFree: (holder?: string) => boolean) => {
     let taken = false
     const change = async (file: OpenFile | undefined): Promise<Change<Draft>> => {

@@ -2,8 +2,7 @@ import fs from 'node:fs/promises'
 import type { MaybePromise, Milliseconds } from '../../base/time'
 import type { Serializer } from '../option-rules'
 import { HASH, hashOf, type Folder, type OpenFile } from './folder'
-import { decodeFile, expiryOf, type Draft, type Header, type Limits } from './format'
-import { SweptVersions } from './swept-versions'
+import { decodeFile, draftVersions, expiryOf, type Draft, type Header, type Limits } from './format'
 import type { Change } from './versions'
 
 const QUARANTINE_MAX = 100
@@ -28,7 +27,7 @@ export type Records = ReturnType<typeof recordsIn>
 type Looked = Kept | typeof CORRUPT | undefined
 
 export function recordsIn(folder: Folder, serializer: Serializer) {
-  const versions = new SweptVersions(folder, 'claims', placeOf)
+  const versions = draftVersions(folder, 'claims', placeOf)
   const isPlain = (serializer as unknown) === JSON
 
   // The ends of an object are looked at, no more: the length is right, and taking it apart is the caller's work.

@@ -17,21 +17,32 @@
  */
 import fs from 'node:fs/promises'
 import { KeyedQueue } from '../../store/keyed-queue'
-import type { MaybePromise, Milliseconds } from '../../base/time'
+import { MINUTE, type MaybePromise, type Milliseconds } from '../../base/time'
 import { ifThere } from './errors'
 import type { Folder, OpenFile } from './folder'
 
 /** How long a claim is waited for: far beyond what two file operations take. */
 const PATIENCE: Milliseconds = 250
 const PAUSE_MAX: Milliseconds = 16
+/** No process is that slow; and if it is, it begins again. */
+const TEMPORARY_MAX: Milliseconds = 10 * MINUTE
 
 /** What is to become of a file. `again`: it has changed meanwhile, look once more. */
 export type Change<D> = D | 'remove' | 'leave' | 'again'
 
 type Outcome = 'done' | 'late' | 'fenced'
 
+/** A folder, and what the files of one kind in it are called. */
+interface Place {
+  readonly folder: readonly string[]
+  readonly named: RegExp
+}
+
 /** Where files of one kind, and what is needed to change them, lie; and what is in them. */
 export interface Layout<D> {
+  readonly temps: Place
+  /** Named by the file whose change they claim, and the tag of the content. */
+  readonly claims: Place
   placeOf(name: string): string[]
   claimOf(name: string, tag: string): string[]
   tempOf(name: string, tag: string): string[]
@@ -43,27 +54,27 @@ export interface Layout<D> {
 
 /** The files of one kind, by name. */
 export class Versions<D> {
-  protected readonly folder: Folder
-  protected readonly layout: Layout<D>
+  readonly #folder: Folder
+  readonly #layout: Layout<D>
   readonly #queue = new KeyedQueue()
   readonly #working = new Set<Promise<void>>()
 
   constructor(folder: Folder, layout: Layout<D>) {
-    this.folder = folder
-    this.layout = layout
+    this.#folder = folder
+    this.#layout = layout
   }
 
   /** Changes a file. `decide` is asked anew, with what there is then, whenever another process was faster. */
   change(name: string, decide: (file: OpenFile | undefined) => MaybePromise<Change<D>>): Promise<void> {
-    const place = this.layout.placeOf(name)
+    const place = this.#layout.placeOf(name)
     const work = async () => {
       for (let patience = PATIENCE, outcome: Outcome = 'late'; outcome !== 'done';) {
-        outcome = await this.folder.read(place, async (file) => {
+        outcome = await this.#folder.read(place, async (file) => {
           const change = await decide(file)
           if (change === 'again') return 'late'
           if (change === 'leave') return 'done'
           if (file?.bytes !== undefined)
-            return this.#succeed(name, file, this.layout.tagOf(file.bytes), change, patience)
+            return this.#succeed(name, file, this.#layout.tagOf(file.bytes), change, patience)
           return change === 'remove' ? 'done' : this.#create(name, change)
         })
         if (outcome === 'fenced') patience *= 2
@@ -79,15 +90,36 @@ export class Versions<D> {
     while (this.#working.size > 0) await Promise.allSettled(this.#working)
   }
 
+  /** Removes what killed processes have left: temporary files, and claims of contents that are no more. */
+  async sweep(): Promise<void> {
+    const { temps, claims, placeOf, claimOf } = this.#layout
+    for (const file of await this.#folder.names(...temps.folder)) {
+      if (!temps.named.test(file)) continue
+      const stats = await ifThere(fs.lstat(this.#folder.path(...temps.folder, file)))
+      if (stats !== undefined && Date.now() - stats.ctimeMs > TEMPORARY_MAX) await this.#drop([...temps.folder, file])
+    }
+    for (const file of await this.#folder.names(...claims.folder)) {
+      const [, name, tag] = claims.named.exec(file) ?? []
+      if (name === undefined) continue
+      const current = await this.#tagAt(placeOf(name))
+      let next = current
+      while (next !== undefined && next !== tag) {
+        next = await this.#tagAt(claimOf(name, next))
+        if (next === current) next = undefined
+      }
+      if (next === undefined) await this.#drop([...claims.folder, file])
+    }
+  }
+
   async #create(name: string, draft: D): Promise<Outcome> {
-    const place = this.layout.placeOf(name)
+    const place = this.#layout.placeOf(name)
     const temporary = await this.#write(name, draft)
     try {
-      if (!(await this.folder.link(temporary, place))) return 'late'
-      await this.folder.keep(place)
+      if (!(await this.#folder.link(temporary, place))) return 'late'
+      await this.#folder.keep(place)
       return 'done'
     } finally {
-      await this.drop(temporary)
+      await this.#drop(temporary)
     }
   }
 
@@ -99,20 +131,20 @@ export class Versions<D> {
     change: D | 'remove',
     patience: Milliseconds
   ): Promise<Outcome> {
-    const place = this.layout.placeOf(name)
+    const place = this.#layout.placeOf(name)
     const temporary = change === 'remove' ? undefined : await this.#write(name, change)
     let outcome: Outcome = 'late'
     try {
       const claims = await this.#claim(name, file, tag, temporary ?? place, patience)
       if (claims === undefined) return outcome
-      if (temporary === undefined) await this.folder.remove(...place)
-      else if (!(await this.folder.move(temporary, place))) return (outcome = 'fenced')
-      await this.folder.keep(place)
+      if (temporary === undefined) await this.#folder.remove(...place)
+      else if (!(await this.#folder.move(temporary, place))) return (outcome = 'fenced')
+      await this.#folder.keep(place)
       // The content that they followed has gone: nothing depends on them any more.
-      for (const claim of claims) await this.drop(claim)
+      for (const claim of claims) await this.#drop(claim)
       return (outcome = 'done')
     } finally {
-      if (temporary !== undefined && outcome !== 'done') await this.drop(temporary)
+      if (temporary !== undefined && outcome !== 'done') await this.#drop(temporary)
     }
   }
 
@@ -126,21 +158,21 @@ export class Versions<D> {
   ): Promise<string[][] | undefined> {
     const claims: string[][] = []
     for (let last = tag; ;) {
-      const claim = this.layout.claimOf(name, last)
+      const claim = this.#layout.claimOf(name, last)
       claims.push(claim)
-      const isOurs = await this.folder.link(source, claim)
+      const isOurs = await this.#folder.link(source, claim)
       if (isOurs === undefined) return undefined
       if (!isOurs) {
-        const rival = await this.tagAt(claim)
+        const rival = await this.#tagAt(claim)
         if (rival === undefined) return undefined
         // A removal names the content itself, and is finished by whoever meets it.
-        const removed = rival === tag ? this.layout.placeOf(name) : this.layout.tempOf(name, rival)
-        const isThere = rival === tag ? file.isStill : () => this.folder.has(removed)
-        if (await stays(isThere, patience)) await this.drop(removed)
+        const removed = rival === tag ? this.#layout.placeOf(name) : this.#layout.tempOf(name, rival)
+        const isThere = rival === tag ? file.isStill : () => this.#folder.has(removed)
+        if (await stays(isThere, patience)) await this.#drop(removed)
         last = rival
       }
       if (!(await file.isStill())) {
-        for (const each of claims) await this.drop(each)
+        for (const each of claims) await this.#drop(each)
         return undefined
       }
       if (isOurs) return claims
@@ -149,19 +181,19 @@ export class Versions<D> {
 
   // Step 1.
   async #write(name: string, draft: D): Promise<string[]> {
-    const { tag, content, mtime } = this.layout.encode(draft)
-    const temporary = this.layout.tempOf(name, tag)
-    await this.folder.write(temporary, content, mtime)
+    const { tag, content, mtime } = this.#layout.encode(draft)
+    const temporary = this.#layout.tempOf(name, tag)
+    await this.#folder.write(temporary, content, mtime)
     return temporary
   }
 
-  protected tagAt(names: string[]): Promise<string | undefined> {
-    return this.folder.read(names, (file) => file?.bytes && this.layout.tagOf(file.bytes))
+  #tagAt(names: string[]): Promise<string | undefined> {
+    return this.#folder.read(names, (file) => file?.bytes && this.#layout.tagOf(file.bytes))
   }
 
   // Whether it was there or not.
-  protected async drop(names: string[]): Promise<void> {
-    await ifThere(fs.unlink(this.folder.path(...names)))
+  async #drop(names: string[]): Promise<void> {
+    await ifThere(fs.unlink(this.#folder.path(...names)))
   }
 }
 
