@@ -1,6 +1,8 @@
 import { OptionError, SessionError, unavailable } from '../../base/errors'
 
 const DUPLICATE_KEY = 11000
+/** Of servers before MongoDB 5: a key with `$` first. */
+const DOLLAR_PREFIXED = 52
 
 /** Whether a document could not be inserted because there is one with its `_id`. */
 export function isDuplicate(err: unknown): boolean {
@@ -10,7 +12,14 @@ export function isDuplicate(err: unknown): boolean {
 /** The error of a command that MongoDB refused or never answered. */
 export function fault(err: unknown, command: string): SessionError {
   if (err instanceof SessionError || err instanceof OptionError) return err
-  const { codeName, name } = (err ?? {}) as { codeName?: unknown; name?: unknown }
+  const { code, codeName, name } = (err ?? {}) as { code?: unknown; codeName?: unknown; name?: unknown }
+  if (command === 'update' && (code === DOLLAR_PREFIXED || String(name).startsWith('BSON'))) {
+    return new SessionError(
+      'ERR_SESSION_UNSERIALIZABLE',
+      'MongoDB cannot keep the session as a document: it takes no key that is _bsontype or holds a NUL, before version 5 ' +
+        'none that begins with $. Take data from outside apart, or keep sessions as text (stringify: true).'
+    )
+  }
   const reason = typeof codeName === 'string' ? codeName : typeof name === 'string' ? name : 'unknown reason'
   return unavailable(`MongoDB did not carry out ${command}: ${reason}`, withoutCommand(err))
 }

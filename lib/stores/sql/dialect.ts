@@ -1,3 +1,4 @@
+import type { SessionErrorCode } from '../../base/errors'
 import { META, OLD_META } from '../../record/record'
 import type { MaybePromise, Milliseconds } from '../../base/time'
 
@@ -93,6 +94,8 @@ export interface Fault {
   readonly cause: unknown
   /** The statement was undone, for another's sake: it may well succeed when it is run again. */
   readonly undone?: boolean
+  /** The database is well: it has no place for such a session, or with `ERR_SESSION_OPTION` for its ID. */
+  readonly unfit?: SessionErrorCode | undefined
 }
 
 /** What differs from database to database in the statements, `@name` standing for a value. */
@@ -189,9 +192,9 @@ export function withoutValues(err: unknown, message: (text: string) => string = 
 }
 
 /** A fault by the name that the database has for it: one without a name is that of a connection. */
-export function faultOf(name: unknown, cause: unknown, hints: Record<string, string>, undone = false): Fault {
-  if (typeof name !== 'string' || !/^[A-Z0-9_]+$/.test(name)) return { reason: 'did not answer', cause }
-  return { reason: `failed: ${name}${name in hints ? ` (${hints[name]})` : ''}`, cause, undone }
+export function faultOf(name: unknown, hints: Record<string, string>, fault: Omit<Fault, 'reason'>): Fault {
+  if (typeof name !== 'string' || !/^[A-Z0-9_]+$/.test(name)) return { reason: 'did not answer', cause: fault.cause }
+  return { ...fault, reason: `failed: ${name}${name in hints ? ` (${hints[name]})` : ''}` }
 }
 
 export function quoteName(name: string, mark = '"'): string {

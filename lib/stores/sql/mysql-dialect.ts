@@ -1,3 +1,4 @@
+import type { SessionErrorCode } from '../../base/errors'
 import { SECOND, type Milliseconds } from '../../base/time'
 import { faultOf, METAS, PAGE_SIZE, quoteName, TOGETHER_MAX, usedAtIn, withoutValues } from './dialect'
 import type { Answered, Dialect, Driver, Parts, Times } from './dialect'
@@ -150,7 +151,9 @@ UNION ALL SELECT 'index', column_name FROM information_schema.statistics WHERE t
       const name = (err as { code?: unknown } | null)?.code ?? (number && `ER_${number}`)
       // The server quotes values.
       const cause = withoutValues(err, (text) => text.replace(/'[^']*'/g, "'...'"))
-      return faultOf(name, cause, HINTS, UNDONE.has(number!))
+      const isOfId = /'session_id'/.test((err as Error | null)?.message ?? '')
+      const unfit = isOfId && UNFIT.has(number!) ? 'ERR_SESSION_OPTION' : UNFIT.get(number!)
+      return faultOf(name, HINTS, { cause, undone: UNDONE.has(number!), unfit })
     }
   }
 }
@@ -194,16 +197,23 @@ function partsOf(table: string, hasUsers: boolean): Parts {
 /** A deadlock, and what MariaDB finds changed since a snapshot. */
 const UNDONE = new Set([1213, 1020])
 
+/** What is too long for a column, or not in its character set. */
+const UNFIT = new Map<number, SessionErrorCode>([
+  [1406, 'ERR_SESSION_TOO_LARGE'],
+  [1366, 'ERR_SESSION_UNSERIALIZABLE']
+])
+
 const HINTS: Record<string, string> = {
   // MariaDB's ER_STATEMENT_TIMEOUT.
   ER_1969: 'the statement took too long',
   ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION: 'it takes no writes',
   ER_CON_COUNT_ERROR: 'it has too many connections',
-  ER_DATA_TOO_LONG: 'a column of the table is too short for the session or its ID',
+  ER_DATA_TOO_LONG: 'the column is too short: make it a longtext, or keep less in the session',
   ER_DISK_FULL: 'its disk is full',
   ER_LOCK_WAIT_TIMEOUT: 'another transaction has held the row for too long',
   ER_OPTION_PREVENTS_STATEMENT: 'it takes no writes (a replica, or read-only)',
   ER_QUERY_TIMEOUT: 'the statement took too long',
   ER_RECORD_FILE_FULL: 'the table, or its disk, is full',
+  ER_TRUNCATED_WRONG_VALUE_FOR_FIELD: 'the column does not know all characters: make it utf8mb4',
   ER_TABLEACCESS_DENIED_ERROR: 'the user needs SELECT, INSERT, UPDATE and DELETE on the table of the sessions'
 }

@@ -1,3 +1,4 @@
+import type { SessionErrorCode } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { SECOND, type Milliseconds } from '../../base/time'
 import { faultOf, METAS, PAGE_SIZE, quoteName, withoutValues } from './dialect'
@@ -87,7 +88,8 @@ UNION ALL SELECT 'index', c.relname, CASE WHEN i.indisvalid THEN coalesce(a.attn
     },
     faultOf(err) {
       const { code } = (err ?? {}) as { code?: unknown }
-      return faultOf(code, withoutValues(err), HINTS, UNDONE.has(code))
+      const cause = withoutValues(err)
+      return faultOf(code, HINTS, { cause, undone: UNDONE.has(code), unfit: UNFIT.get(code) })
     }
   }
 }
@@ -143,9 +145,22 @@ function partsOf(table: string, isBinary: boolean): Parts {
 /** A serialization failure, a deadlock, and two who make the same table at once: the second time it is there. */
 const UNDONE = new Set<unknown>(['40001', '40P01', '23505', '42P07', '42710'])
 
+/** Too long for the column or for its index: an ID, for records have neither. Then what jsonb and some encodings lack. */
+const UNFIT = new Map<unknown, SessionErrorCode>([
+  ['22001', 'ERR_SESSION_OPTION'],
+  ['54000', 'ERR_SESSION_OPTION'],
+  ['22P02', 'ERR_SESSION_UNSERIALIZABLE'],
+  ['22P05', 'ERR_SESSION_UNSERIALIZABLE']
+])
+
 const UNPREPARED = 'a pooler in between knows no prepared statements: set prepare: false'
 
+const UNKNOWN =
+  'it has a character that the column or the encoding of the database does not know: let it be json in UTF8'
+
 const HINTS: Record<string, string> = {
+  '22P02': UNKNOWN,
+  '22P05': UNKNOWN,
   '25006': 'it takes no writes (a replica, or read-only)',
   '26000': UNPREPARED,
   '3F000': 'there is no such schema',

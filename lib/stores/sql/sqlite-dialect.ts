@@ -62,7 +62,7 @@ UNION ALL SELECT type, name FROM sqlite_master WHERE type = 'index' AND tbl_name
       const { code, errcode } = err as { code?: string; errcode?: number }
       // node:sqlite gives the number, better-sqlite3 the name.
       const name = code?.startsWith('SQLITE_') ? code : (CODES[(errcode ?? 0) & 0xff] ?? code ?? 'SQLITE_MISUSE')
-      return faultOf(name, err, HINTS)
+      return faultOf(name, HINTS, { cause: err })
     }
   }
 }

@@ -25,9 +25,18 @@ export function sqlTable(driver: Driver, dialect: Dialect, createTable: boolean)
   let opened: Opened | undefined
   let opening: Promise<Opened> | undefined
 
+  const unfitId = (cause?: unknown) =>
+    new SessionError(
+      'ERR_SESSION_OPTION',
+      `${dialect.database} cannot keep a session under this ID: let genid return letters, digits, "-" and "_", no more than the column takes.`,
+      { cause }
+    )
   const fail = (err: unknown): never => {
     if (err instanceof SessionError) throw err
-    const { reason, cause } = dialect.faultOf(err)
+    const { reason, cause, unfit } = dialect.faultOf(err)
+    if (unfit === 'ERR_SESSION_OPTION') throw unfitId(cause)
+    if (unfit !== undefined)
+      throw new SessionError(unfit, `${dialect.database} cannot keep the session: it ${reason}`, { cause })
     // It may have been dropped, or altered: it is looked at again.
     opened = undefined
     throw unavailable(`${dialect.database} ${reason}`, cause)
@@ -111,10 +120,7 @@ export function sqlTable(driver: Driver, dialect: Dialect, createTable: boolean)
   // No session is there, and none can be made.
   const runUnfit = (name: StatementName): Answered => {
     if (name !== 'create' && name !== 'put') return { rows: [], changes: 0 }
-    throw new SessionError(
-      'ERR_SESSION_OPTION',
-      `${dialect.database} cannot keep a session under this ID: let genid return letters, digits, "-" and "_".`
-    )
+    throw unfitId()
   }
 
   const runIn = ({ schema, statements }: Opened, name: StatementName, values: Record<string, unknown>) => {
