@@ -6,9 +6,12 @@ const STORES = ['MemoryStore', 'FileStore', 'RedisStore', 'CookieStore', FOREIGN
 
 const stores = new TimedStores()
 
-function appOn(name: string, idle: number | null = 30 * MINUTE) {
-  // A store that only knows the contract goes by the cookie.
-  const cookie = name === FOREIGN ? { maxAge: 30 * MINUTE } : {}
+// A store that only knows the contract goes by the cookie.
+function appOn(
+  name: string,
+  idle: number | null = 30 * MINUTE,
+  cookie = name === FOREIGN ? { maxAge: 30 * MINUTE } : {}
+) {
   const app = faultApp({ store: stores.open(name), idle, absolute: 2 * HOUR, touchAfter: 0, cookie })
   return { ...app, userOf: async (cookie: string) => (await app.get('/read', cookie).expect(200)).body.user }
 }
@@ -45,6 +48,20 @@ describe.each(STORES)('a clock that jumps, with %s:', (name) => {
     if (name !== 'CookieStore') expect(await userOf(cookie)).toBe('ann')
     stores.clock.forward(idleEnd - stores.clock.now)
     expect(await userOf(cookie)).toBeNull()
+  })
+
+  it('extends a session as ever once it is put right', async () => {
+    const { login, get } = appOn(name, 30 * MINUTE, { maxAge: 30 * MINUTE })
+    stores.clock.forward(HOUR)
+    const cookie = await login()
+    stores.clock.forward(-HOUR)
+    const { headers, body } = await get('/read', cookie).expect(200)
+    // A cookie's time of issue is its only witness: from the future it is not believed.
+    if (name === 'CookieStore') return expect(body.user).toBeNull()
+    expect(body.user).toBe('ann')
+    expect(headers['set-cookie']).toBeDefined()
+    stores.clock.forward(30 * MINUTE)
+    expect((await get('/read', cookie).expect(200)).body.user).toBeNull()
   })
 
   it('keeps the absolute deadline while it jumps to and fro', async () => {

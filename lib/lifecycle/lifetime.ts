@@ -45,7 +45,8 @@ export function idleLimit(settings: Settings, req: HttpRequest, { originalMaxAge
 
 /**
  * Whether a session that was last extended at a time is to be extended by this request: after `touchAfter`, and sooner
- * where a short lifetime that the application gave it would be over before.
+ * where a short lifetime that the application gave it would be over before. A time ahead of now is that of a clock which
+ * was set back since: browsers and servers have not stopped counting.
  */
 export function isDue(
   settings: Settings,
@@ -57,7 +58,7 @@ export function isDue(
   if (typeof originalMaxAge === 'number' && originalMaxAge > 0 && originalMaxAge / EXTENSIONS < interval) {
     if (!isOfOptions(settings, req, originalMaxAge)) interval = originalMaxAge / EXTENSIONS
   }
-  return Date.now() - extendedAt >= interval && (settings.extend?.(req) ?? true)
+  return Math.abs(Date.now() - extendedAt) >= interval && (settings.extend?.(req) ?? true)
 }
 
 /** When a session ends; `null`: not by itself. The earliest of its idle, absolute and cookie's ends. */
