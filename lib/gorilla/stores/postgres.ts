@@ -48,10 +48,10 @@ export function postgresShelf(pool: unknown, table: string): Shelf {
         const update = `UPDATE ${table} SET data = $2, modified_on = $3, expires_on = $4 WHERE key = $1 AND md5(data) = $5`
         return (await query(update, [...values, version])).changes > 0
       }
-      if ((await read(id)) !== null) return false
-      const insert = `INSERT INTO ${table} (key, data, created_on, modified_on, expires_on) VALUES ($1, $2, $3, $3, $4)`
-      await query(insert, values)
-      return true
+      // Two who begin at the same moment may both find none.
+      const none = `NOT EXISTS (SELECT 1 FROM ${table} WHERE key = $1)`
+      const insert = `INSERT INTO ${table} (key, data, created_on, modified_on, expires_on) SELECT $1, $2, $3, $3, $4 WHERE ${none}`
+      return (await query(insert, values)).changes > 0
     },
     async remove(id, version) {
       // Nothing in the table keeps pgstore from inserting an ID twice: all of its rows go.
