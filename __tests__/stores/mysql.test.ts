@@ -269,7 +269,7 @@ describe('MysqlStore, when the server fails,', () => {
     const fails = await Promise.resolve(store.set('the-id', { cookie: {}, secret: 'the-data'.repeat(20) })).catch(
       (err) => err
     )
-    expect(fails).toMatchObject({ code: 'ERR_SESSION_STORE', status: 503, cause: { code: 'ER_DATA_TOO_LONG' } })
+    expect(fails).toMatchObject({ code: 'ERR_SESSION_TOO_LARGE', kind: 'usage', cause: { code: 'ER_DATA_TOO_LONG' } })
     expect(require('node:util').inspect(fails, { depth: 9, showHidden: true })).not.toMatch(/the-id|the-data/)
     await store.close()
   })
