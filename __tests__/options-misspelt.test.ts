@@ -88,7 +88,7 @@ describe('a misspelt option of a store is told once, before what is missing with
     MemcachedStore: (options) => new MemcachedStore(options),
     MongoStore: (options) => new MongoStore(options),
     GorillaStore: (options) => new GorillaStore(options),
-    gorillaSessions: (options) => gorillaSessions({}, { format: 'redistore', ...options }),
+    gorillaSessions: (options) => gorillaSessions({}, { format: 'cookie', ...options }),
     securecookie: (options) => securecookie(options)
   }
 

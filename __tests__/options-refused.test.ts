@@ -1,7 +1,7 @@
 import './helpers/quiet'
 import request from 'supertest'
 import { gorillaSessions } from '../lib/gorilla'
-import session, { CookieStore, MemoryStore, sessions } from '../lib/index'
+import session, { CookieStore, FileStore, MemoryStore, sessions } from '../lib/index'
 import { MongoStore } from '../lib/mongo'
 import { PostgresStore } from '../lib/postgres'
 import { RedisStore } from '../lib/redis'
@@ -133,6 +133,21 @@ it.each<[string, (url: any) => unknown]>([
 ])('tells no password of a URL that stands for a client: %s', (_what, make) => {
   const { message } = refusal(() => make(`db://user:${'p@ss/word'.repeat(9)}@db.example.org/sessions`))
   expect(message).toContain('got "db://...@db.example.org/sessions"')
+})
+
+it('tells no password of other texts that stand for a client', () => {
+  const pool: any = 'host=db.example.org password=hunter2 user=ann'
+  expect(refusal(() => new PostgresStore({ pool })).message).toContain('got "host=db.example.org password=..."')
+})
+
+it('tells no key that stands for a serializer', () => {
+  const serializer: any = 'keyboard cat'
+  for (const make of [
+    () => new RedisStore({ client: {} as never, serializer }),
+    () => new FileStore({ path: 'x', serializer })
+  ]) {
+    expect(refusal(make).message).toMatch(/`serializer` must be an object .*, got a string$/)
+  }
 })
 
 it.each<[string, (text: any) => unknown]>([

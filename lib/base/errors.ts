@@ -83,10 +83,16 @@ export function demand(holds: boolean, owner: string, option: string, be: string
   must(holds, `${owner}: \`${option}\``, be, got)
 }
 
-/** The same for an argument that may hold a session or its cookie: a text is not quoted. */
+/** The same for an argument that may hold a session or its cookie. */
 export function demandPrivate(holds: boolean, owner: string, option: string, be: string, got: unknown): asserts holds {
-  if (!holds && typeof got === 'string') throw new OptionError(`${owner}: \`${option}\` must be ${be}, got a string`)
-  demand(holds, owner, option, be, got)
+  demand(holds, owner, option, be, unquoted(got))
+}
+
+const STRING = Symbol('a string')
+
+/** A rejected value that may be a secret, or hold one, if it is a text: messages say no more than that it is one. */
+export function unquoted(got: unknown): unknown {
+  return typeof got === 'string' ? STRING : got
 }
 
 /** @throws {OptionError} for anything but one of the choices */
@@ -114,9 +120,13 @@ export function hasMethods(value: unknown, ...names: string[]): boolean {
 export function quote(value: unknown): string {
   if (typeof value === 'string') {
     // A connection string, in the place of a client, holds a password.
-    const text = value.slice(0, 1000).replace(/:\/\/.*@/s, '://...@')
+    const text = value
+      .slice(0, 1000)
+      .replace(/:\/\/.*@/s, '://...@')
+      .replace(/\b(pass\w*|pwd)=.*/is, '$1=...')
     return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text)
   }
+  if (value === STRING) return 'a string'
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   return String(value)

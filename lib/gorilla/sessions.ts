@@ -92,13 +92,13 @@ const KINDS: Record<Exclude<GorillaFormat, 'cookie'>, Kind> = {
  */
 export function gorillaSessions(backing: unknown, options: GorillaSessionsOptions): Store & StoreContract {
   const known = [...COMMON, 'format', 'name', 'keyPrefix', 'table', 'maxLength']
-  const { format, keyPairs, maxAge = null, maxLength = null } = givenOptions('gorillaSessions', options, known)
-  checkLimits({ maxAge, maxLength })
+  const { format, keyPairs, maxAge, cookie, types, maxLength = null } = givenOptions('gorillaSessions', options, known)
+  checkLimits({ maxAge: maxAge ?? null, maxLength })
   for (const option of ['keyPrefix', 'name'] as const) {
     const given: unknown = options?.[option]
     demand(given === undefined || typeof given === 'string', 'gorillaSessions', option, 'a string', given)
   }
-  if (format === 'cookie') return new GorillaStore({ ...options, keyPairs: keyPairs! })
+  if (format === 'cookie') return new GorillaStore({ keyPairs: keyPairs!, maxAge, cookie, types })
   if (typeof format !== 'string' || !Object.hasOwn(KINDS, format)) {
     throw new OptionError(`format must be one of cookie, ${Object.keys(KINDS).join(', ')}, got ${quote(format)}`)
   }

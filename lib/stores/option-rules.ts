@@ -1,12 +1,17 @@
-import { demand, hasMethods } from '../base/errors'
+import { demand, hasMethods, unquoted } from '../base/errors'
 import { givenOptions } from '../base/warnings'
 
-/** What an option must be, in words, and whether a value is that. */
-export type Rule = readonly [be: string, holds: (value: unknown) => boolean]
+/** What an option must be, in words, whether a value is that, and what of one that is not may be told. */
+export type Rule = readonly [be: string, holds: (value: unknown) => boolean, told?: typeof unquoted]
 
 /** For an option that may be left out. */
 export function optional(be: string, holds: (value: unknown) => boolean): Rule {
   return [be, (value) => value === undefined || holds(value)]
+}
+
+/** For an option that is an object with methods. */
+export function having(be: string, ...methods: string[]): Rule {
+  return [be, (value) => hasMethods(value, ...methods)]
 }
 
 /** For an option whose value is taken as it is. */
@@ -18,9 +23,12 @@ export interface Serializer {
   stringify(record: any): string | Promise<string>
 }
 
-export const SERIALIZER = optional('an object with the methods `parse` and `stringify`', (value) =>
-  hasMethods(value, 'parse', 'stringify')
-)
+export const SERIALIZER: Rule = [
+  'an object with the methods `parse` and `stringify`',
+  (value) => value === undefined || hasMethods(value, 'parse', 'stringify'),
+  // A text in its place may be the key to encrypt with.
+  unquoted
+]
 
 export function isFilled(value: unknown): boolean {
   return typeof value === 'string' && value !== ''
@@ -37,9 +45,9 @@ export function checkOptions<O extends object>(
   rules: { readonly [Option in keyof O]-?: Rule }
 ): O {
   const given = givenOptions(store, options, Object.keys(rules)) as O
-  for (const [option, [be, holds]] of Object.entries<Rule>(rules)) {
+  for (const [option, [be, holds, told]] of Object.entries<Rule>(rules)) {
     const value = given[option as keyof O]
-    demand(holds(value), store, option, be, value)
+    demand(holds(value), store, option, be, told ? told(value) : value)
   }
   return given
 }

@@ -1,5 +1,5 @@
-import { hasMethods, isAboveZero } from '../../base/errors'
-import { checkOptions, optional, type Rule } from '../option-rules'
+import { isAboveZero } from '../../base/errors'
+import { checkOptions, having, optional, type Rule } from '../option-rules'
 import { KeyedStore } from '../record-store'
 import { SECOND, type Milliseconds } from '../../base/time'
 import { memcachedLink, type MemcachedClient } from './link'
@@ -32,10 +32,7 @@ export interface MemcachedStoreOptions {
 }
 
 const RULES: Record<keyof MemcachedStoreOptions, Rule> = {
-  client: [
-    'a client of memcached 2 (new Memcached(servers))',
-    (client) => hasMethods(client, 'gets', 'cas', 'add', 'set', 'del')
-  ],
+  client: having('a client of memcached 2 (new Memcached(servers))', 'gets', 'cas', 'add', 'set', 'del'),
   prefix: optional(`ASCII without spaces, control characters and $, at most ${PREFIX_MAX} characters`, isPrefix),
   ttl: optional('seconds above 0', isAboveZero),
   storeTimeout: optional('milliseconds above 0', isAboveZero)

@@ -64,7 +64,7 @@ export interface RedisStoreOptions {
 }
 
 // connect-redis takes what is empty for what is left out.
-const filled = (...[be, holds]: Rule): Rule => [be, (value) => !value || holds(value)]
+const filled = (...[be, holds, told]: Rule): Rule => [be, (value) => !value || holds(value), told]
 
 const RULES: Record<keyof RedisStoreOptions, Rule> = {
   client: ANYTHING,

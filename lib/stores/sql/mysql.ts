@@ -1,6 +1,6 @@
-import { hasMethods, isAboveZero } from '../../base/errors'
+import { isAboveZero } from '../../base/errors'
 import { SECOND } from '../../base/time'
-import { checkOptions, optional } from '../option-rules'
+import { checkOptions, having, optional } from '../option-rules'
 import { mysqlDialect, mysqlDriver, type MysqlPool } from './mysql-dialect'
 import { RULES, SqlStore, type PooledStoreOptions } from './store'
 import { sqlTable } from './table'
@@ -28,7 +28,7 @@ export class MysqlStore extends SqlStore {
   constructor(options: MysqlStoreOptions) {
     const given = checkOptions('MysqlStore', options, {
       ...RULES,
-      pool: ['a pool of mysql2', (pool) => hasMethods(pool, 'getConnection', 'execute')],
+      pool: having('a pool of mysql2', 'getConnection', 'execute'),
       timeout: optional('milliseconds above 0', isAboveZero)
     })
     const { pool, table = 'sessions', createTable, timeout = 10 * SECOND } = given

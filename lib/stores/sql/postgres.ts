@@ -1,6 +1,6 @@
-import { hasMethods, isAboveZero } from '../../base/errors'
+import { isAboveZero } from '../../base/errors'
 import { SECOND } from '../../base/time'
-import { ANYTHING, checkOptions, optional } from '../option-rules'
+import { ANYTHING, checkOptions, having, optional } from '../option-rules'
 import { isName, NAME } from './dialect'
 import { postgresDialect, postgresDriver, type PostgresPool } from './postgres-dialect'
 import { RULES, SqlStore, type PooledStoreOptions } from './store'
@@ -41,7 +41,7 @@ export class PostgresStore extends SqlStore {
   constructor(options: PostgresStoreOptions) {
     const given = checkOptions('PostgresStore', options, {
       ...RULES,
-      pool: ['a Pool of pg', (pool) => hasMethods(pool, 'query', 'connect')],
+      pool: having('a Pool of pg', 'query', 'connect'),
       schema: optional(NAME, isName),
       prepare: ANYTHING,
       timeout: optional('milliseconds above 0', isAboveZero)
