@@ -9,6 +9,11 @@ import type { Handle } from './handle'
 
 /** How often a lifetime is extended at the most, within itself. */
 const EXTENSIONS = 20
+/**
+ * By so many intervals the last extension is ahead of now where the clock was set back since: browsers and servers have
+ * not stopped counting. Those of other machines differ by less.
+ */
+const INTERVALS_AHEAD = EXTENSIONS / 2
 
 /** The part of a cookie that lifetimes look at. */
 export interface CookieLife {
@@ -45,8 +50,7 @@ export function idleLimit(settings: Settings, req: HttpRequest, { originalMaxAge
 
 /**
  * Whether a session that was last extended at a time is to be extended by this request: after `touchAfter`, and sooner
- * where a short lifetime that the application gave it would be over before. A time ahead of now is that of a clock which
- * was set back since: browsers and servers have not stopped counting.
+ * where a short lifetime that the application gave it would be over before.
  */
 export function isDue(
   settings: Settings,
@@ -58,7 +62,9 @@ export function isDue(
   if (typeof originalMaxAge === 'number' && originalMaxAge > 0 && originalMaxAge / EXTENSIONS < interval) {
     if (!isOfOptions(settings, req, originalMaxAge)) interval = originalMaxAge / EXTENSIONS
   }
-  return Math.abs(Date.now() - extendedAt) >= interval && (settings.extend?.(req) ?? true)
+  const since = Date.now() - extendedAt
+  const isTime = since >= interval || since < -INTERVALS_AHEAD * interval
+  return isTime && (settings.extend?.(req) ?? true)
 }
 
 /** When a session ends; `null`: not by itself. The earliest of its idle, absolute and cookie's ends. */
