@@ -1,6 +1,6 @@
 import { hasMethods, SessionError, unavailable } from '../../base/errors'
 import { ACKNOWLEDGED, isAcknowledged, type MongoCollection } from '../../stores/mongo/collection'
-import { isDuplicate } from '../../stores/mongo/errors'
+import { fault, isDuplicate } from '../../stores/mongo/errors'
 import { demandBacking, digestOf, type Shelf } from './shelf'
 
 interface MongoRecord {
@@ -24,7 +24,7 @@ export function mongoShelf(given: unknown): Shelf {
   const collection = given as Collection
   const find = async (id: string): Promise<MongoRecord | null> => {
     if (!isObjectId(id)) return null
-    return (await ask(() => collection.findOne({ _id: objectId(id) }))) as MongoRecord | null
+    return (await ask('find', () => collection.findOne({ _id: objectId(id) }))) as MongoRecord | null
   }
   // The document as it was read, if that is the version.
   const filterOf = async (id: string, version: string): Promise<MongoRecord | undefined> => {
@@ -35,7 +35,7 @@ export function mongoShelf(given: unknown): Shelf {
   const create = async (id: string, content: object): Promise<boolean> => {
     if (!isObjectId(id)) throw notAnId()
     try {
-      await ask(() => collection.insertOne({ _id: objectId(id), ...content }))
+      await ask('insert', () => collection.insertOne({ _id: objectId(id), ...content }))
       return true
     } catch (err) {
       if (!isDuplicate((err as Error).cause)) throw err
@@ -56,23 +56,23 @@ export function mongoShelf(given: unknown): Shelf {
       if (version === null) return create(id, content)
       const filter = await filterOf(id, version)
       if (filter === undefined) return false
-      return (await ask(() => collection.updateOne(filter, { $set: content }))).matchedCount > 0
+      return (await ask('update', () => collection.updateOne(filter, { $set: content }))).matchedCount > 0
     },
     async remove(id, version) {
       if (!isObjectId(id)) return false
       const filter = version === undefined ? { _id: objectId(id) } : await filterOf(id, version)
       if (filter === undefined) return false
-      return (await ask(() => collection.deleteOne(filter))).deletedCount > 0
+      return (await ask('delete', () => collection.deleteOne(filter))).deletedCount > 0
     },
     versionOf: digestOf
   }
 }
 
-async function ask<T>(command: () => Promise<T>): Promise<T> {
+async function ask<T>(command: string, work: () => Promise<T>): Promise<T> {
   try {
-    return await command()
-  } catch (cause) {
-    throw unavailable('MongoDB did not answer, or refused a command.', cause)
+    return await work()
+  } catch (err) {
+    throw fault(err, command)
   }
 }
 

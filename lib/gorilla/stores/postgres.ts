@@ -2,7 +2,7 @@ import { hasMethods, OptionError, quote, unavailable } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { DAY, SECOND, type Milliseconds } from '../../base/time'
 import type { Answered } from '../../stores/sql/dialect'
-import { postgresDriver, type PostgresPool } from '../../stores/sql/postgres-dialect'
+import { postgresDriver, postgresFault, type PostgresPool } from '../../stores/sql/postgres-dialect'
 import { demandBacking, type Shelf, type Shelved } from './shelf'
 
 const PATIENCE: Milliseconds = 10 * SECOND
@@ -24,8 +24,9 @@ export function postgresShelf(pool: unknown, table: string): Shelf {
         for (const statement of creationOf(table)) await driver.define(statement)
         return run()
       })
-    } catch (cause) {
-      throw unavailable('PostgreSQL did not answer, or refused a statement.', cause)
+    } catch (err) {
+      const { reason, cause } = postgresFault(err)
+      throw unavailable(`PostgreSQL ${reason}`, cause)
     }
   }
   const read = async (id: string): Promise<Shelved | null> => {

@@ -2,7 +2,7 @@ import type { SessionErrorCode } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { SECOND, type Milliseconds } from '../../base/time'
 import { faultOf, METAS, PAGE_SIZE, quoteName, withoutValues } from './dialect'
-import type { Answered, Dialect, Driver, Parts, Times } from './dialect'
+import type { Answered, Dialect, Driver, Fault, Parts, Times } from './dialect'
 
 /** A Pool of `pg` 8, as far as the store uses it. */
 export interface PostgresPool {
@@ -86,12 +86,14 @@ UNION ALL SELECT 'index', c.relname, CASE WHEN i.indisvalid THEN coalesce(a.attn
         lacks.push(`REINDEX INDEX CONCURRENTLY ${quoted.slice(0, -quoteName(table).length)}${index('user')}`)
       return { parts: partsOf(quoted, isBinary), times: TIMES, indexed: users != null, lacks }
     },
-    faultOf(err) {
-      const { code } = (err ?? {}) as { code?: unknown }
-      const cause = withoutValues(err)
-      return faultOf(code, HINTS, { cause, undone: UNDONE.has(code), unfit: UNFIT.get(code) })
-    }
+    faultOf: postgresFault
   }
+}
+
+export function postgresFault(err: unknown): Fault {
+  const { code } = (err ?? {}) as { code?: unknown }
+  const cause = withoutValues(err)
+  return faultOf(code, HINTS, { cause, undone: UNDONE.has(code), unfit: UNFIT.get(code) })
 }
 
 // As patterns of the text: json's own functions fail on an escaped NUL character anywhere in a record. The longest key of
