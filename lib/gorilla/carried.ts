@@ -1,7 +1,12 @@
 import { decodeRecord, encodeRecord, META, OLD_META, type ParsedRecord, type Meta } from '../record/record'
 import type { Milliseconds } from '../base/time'
+import { decodeGob } from './codec/decode'
+import type { Definition, Definitions } from './codec/definitions'
+import { encodeGob } from './codec/encode'
+import type { Kept } from './codec/kept'
 import type { GoNode } from './codec/nodes'
 import { STRING, VALUES } from './codec/types'
+import { dataOf, valuesOf, type Data, type Declared } from './codec/values'
 
 /**
  * What a session of ours keeps beside its values: a JSON text under the reserved key of `session.Values`. Go programs
@@ -21,21 +26,42 @@ export function isCarriedKey(key: unknown): boolean {
   return key === META || key === OLD_META
 }
 
-/** Takes it out of `session.Values`. */
-export function withoutCarried(node: GoNode): { values: GoNode; carried: unknown } {
+/** A session as its gob tells it. */
+export interface Values extends Data {
+  /** Of what in it is carried. */
+  readonly definitions: Definitions
+  /** What we keep beside the values. */
+  readonly carried: unknown
+  /** What stands behind the gob. */
+  readonly rest: Buffer
+}
+
+/** Takes the gob of `session.Values` apart. @throws {SessionError} `ERR_SESSION_CORRUPT` */
+export function decodeValues(bytes: Buffer, types: Declared): Values {
+  const { node, definitions, rest } = decodeGob(bytes, VALUES)
   const entries = node.value as [GoNode, GoNode][]
   const isOurs = ([key]: [GoNode, GoNode]) => isCarriedKey(key.value) && !key.type.named
   const values = { type: VALUES, value: entries.filter((entry) => !isOurs(entry)) }
-  return { values, carried: entries.find(isOurs)?.[1].value }
+  const carried = entries.find(isOurs)?.[1].value
+  return { ...dataOf(values, types, definitions), definitions, carried, rest }
 }
 
-/** The values with it. */
-export function withCarried(values: GoNode, carried: string): GoNode {
-  const ours: [GoNode, GoNode] = [
-    { type: STRING, value: META },
-    { type: STRING, value: carried }
-  ]
-  return { type: VALUES, value: [...(values.value as [GoNode, GoNode][]), ours] }
+/** The way back: data in the types that `kept` tells, and what we keep beside it. */
+export function encodeValues(
+  data: Record<string, unknown>,
+  kept: Kept | undefined,
+  types: Declared,
+  carried: string | undefined
+): Buffer {
+  const { hint, definitions } = kept ?? { hint: undefined, definitions: new Map<number, Definition>() }
+  const { value } = valuesOf(data, hint, types, definitions)
+  const entries = value as [GoNode, GoNode][]
+  if (carried !== undefined) entries.push([textNode(META), textNode(carried)])
+  return encodeGob({ type: VALUES, value: entries }, definitions)
+}
+
+function textNode(value: string): GoNode {
+  return { type: STRING, value }
 }
 
 /** `version` tells one writing from every other, so that a cookie tells which one it goes on from. */

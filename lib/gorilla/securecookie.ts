@@ -121,9 +121,9 @@ export function checkPair(options: SecureCookieOptions): Pair {
 }
 
 /** @throws {OptionError} for what is no limit */
-export function checkLimits(limits: Readonly<Record<string, number | null>>): void {
+export function checkLimits(limits: Readonly<Record<string, number | null | undefined>>): void {
   for (const [option, value] of Object.entries(limits)) {
-    must(value === null || isAboveZero(value), option, 'a number above 0, or null for no limit', value)
+    must(value == null || isAboveZero(value), option, 'a number above 0, or null for no limit', value)
   }
 }
 

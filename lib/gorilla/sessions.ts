@@ -92,8 +92,8 @@ const KINDS: Record<Exclude<GorillaFormat, 'cookie'>, Kind> = {
  */
 export function gorillaSessions(backing: unknown, options: GorillaSessionsOptions): Store & StoreContract {
   const known = [...COMMON, 'format', 'name', 'keyPrefix', 'table', 'maxLength']
-  const { format, keyPairs, maxAge, cookie, types, maxLength = null } = givenOptions('gorillaSessions', options, known)
-  checkLimits({ maxAge: maxAge ?? null, maxLength })
+  const { format, keyPairs, maxAge, cookie, types, maxLength } = givenOptions('gorillaSessions', options, known)
+  checkLimits({ maxAge, maxLength })
   for (const option of ['keyPrefix', 'name'] as const) {
     const given: unknown = options?.[option]
     demand(given === undefined || typeof given === 'string', 'gorillaSessions', option, 'a string', given)

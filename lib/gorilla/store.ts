@@ -9,12 +9,9 @@ import { RecentWrites } from '../stores/cookie/recent'
 import { COOKIE_BYTES_MAX, cookieTooLarge } from '../stores/too-large'
 import { DAY, MINUTE, SECOND, type Milliseconds } from '../base/time'
 import { givenOptions } from '../base/warnings'
-import { decodeCarried, encodeCarried, withCarried, withoutCarried, type Carried } from './carried'
-import { decodeGob, type Decoded } from './codec/decode'
-import { encodeGob } from './codec/encode'
+import { decodeCarried, decodeValues, encodeCarried, encodeValues, type Carried, type Values } from './carried'
 import { decodeKept, encodeKept } from './codec/kept'
-import { VALUES } from './codec/types'
-import { dataOf, valuesOf, type Declared } from './codec/values'
+import type { Declared } from './codec/values'
 import { checkPairs, checkTypes, COMMON, sessionDefaultsOf, goCookieText, type CommonOptions } from './options'
 import { goReason } from './reasons'
 import { openBytes, sealBytes, withoutPadding, type Authentic, type Pair } from './securecookie'
@@ -25,8 +22,6 @@ const NOTES_MAX = 10_000
 
 /** Options of `GorillaStore`. */
 export type GorillaStoreOptions = CommonOptions
-
-const NONE = new Map()
 
 /**
  * Reads and writes the very cookies of Go's `sessions.NewCookieStore`, so that programs in both share one session.
@@ -65,7 +60,7 @@ export class GorillaStore extends CarriedStore implements Carrier, StoreContract
     // Authentic, but from a clock we do not share: it would outlive every deadline.
     if (opened.issuedAt > Date.now() + SKEW) return 'ERR_SESSION_EXPIRED'
     try {
-      return this.#read(opened, decodeGob(opened.bytes, VALUES))
+      return this.#read(opened, decodeValues(opened.bytes, this.#types))
     } catch (err) {
       if (err instanceof SessionError && err.kind === 'decode') return err.code
       throw err
@@ -76,11 +71,10 @@ export class GorillaStore extends CarriedStore implements Carrier, StoreContract
     const record = decodeRecord(text)!
     const id = record.meta?.d
     const kept = decodeKept(record.meta?.t)
-    const values = valuesOf(record.data, kept?.hint, this.#types, kept?.definitions ?? NONE)
     const issuedAt = Math.floor(Date.now() / SECOND) * SECOND
     const carried = record.meta && encodeCarried(record, issuedAt, randomId().slice(0, 8))
     if (id !== undefined && carried !== undefined) this.#written.set(id, carried)
-    const bytes = encodeGob(carried === undefined ? values : withCarried(values, carried), kept?.definitions)
+    const bytes = encodeValues(record.data, kept, this.#types, carried)
     const pair = { ...this.#pairs[0]!, maxLength: null }
     const value = sealBytes(pair, name, withoutPadding(bytes, pair))
     if (name.length + value.length > COOKIE_BYTES_MAX) throw cookieTooLarge(name.length + value.length, text)
@@ -91,9 +85,8 @@ export class GorillaStore extends CarriedStore implements Carrier, StoreContract
     return goReason(code)
   }
 
-  #read({ issuedAt, mac, pair }: Authentic, { node, definitions }: Decoded): Opened | SessionErrorCode {
-    const { values, carried: ours } = withoutCarried(node)
-    const { json, hint } = dataOf(values, this.#types, definitions)
+  #read({ issuedAt, mac, pair }: Authentic, values: Values): Opened | SessionErrorCode {
+    const { json, hint, definitions, carried: ours } = values
     const carried = ownCarried(ours)
     const meta: Meta & { d: string } = carried?.meta ?? { u: issuedAt, c: issuedAt, d: idOf(mac) }
     // Go has used the session since we wrote it.

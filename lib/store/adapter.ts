@@ -55,24 +55,23 @@ function memoryOf(store: object): Memory {
 export class AdaptedPowers implements Powers {
   readonly sync = false
   readonly remote = false
-  readonly #store: StoreContract
-  readonly #deadlines: CallDeadlines
   readonly #memory: Memory
 
-  constructor(store: StoreContract, deadlines: CallDeadlines) {
-    this.#store = store
-    this.#deadlines = deadlines
+  constructor(
+    private readonly store: StoreContract,
+    private readonly deadlines: CallDeadlines
+  ) {
     this.#memory = memoryOf(store)
   }
 
   /** Whether records say when their sessions were used last: where touching rewrites them, or only writing extends. */
   get tellsLastUse(): boolean {
-    return typeof this.#store.touch !== 'function' || this.#memory.writesUse === true
+    return typeof this.store.touch !== 'function' || this.#memory.writesUse === true
   }
 
   /** The same of the end; `undefined`: not known yet. */
   get tellsEnd(): boolean | undefined {
-    return typeof this.#store.touch !== 'function' || this.#memory.writesEnd
+    return typeof this.store.touch !== 'function' || this.#memory.writesEnd
   }
 
   /** Finds out whether touches show in records, with one whose session would be over if they do. */
@@ -83,14 +82,14 @@ export class AdaptedPowers implements Powers {
     const session = withDeadline({ ...kept, [META]: { ...(meta as object), u: usedAt } }, { usedAt, expiresAt })
     return this.#inTurn('touch', id, () => {
       memory.touched = { id, usedAt, end: expiresAt! }
-      return chain(callStore<unknown>(this.#store, this.#store.touch!, [id, session]), () =>
+      return chain(callStore<unknown>(this.store, this.store.touch!, [id, session]), () =>
         chain(this.read(id), (found) => found === null || memory.writesEnd === true)
       )
     })
   }
 
   read(id: string): MaybePromise<Found | null> {
-    const store = this.#store
+    const store = this.store
     const wasRemoved = this.#memory.removed.has(id)
     const found = (record: unknown): Found | null => {
       if (!record) {
@@ -139,18 +138,18 @@ export class AdaptedPowers implements Powers {
 
   /** Extends by `touch`; a store without it is written to, as is all that it can do. */
   extend(id: string, life: Life, live?: () => object): MaybePromise<boolean> {
-    const { touch } = this.#store
+    const { touch } = this.store
     const extended = (session: object): MaybePromise<boolean> => {
       const given = withDeadline(session, life)
       if (typeof touch !== 'function') return chain(this.#set(id, given), () => true)
       const { usedAt, expiresAt } = life
       if (expiresAt !== null) this.#memory.touched ??= { id, usedAt, end: expiresAt }
-      return chain(callStore<unknown>(this.#store, touch, [id, given]), () => true)
+      return chain(callStore<unknown>(this.store, touch, [id, given]), () => true)
     }
     return this.#inTurn('touch', id, () => {
       if (this.#memory.removed.has(id)) return false
       // A touch that writes brings back what another process has removed: look first.
-      if (live !== undefined && typeof touch === 'function' && !mayCreate(this.#store)) return extended(live())
+      if (live !== undefined && typeof touch === 'function' && !mayCreate(this.store)) return extended(live())
       return chain(this.read(id), (found) => {
         if (found === null || isForwarding(found)) return false
         return extended(live === undefined ? (found.record as object) : upToDate(live(), found))
@@ -164,7 +163,7 @@ export class AdaptedPowers implements Powers {
       const forward = forwards.get(id)
       if (forward !== undefined && expected !== undefined) return { text: forward }
       const wasRemoved = this.#memory.removed.has(id)
-      return chain(callStore(this.#store, this.#store.destroy, [id]), () => {
+      return chain(callStore(this.store, this.store.destroy, [id]), () => {
         this.#remember(id)
         return !wasRemoved
       })
@@ -173,9 +172,9 @@ export class AdaptedPowers implements Powers {
 
   // A call that is never answered must not keep its turn for ever.
   #inTurn<T>(verb: string, id: string, work: () => MaybePromise<T>): MaybePromise<T> {
-    return queues.take(this.#store, id, () => {
+    return queues.take(this.store, id, () => {
       const result = work()
-      return isPromise(result) ? this.#deadlines.until(result, verb) : result
+      return isPromise(result) ? this.deadlines.until(result, verb) : result
     })
   }
 
@@ -203,7 +202,7 @@ export class AdaptedPowers implements Powers {
     }
     try {
       const isFollowed = (decodeRecord(text)?.meta?.g ?? 0) > Date.now()
-      const done: unknown = isFollowed ? set() : callStore(this.#store, this.#store.destroy, [id])
+      const done: unknown = isFollowed ? set() : callStore(this.store, this.store.destroy, [id])
       return isPromise(done) ? done.then(() => true as const, failed) : true
     } catch (err) {
       return failed(err)
@@ -219,7 +218,7 @@ export class AdaptedPowers implements Powers {
   }
 
   #set(id: string, live: object): MaybePromise<true | string> {
-    const store = this.#store
+    const store = this.store
     if (this.#memory.touched?.id === id) this.#memory.touched = undefined
     return chain(callStore<unknown>(store, store.set, [id, live]), (value) =>
       store.tokens !== undefined && typeof value === 'string' && value !== id ? value : true

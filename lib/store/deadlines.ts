@@ -30,7 +30,6 @@ interface Call {
  * shows that it goes on; while they fill all places, one load at a time finds out.
  */
 export class CallDeadlines {
-  readonly #timeout: Milliseconds
   // A list from the earliest deadline, which is the order in which they come, to the latest: a Set or a Map that is
   // emptied again and again gets another table every time.
   #first: Call | undefined
@@ -41,9 +40,7 @@ export class CallDeadlines {
   #unanswered = 0
   #timer: NodeJS.Timeout | NodeJS.Immediate | undefined
 
-  constructor(timeout: Milliseconds) {
-    this.#timeout = timeout
-  }
+  constructor(private readonly timeout: Milliseconds) {}
 
   /** @throws {SessionError} when a load would be one too many. Any number may wait for one and the same session. */
   admit(key: string): void {
@@ -66,7 +63,7 @@ export class CallDeadlines {
     const bounded: Bounded<T> = new Promise<T>((resolve, reject) => {
       // Not the wall clock: it may be set while a call waits. A little early: writers who wait behind this one have the
       // same patience, and must hear that the store hangs before they ask it too.
-      const due = performance.now() + this.#timeout * 0.98
+      const due = performance.now() + this.timeout * 0.98
       const call: Call = { due, verb, key, reject, isOver: false, before: undefined, after: undefined }
       this.#begin(call)
       answer.then(
@@ -98,7 +95,7 @@ export class CallDeadlines {
     this.#last = call
     if (last !== undefined) last.after = call
     else this.#first = call
-    if (this.#timer === undefined) this.#timer = setTimeout(this.#expire, this.#timeout)
+    if (this.#timer === undefined) this.#timer = setTimeout(this.#expire, this.timeout)
     else if (last === undefined) this.#timer.ref()
   }
 
@@ -138,7 +135,7 @@ export class CallDeadlines {
       }
       this.#end(call)
       if (call.key !== undefined) this.#unanswered++
-      call.reject(tooLate(call.verb, this.#timeout))
+      call.reject(tooLate(call.verb, this.timeout))
     }
   }
 }

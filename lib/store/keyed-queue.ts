@@ -19,12 +19,9 @@ export class KeyedQueue {
   readonly #queues = new Map<string, Queue>()
   /** The last one that came to rest stays, for the next to come: a Map that is emptied again and again is made anew. */
   #resting: string | undefined
-  readonly #patience: Milliseconds | undefined
 
   /** @param patience where order is a courtesy: after so long the next one begins although the one before has not ended */
-  constructor(patience?: Milliseconds) {
-    this.#patience = patience
-  }
+  constructor(private readonly patience?: Milliseconds) {}
 
   take<T>(key: string, work: () => MaybePromise<T>): MaybePromise<T> {
     const queue = this.#queues.get(key)
@@ -53,7 +50,7 @@ export class KeyedQueue {
       passed = true
     }
     // On the turn on which a call that is as late is refused, and behind it.
-    const timer = this.#patience === undefined ? undefined : setTimeout(() => setImmediate(pass), this.#patience)
+    const timer = this.patience === undefined ? undefined : setTimeout(() => setImmediate(pass), this.patience)
     timer?.unref()
     const done = (err?: unknown) => {
       if (timer !== undefined) clearTimeout(timer)
@@ -73,7 +70,7 @@ export class KeyedQueue {
 
   // Those who wait for a store that hangs do not wait for one another, nor for as long again.
   #passAll(queue: Queue, err: SessionError): void {
-    const earliest = performance.now() - (this.#patience ?? Infinity) / 2
+    const earliest = performance.now() - (this.patience ?? Infinity) / 2
     for (const waiter of queue.waiting.splice(0)) {
       if (waiter.since < earliest) waiter.refuse(err)
       else begin(queue, waiter)

@@ -33,15 +33,11 @@ const BODY_MAX = 1024 * 1024
 
 /** Asks one application. Each question has a connection of its own: behind a load balancer it may go to any instance. */
 export class Client {
-  readonly #options: ClientOptions
-
-  constructor(options: ClientOptions) {
-    this.#options = options
-  }
+  constructor(private readonly options: ClientOptions) {}
 
   /** Whether browsers would take it for HTTPS. */
   isSecure(url: URL): boolean {
-    return this.#options.behindProxy || url.protocol === 'https:'
+    return this.options.behindProxy || url.protocol === 'https:'
   }
 
   /** Where a reply sends the browser on this host; `undefined`: nowhere. */
@@ -51,13 +47,13 @@ export class Client {
     const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined
     if (next?.host !== url.host) return undefined
     // The proxy's HTTPS is not spoken here, and what was asked by HTTPS is never sent in the clear.
-    if (this.#options.behindProxy || url.protocol === 'https:') next.protocol = url.protocol
+    if (this.options.behindProxy || url.protocol === 'https:') next.protocol = url.protocol
     return next
   }
 
   /** @throws {CommandError} when nothing answers */
   ask(url: URL, { method = 'GET', cookie, fields, json = false }: Question = {}): Promise<Reply> {
-    const { behindProxy, insecure, timeout } = this.#options
+    const { behindProxy, insecure, timeout } = this.options
     const body = fields && (json ? JSON.stringify(fields) : new URLSearchParams(fields).toString())
     const type = json ? 'application/json' : 'application/x-www-form-urlencoded'
     const scheme = this.isSecure(url) ? 'https:' : 'http:'

@@ -51,14 +51,14 @@ export function decodeGob(bytes: Buffer, expected?: GoType): Decoded {
 
 class Decoder {
   readonly #reader: WireReader
-  readonly #definitions: Definitions
-  readonly #depth: number
   #lossy = false
 
-  constructor(bytes: Buffer, definitions: Definitions, depth: number) {
+  constructor(
+    bytes: Buffer,
+    private readonly definitions: Definitions,
+    private readonly depth: number
+  ) {
     this.#reader = new WireReader(bytes)
-    this.#definitions = definitions
-    this.#depth = depth
   }
 
   whole(type: GoType, id: number): GoNode {
@@ -135,7 +135,7 @@ class Decoder {
     if (name === '') return NIL
     const id = readId(this.#reader)
     const bytes = this.#reader.bytes()
-    const definitions = this.#definitions
+    const definitions = this.definitions
     let types: number[] | undefined
     const raw: Opaque = {
       name,
@@ -146,9 +146,9 @@ class Decoder {
       }
     }
     const type = this.#typeNamed(name, id)
-    if (type === undefined || this.#depth >= DEPTH_MAX) return opaqueNode(raw)
+    if (type === undefined || this.depth >= DEPTH_MAX) return opaqueNode(raw)
     try {
-      const node = new Decoder(bytes, definitions, this.#depth + 1).whole(type, id)
+      const node = new Decoder(bytes, definitions, this.depth + 1).whole(type, id)
       return { ...node, raw }
     } catch (err) {
       if (err instanceof Unreadable) return opaqueNode(raw)
@@ -169,7 +169,7 @@ class Decoder {
   #isCompatible(type: GoType, id: number): boolean {
     const basic = BASIC_IDS[type.kind]
     if (basic !== undefined) return id === basic
-    const definition = this.#definitions.get(id)
+    const definition = this.definitions.get(id)
     if (type.kind === 'time') return definition?.kind === 'encoder' && definition.method === GOB_ENCODER
     if (definition?.kind === 'slice') return type.kind === 'slice' && this.#isCompatible(type.elem!, definition.elem)
     if (definition?.kind !== 'map' || type.kind !== 'map') return false

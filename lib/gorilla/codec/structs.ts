@@ -34,16 +34,17 @@ export function encodeStruct(
 
 class StructReader {
   readonly #reader: WireReader
-  readonly #definitions: Definitions
   #depth = 0
 
-  constructor(bytes: Buffer, definitions: Definitions) {
+  constructor(
+    bytes: Buffer,
+    private readonly definitions: Definitions
+  ) {
     this.#reader = new WireReader(bytes)
-    this.#definitions = definitions
   }
 
   whole(id: number): unknown {
-    if (this.#definitions.get(id)?.kind !== 'struct') this.#reader.uint()
+    if (this.definitions.get(id)?.kind !== 'struct') this.#reader.uint()
     return this.#value(id)
   }
 
@@ -63,7 +64,7 @@ class StructReader {
       case BASIC_IDS.string:
         return reader.text()
     }
-    const definition = this.#definitions.get(id)
+    const definition = this.definitions.get(id)
     if (definition === undefined || ++this.#depth > DEPTH_MAX) throw new Unreadable('a field has no counterpart')
     const value = this.#defined(definition)
     this.#depth--
@@ -88,7 +89,7 @@ class StructReader {
   #struct(fields: readonly Field[]): Record<string, unknown> {
     const object = Object.create(null) as Record<string, unknown>
     for (const { name, id } of fields) {
-      const zero = zeroOf(id, this.#definitions)
+      const zero = zeroOf(id, this.definitions)
       if (zero !== undefined) object[name] = zero
     }
     for (let at = -1; ;) {
@@ -112,15 +113,11 @@ class StructReader {
 }
 
 class StructWriter {
-  readonly #definitions: Definitions
-
-  constructor(definitions: Definitions) {
-    this.#definitions = definitions
-  }
+  constructor(private readonly definitions: Definitions) {}
 
   whole(id: number, value: unknown, path: readonly string[]): Buffer {
     const writer = new WireWriter()
-    if (this.#definitions.get(id)?.kind !== 'struct') writer.uint(0)
+    if (this.definitions.get(id)?.kind !== 'struct') writer.uint(0)
     this.#value(writer, id, value, path)
     return writer.finish()
   }
@@ -132,7 +129,7 @@ class StructWriter {
     else if (id === BASIC_IDS.float && typeof value === 'number') writer.float(value)
     else if (id === BASIC_IDS.string && typeof value === 'string') writer.bytes(Buffer.from(value))
     else if (id === BASIC_IDS.bytes && bytesOf(value)) writer.bytes(bytesOf(value)!)
-    else this.#defined(writer, this.#definitions.get(id), value, path)
+    else this.#defined(writer, this.definitions.get(id), value, path)
   }
 
   #defined(writer: WireWriter, definition: Definition | undefined, value: unknown, path: readonly string[]): void {
@@ -162,7 +159,7 @@ class StructWriter {
     let last = -1
     for (const [at, { name, id }] of fields.entries()) {
       const item = value[name]
-      if (item === undefined || item === null || isZero(item, zeroOf(id, this.#definitions))) continue
+      if (item === undefined || item === null || isZero(item, zeroOf(id, this.definitions))) continue
       writer.uint(at - last)
       last = at
       this.#value(writer, id, item, [...path, name])

@@ -98,13 +98,10 @@ interface Told {
 }
 
 class Reader {
-  readonly #declared: Declared
-  readonly #definitions: Definitions
-
-  constructor(declared: Declared, definitions: Definitions) {
-    this.#declared = declared
-    this.#definitions = definitions
-  }
+  constructor(
+    private readonly declared: Declared,
+    private readonly definitions: Definitions
+  ) {}
 
   entries(node: GoNode, members: ReadonlySet<string>): Data {
     const { type } = node
@@ -135,9 +132,9 @@ class Reader {
   #slot(node: GoNode, place: GoType, key?: string): Told | undefined {
     try {
       if (key !== undefined && node.raw !== undefined) {
-        const declared = this.#declared.get(key)
+        const declared = this.declared.get(key)
         if (typeof declared === 'string' && isCalled(node.raw.name, declared) && !node.type.named) {
-          const json = readStruct(node.raw, this.#definitions)
+          const json = readStruct(node.raw, this.definitions)
           return { json, hint: { was: { json: JSON.stringify(json), raw: node.raw } } }
         }
       }

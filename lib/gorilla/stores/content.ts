@@ -2,25 +2,16 @@ import { META } from '../../record/record'
 import { OptionError, SessionError } from '../../base/errors'
 import { randomId } from '../../base/ids'
 import type { Milliseconds } from '../../base/time'
-import { decodeGob } from '../codec/decode'
-import { encodeGob } from '../codec/encode'
-import type { Definitions } from '../codec/definitions'
 import type { Kept } from '../codec/kept'
 import type { Opaque } from '../codec/nodes'
 import type { Hint } from '../codec/shape'
-import { VALUES } from '../codec/types'
-import { dataOf, isMember, valuesOf, type Declared } from '../codec/values'
+import { isMember, type Declared } from '../codec/values'
 import { corrupt } from '../codec/wire'
-import { isCarriedKey, withCarried, withoutCarried } from '../carried'
+import { decodeValues, encodeValues, isCarriedKey, type Values } from '../carried'
 import { openBytes, sealBytes, type Pair } from '../securecookie'
 
 /** The values of a session as a format has them. */
-export interface Content {
-  readonly json: Record<string, unknown>
-  readonly hint: Hint
-  readonly definitions: Definitions
-  /** What we keep beside the values. */
-  readonly carried: unknown
+export interface Content extends Omit<Values, 'rest'> {
   /** Nobody has written since we did. */
   readonly ours: boolean
   /** Of a sealed record: when it was sealed, and under which name. */
@@ -35,7 +26,6 @@ export interface Format {
   encode(data: Record<string, unknown>, kept: Kept | undefined, carried: string, name: string | undefined): Buffer
 }
 
-const NONE: Definitions = new Map()
 // Stands behind what we write. Neither of Go's decoders looks at it, and no encoder puts it there.
 const MARK = 0x0a
 const JSON_MARK = Buffer.of(0x20, MARK)
@@ -43,14 +33,10 @@ const JSON_MARK = Buffer.of(0x20, MARK)
 export function gobFormat(types: Declared): Format {
   return {
     decode(raw) {
-      const { node, definitions, rest } = decodeGob(raw, VALUES)
-      const { values, carried } = withoutCarried(node)
-      return { ...dataOf(values, types, definitions), definitions, carried, ours: rest[0] === MARK }
+      const { rest, ...values } = decodeValues(raw, types)
+      return { ...values, ours: rest[0] === MARK }
     },
-    encode(data, kept, carried) {
-      const values = valuesOf(data, kept?.hint, types, kept?.definitions ?? NONE)
-      return Buffer.concat([encodeGob(withCarried(values, carried), kept?.definitions), Buffer.of(MARK)])
-    }
+    encode: (data, kept, carried) => Buffer.concat([encodeValues(data, kept, types, carried), Buffer.of(MARK)])
   }
 }
 
@@ -71,7 +57,7 @@ export const jsonFormat: Format = {
       }
     }
     const ours = raw.subarray(-JSON_MARK.length).equals(JSON_MARK)
-    return { json, hint: { inner, ...(hidden.length > 0 && { hidden }) }, definitions: NONE, carried, ours }
+    return { json, hint: { inner, ...(hidden.length > 0 && { hidden }) }, definitions: new Map(), carried, ours }
   },
   encode(data, kept, carried) {
     const parts = Object.entries(data).map(([key, value]) => {

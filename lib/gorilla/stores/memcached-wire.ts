@@ -27,17 +27,15 @@ const ANSWER = /^(?:END|STORED|NOT_STORED|EXISTS|NOT_FOUND|DELETED|SERVER_ERROR 
  * A connection that answers what it was not asked is out of step, and is given up: an answer may be somebody else's.
  */
 export class MemcachedWire {
-  readonly #host: string
-  readonly #port: number
   #socket: net.Socket | undefined
   #waiting: Waiting[] = []
   #received: Buffer = Buffer.alloc(0)
   #found: { value: Buffer; cas: string } | undefined
 
-  constructor(host: string, port: number) {
-    this.#host = host
-    this.#port = port
-  }
+  constructor(
+    private readonly host: string,
+    private readonly port: number
+  ) {}
 
   command(line: string, value?: Buffer): Promise<Reply> {
     return new Promise((resolve, reject) => {
@@ -50,7 +48,7 @@ export class MemcachedWire {
 
   #connected(): net.Socket {
     if (this.#socket !== undefined) return this.#socket
-    const socket = net.connect(this.#port, this.#host)
+    const socket = net.connect(this.port, this.host)
     socket.setNoDelay(true)
     socket.on('data', (chunk) => this.#receive(socket, chunk))
     socket.on('error', (err) => this.#lost(socket, err))

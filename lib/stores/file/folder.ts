@@ -36,23 +36,21 @@ export function hashOf(text: string): string {
  * that silently vanish are worse. What is inside is made again as needed.
  */
 export class Folder {
-  readonly #root: string
-  readonly #durable: boolean
   #made: Promise<unknown> | undefined
 
-  constructor(root: string, durable: boolean) {
-    this.#root = root
-    this.#durable = durable
-  }
+  constructor(
+    private readonly root: string,
+    private readonly durable: boolean
+  ) {}
 
   path(...names: string[]): string {
-    return join(this.#root, ...names)
+    return join(this.root, ...names)
   }
 
   /** Works in the folder, which is made once: until that has worked it is tried again each time. */
   use<T>(work: () => Promise<T>): Promise<T> {
     return guarded(async () => {
-      this.#made ??= fs.mkdir(this.#root, { recursive: true, mode: FOLDER_MODE })
+      this.#made ??= fs.mkdir(this.root, { recursive: true, mode: FOLDER_MODE })
       try {
         await this.#made
       } catch (err) {
@@ -117,7 +115,7 @@ export class Folder {
     try {
       await file.writeFile(content)
       await fs.lutimes(path, mtime / SECOND, mtime / SECOND)
-      if (this.#durable) await file.sync()
+      if (this.durable) await file.sync()
     } catch (err) {
       await fs.unlink(path)
       throw err
@@ -159,7 +157,7 @@ export class Folder {
 
   /** Waits until the disk has a new name, if what is written is to be durable: names are kept by their folder. */
   async keep(names: string[]): Promise<void> {
-    if (!this.#durable) return
+    if (!this.durable) return
     const handle = await fs.open(this.path(...names.slice(0, -1)), O_RDONLY)
     try {
       await handle.sync()
@@ -176,7 +174,7 @@ export class Folder {
   }
 
   async #check(): Promise<void> {
-    await fs.stat(this.#root)
+    await fs.stat(this.root)
   }
 }
 

@@ -54,27 +54,25 @@ export interface Layout<D> {
 
 /** The files of one kind, by name. */
 export class Versions<D> {
-  readonly #folder: Folder
-  readonly #layout: Layout<D>
   readonly #queue = new KeyedQueue()
   readonly #working = new Set<Promise<void>>()
 
-  constructor(folder: Folder, layout: Layout<D>) {
-    this.#folder = folder
-    this.#layout = layout
-  }
+  constructor(
+    private readonly folder: Folder,
+    private readonly layout: Layout<D>
+  ) {}
 
   /** Changes a file. `decide` is asked anew, with what there is then, whenever another process was faster. */
   change(name: string, decide: (file: OpenFile | undefined) => MaybePromise<Change<D>>): Promise<void> {
-    const place = this.#layout.placeOf(name)
+    const place = this.layout.placeOf(name)
     const work = async () => {
       for (let patience = PATIENCE, outcome: Outcome = 'late'; outcome !== 'done';) {
-        outcome = await this.#folder.read(place, async (file) => {
+        outcome = await this.folder.read(place, async (file) => {
           const change = await decide(file)
           if (change === 'again') return 'late'
           if (change === 'leave') return 'done'
           if (file?.bytes !== undefined)
-            return this.#succeed(name, file, this.#layout.tagOf(file.bytes), change, patience)
+            return this.#succeed(name, file, this.layout.tagOf(file.bytes), change, patience)
           return change === 'remove' ? 'done' : this.#create(name, change)
         })
         if (outcome === 'fenced') patience *= 2
@@ -92,13 +90,13 @@ export class Versions<D> {
 
   /** Removes what killed processes have left: temporary files, and claims of contents that are no more. */
   async sweep(): Promise<void> {
-    const { temps, claims, placeOf, claimOf } = this.#layout
-    for (const file of await this.#folder.names(...temps.folder)) {
+    const { temps, claims, placeOf, claimOf } = this.layout
+    for (const file of await this.folder.names(...temps.folder)) {
       if (!temps.named.test(file)) continue
-      const stats = await ifThere(fs.lstat(this.#folder.path(...temps.folder, file)))
+      const stats = await ifThere(fs.lstat(this.folder.path(...temps.folder, file)))
       if (stats !== undefined && Date.now() - stats.ctimeMs > TEMPORARY_MAX) await this.#drop([...temps.folder, file])
     }
-    for (const file of await this.#folder.names(...claims.folder)) {
+    for (const file of await this.folder.names(...claims.folder)) {
       const [, name, tag] = claims.named.exec(file) ?? []
       if (name === undefined) continue
       const current = await this.#tagAt(placeOf(name))
@@ -112,11 +110,11 @@ export class Versions<D> {
   }
 
   async #create(name: string, draft: D): Promise<Outcome> {
-    const place = this.#layout.placeOf(name)
+    const place = this.layout.placeOf(name)
     const temporary = await this.#write(name, draft)
     try {
-      if (!(await this.#folder.link(temporary, place))) return 'late'
-      await this.#folder.keep(place)
+      if (!(await this.folder.link(temporary, place))) return 'late'
+      await this.folder.keep(place)
       return 'done'
     } finally {
       await this.#drop(temporary)
@@ -131,15 +129,15 @@ export class Versions<D> {
     change: D | 'remove',
     patience: Milliseconds
   ): Promise<Outcome> {
-    const place = this.#layout.placeOf(name)
+    const place = this.layout.placeOf(name)
     const temporary = change === 'remove' ? undefined : await this.#write(name, change)
     let outcome: Outcome = 'late'
     try {
       const claims = await this.#claim(name, file, tag, temporary ?? place, patience)
       if (claims === undefined) return outcome
-      if (temporary === undefined) await this.#folder.remove(...place)
-      else if (!(await this.#folder.move(temporary, place))) return (outcome = 'fenced')
-      await this.#folder.keep(place)
+      if (temporary === undefined) await this.folder.remove(...place)
+      else if (!(await this.folder.move(temporary, place))) return (outcome = 'fenced')
+      await this.folder.keep(place)
       // The content that they followed has gone: nothing depends on them any more.
       for (const claim of claims) await this.#drop(claim)
       return (outcome = 'done')
@@ -158,16 +156,16 @@ export class Versions<D> {
   ): Promise<string[][] | undefined> {
     const claims: string[][] = []
     for (let last = tag; ;) {
-      const claim = this.#layout.claimOf(name, last)
+      const claim = this.layout.claimOf(name, last)
       claims.push(claim)
-      const isOurs = await this.#folder.link(source, claim)
+      const isOurs = await this.folder.link(source, claim)
       if (isOurs === undefined) return undefined
       if (!isOurs) {
         const rival = await this.#tagAt(claim)
         if (rival === undefined) return undefined
         // A removal names the content itself, and is finished by whoever meets it.
-        const removed = rival === tag ? this.#layout.placeOf(name) : this.#layout.tempOf(name, rival)
-        const isThere = rival === tag ? file.isStill : () => this.#folder.has(removed)
+        const removed = rival === tag ? this.layout.placeOf(name) : this.layout.tempOf(name, rival)
+        const isThere = rival === tag ? file.isStill : () => this.folder.has(removed)
         if (await stays(isThere, patience)) await this.#drop(removed)
         last = rival
       }
@@ -181,19 +179,19 @@ export class Versions<D> {
 
   // Step 1.
   async #write(name: string, draft: D): Promise<string[]> {
-    const { tag, content, mtime } = this.#layout.encode(draft)
-    const temporary = this.#layout.tempOf(name, tag)
-    await this.#folder.write(temporary, content, mtime)
+    const { tag, content, mtime } = this.layout.encode(draft)
+    const temporary = this.layout.tempOf(name, tag)
+    await this.folder.write(temporary, content, mtime)
     return temporary
   }
 
   #tagAt(names: string[]): Promise<string | undefined> {
-    return this.#folder.read(names, (file) => file?.bytes && this.#layout.tagOf(file.bytes))
+    return this.folder.read(names, (file) => file?.bytes && this.layout.tagOf(file.bytes))
   }
 
   // Whether it was there or not.
   async #drop(names: string[]): Promise<void> {
-    await ifThere(fs.unlink(this.#folder.path(...names)))
+    await ifThere(fs.unlink(this.folder.path(...names)))
   }
 }
 
