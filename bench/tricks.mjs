@@ -74,8 +74,8 @@ const TRICKS = [
     without: [
       ['constructor(key) {', 'constructor(key) { this.key = require("node:crypto").createSecretKey(key);'],
       [
-        'of(text, encoding) {',
-        'of(text, encoding) { return require("node:crypto").createHmac("sha256", this.key).update(text).digest(encoding);'
+        'of(text) {',
+        'of(text) { return require("node:crypto").createHmac("sha256", this.key).update(text).digest("base64url");'
       ]
     ]
   },

@@ -54,8 +54,7 @@ export class KeyRing {
   #snapshot: Secret[] = []
   #shortest = Infinity
   #derived = new Map<string, KeyObject[]>()
-  #bound: MacKey[] | undefined
-  #plain: MacKey | undefined
+  #signing: MacKey[] | undefined
   #usedAt: (Milliseconds | null)[] = []
   readonly #verified = new BoundedMap<string, Named<Pick<Verified, 'key'>>>(VERIFIED_MAX)
   /** By the value: the name that it was refused under. */
@@ -87,7 +86,7 @@ export class KeyRing {
   // The keys of signed IDs, newest first.
   get #macKeys(): readonly MacKey[] {
     const keys = this.derived('signed cookie')
-    return (this.#bound ??= keys.map((key) => new MacKey(key.export())))
+    return (this.#signing ??= keys.map((key) => new MacKey(key.export())))
   }
 
   /** Bytes of the shortest secret. */
@@ -113,7 +112,7 @@ export class KeyRing {
 
   /** Signs a session ID for one cookie name: the name is under the MAC, as in gorilla/securecookie. */
   signBound(name: string, id: string): string {
-    return `${id}.${this.#macKeys[0]!.of(boundInput(name, id), 'base64url')}`
+    return `${id}.${this.#macKeys[0]!.of(boundInput(name, id))}`
   }
 
   verifyBound(name: string, value: string): Verified | undefined {
@@ -126,11 +125,7 @@ export class KeyRing {
 
   /** Signs as express-session does: `s:<id>.<base64 HMAC-SHA256>`. */
   signPlain(id: string): string {
-    const secret = this.secrets[0]
-    // Bytes can be changed in place, and are asked for each time.
-    if (typeof secret !== 'string') return `s:${signature.sign(id, secret as KeyObject)}`
-    this.#plain ??= new MacKey(Buffer.from(secret))
-    return `s:${id}.${this.#plain.of(id, 'base64').slice(0, MAC_LENGTH)}`
+    return `s:${signature.sign(id, this.secrets[0] as string)}`
   }
 
   verifyPlain(value: string): Verified | undefined {
@@ -201,7 +196,7 @@ export class KeyRing {
     this.#snapshot = [...source]
     this.#shortest = source.length === 0 ? 0 : Math.min(...source.map(sizeOf))
     this.#derived.clear()
-    this.#bound = this.#plain = undefined
+    this.#signing = undefined
     this.#verified.clear()
     this.#refused.clear()
     this.#opened.clear()
@@ -239,7 +234,7 @@ function keyOf(keys: readonly MacKey[], input: string, given: string): number | 
   const givenBytes = Buffer.from(given)
   for (let i = 0; i < keys.length; i++) {
     // The text of the MAC is compared, not its bytes: a decoder would forgive spare bits and stray characters.
-    const expected = Buffer.from(keys[i]!.of(input, 'base64url'))
+    const expected = Buffer.from(keys[i]!.of(input))
     if (expected.length === givenBytes.length && timingSafeEqual(expected, givenBytes)) return i
   }
   return undefined
