@@ -1,6 +1,6 @@
 import type { SessionErrorCode } from '../base/errors'
 import type { HttpRequest } from '../base/http'
-import { chain, isPromise, type MaybePromise } from '../base/time'
+import { isPromise, type MaybePromise } from '../base/time'
 import { deprecate } from '../base/warnings'
 import type { CookieOptions } from '../cookie/cookie'
 import { cookieValues } from '../cookie/cookie-header'
@@ -148,31 +148,32 @@ export class RequestTokens implements Presented {
     this.keys = settings.keys ?? (req.secret ? new KeyRing(req.secret) : undefined)
     // A token that is the record may have to be asked for (revocations): see `open`.
     const { selfContained } = settings.tokens
-    if (!selfContained) this.#choose(this.#identify() as Choice)
+    if (!selfContained && (values.length > 0 || settings.door.readsCookieParser)) void this.#choose()
     this.bringsSession = selfContained ? values.length > 0 : this.token !== undefined
   }
 
   /** The record that is the token, or why it is refused, whatever has to be asked for that. */
   open(): MaybePromise<Choice> {
-    return this.token ?? this.refusal ?? chain(this.#identify(), (choice) => this.#choose(choice))
+    return this.token ?? this.refusal ?? this.#choose()
   }
 
-  #identify(): MaybePromise<Choice> {
-    const { settings, req } = this.visit
+  /** @param known what came of the values, where that had to be asked for */
+  #choose(known?: Choice): MaybePromise<Choice> {
+    const { engine, settings, req } = this.visit
     const { values, keys } = this
-    if (keys === undefined || (values.length === 0 && !settings.door.readsCookieParser)) return undefined
-    const chosen = values.length === 1 ? settings.tokens.verify(values[0]!, keys) : chooseToken(this, settings, keys)
-    if (!settings.door.readsCookieParser || isPromise(chosen) || typeof chosen === 'object') return chosen
-    return fromCookieParser(req, settings, keys) ?? chosen
-  }
-
-  #choose(choice: Choice): Choice {
-    const { engine, settings } = this.visit
+    if (keys === undefined) return undefined
+    let choice: MaybePromise<Choice> = known
+    if (values.length === 1) choice ??= settings.tokens.verify(values[0]!, keys)
+    else if (values.length > 1) choice ??= chooseToken(this, settings, keys)
+    if (isPromise(choice)) return choice.then((later) => this.#choose(later))
+    if (known === undefined && typeof choice !== 'object' && settings.door.readsCookieParser) {
+      choice = fromCookieParser(req, settings, keys) ?? choice
+    }
     if (typeof choice === 'object') {
       this.token = choice
       this.id = choice.id
       this.isStale = choice.stale
-      if (this.values.length > 1 && new Set(this.values).size > 1) {
+      if (values.length > 1 && new Set(values).size > 1) {
         this.hasDuplicates = !settings.door.believesFirst
         engine.monitor.note('rejected', settings.name, choice.id, { reason: 'DUPLICATE' })
       }

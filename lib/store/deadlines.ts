@@ -1,5 +1,5 @@
 import { SessionError } from '../base/errors'
-import type { Milliseconds } from '../base/time'
+import { isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 
 /** So many sessions may wait for one store of one middleware to load them; further ones are refused at once. */
 export const LOADS_MAX = 4096
@@ -52,6 +52,17 @@ export class CallDeadlines {
       `The session store has ${LOADS_MAX} loads to answer already: this one was not asked for.`,
       { status: 503 }
     )
+  }
+
+  /** Asks a store for something, in the time that it has. */
+  ask<T>(verb: string, work: () => MaybePromise<T>, load?: string): MaybePromise<T> {
+    let answer: MaybePromise<T>
+    try {
+      answer = work()
+    } catch (err) {
+      throw failureOf(err, verb)
+    }
+    return isPromise(answer) ? this.until(answer, verb, load) : answer
   }
 
   /**

@@ -21,7 +21,7 @@ import {
 } from './contract'
 import { AdaptedPowers } from './adapter'
 import { versionOf, isForwarding } from './record-cache'
-import { failureOf, CallDeadlines } from './deadlines'
+import { CallDeadlines } from './deadlines'
 
 /** A session's ID as its store sees it: hashed, where the option `hashIds` says so. */
 export type StoreKey = string & { readonly [KEY]: true }
@@ -31,6 +31,10 @@ declare const KEY: unique symbol
 export interface PortWrite extends Write {
   readonly id: StoreKey
 }
+
+type Asked = 'read' | 'load' | 'write' | 'extend' | 'remove'
+type Given<Name extends Asked> = Parameters<NonNullable<Powers[Name]>>
+type Answered<Name extends Asked> = ReturnType<NonNullable<Powers[Name]>>
 
 /** Longest that a request takes to move a record under the hash of its ID. */
 const MOVING_MAX: Milliseconds = 5 * MINUTE
@@ -113,7 +117,7 @@ export class StorePort {
   tellsEnd(id: string, found: Found, life: Life): MaybePromise<boolean> {
     const known = this.native || this.#adapter.tellsEnd
     if (known !== undefined) return known
-    return this.#ask('touch', () => this.#adapter.probeEnd(this.keyOf(id), found, life))
+    return this.#guarded('touch', () => this.#adapter.probeEnd(this.keyOf(id), found, life))
   }
 
   keyOf(id: string): StoreKey {
@@ -122,36 +126,36 @@ export class StorePort {
 
   read(id: string): MaybePromise<Found | null> {
     const key = this.keyOf(id)
-    const found = this.#ask('get', (powers) => powers.read(key), key)
+    const found = this.#ask('get', 'read', [key], key)
     return this.hashesIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
   }
 
   /** Reads for a request: tells a session that has expired from one that never was, where that is known. */
   load(id: string): MaybePromise<Found | typeof EXPIRED | null> {
     const key = this.keyOf(id)
-    const found = this.#ask('get', (powers) => (powers.load === undefined ? powers.read(key) : powers.load(key)), key)
+    const found = this.#ask('get', 'load', [key], key)
     return this.hashesIds ? chain(found, (hit) => hit ?? this.#adoptPlain(id, key)) : found
   }
 
   /** Reads what `list` or the manager has the key of. */
   readKey(key: StoreKey): MaybePromise<Found | null> {
-    return this.#ask('get', (powers) => powers.read(key))
+    return this.#ask('get', 'read', [key])
   }
 
   write(write: PortWrite): MaybePromise<Written> {
-    return this.#ask('set', (powers) => powers.write(write))
+    return this.#ask('set', 'write', [write])
   }
 
   extend(key: StoreKey, life: Life, live?: () => object): MaybePromise<boolean> {
-    return this.#ask('touch', (powers) => powers.extend(key, life, live))
+    return this.#ask('touch', 'extend', [key, life, live])
   }
 
   /** With `expected`, only over that: what is kept instead is answered. `plainId`: from before IDs were hashed. */
   remove(key: StoreKey, user?: string, expected?: string, plainId?: string): MaybePromise<boolean | Found> {
-    const remove = () => this.#ask('destroy', (powers) => powers.remove(key, user, expected))
+    const remove = () => this.#ask('destroy', 'remove', [key, user, expected])
     if (!this.hashesIds || plainId === undefined || plainId === key) return remove()
     // The record from before goes first: whoever moves it afterwards finds that it is gone.
-    const plain = this.#ask('destroy', (powers) => powers.remove(plainId, user))
+    const plain = this.#ask('destroy', 'remove', [plainId, user])
     const tells = this.native && this.carrier === undefined
     return chain(plain, (removed) => (tells && removed === true ? this.#removeMoving(key, user) : remove()))
   }
@@ -163,7 +167,7 @@ export class StorePort {
 
   /** `undefined` when the store keeps no index of users. */
   list(user: string): MaybePromise<(Listed & { id: StoreKey })[] | undefined> {
-    return this.#ask('list', () => this.#own?.list?.(user) as MaybePromise<(Listed & { id: StoreKey })[]>)
+    return this.#guarded('list', () => this.#own?.list?.(user) as MaybePromise<(Listed & { id: StoreKey })[]>)
   }
 
   /** `undefined` when the store has no locks. */
@@ -171,9 +175,9 @@ export class StorePort {
     const lock = this.native ? this.#own!.lock : undefined
     if (lock === undefined) return undefined
     return {
-      acquire: (...args) => this.#ask('acquire', () => lock.acquire(...args)),
-      renew: (...args) => this.#ask('renew', () => lock.renew(...args)),
-      release: (...args) => this.#ask('release', () => lock.release(...args))
+      acquire: (...args) => this.#guarded('acquire', () => lock.acquire(...args)),
+      renew: (...args) => this.#guarded('renew', () => lock.renew(...args)),
+      release: (...args) => this.#guarded('release', () => lock.release(...args))
     }
   }
 
@@ -191,34 +195,28 @@ export class StorePort {
   }
 
   #move(id: string, key: StoreKey): MaybePromise<Found | null> {
-    return chain(
-      this.#ask('get', (powers) => powers.read(id)),
-      (found) => {
-        // It may have been moved since its key was asked for.
-        if (found === null) return this.#ask('get', (powers) => powers.read(key))
-        const { text } = found
-        const life = { usedAt: found.usedAt ?? Date.now(), expiresAt: found.expiresAt ?? null }
-        const owner = decodeRecord(text)?.meta?.i
-        const user = owner === undefined ? undefined : { from: undefined, to: owner }
-        const live = found.record === undefined ? undefined : () => found.record as object
-        const moved = this.#ask('set', (powers) => powers.write({ id: key, text, expected: null, life, user, live }))
-        return chain(moved, (answer) => {
-          // Another request moves it.
-          if (answer !== true)
-            return typeof answer === 'object' && answer !== null && !isForwarding(answer) ? answer : null
-          return chain(
-            this.#ask('destroy', (powers) => powers.remove(id, owner)),
-            (removed) => {
-              if (removed === true) return found
-              // Not what a logout has put there.
-              return chain(this.remove(key, owner, text), (other) =>
-                typeof other !== 'object' || isForwarding(other) ? null : chain(this.remove(key, owner), () => null)
-              )
-            }
+    return chain(this.#ask('get', 'read', [id]), (found) => {
+      // It may have been moved since its key was asked for.
+      if (found === null) return this.#ask('get', 'read', [key])
+      const { text } = found
+      const life = { usedAt: found.usedAt ?? Date.now(), expiresAt: found.expiresAt ?? null }
+      const owner = decodeRecord(text)?.meta?.i
+      const user = owner === undefined ? undefined : { from: undefined, to: owner }
+      const live = found.record === undefined ? undefined : () => found.record as object
+      const moved = this.#ask('set', 'write', [{ id: key, text, expected: null, life, user, live }])
+      return chain(moved, (answer) => {
+        // Another request moves it.
+        if (answer !== true)
+          return typeof answer === 'object' && answer !== null && !isForwarding(answer) ? answer : null
+        return chain(this.#ask('destroy', 'remove', [id, owner]), (removed) => {
+          if (removed === true) return found
+          // Not what a logout has put there.
+          return chain(this.remove(key, owner, text), (other) =>
+            typeof other !== 'object' || isForwarding(other) ? null : chain(this.remove(key, owner), () => null)
           )
         })
-      }
-    )
+      })
+    })
   }
 
   // A request that has read the old record may be about to make the new one: what leads nowhere takes its place.
@@ -227,30 +225,27 @@ export class StorePort {
     const meta = { u: end, c: end, n: '', g: 0 }
     const cookie = JSON.stringify({ originalMaxAge: MOVING_MAX, expires: new Date(end) })
     const life = { usedAt: end, expiresAt: end }
-    const written = this.#ask('set', (powers) =>
-      powers.write({ id: key, text: encodeRecord(cookie, meta, '{}'), expected: null, life })
-    )
+    const written = this.#ask('set', 'write', [
+      { id: key, text: encodeRecord(cookie, meta, '{}'), expected: null, life }
+    ])
     return chain(written, (answer): MaybePromise<boolean | Found> => {
       if (typeof answer !== 'object' || answer === null) return true
-      return this.#ask('destroy', (powers) => powers.remove(key, user, versionOf(answer)))
+      return this.#ask('destroy', 'remove', [key, user, versionOf(answer)])
     })
   }
 
   /** @param load the session, where it is asked for by a request: such calls are counted */
-  #ask<T>(verb: string, ask: (powers: Powers) => MaybePromise<T>, load?: string): MaybePromise<T> {
-    const powers = this.native ? this.#own! : this.#adapter
+  #ask<Name extends Asked>(verb: string, name: Name, given: Given<Name>, load?: string): Answered<Name> {
+    const powers: Powers = this.native ? this.#own! : this.#adapter
+    // What forgets by itself cannot tell what has expired: it has no `load`.
+    const power = (powers[name] ?? powers.read) as (...args: Given<Name>) => Answered<Name>
+    if (powers.sync && !isTraced()) return power.apply(powers, given)
     if (load !== undefined && !powers.sync) this.#deadlines.admit(load)
-    if (isTraced()) return traced(verb, this, () => this.#answer(verb, ask, powers, load))
-    return powers.sync ? ask(powers) : this.#answer(verb, ask, powers, load)
+    return this.#guarded<unknown>(verb, () => power.apply(powers, given), load) as Answered<Name>
   }
 
-  #answer<T>(verb: string, ask: (powers: Powers) => MaybePromise<T>, powers: Powers, load?: string): MaybePromise<T> {
-    let result: MaybePromise<T>
-    try {
-      result = ask(powers)
-    } catch (err) {
-      throw failureOf(err, verb)
-    }
-    return isPromise(result) ? this.#deadlines.until(result, verb, load) : result
+  #guarded<T>(verb: string, work: () => MaybePromise<T>, load?: string): MaybePromise<T> {
+    const ask = () => this.#deadlines.ask(verb, work, load)
+    return isTraced() ? traced(verb, this, ask) : ask()
   }
 }
