@@ -1,7 +1,6 @@
 import { advise } from '../base/advice'
 import { SessionError, type SessionErrorCode } from '../base/errors'
 import { hashOf } from '../base/hash'
-import { randomId } from '../base/ids'
 import { BoundedMap } from '../base/bounded-map'
 import { EmptyRequest, type HttpRequest } from '../base/http'
 import { Monitor } from '../base/diagnostics'
@@ -85,10 +84,9 @@ export class Engine {
     if (watching !== undefined) for (const notify of [...watching]) notify()
   }
 
-  /** An ID for a new session: of `genid` as the door checks it, of the store's tokens, or random. */
-  newId({ genid, door, tokens }: Settings, req: HttpRequest): MaybePromise<string> {
-    if (genid === undefined) return tokens.newId?.() ?? randomId()
-    return chain(genid(req), (id) => (this.#previousId = door.checkId(id, this.#previousId)))
+  /** What `genid` has answered, as the door checks it. */
+  generatedId({ door }: Settings, given: MaybePromise<string>): MaybePromise<string> {
+    return chain(given, (id) => (this.#previousId = door.checkId(id, this.#previousId)))
   }
 
   /** Counts a refusal, and makes the reason why a visitor's session was not accepted. */

@@ -8,7 +8,7 @@ import { stateOf, type Session } from '../session/session'
 import type { Life } from '../store/contract'
 import { sessionToGive } from './given-session'
 import type { Handle } from './handle'
-import { deadline, extendedAt, isDeleting, isDue, lifeOfCookie, noteExtended } from './lifetime'
+import { deadline, extendedAt, isDeleting, isDue, tellsExtension } from './lifetime'
 import { isAtRest, recordOf } from './load'
 import { takeData, type TakenData } from './snapshot'
 import type { LeftSession } from './status'
@@ -20,7 +20,8 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   if (handle.left !== undefined) reportLeft(handle, handle.left)
   if (session === undefined || status === 'ended') return undefined
   if (status === 'standin' || status === 'gone' || status === 'readonly') return dropChanges(handle, session)
-  if (door.deletesByMaxAge && isDeleting(lifeOfCookie(stateOf(session)!))) return handle.destroy(session)
+  const { cookie, keptCookie } = stateOf(session)!
+  if (door.deletesByMaxAge && isDeleting(cookie ?? keptCookie!.cookie)) return handle.destroy(session)
   if (door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string')
     return dropUnnamed(handle, session)
   const data = takeData(session, handle.snapshot)
@@ -28,7 +29,7 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   const plan = planFor(handle, session, data.text)
   if (plan.sendCookie) handle.outgoing = 'send'
   else if (handle.refusal === 'ERR_SESSION_AMBIGUOUS') handle.outgoing = 'expire'
-  if (handle.isLate && isUnannounced(handle, plan)) return tooLate(handle, session)
+  if (plan.sendCookie && handle.isLate && isUnannounced(handle, plan)) return tooLate(handle, session)
   if (plan.store === 'touch' && needsNoTouch(handle)) return undefined
   if (plan.store === 'none') return plan.sendCookie && !handle.isLate ? confirm(handle) : undefined
   handle.prolong()
@@ -54,7 +55,7 @@ function planFor(handle: Handle, session: Session, data: string): Plan {
   const { door, tokens, port, rolling, resave, saveUninitialized, limits, writesMeta } = settings
   const { selfContained } = tokens
   const state = stateOf(session)!
-  const cookie = lifeOfCookie(state)
+  const cookie = state.cookie ?? state.keptCookie!.cookie
   const stored = snapshot.version !== null
   const attributes =
     state.cookie !== undefined && (door.watchesCookie || original.id !== id) ? attributesOf(state.cookie) : undefined
@@ -141,9 +142,8 @@ function needsNoTouch({ isLate, settings, snapshot }: Handle): boolean {
 }
 
 // What the client would have to be told, and cannot be any more.
-function isUnannounced({ settings, isPresented, announced, id }: Handle, { store, sendCookie }: Plan): boolean {
-  if (settings.tokens.selfContained) return store === 'save'
-  return sendCookie && !isPresented && announced !== id
+function isUnannounced({ settings, isPresented, announced, id }: Handle, { store }: Plan): boolean {
+  return settings.tokens.selfContained ? store === 'save' : !isPresented && announced !== id
 }
 
 // The client would never learn this ID, so no record is made either.
@@ -161,10 +161,11 @@ function touch(handle: Handle, session: Session): MaybePromise<void> {
   const { settings, req, snapshot, id, engine } = handle
   const state = stateOf(session)!
   const usedAt = Date.now()
-  const end = deadline(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
+  const { cookie, keptCookie, createdAt } = state
+  const end = deadline(settings, req, cookie ?? keptCookie!.cookie, { createdAt, usedAt })
   const life: Life = { usedAt, expiresAt: end }
   // A cookie that nobody has looked at is as it is kept; a store of the contract looks at the session's.
-  const isLookedAt = settings.port.native && state.cookie !== undefined
+  const isLookedAt = settings.port.native && cookie !== undefined
   if (settings.door.touchesCookie && isLookedAt) life.cookieText = JSON.stringify(session.cookie)
   const meta = snapshot.meta && { ...snapshot.meta, u: usedAt }
   const merged =
@@ -174,7 +175,7 @@ function touch(handle: Handle, session: Session): MaybePromise<void> {
   const extend = () => settings.port.extend(settings.port.keyOf(snapshot.storeId), life, live)
   return unlessGone(handle, extend, () => {
     handle.learn({ ...snapshot, usedAt, meta })
-    noteExtended(engine, settings, id, usedAt)
+    if (!tellsExtension(settings)) engine.extended.set(id, usedAt)
     engine.noteTouch(settings, id)
   })
 }

@@ -11,8 +11,8 @@ import { stateOf, type Session } from '../session/session'
 import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
 import { commitSession } from './commit'
 import { endRecord, noteEnd, type Ending } from './end'
-import { deadline, lifeOfCookie } from './lifetime'
-import { adopt, findSession } from './load'
+import { deadline } from './lifetime'
+import { findSession, take } from './load'
 import { newSession, takeData, type Began, type LoadedSession, type Snapshot } from './snapshot'
 import type { HandleOwner, LeftSession, OpenOptions, Outgoing, ResponseState, Status } from './status'
 
@@ -93,7 +93,7 @@ export abstract class Handle implements SessionVerbs {
   load(prepares = false): MaybePromise<Session | undefined> {
     if (this.latest !== undefined) return this.latest
     if (this.loading !== undefined) return this.loading.then(() => this.load())
-    if (this.status === 'found') return adopt(this, this.found!)
+    if (this.status === 'found') return take(this, this.found!, false)
     const result = findSession(this, prepares)
     if (isPromise(result)) {
       const done = () => void (this.loading = undefined)
@@ -112,55 +112,57 @@ export abstract class Handle implements SessionVerbs {
 
   /** Goes on with a session that stands in for the one which the store cannot tell: nothing of it is written. */
   standIn(): Session {
-    return this.first(this.start(newSession(this, randomId()), 'standin'))
+    return this.first(newSession(this, randomId()), 'standin')
   }
 
   /** A session was begun, or made of a record. */
-  start({ id, session, snapshot }: Began, status: Status): Session {
+  start({ id, session, snapshot }: Began, status: Status): void {
     this.id = id
     this.session = this.latest = session
     this.snapshot = snapshot
     this.status = status
     this.writeAttempted = snapshot.version !== null
     this.offered = this.cookieText = undefined
-    return session
   }
 
-  /** What the request changes from here on is what gets written. */
-  first(session: Session): Session {
-    const { snapshot } = this
-    this.original = { id: this.id, data: snapshot.version === null ? takeData(session, snapshot).text : snapshot.data }
+  /** The session that the request begins with. What it changes from here on is what gets written. */
+  first(began: Began, status: Status): Session {
+    this.start(began, status)
+    if (status !== 'standin') this.owner?.began(began.snapshot.record)
+    // The store's own `generate` or `createSession` may have put another one in its place.
+    const { id, snapshot } = this
+    const session = this.latest!
+    this.original = { id, data: snapshot.version === null ? takeData(session, snapshot).text : snapshot.data }
     return session
   }
 
   /** Begins another session where the last one was destroyed. */
   restart(): MaybePromise<void> {
-    return chain(this.beginCounted(), (began) => this.replaceBy(began, 'new'))
+    return chain(this.begin(), (began) => this.replaceBy(began, 'new'))
   }
 
-  /** A new session. */
-  begin(): MaybePromise<Began> {
-    return chain(this.engine.newId(this.settings, this.req), (id) => newSession(this, id))
-  }
-
-  /** The same; that it failed, for a fault of `genid`, is counted. */
-  beginCounted(): MaybePromise<Began> {
-    const failed = (error: unknown): never => {
-      this.engine.monitor.note('error', this.settings.name, undefined, { error })
-      throw error
-    }
+  /** A new session. @param counts that it failed, for a fault of `genid`, is noted; a verb notes its own faults */
+  begin(counts = true): MaybePromise<Began> {
+    const { engine, settings, req } = this
     try {
-      const began = this.begin()
-      return isPromise(began) ? began.catch(failed) : began
+      if (settings.genid === undefined) return newSession(this, settings.tokens.newId?.() ?? randomId())
+      const began = chain(engine.generatedId(settings, settings.genid(req)), (id) => newSession(this, id))
+      return isPromise(began) && counts ? began.catch((err) => this.#failToBegin(err)) : began
     } catch (err) {
-      return failed(err)
+      if (!counts) throw err
+      return this.#failToBegin(err)
     }
+  }
+
+  #failToBegin(error: unknown): never {
+    this.engine.monitor.note('error', this.settings.name, undefined, { error })
+    throw error
   }
 
   /** Another session takes the place of this one. */
   replaceBy(began: Began, status: Status): void {
-    const session = this.start(began, status)
-    this.owner?.replaced(session)
+    this.start(began, status)
+    this.owner?.replaced(began.session)
   }
 
   /** Takes over what came of a write; an outcome for an ID that is no longer this one's is none of it. */
@@ -238,8 +240,8 @@ export abstract class Handle implements SessionVerbs {
   /** When the session ends that was used last at a time. */
   endOf(session: Session, usedAt = this.snapshot.usedAt): Milliseconds | null {
     const { settings, req } = this
-    const state = stateOf(session)!
-    return deadline(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
+    const { cookie, keptCookie, createdAt } = stateOf(session)!
+    return deadline(settings, req, cookie ?? keptCookie!.cookie, { createdAt, usedAt })
   }
 
   abstract readonly name: string

@@ -1,10 +1,8 @@
 import type { HttpRequest } from '../base/http'
 import { SECOND, type Milliseconds } from '../base/time'
-import type { Engine } from '../engine/engine'
 import { cookieOptions } from '../engine/identify'
 import type { Settings } from '../options/settings'
 import type { Meta } from '../record/record'
-import type { SessionState } from '../session/verbs'
 import type { Handle } from './handle'
 
 /** How often a lifetime is extended at the most, within itself. */
@@ -19,12 +17,8 @@ const INTERVALS_AHEAD = EXTENSIONS / 2
 export interface CookieLife {
   /** A date, or the text of one in a record. */
   readonly expires?: unknown
-  readonly originalMaxAge: Milliseconds | null
-}
-
-/** What lifetimes look at in the cookie of a session, without making it. */
-export function lifeOfCookie({ cookie, keptCookie }: SessionState): CookieLife {
-  return cookie ?? (keptCookie!.cookie as unknown as CookieLife)
+  /** ms, or `null`. */
+  readonly originalMaxAge?: unknown
 }
 
 /** The times of one session. */
@@ -110,13 +104,8 @@ export function lastUse(handle: Handle, cookie: CookieLife): Milliseconds {
   return isDue(handle.settings, handle.req, cookie, last) ? Date.now() : Math.max(handle.snapshot.usedAt, last)
 }
 
-/** Remembers when a session was extended, where its record will not tell. */
-export function noteExtended({ extended }: Engine, settings: Settings, id: string, usedAt: Milliseconds): void {
-  if (!tellsExtension(settings)) extended.set(id, usedAt)
-}
-
-// A record of ours says when it was last extended, in a store of ours.
-function tellsExtension({ port, writesMeta, touchAfter }: Settings): boolean {
+/** Whether a record says when it was last extended: one of ours does, in a store of ours. Else this process remembers. */
+export function tellsExtension({ port, writesMeta, touchAfter }: Settings): boolean {
   return touchAfter === 0 || (writesMeta && port.native)
 }
 

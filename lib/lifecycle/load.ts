@@ -9,7 +9,7 @@ import type { Settings } from '../options/settings'
 import { isRecord, type ParsedRecord, type Meta } from '../record/record'
 import { EXPIRED, type Found } from '../store/contract'
 import { decodeFound, versionOf } from '../store/record-cache'
-import { deadline, isDeleting, isDue, isOver, timeOf, type CookieLife } from './lifetime'
+import { deadline, isDeleting, isDue, isOver, timeOf } from './lifetime'
 import { nextOf } from './next-id'
 import { storedSession, type LoadedSession } from './snapshot'
 
@@ -19,16 +19,15 @@ const HOPS_MAX = 16
 /** A session that was found, or why there is none. */
 type Loaded = LoadedSession | { readonly error: SessionErrorCode | undefined }
 
-/** Reads and checks the record of a session; decides nothing by exception but faults of the store. */
-function loadRecord(visit: Visit, token: Choice): MaybePromise<Loaded> {
-  if (typeof token !== 'object') return { error: token }
-  const { id } = token
-  const found = token.found ?? visit.settings.port.load(id)
-  return isPromise(found) ? found.then((later) => admit(visit, id, later, 0)) : admit(visit, id, found, 0)
-}
+type Answer = Found | typeof EXPIRED | null
 
-/** @param hops how many rotations the request was led along */
-function admit(visit: Visit, id: string, found: Found | typeof EXPIRED | null, hops: number): MaybePromise<Loaded> {
+/**
+ * Checks the record of a session; decides nothing by exception but faults of the store.
+ *
+ * @param hops how many rotations the request was led along
+ */
+function admit(visit: Visit, id: string, found: MaybePromise<Answer>, hops: number): MaybePromise<Loaded> {
+  if (isPromise(found)) return found.then((later) => admit(visit, id, later, hops))
   const { engine, settings, req } = visit
   const { port, door } = settings
   if (!settings.tokens.selfContained) engine.connected = true
@@ -40,7 +39,7 @@ function admit(visit: Visit, id: string, found: Found | typeof EXPIRED | null, h
     return refused('ERR_SESSION_CORRUPT')
   }
   const { meta } = record
-  const cookie = record.cookie as unknown as CookieLife
+  const { cookie } = record
   // express-session's door makes a cookie of whatever is kept, as express-session does.
   const { expires } = cookie
   if (!door.takesAnyRecord && expires != null && Number.isNaN(new Date(expires as string).valueOf())) {
@@ -136,7 +135,7 @@ function parsed(found: Found): unknown {
 // The old ID of a routine rotation: for a moment it leads to the session that carries on, to read only.
 function follow(visit: Visit, id: string | undefined, until: number, hops: number): MaybePromise<Loaded> {
   if (id === undefined || until <= Date.now() || hops === HOPS_MAX) return refused('ERR_SESSION_MISSING')
-  return chain(visit.settings.port.read(id), (found) => admit(visit, id, found, hops + 1))
+  return admit(visit, id, visit.settings.port.read(id), hops + 1)
 }
 
 function validated(settings: Settings, loaded: LoadedSession): MaybePromise<Loaded> {
@@ -158,34 +157,38 @@ export function recordOf(found: Found | null): ParsedRecord | undefined {
 
 /** Reads the session of a request, or begins one; where it is only prepared, it need not be made of its record yet. */
 export function findSession(handle: Handle, prepares: boolean): MaybePromise<Session | undefined> {
-  const { tokens } = handle
+  const { tokens, settings } = handle
   if (!tokens.bringsSession) return beginFirst(handle, tokens.refusal)
-  let result: MaybePromise<Loaded>
+  const { token } = tokens
+  let loaded: MaybePromise<Loaded>
   try {
-    const token = tokens.token ?? tokens.open()
-    result = isPromise(token) ? token.then((later) => loadRecord(handle, later)) : loadRecord(handle, token)
+    if (token === undefined) loaded = chain(tokens.open(), (choice) => recordOfToken(handle, choice))
+    else loaded = admit(handle, token.id, token.found ?? settings.port.load(token.id), 0)
   } catch (err) {
     return failLoad(handle, err)
   }
-  if (!isPromise(result)) return take(handle, result, prepares)
-  return result.then(
-    (loaded) => take(handle, loaded, prepares),
+  if (!isPromise(loaded)) return take(handle, loaded, prepares)
+  return loaded.then(
+    (later) => take(handle, later, prepares),
     (err) => failLoad(handle, err)
   )
 }
 
-function take(handle: Handle, loaded: Loaded, prepares: boolean): MaybePromise<Session | undefined> {
+// Of a token that is the record, and had to be asked for.
+function recordOfToken(handle: Handle, choice: Choice): MaybePromise<Loaded> {
+  if (typeof choice !== 'object') return { error: choice }
+  return admit(handle, choice.id, choice.found ?? handle.settings.port.load(choice.id), 0)
+}
+
+/** Makes the session of what was loaded, unless it is only prepared, or begins one. */
+export function take(handle: Handle, loaded: LoadedSession, prepares: false): Session
+export function take(handle: Handle, loaded: Loaded, prepares: boolean): MaybePromise<Session | undefined>
+export function take(handle: Handle, loaded: Loaded, prepares: boolean): MaybePromise<Session | undefined> {
   if (!('id' in loaded)) return beginFirst(handle, loaded.error)
   handle.found = loaded
   handle.status = 'found'
-  return prepares && isAtRest(handle) ? undefined : adopt(handle, loaded)
-}
-
-/** Makes the session of its record. */
-export function adopt(handle: Handle, found: LoadedSession): Session {
-  handle.start(storedSession(handle, found.id, found), found.readOnly ? 'readonly' : 'stored')
-  handle.owner?.began(found.record)
-  return handle.first(handle.latest!)
+  if (prepares && isAtRest(handle)) return undefined
+  return handle.first(storedSession(handle, loaded.id, loaded), loaded.readOnly ? 'readonly' : 'stored')
 }
 
 /** Whether nothing has to be stored or sent for the session that was found unless the application changes it. */
@@ -195,9 +198,7 @@ export function isAtRest(handle: Handle): boolean {
   if (usedAt === undefined || readOnly || handle.tokens.isStale || handle.tokens.hasDuplicates) return false
   if (settings.door.touchesCookie || settings.rolling || settings.resave || settings.schema !== undefined) return false
   if (settings.userId !== undefined && record.meta?.i === undefined) return false
-  const cookie = record.cookie as unknown as CookieLife
-  if (isDeleting(cookie)) return false
-  return !isDue(settings, req, cookie, usedAt)
+  return !isDeleting(record.cookie) && !isDue(settings, req, record.cookie, usedAt)
 }
 
 function failLoad(handle: Handle, err: unknown): MaybePromise<Session> {
@@ -215,10 +216,10 @@ function beginFirst(handle: Handle, error: SessionErrorCode | undefined): MaybeP
   const { engine, settings } = handle
   const reason = error === undefined ? undefined : engine.reject(settings, error, handle.tokens.id)
   handle.refusal = error
-  return chain(handle.beginCounted(), (began) => {
-    const session = handle.start(began, 'new')
-    if (reason !== undefined) stateOf(session)!.error = reason
-    handle.owner?.began()
-    return handle.first(handle.latest!)
+  const began = handle.begin()
+  if (reason === undefined && !isPromise(began)) return handle.first(began, 'new')
+  return chain(began, (later) => {
+    stateOf(later.session)!.error = reason
+    return handle.first(later, 'new')
   })
 }

@@ -6,19 +6,21 @@ import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf, markOfId, type Visit } from '../engine/engine'
 import type { Settings } from '../options/settings'
 import { mergeData } from '../record/merge'
-import { encodeRecord, type Meta, type WrittenData } from '../record/record'
+import { encodeRecord, type Meta, type WrittenData } from '../record/parsed-record'
 import { asCookie, attributesOf } from '../session/cookie-state'
 import { firstKey, stringifyData, warnOfLosses } from '../session/data'
 import { jsonOfCookie, Session, stateOf } from '../session/session'
 import type { Found } from '../store/contract'
 import { decodeFound, rememberWritten, versionOf } from '../store/record-cache'
 import { writers } from '../store/keyed-queue'
-import { sessionToGive } from './given-session'
-import { deadline, lifeOfCookie, noteExtended } from './lifetime'
+import { sessionToGive, type Merged } from './given-session'
+import { deadline, tellsExtension } from './lifetime'
 import type { Snapshot } from './snapshot'
 
 /** Writers that keep getting in each other's way give up here; far beyond what real traffic needs. */
 const ATTEMPTS_MAX = 64
+
+const NONE: readonly string[] = []
 
 /** A session that is to be written. */
 export interface Saving extends Visit {
@@ -48,72 +50,91 @@ export function saveSession(
   theirs = known.record,
   attempt = 1
 ): MaybePromise<Snapshot | 'gone'> {
-  const { settings, req, engine, id, session, data } = saving
+  const { settings, req, session, data } = saving
   const { port, tokens, door } = settings
   const isNew = known.version === null
   if (attempt === 1 && door.warns && !settings.production) warnOfLosses(session, port.store.keepsTypes === true)
   const merged = known.storedData === known.data || data === known.storedData ? data : mergedText(known, data)
   const state = stateOf(session)!
   const usedAt = isNew || (settings.extend?.(req) ?? true) ? Date.now() : known.usedAt
-  const user = settings.userId?.(session) ?? saving.user ?? assignedUser(settings, session, known)
+  const before = known.meta?.i
+  const told = settings.userId?.(session) ?? saving.user
+  const user = told ?? (before === undefined ? undefined : assignedUser(settings, session, known))
   const meta = settings.writesMeta ? metaFor(saving, known, usedAt, user) : known.meta
   if (state.cookie !== undefined) door.checkCookie(asCookie(state.cookie))
   const { native } = port
   // Stores of ours are given the text, others the object: of neither is made what nobody reads.
   const record = native ? encodeRecord(jsonOfCookie(state), meta, merged) : ''
-  const expiresAt = deadline(settings, req, lifeOfCookie(state), { createdAt: state.createdAt, usedAt })
+  const times = { createdAt: state.createdAt, usedAt }
+  const expiresAt = deadline(settings, req, state.cookie ?? state.keptCookie!.cookie, times)
   const token = tokens.seal?.(record, settings.keys!)
-  const offered = isNew ? saving.offered : undefined
-  offered?.push(record)
-  const give = (now: string) => sessionToGive(req, session, meta, now === merged ? undefined : { text: merged, theirs })
+  if (isNew) saving.offered?.push(record)
   // Made now, for the session may change while the store is asked; of ours those alone ask for it that take objects.
-  const given = native ? undefined : give(data)
-  const before = known.meta?.i
+  const given = native ? undefined : objectOf(saving, meta, { text: merged, theirs }, data)
+  const version = native ? record : merged
+  const earlier = isNew ? NONE : [...(known.own ?? NONE), known.version]
+  const saved: Snapshot = {
+    version,
+    // A save may write what is there already: that is not an earlier version.
+    own: earlier.includes(version) ? earlier.filter((text) => text !== version) : earlier,
+    data,
+    storedData: merged,
+    savedData: data,
+    meta,
+    usedAt,
+    attributes: state.cookie && attributesOf(state.cookie),
+    // Of what another writer left, JSON has lost the types.
+    record: merged === data ? undefined : theirs,
+    storeId: known.storeId,
+    token
+  }
   const written = port.write({
     id: port.keyOf(known.storeId),
     text: record,
     expected: known.version,
     life: { usedAt, expiresAt },
     user: before === undefined && user === undefined ? undefined : { from: before, to: user },
-    live: () => given ?? give(stringifyData(session)),
+    live: () => given ?? objectOf(saving, meta, { text: merged, theirs }, stringifyData(session)),
     earlier: known.own
   })
-  return chain(written, (answer): MaybePromise<Snapshot | 'gone'> => {
-    if (answer === null) return 'gone'
-    const version = native ? record : merged
-    const saved: Snapshot = {
-      version,
-      // A save may write what is there already: that is not an earlier version.
-      own: isNew ? [] : [...(known.own ?? []), known.version].filter((text) => text !== version),
-      data,
-      storedData: merged,
-      savedData: data,
-      meta,
-      usedAt,
-      attributes: state.cookie && attributesOf(state.cookie),
-      // Of what another writer left, JSON has lost the types.
-      record: merged === data ? undefined : theirs,
-      storeId: typeof answer === 'string' ? answer : known.storeId,
-      token
-    }
-    if (answer === true || typeof answer === 'string') return saved
-    const found = decodeFound(answer)
-    const isOwn = isNew && isOwnRecord(answer, offered ?? [record])
-    if (isOwn && answer.text === record) return saved
-    if (!isNew) engine.monitor.note('conflict', settings.name, id)
-    else if (!isOwn && !door.replacesTakenId) throw idTaken()
-    if ((saving.exact && !isOwn) || attempt >= ATTEMPTS_MAX || found === undefined) throw conflict()
-    if (found.meta?.n !== undefined) return 'gone'
-    const next = {
-      ...known,
-      data: isNew ? '{}' : known.data,
-      storedData: isNew ? '{}' : found.dataText,
-      version: versionOf(answer, found),
-      meta: found.meta ?? known.meta
-    }
-    const again = () => saveSession(saving, next, found, attempt + 1)
-    return attempt > 1 || saving.inTurn ? again() : writers.take(port, known.storeId, again)
-  })
+  if (written === true) return saved
+  return chain(written, (answer) => (answer === true ? saved : notTaken(saving, known, saved, record, answer, attempt)))
+}
+
+// The store has not taken a write as it was: it has given the session another ID, keeps something else, or nothing.
+function notTaken(
+  saving: Saving,
+  known: Snapshot,
+  saved: Snapshot,
+  record: string,
+  answer: string | Found | null,
+  attempt: number
+): MaybePromise<Snapshot | 'gone'> {
+  const { engine, settings, id } = saving
+  if (answer === null) return 'gone'
+  if (typeof answer === 'string') return { ...saved, storeId: answer }
+  const isNew = known.version === null
+  const found = decodeFound(answer)
+  const isOwn = isNew && isOwnRecord(answer, saving.offered ?? [record])
+  if (isOwn && answer.text === record) return saved
+  if (!isNew) engine.monitor.note('conflict', settings.name, id)
+  else if (!isOwn && !settings.door.replacesTakenId) throw idTaken()
+  if ((saving.exact && !isOwn) || attempt >= ATTEMPTS_MAX || found === undefined) throw conflict()
+  if (found.meta?.n !== undefined) return 'gone'
+  const next = {
+    ...known,
+    data: isNew ? '{}' : known.data,
+    storedData: isNew ? '{}' : found.dataText,
+    version: versionOf(answer, found),
+    meta: found.meta ?? known.meta
+  }
+  const again = () => saveSession(saving, next, found, attempt + 1)
+  return attempt > 1 || saving.inTurn ? again() : writers.take(settings.port, known.storeId, again)
+}
+
+// The session as a store of the contract is given it; `merged` where that differs from the data it has now.
+function objectOf({ req, session }: Saving, meta: Meta | undefined, merged: Merged, now: string): Session {
+  return sessionToGive(req, session, meta, now === merged.text ? undefined : merged)
 }
 
 // A first write whose answer never came, or that a client sent twice, has arrived all the same.
@@ -179,7 +200,7 @@ export function writeSession(
     handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome)
     if (outcome === 'gone') return false
     if (changed !== undefined) rememberRecord(session, before, outcome, changed, settings.port.native)
-    noteExtended(engine, settings, id, outcome.usedAt)
+    if (!tellsExtension(settings)) engine.extended.set(id, outcome.usedAt)
     if (before.version === null) {
       const key = firstKey(session)
       engine.monitor.note('created', settings.name, id, key === undefined ? {} : { key })

@@ -1,6 +1,6 @@
 import { isAtRest } from '../lifecycle/load'
 import type { HttpRequest, HttpResponse } from '../base/http'
-import { chain, isPromise, SECOND, type MaybePromise } from '../base/time'
+import { isPromise, SECOND, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { notLoadedError, storeFault } from '../engine/faults'
 import { reportUnsaved } from '../lifecycle/commit'
@@ -191,7 +191,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       for (const handle of this.handles()) {
         // Time has passed since it was read, and the handlers may have changed what decides about its extension.
         if (handle.status === 'found' && !isAtRest(handle)) void handle.load()
-        result = result === undefined ? this.#commitHandle(handle) : chain(result, () => this.#commitHandle(handle))
+        result = isPromise(result) ? result.then(() => this.#commitHandle(handle)) : this.#commitHandle(handle)
       }
     } catch (err) {
       throw this.#fault(err)
@@ -201,15 +201,15 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   #commitHandle(handle: SessionHandle): MaybePromise<void> {
-    const committed = handle.commit()
+    const committed = handle.commit() as MaybePromise<void>
     if (handle.settings.door.reportsThroughNext) {
       if (isPromise(committed) && handle.outgoing === 'send') renderMeanwhile(handle)
-      return committed as MaybePromise<void>
+      return committed
     }
     // While a mistake can still become an error page; express-session's door reports it, and sends what the handler wrote.
-    return chain(committed, () => {
-      if (handle.outgoing === 'send') renderFirst(handle)
-    })
+    if (isPromise(committed))
+      return committed.then(() => (handle.outgoing === 'send' ? renderFirst(handle) : undefined))
+    if (handle.outgoing === 'send') renderFirst(handle)
   }
 
   #fault(err: unknown): unknown {

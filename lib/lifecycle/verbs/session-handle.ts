@@ -12,7 +12,7 @@ import type { Found } from '../../store/contract'
 import { versionOf } from '../../store/record-cache'
 import { endRecord, noteEnd } from '../end'
 import { Handle } from '../handle'
-import { lastUse, lifeOfCookie } from '../lifetime'
+import { lastUse } from '../lifetime'
 import { recordOf } from '../load'
 import { writeNow } from '../save'
 import { storedSession, type Began, type Snapshot } from '../snapshot'
@@ -37,7 +37,8 @@ export class SessionHandle extends Handle {
   /** When the session ends if it is not used again; this request uses it, and its response extends it. */
   expiresAt(session: Session): Milliseconds | null {
     const isExtended = this.response !== undefined && !this.isLate && this.status === 'stored'
-    return this.endOf(session, isExtended ? lastUse(this, lifeOfCookie(stateOf(session)!)) : undefined)
+    const { cookie, keptCookie } = stateOf(session)!
+    return this.endOf(session, isExtended ? lastUse(this, cookie ?? keptCookie!.cookie) : undefined)
   }
 
   reviveCookie(kept: Record<string, unknown>): Cookie {
@@ -220,7 +221,7 @@ export class SessionHandle extends Handle {
   }
 
   async #begin(): Promise<Began> {
-    return (this.begun = await this.begin())
+    return (this.begun = await this.begin(false))
   }
 
   async update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {
