@@ -35,6 +35,11 @@ export interface HeldResponse extends HttpResponse {
   removeHeader(name: string): unknown
 }
 
+/** Whether a response is one of node:http, or of its kind: HTTP/2's answers a boolean. */
+export function isHttp1(res: HeldResponse): boolean {
+  return res._header === null || typeof res._header === 'string'
+}
+
 /** What a hold asks of the request whose response it holds. */
 export interface CommitHook {
   /** Stores what must be stored. A promise keeps every byte back until it settles. */

@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net'
-import type { HeldResponse } from './commit-hook'
-import { isHttp1 } from './original-methods'
+import { isHttp1, type HeldResponse } from './commit-hook'
 
 const DESTROY = Symbol('silverback.destroy')
 const END = Symbol('silverback.end')

@@ -1,5 +1,4 @@
-import type { HeldResponse } from './commit-hook'
-import { isHttp1 } from './original-methods'
+import { isHttp1, type HeldResponse } from './commit-hook'
 import { headersSentError } from './write-head'
 
 // Truthy and never sent: Node's own members then behave as after a real writeHead().

@@ -1,5 +1,4 @@
-import type { HeldResponse } from './commit-hook'
-import { isHttp1 } from './original-methods'
+import { isHttp1, type HeldResponse } from './commit-hook'
 import { HEADER_VERBS, HELD, PropertyPatch } from './pretend-sent'
 
 /**
