@@ -262,6 +262,15 @@ describe.each(Object.entries(DOORS))('behind %s', (_name, door) => {
     for (const text of printed) expect(text).not.toMatch(/Getter|silverback|Symbol\(/)
   })
 
+  it('a request shows nothing of its sessions, and no secret, where it is printed', async () => {
+    const app = appWith(door(), {
+      '/': (req, res) => (void req.session.user, res.send(util.inspect(req, { depth: 9 })))
+    })
+    const printed = (await request(app).get('/')).text
+    expect(printed).toContain('[Symbol(silverback.sessions)]: {}')
+    expect(printed).not.toMatch(/SessionHandle|Engine|KeyRing/)
+  })
+
   it.each(['after', 'before'])(
     "req.sessions is the application's own where it is assigned %s the sessions",
     async (when) => {

@@ -4,19 +4,24 @@ import type { Plan } from '../doors/door'
 import { tooLateError } from '../engine/faults'
 import { attributesOf, keptAttributesOf } from '../session/cookie-state'
 import { changesSince, dataNow } from '../session/late-changes'
-import { stateOf, type Session } from '../session/session'
+import { isEndless, stateOf, type Session } from '../session/session'
 import type { Life } from '../store/contract'
 import { sessionToGive } from './given-session'
 import type { Handle } from './handle'
 import { deadline, extendedAt, isDeleting, isDue, tellsExtension } from './lifetime'
 import { isAtRest, recordOf } from './load'
-import { takeData, type TakenData } from './snapshot'
+import { takeData, type LoadedSession, type TakenData } from './snapshot'
 import type { LeftSession } from './status'
 
-/** Decides and does what the store needs for one session before the response may go. */
+/**
+ * Decides and does what the store needs for one session before the response may go; leaves in `outgoing` what the client
+ * needs.
+ */
 export function commitSession(handle: Handle): MaybePromise<unknown> {
-  const { settings, status, owner, latest: session } = handle
+  const { settings, status, owner, latest: session, underWay } = handle
   const { door, tokens } = settings
+  if (!handle.isRegistered) return sendSaved(handle)
+  if (underWay !== undefined && underWay.size > 0) return Promise.allSettled(underWay).then(() => commitSession(handle))
   if (handle.left !== undefined) reportLeft(handle, handle.left)
   if (session === undefined || status === 'ended') return undefined
   if (status === 'standin' || status === 'gone' || status === 'readonly') return dropChanges(handle, session)
@@ -25,14 +30,15 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   if (door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string')
     return dropUnnamed(handle, session)
   const data = takeData(session, handle.snapshot)
-  if (isUntouched(handle, session, data)) return undefined
+  if (handle.found !== undefined && isUntouched(handle, handle.found, session, data)) return undefined
   const plan = planFor(handle, session, data.text)
   if (plan.sendCookie) handle.outgoing = 'send'
   else if (handle.refusal === 'ERR_SESSION_AMBIGUOUS') handle.outgoing = 'expire'
   if (plan.sendCookie && handle.isLate && isUnannounced(handle, plan)) return tooLate(handle, session)
   if (plan.store === 'touch' && needsNoTouch(handle)) return undefined
   if (plan.store === 'none') return plan.sendCookie && !handle.isLate ? confirm(handle) : undefined
-  handle.prolong()
+  // One that has no end, and that nobody has looked at, is as it should be.
+  if (door.touchesCookie || cookie !== undefined || !isEndless(keptCookie!)) handle.prolong()
   if (plan.store === 'touch' && !tokens.selfContained) return touch(handle, session)
   const own = door.ownSave?.(session)
   if (own !== undefined) return new Promise<void>((done, failed) => own((err) => (err ? failed(err) : done())))
@@ -41,10 +47,15 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   return writeSession(handle, session, data.text, false, data.changed)
 }
 
+function sendSaved(handle: Handle): void {
+  const { session, status, isLate, isPresented } = handle
+  if (session !== undefined && !isLate && status === 'stored' && !isPresented) handle.outgoing = 'send'
+}
+
 // As it was read a moment ago: the door would neither store nor send anything.
-function isUntouched(handle: Handle, session: Session, { text }: TakenData): boolean {
-  const { found, snapshot, settings } = handle
-  if (found === undefined || found.record !== snapshot.record || text !== snapshot.data) return false
+function isUntouched(handle: Handle, found: LoadedSession, session: Session, { text }: TakenData): boolean {
+  const { snapshot, settings } = handle
+  if (found.record !== snapshot.record || text !== snapshot.data) return false
   if (stateOf(session)!.cookie !== undefined || !isAtRest(handle)) return false
   return settings.userId === undefined || !isUnindexed(handle, session)
 }
@@ -122,7 +133,7 @@ export function reportUnsaved(handle: Handle): void {
     const data = takeData(session, snapshot).text
     if (data === snapshot.data || data === reported.get(handle)) return
     reported.set(handle, data)
-    engine.drop(settings, id, handle.unsavedReason)
+    engine.drop(settings, id, handle.isRegistered ? 'ERR_SESSION_HEADERS_SENT' : 'UNREGISTERED')
   } catch {
     // No data that could have been stored.
   }

@@ -3,16 +3,15 @@ import type { HttpRequest } from '../base/http'
 import { randomId } from '../base/ids'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 import type { Cookie } from '../cookie/cookie'
-import type { DropReason, Engine } from '../engine/engine'
+import type { Engine } from '../engine/engine'
 import { RequestTokens } from '../engine/identify'
 import type { Settings } from '../options/settings'
 import { dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
 import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
-import { commitSession } from './commit'
 import { endRecord, noteEnd, type Ending } from './end'
 import { deadline } from './lifetime'
-import { findSession, take } from './load'
+import { loadSession } from './load'
 import { newSession, takeData, type Began, type LoadedSession, type Snapshot } from './snapshot'
 import type { HandleOwner, LeftSession, OpenOptions, Outgoing, ResponseState, Status } from './status'
 
@@ -57,7 +56,10 @@ export abstract class Handle implements SessionVerbs {
   left: LeftSession[] | undefined
   /** Verbs that have not done yet: the response waits for them, whether or not the application does. */
   underWay: Set<Promise<unknown>> | undefined
-  private loading: Promise<unknown> | undefined
+  /** The load that is under way. */
+  loading: Promise<unknown> | undefined
+  /** Whether the request keeps it: one of `req.sessions.new()` is saved by its own `save()` alone, and sent once it was. */
+  isRegistered = true
   private prolonged = false
 
   constructor(engine: Engine, settings: Settings, req: HttpRequest, response?: ResponseState, owner?: HandleOwner) {
@@ -73,41 +75,9 @@ export abstract class Handle implements SessionVerbs {
     return this.response?.headCommitted === true
   }
 
-  /** Why changes that are left at the end were not stored. */
-  get unsavedReason(): DropReason {
-    return 'ERR_SESSION_HEADERS_SENT'
-  }
-
   /** Whether the client has this very ID already. */
   get isPresented(): boolean {
     return this.tokens.id === this.id && (!this.settings.tokens.assigned || this.snapshot.storeId === this.id)
-  }
-
-  /**
-   * Finds the session of the request, or begins a new one; rejects only for a fault of the store.
-   *
-   * @param prepares its record only has to be here: the session is made of it when it is asked for
-   */
-  load(prepares?: false): MaybePromise<Session>
-  load(prepares: boolean): MaybePromise<Session | undefined>
-  load(prepares = false): MaybePromise<Session | undefined> {
-    if (this.latest !== undefined) return this.latest
-    if (this.loading !== undefined) return this.loading.then(() => this.load())
-    if (this.status === 'found') return take(this, this.found!, false)
-    const result = findSession(this, prepares)
-    if (isPromise(result)) {
-      const done = () => void (this.loading = undefined)
-      this.loading = result
-      result.then(done, done)
-    }
-    return result
-  }
-
-  /** Decides and does what the store needs before the response may go; leaves in `outgoing` what the client needs. */
-  commit(): MaybePromise<unknown> {
-    const { underWay } = this
-    if (underWay !== undefined && underWay.size > 0) return Promise.allSettled(underWay).then(() => this.commit())
-    return commitSession(this)
   }
 
   /** Goes on with a session that stands in for the one which the store cannot tell: nothing of it is written. */
@@ -197,7 +167,7 @@ export abstract class Handle implements SessionVerbs {
       return undefined
     }
     // Its cookie tells what the client has to forget: domain and path are the session's own.
-    return chain(this.load(), () => this.#discard())
+    return chain(loadSession(this), () => this.#discard())
   }
 
   async #discard(): Promise<void> {

@@ -155,9 +155,18 @@ export function recordOf(found: Found | null): ParsedRecord | undefined {
   return record?.meta?.n === undefined ? record : undefined
 }
 
-/** Reads the session of a request, or begins one; where it is only prepared, it need not be made of its record yet. */
-export function findSession(handle: Handle, prepares: boolean): MaybePromise<Session | undefined> {
-  const { tokens, settings } = handle
+/**
+ * Finds the session of a request, or begins one; rejects only for a fault of the store.
+ *
+ * @param prepares its record only has to be here: the session is made of it when it is asked for
+ */
+export function loadSession(handle: Handle, prepares?: false): MaybePromise<Session>
+export function loadSession(handle: Handle, prepares: boolean): MaybePromise<Session | undefined>
+export function loadSession(handle: Handle, prepares = false): MaybePromise<Session | undefined> {
+  const { tokens, settings, latest, loading } = handle
+  if (latest !== undefined) return latest
+  if (loading !== undefined) return loading.then(() => loadSession(handle))
+  if (handle.status === 'found') return take(handle, handle.found!, false)
   if (!tokens.bringsSession) return beginFirst(handle, tokens.refusal)
   const { token } = tokens
   let loaded: MaybePromise<Loaded>
@@ -168,10 +177,21 @@ export function findSession(handle: Handle, prepares: boolean): MaybePromise<Ses
     return failLoad(handle, err)
   }
   if (!isPromise(loaded)) return take(handle, loaded, prepares)
-  return loaded.then(
-    (later) => take(handle, later, prepares),
-    (err) => failLoad(handle, err)
+  return keepLoading(
+    handle,
+    loaded.then(
+      (later) => take(handle, later, prepares),
+      (err) => failLoad(handle, err)
+    )
   )
+}
+
+// Whoever asks meanwhile waits for the same.
+function keepLoading<T>(handle: Handle, loading: Promise<T>): Promise<T> {
+  const done = () => void (handle.loading = undefined)
+  handle.loading = loading
+  loading.then(done, done)
+  return loading
 }
 
 // Of a token that is the record, and had to be asked for.
@@ -181,9 +201,7 @@ function recordOfToken(handle: Handle, choice: Choice): MaybePromise<Loaded> {
 }
 
 /** Makes the session of what was loaded, unless it is only prepared, or begins one. */
-export function take(handle: Handle, loaded: LoadedSession, prepares: false): Session
-export function take(handle: Handle, loaded: Loaded, prepares: boolean): MaybePromise<Session | undefined>
-export function take(handle: Handle, loaded: Loaded, prepares: boolean): MaybePromise<Session | undefined> {
+function take(handle: Handle, loaded: Loaded, prepares: boolean): MaybePromise<Session | undefined> {
   if (!('id' in loaded)) return beginFirst(handle, loaded.error)
   handle.found = loaded
   handle.status = 'found'
@@ -218,8 +236,9 @@ function beginFirst(handle: Handle, error: SessionErrorCode | undefined): MaybeP
   handle.refusal = error
   const began = handle.begin()
   if (reason === undefined && !isPromise(began)) return handle.first(began, 'new')
-  return chain(began, (later) => {
+  const session = chain(began, (later) => {
     stateOf(later.session)!.error = reason
     return handle.first(later, 'new')
   })
+  return isPromise(session) ? keepLoading(handle, session) : session
 }

@@ -11,7 +11,7 @@ import { asCookie, attributesOf } from '../session/cookie-state'
 import { firstKey, stringifyData, warnOfLosses } from '../session/data'
 import { jsonOfCookie, Session, stateOf } from '../session/session'
 import type { Found } from '../store/contract'
-import { decodeFound, rememberWritten, versionOf } from '../store/record-cache'
+import { decodeFound, remember, versionOf } from '../store/record-cache'
 import { writers } from '../store/keyed-queue'
 import { sessionToGive, type Merged } from './given-session'
 import { deadline, tellsExtension } from './lifetime'
@@ -236,7 +236,7 @@ function rememberRecord(
   const { record } = before
   const { cookie, keptCookie } = stateOf(session)!
   if (record === undefined || cookie !== undefined || keptCookie !== record || storedData !== data) return
-  rememberWritten(storeId, isText ? version! : undefined, record.rewritten(changed, meta))
+  remember(storeId, isText ? version! : undefined, record.rewritten(changed, meta))
 }
 
 /** The same for a verb. @throws {SessionError} `ERR_SESSION_DESTROYED` when it is gone, or the store's fault */

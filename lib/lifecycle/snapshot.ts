@@ -1,15 +1,16 @@
 import type { HttpRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
-import { MAX_AGE } from '../cookie/cookie'
+import { MAX_AGE, type Cookie, type CookieOptions } from '../cookie/cookie'
 import type { Door } from '../doors/door'
-import { beginCookie } from '../engine/new-cookie'
+import { isSecure } from '../engine/identify'
+import { newCookie } from '../engine/new-cookie'
 import type { Settings } from '../options/settings'
 import type { ParsedRecord, Meta, WrittenData } from '../record/record'
 import { attributesOf, cookieOf } from '../session/cookie-state'
 import { assignCopy, changesOf, firstKey } from '../session/data'
 import { serializeSession } from '../session/data'
 import { isModern, stateOf, type Session } from '../session/session'
-import type { SessionState, SessionVerbs } from '../session/verbs'
+import type { KeptCookie, SessionState, SessionVerbs } from '../session/verbs'
 
 /** What is known of a stored session. Never changed: replaced as a whole. */
 export interface Snapshot {
@@ -74,6 +75,28 @@ export function newSession(maker: Maker, id: string): Began {
   }
 }
 
+// One for each set of options, and for each kind of connection where they depend on it.
+const endless = new WeakMap<CookieOptions, { secure?: KeptCookie; plain?: KeptCookie }>()
+
+// Gives a new session the cookie of the options.
+function beginCookie(state: SessionState, settings: Settings, req: HttpRequest): void {
+  const { cookie, door } = settings
+  // A cookie that ends has a date of its own; express-session's door takes options that are changed later.
+  if (door.liveCookieOptions || typeof cookie === 'function' || cookie.maxAge != null || cookie.expires != null) {
+    state.cookie = newCookie(settings, req)
+    return
+  }
+  let kinds = endless.get(cookie)
+  if (kinds === undefined) endless.set(cookie, (kinds = {}))
+  const kind = isSecure(req, settings.proxy) ? 'secure' : 'plain'
+  state.keptCookie = kinds[kind] ??= keptOf(newCookie(settings, req))
+}
+
+function keptOf(cookie: Cookie): KeptCookie {
+  const cookieText = JSON.stringify(cookie)
+  return { cookie: JSON.parse(cookieText) as Record<string, unknown>, cookieText }
+}
+
 /** What a store has answered: a record, its version, and when it was used last, where that is kept beside it. */
 export interface LoadedRecord {
   readonly record: ParsedRecord
@@ -98,7 +121,7 @@ export function storedSession(
   const { settings, req } = maker
   const session = new settings.door.Session(req, undefined, { verbs: maker, id })
   const state = stateOf(session)!
-  if (isKept(record.cookie, settings.door)) state.keptCookie = record
+  if (sendable.has(record.cookie) || isKept(record.cookie, settings.door)) state.keptCookie = record
   else beginAs(record, state, settings, req)
   assignCopy(session, record, !isModern(session))
   if (record.meta !== undefined) state.createdAt = record.meta.c
@@ -129,7 +152,6 @@ const sendable = new WeakSet<object>()
 // A session that another program began (Go, over a shared cookie) says nothing of attributes, or such as cannot be sent:
 // then the options do. It may say how long it lives.
 function isKept(cookie: Record<string, unknown>, { canSend }: Door): boolean {
-  if (sendable.has(cookie)) return true
   if (!Object.keys(cookie).some((attribute) => attribute !== 'originalMaxAge')) return false
   if (canSend === undefined) return true
   if (!canSend(cookie)) return false

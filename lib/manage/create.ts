@@ -1,6 +1,7 @@
 import { demandPrivate, OptionError, SessionError } from '../base/errors'
 import { EmptyRequest } from '../base/http'
 import { shaped, type Engine } from '../engine/engine'
+import { loadSession } from '../lifecycle/load'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import { userText } from '../options/option-checks'
 import type { Settings } from '../options/settings'
@@ -49,7 +50,7 @@ function assign(session: Session, data: unknown): void {
 // No store is asked for a session that nobody brought: what fails here is a function among the options.
 async function begin(handle: SessionHandle): Promise<Session> {
   try {
-    return await handle.load()
+    return await loadSession(handle)
   } catch (err) {
     if (err instanceof SessionError || err instanceof OptionError) throw err
     throw new SessionError(

@@ -8,7 +8,7 @@ import type { SessionStats } from '../base/diagnostics'
 import { endRecord, noteEnd } from '../lifecycle/end'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import { deadline, isOver, type CookieLife } from '../lifecycle/lifetime'
-import { isPastEnd, lastUseOf, recordOf } from '../lifecycle/load'
+import { isPastEnd, lastUseOf, loadSession, recordOf } from '../lifecycle/load'
 import type { OpenOptions } from '../lifecycle/status'
 import { userText } from '../options/option-checks'
 import type { Settings } from '../options/settings'
@@ -87,7 +87,7 @@ export class Manager implements SessionManager {
     demandPrivate(typeof req === 'object' && req !== null, 'auth.open()', 'req', 'a request', req)
     const handle = new SessionHandle(this.#engine, this.#settings, req)
     handle.openOptions = givenOptions('auth.open()', options, ['until'])
-    const session = await handle.load()
+    const session = await loadSession(handle)
     await indexLoaded(handle, session)
     return session as ModernSession & Record<string, any>
   }

@@ -5,6 +5,7 @@ import { isPromise, type MaybePromise } from '../base/time'
 import { explains, serveExplained } from '../base/diagnostics'
 import type { Engine } from '../engine/engine'
 import { cookieOptions, coversRequest } from '../engine/identify'
+import { loadSession } from '../lifecycle/load'
 import type { Settings } from '../options/settings'
 import { explain } from '../reply/explain'
 import { sessionsOf } from './properties'
@@ -13,6 +14,7 @@ import { RequestSessions } from './request-sessions'
 /** The request handler of both doors: finds out as little as it can, and leaves the rest to whoever asks. */
 export function handlerOf(engine: Engine): Handler {
   const { settings } = engine
+  const loads = loadingOf(settings)
   return function session(req: HttpRequest, res: HttpResponse | undefined, next: Next): void {
     const before = sessionsOf(req)
     if (before === undefined ? Boolean(req.session) : before.present) {
@@ -34,8 +36,8 @@ export function handlerOf(engine: Engine): Handler {
     }
     if (!covered) return next()
     const sessions = new RequestSessions(engine, req, res, next)
-    if (explains) explainAtEnd(sessions, res, () => serve(sessions, ready))
-    else serve(sessions, ready)
+    if (explains) explainAtEnd(sessions, res, () => serve(sessions, ready, loads))
+    else serve(sessions, ready, loads)
   }
 }
 
@@ -51,13 +53,17 @@ function isCovered(settings: Settings, req: HttpRequest): boolean {
   return true
 }
 
-function serve(sessions: RequestSessions, ready: boolean): void {
+function serve(sessions: RequestSessions, ready: boolean, loads: Loading): void {
   const { engine, next } = sessions
-  if (!ready) sessions.main.standIn()
-  if (!ready || !needsLoading(engine, sessions)) return next()
+  if (!ready) {
+    sessions.main.standIn()
+    return next()
+  }
+  if (loads === 'never' || (loads === 'unless at once' && engine.settings.port.sync)) return next()
+  if (loads !== 'always' && !sessions.main.tokens.bringsSession) return next()
   let loading
   try {
-    loading = sessions.main.load(true)
+    loading = loadSession(sessions.main, true)
   } catch (err) {
     return next(err)
   }
@@ -101,11 +107,13 @@ function admitsWithoutStore(engine: Engine, req: HttpRequest, next: Next): boole
   return false
 }
 
-function needsLoading({ settings }: Engine, sessions: RequestSessions): boolean {
-  const { port, schema, load, door } = settings
-  if (settings.saveUninitialized || settings.genid !== undefined) return true
+/** When a session is read before the handlers run; but for `always`, only one that the request has brought. */
+type Loading = 'always' | 'brought' | 'unless at once' | 'never'
+
+function loadingOf({ saveUninitialized, genid, rolling, resave, load, schema, door }: Settings): Loading {
+  if (saveUninitialized || genid !== undefined) return 'always'
+  if (rolling || resave || load === 'eager') return 'brought'
+  if (load === 'lazy') return 'never'
   // A schema may answer by promise, which reading `req.session` could not wait for.
-  const lazy = load === 'lazy' || (load === 'auto' && port.sync && schema === undefined)
-  if (lazy && !settings.rolling && !settings.resave && (load === 'lazy' || !door.loadsEagerly)) return false
-  return sessions.main.tokens.bringsSession
+  return schema !== undefined || door.loadsEagerly ? 'brought' : 'unless at once'
 }

@@ -1,8 +1,8 @@
 import { SessionError } from '../base/errors'
 import type { HttpRequest } from '../base/http'
-import type { MaybePromise } from '../base/time'
 import { isCookieName } from '../cookie/cookie'
 import type { Engine } from '../engine/engine'
+import { loadSession } from '../lifecycle/load'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import type { ResponseState } from '../lifecycle/status'
 import { namedSettings } from '../options/options'
@@ -22,20 +22,6 @@ export interface RegistryHost {
 
 type AnySession = ModernSession & Record<string, any>
 
-/** A session that the registry does not keep: saved by its own `save()` alone, and sent once it was. */
-class UnregisteredHandle extends SessionHandle {
-  override get unsavedReason() {
-    return 'UNREGISTERED' as const
-  }
-
-  override commit(): MaybePromise<unknown> {
-    const { session } = this
-    if (session === undefined || this.isLate) return undefined
-    if (this.status === 'stored' && !this.isPresented) this.outgoing = 'send'
-    return undefined
-  }
-}
-
 /** The sessions of one request, by name: gorilla's `Registry`. */
 export class Registry {
   readonly #request: RegistryHost
@@ -50,7 +36,7 @@ export class Registry {
   load(): Promise<AnySession> {
     this.#request.noteRead()
     const { main } = this.#request
-    return Promise.resolve(main.load()).then(() => main.session) as Promise<AnySession>
+    return Promise.resolve(loadSession(main)).then(() => main.session) as Promise<AnySession>
   }
 
   /**
@@ -63,7 +49,7 @@ export class Registry {
     const isMain = name === this.#request.engine.settings.name
     const handle = isMain ? this.#request.main : this.#handle(name, options)
     if (handle.status === 'ended') await handle.restart()
-    await handle.load()
+    await loadSession(handle)
     return handle.session as AnySession
   }
 
@@ -73,16 +59,16 @@ export class Registry {
    */
   async new(name: string, options?: NamedOptions): Promise<AnySession> {
     this.#request.noteRead()
-    const { engine, req } = this.#request
-    const handle = new UnregisteredHandle(engine, this.#settings(name, options), req, this.#request.response)
+    const handle = this.#make(name, options)
+    handle.isRegistered = false
     this.#unregistered.push(handle)
-    return (await handle.load()) as AnySession
+    return (await loadSession(handle)) as AnySession
   }
 
   /** Saves every session of the request. @throws {AggregateError} that lists every failure */
   async save(): Promise<void> {
     const { main } = this.#request
-    if (main.status === 'found') await main.load()
+    if (main.status === 'found') await loadSession(main)
     const sessions = [main, ...this.#handles.values()].flatMap(({ session }) => session ?? [])
     const results = await Promise.allSettled(sessions.map((session) => session.save()))
     const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
@@ -97,11 +83,15 @@ export class Registry {
   #handle(name: string, options?: NamedOptions): SessionHandle {
     let handle = this.#handles.get(name)
     if (handle === undefined) {
-      const { engine, req } = this.#request
-      handle = new SessionHandle(engine, this.#settings(name, options), req, this.#request.response)
+      handle = this.#make(name, options)
       this.#handles.set(name, handle)
     }
     return handle
+  }
+
+  #make(name: string, options?: NamedOptions): SessionHandle {
+    const { engine, req, response } = this.#request
+    return new SessionHandle(engine, this.#settings(name, options), req, response)
   }
 
   #settings(name: string, options?: NamedOptions): Settings {

@@ -1,9 +1,10 @@
-import { isAtRest } from '../lifecycle/load'
+import { inspect } from 'node:util'
+import { isAtRest, loadSession } from '../lifecycle/load'
 import type { HttpRequest, HttpResponse } from '../base/http'
 import { isPromise, SECOND, type MaybePromise } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { notLoadedError, storeFault } from '../engine/faults'
-import { reportUnsaved } from '../lifecycle/commit'
+import { commitSession, reportUnsaved } from '../lifecycle/commit'
 import { putSession } from '../lifecycle/put'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import type { HandleOwner, ResponseState } from '../lifecycle/status'
@@ -26,15 +27,15 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   readonly engine: Engine
   readonly req: HttpRequest
   readonly next: (err?: unknown) => void
-  #main: SessionHandle | undefined
-  #registry: Registry | undefined
-  readonly #response: ResponseState
+  readonly response: ResponseState
+  private known: SessionHandle | undefined
+  private registry: Registry | undefined
   /** `null` or `undefined` as the application has assigned it to `req.session`. */
-  #unset: null | undefined | false = false
-  #read = false
-  #failed = false
-  #sessionId: unknown
-  #idAssigned = false
+  private unsetTo: null | undefined | false = false
+  private isRead = false
+  private hasFailed = false
+  private givenId: unknown
+  private idAssigned = false
   /**
    * While the store's own `generate` or `createSession` runs: the ID that it chose, and a session of express-session's
    * making, whose middleware shares the store: its data is taken over.
@@ -50,38 +51,39 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     req.sessionStore = engine.settings.port.store
     putOn(req, this)
     if (res) useDictionaryMode(res, 'req')
-    this.#response = res ? new ResponseHold(res, this) : NO_RESPONSE
+    this.response = res ? new ResponseHold(res, this) : NO_RESPONSE
   }
 
-  get response(): ResponseState {
-    return this.#response
+  /** What `console.log(req)` shows of it. */
+  [inspect.custom](): object {
+    return {}
   }
 
   /** The session that `req.session` stands for; nothing of it exists until it is asked for. */
   get main(): SessionHandle {
-    return (this.#main ??= new SessionHandle(this.engine, this.engine.settings, this.req, this.#response, this))
+    return (this.known ??= new SessionHandle(this.engine, this.engine.settings, this.req, this.response, this))
   }
 
   get session(): unknown {
     if (this.hooked?.draft !== undefined) return this.hooked.draft
-    this.#read = true
-    if (this.#unset !== false) return this.#unset
+    this.isRead = true
+    if (this.unsetTo !== false) return this.unsetTo
     return this.main.status === 'ended' ? undefined : this.#loadNow()
   }
 
   #loadNow(): Session {
     const { main } = this
     if (main.session !== undefined) return main.session
-    const result = main.load()
+    const result = loadSession(main)
     if (!isPromise(result)) return main.session ?? result
     result.catch(() => undefined)
     throw notLoadedError()
   }
 
   set session(value: unknown) {
-    this.#read = true
+    this.isRead = true
     if (value === null || value === undefined) {
-      this.#unset = value
+      this.unsetTo = value
       return
     }
     if (this.hooked !== undefined && typeof value === 'object' && !(value instanceof Session)) {
@@ -89,17 +91,17 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       return
     }
     const session = ownSession(value, this.main, this.req)
-    this.#unset = false
+    this.unsetTo = false
     putSession(this.main, session, this.hooked !== undefined)
-    if (this.#sessionId === session.id) this.#idAssigned = false
+    if (this.givenId === session.id) this.idAssigned = false
   }
 
   get sessionId(): unknown {
     if (this.hooked?.id !== undefined) return this.hooked.id
-    if (this.#idAssigned) return this.#sessionId
+    if (this.idAssigned) return this.givenId
     const { main } = this
     if (main.latest === undefined && main.status !== 'ended') {
-      this.#read = true
+      this.isRead = true
       // Also where the session is unset.
       this.#loadNow()
     }
@@ -111,21 +113,21 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       this.hooked.id = value
       return
     }
-    this.#idAssigned = true
-    this.#sessionId = value
+    this.idAssigned = true
+    this.givenId = value
   }
 
   get sessions(): Registry {
-    return (this.#registry ??= new Registry(this))
+    return (this.registry ??= new Registry(this))
   }
 
   get present(): boolean {
-    return this.#unset === false && this.#main?.status !== 'ended' && !isDeleted(this.req)
+    return this.unsetTo === false && this.known?.status !== 'ended' && !isDeleted(this.req)
   }
 
   /** A session is read: the response depends on the cookie. */
   noteRead(): void {
-    this.#read = true
+    this.isRead = true
   }
 
   /** The middleware is called again for this request: what the application has destroyed or unset begins anew. */
@@ -134,11 +136,11 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     if (main.status !== 'ended') {
       if (main.settings.unsetDestroys) await main.unset()
       // Off the request, and not ended: what the client has is read again, without what was set on it.
-      else this.#main = undefined
+      else this.known = undefined
     }
     this.replaced()
     if (main.status === 'ended') await main.restart()
-    else await this.main.load(true)
+    else await loadSession(this.main, true)
   }
 
   generate(): MaybePromise<void> {
@@ -149,15 +151,15 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   // HandleOwner
 
   replaced(): void {
-    this.#unset = false
-    this.#idAssigned = false
+    this.unsetTo = false
+    this.idAssigned = false
     putBack(this.req)
   }
 
   publicId(): unknown {
     if (!Object.hasOwn(this.req, 'sessionID')) return undefined
-    if (this.#idAssigned) return this.#sessionId
-    return this.#main?.latest === undefined ? undefined : this.#main.id
+    if (this.idAssigned) return this.givenId
+    return this.known?.latest === undefined ? undefined : this.known.id
   }
 
   began(record?: ParsedRecord): void {
@@ -173,8 +175,8 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   // CommitHook
 
   get hasHead(): boolean {
-    if (this.#failed) return false
-    if (this.#read && this.engine.settings.cacheGuard) return true
+    if (this.hasFailed) return false
+    if (this.isRead && this.engine.settings.cacheGuard) return true
     return this.handles().some((handle) => handle.outgoing !== 'none' || handle.tokens.hasDuplicates)
   }
 
@@ -183,25 +185,24 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   commit(): MaybePromise<void> {
-    if (this.#failed) return undefined
-    if (this.#unset === false && isDeleted(this.req)) this.#unset = undefined
+    if (this.hasFailed) return undefined
+    if (this.unsetTo === false && isDeleted(this.req)) this.unsetTo = undefined
     let result: MaybePromise<unknown> = undefined
     try {
-      if (this.#unset !== false && this.main.status !== 'ended') result = this.main.unset()
+      if (this.unsetTo !== false && this.main.status !== 'ended') result = this.main.unset()
       for (const handle of this.handles()) {
         // Time has passed since it was read, and the handlers may have changed what decides about its extension.
-        if (handle.status === 'found' && !isAtRest(handle)) void handle.load()
+        if (handle.status === 'found' && !isAtRest(handle)) void loadSession(handle)
         result = isPromise(result) ? result.then(() => this.#commitHandle(handle)) : this.#commitHandle(handle)
       }
     } catch (err) {
       throw this.#fault(err)
     }
-    if (!isPromise(result)) return undefined
-    return result.catch((err) => Promise.reject(this.#fault(err))) as Promise<void>
+    return isPromise(result) ? result.then(undefined, (err) => Promise.reject(this.#fault(err))) : undefined
   }
 
   #commitHandle(handle: SessionHandle): MaybePromise<void> {
-    const committed = handle.commit() as MaybePromise<void>
+    const committed = commitSession(handle) as MaybePromise<void>
     if (handle.settings.door.reportsThroughNext) {
       if (isPromise(committed) && handle.outgoing === 'send') renderMeanwhile(handle)
       return committed
@@ -220,15 +221,15 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   head(res: HttpResponse): void {
-    writeHead(res, this.engine, this.handles(), this.#read, this.next)
+    writeHead(res, this.engine, this.handles(), this.isRead, this.next)
   }
 
   abandon(): void {
-    this.#failed = true
+    this.hasFailed = true
   }
 
   refuse(err: unknown): void {
-    this.#failed = true
+    this.hasFailed = true
     this.next(err)
   }
 
@@ -242,19 +243,19 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
 
   done(): void {
     const { production } = this.engine.settings
-    if (!this.#failed && (!production || this.engine.monitor.tells('dropped'))) {
+    if (!this.hasFailed && (!production || this.engine.monitor.tells('dropped'))) {
       const report = () => this.handles().forEach(reportUnsaved)
       // In the turn in which it has answered, and once something else may have answered that the application waits for.
       setImmediate(report)
       if (!production) setTimeout(report, SECOND).unref()
     }
-    const touchError = this.#main?.touchError
+    const touchError = this.known?.touchError
     if (this.engine.settings.door.reportsThroughNext && touchError !== undefined) setImmediate(this.next, touchError)
   }
 
   /** The main session, once it was asked for, and those of the registry. */
   handles(): readonly SessionHandle[] {
-    const main = this.#main === undefined ? NONE : [this.#main]
-    return this.#registry === undefined ? main : [...main, ...this.#registry.handles()]
+    const main = this.known === undefined ? NONE : [this.known]
+    return this.registry === undefined ? main : [...main, ...this.registry.handles()]
   }
 }

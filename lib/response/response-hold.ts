@@ -230,7 +230,16 @@ export class ResponseHold {
       setGivenHeaders(res, headers)
       args = withoutHeaders(args)
     }
-    const target = ours && this.#isUntold ? new VaryApart(res) : res
+    const { prototype: own } = ServerResponse
+    // A response of node:http itself that has no header yet, and that nobody watches. One without a connection was made
+    // by hand (adapters of serverless platforms), and is asked for its headers in the end.
+    const isUntold =
+      this.originalWriteHead === own.writeHead &&
+      res.setHeader === own.setHeader &&
+      Boolean(res.socket) &&
+      res.constructor === (ServerResponse as unknown) &&
+      res.getHeaderNames!().length === 0
+    const target = ours && isUntold ? new VaryApart(res) : res
     if (ours) {
       this.applied = true
       this.hook.head(target)
@@ -246,15 +255,5 @@ export class ResponseHold {
       if (vary !== undefined) this.applied = false
       throw err
     }
-  }
-
-  // A response of node:http itself that has no header yet, and that nobody watches. One without a connection was made by
-  // hand (adapters of serverless platforms), and is asked for its headers in the end.
-  get #isUntold(): boolean {
-    const { res } = this
-    const { prototype } = ServerResponse
-    if (this.originalWriteHead !== prototype.writeHead || res.setHeader !== prototype.setHeader || !res.socket)
-      return false
-    return (res.constructor as unknown) === ServerResponse && res.getHeaderNames!().length === 0
   }
 }

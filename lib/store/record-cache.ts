@@ -36,7 +36,7 @@ export function decodeFound({ text, record }: Found, id?: string): ParsedRecord 
   const decoded = isText ? (known?.text === text ? known.decoded : decodeRecord(text)) : decodeLike(record, before)
   if (decoded === undefined) return undefined
   if (before !== undefined) decoded.comesAgain = true
-  if (decoded !== before && (isText || decoded.isKept)) remember(hash, isText ? text : undefined, decoded)
+  if (decoded !== before && (isText || decoded.isKept)) remember(id, isText ? text : undefined, decoded, hash)
   return decoded
 }
 
@@ -55,15 +55,11 @@ function sameOrNone(known: ParsedRecord | undefined, record: Record<string, unkn
 }
 
 /**
- * Keeps a record just written at hand: the next request of a burst will ask for it.
+ * Keeps a record at hand that was read or written: the next request of a burst will ask for it.
  *
  * @param text `undefined` where the store was given an object
  */
-export function rememberWritten(id: string, text: string | undefined, decoded: ParsedRecord): void {
-  remember(hashOf(id), text, decoded)
-}
-
-function remember(hash: number, text: string | undefined, decoded: ParsedRecord): void {
+export function remember(id: string, text: string | undefined, decoded: ParsedRecord, hash = hashOf(id)): void {
   if ((text ?? decoded.dataText).length <= REMEMBERED_MAX) recent[hash & (PLACES - 1)] = { hash, text, decoded }
 }
 
