@@ -88,8 +88,8 @@ const TRICKS = [
   {
     trick: 'a lone Vary goes along with the head',
     scenarios: [READ, WRITTEN, FORGED],
-    file: 'response/original-methods.js',
-    without: [['this.#isUntold ?', 'false ?']]
+    file: 'response/response-hold.js',
+    without: [['ours && isUntold ?', 'false ?']]
   },
   {
     trick: 'requests and responses of Express are made dictionaries',

@@ -117,7 +117,7 @@ export class Manager implements SessionManager {
       const { meta, cookie } = hit.record
       const usedAt = Date.now()
       const times = { createdAt: meta?.c ?? usedAt, usedAt }
-      const expiresAt = deadline(settings, NO_REQUEST, cookie as unknown as CookieLife, times)
+      const expiresAt = deadline(settings, NO_REQUEST, cookie, times)
       const extended = await settings.port.extend(hit.key, { usedAt, expiresAt })
       if (extended) this.#engine.noteTouch(settings, id)
       return extended
