@@ -10,7 +10,7 @@ import { sessionToGive } from './given-session'
 import type { Handle } from './handle'
 import { deadline, extendedAt, isDeleting, isDue, tellsExtension } from './lifetime'
 import { isAtRest, recordOf } from './load'
-import { takeData, type LoadedSession, type TakenData } from './snapshot'
+import { takeData } from './snapshot'
 import type { LeftSession } from './status'
 
 /**
@@ -30,7 +30,7 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   if (door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string')
     return dropUnnamed(handle, session)
   const data = takeData(session, handle.snapshot)
-  if (handle.found !== undefined && isUntouched(handle, handle.found, session, data)) return undefined
+  if (data.text === handle.snapshot.data && isUntouched(handle, session)) return undefined
   const plan = planFor(handle, session, data.text)
   if (plan.sendCookie) handle.outgoing = 'send'
   else if (handle.refusal === 'ERR_SESSION_AMBIGUOUS') handle.outgoing = 'expire'
@@ -53,9 +53,9 @@ function sendSaved(handle: Handle): void {
 }
 
 // As it was read a moment ago: the door would neither store nor send anything.
-function isUntouched(handle: Handle, found: LoadedSession, session: Session, { text }: TakenData): boolean {
-  const { snapshot, settings } = handle
-  if (found.record !== snapshot.record || text !== snapshot.data) return false
+function isUntouched(handle: Handle, session: Session): boolean {
+  const { found, snapshot, settings } = handle
+  if (found === undefined || found.record !== snapshot.record) return false
   if (stateOf(session)!.cookie !== undefined || !isAtRest(handle)) return false
   return settings.userId === undefined || !isUnindexed(handle, session)
 }

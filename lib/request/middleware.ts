@@ -14,8 +14,11 @@ import { RequestSessions } from './request-sessions'
 /** The request handler of both doors: finds out as little as it can, and leaves the rest to whoever asks. */
 export function handlerOf(engine: Engine): Handler {
   const { settings } = engine
+  const { cookie, door, keys } = settings
   const loads = loadingOf(settings)
-  return function session(req: HttpRequest, res: HttpResponse | undefined, next: Next): void {
+  // Options that may be others with each request have to be asked.
+  const coversAll = typeof cookie === 'object' && !door.liveCookieOptions && (cookie.path || '/') === '/'
+  const handler = function session(req: HttpRequest, res: HttpResponse | undefined, next: Next): void {
     const before = sessionsOf(req)
     if (before === undefined ? Boolean(req.session) : before.present) {
       if (!settings.production && before?.engine !== engine) advise('MOUNTED_TWICE', settings.name)
@@ -25,62 +28,56 @@ export function handlerOf(engine: Engine): Handler {
     if (before?.engine === engine) return goOn(before.remount(), next)
     const ready = engine.connected || engine.asksAgain()
     if (!ready && !admitsWithoutStore(engine, req, next)) return
-    if (!ready && settings.door.servesWithoutStore) return next()
-    let covered
+    if (!ready && door.servesWithoutStore) return next()
     try {
-      covered = isCovered(settings, req)
+      if (!coversAll && !isCovered(settings, req)) return next()
+      if (keys === undefined && !req.secret) throw new Error('secret option required for sessions')
+      keys?.refresh()
     } catch (error) {
       // Not thrown: a server without Express would end.
       engine.monitor.note('error', settings.name, undefined, { error })
       return next(error)
     }
-    if (!covered) return next()
     const sessions = new RequestSessions(engine, req, res, next)
-    if (explains) explainAtEnd(sessions, res, () => serve(sessions, ready, loads))
-    else serve(sessions, ready, loads)
+    if (!ready) sessions.main.standIn()
+    if (!ready || loads === 'never' || (loads === 'unless at once' && settings.port.sync)) return next()
+    if (loads !== 'always' && !sessions.main.tokens.bringsSession) return next()
+    let loading
+    try {
+      loading = loadSession(sessions.main, true)
+    } catch (err) {
+      return next(err)
+    }
+    goOn(loading, next)
   }
+  return explains ? explained(engine, handler) : handler
 }
 
 // Whether the cookie's path covers the request. Throws what is wrong with the options that are asked at each request.
 function isCovered(settings: Settings, req: HttpRequest): boolean {
   const path = cookieOptions(settings, req).path || '/'
-  if (path !== '/' && !coversRequest(req, path, settings)) {
-    if (!settings.production && !String(path).startsWith('/')) advise('PATH', settings.name)
-    return false
-  }
-  if (settings.keys === undefined && !req.secret) throw new Error('secret option required for sessions')
-  settings.keys?.refresh()
-  return true
+  if (path === '/' || coversRequest(req, path, settings)) return true
+  if (!settings.production && !String(path).startsWith('/')) advise('PATH', settings.name)
+  return false
 }
 
-function serve(sessions: RequestSessions, ready: boolean, loads: Loading): void {
-  const { engine, next } = sessions
-  if (!ready) {
-    sessions.main.standIn()
-    return next()
+// The same handler; it prints what became of each request when that is over.
+function explained(engine: Engine, handler: Handler): Handler {
+  return function session(req: HttpRequest, res: HttpResponse | undefined, next: Next): void {
+    const isFirst = sessionsOf(req) === undefined
+    const { method, originalUrl, url } = req as HttpRequest & { method?: string }
+    const print = serveExplained(() => handler(req, res, next))
+    const sessions = sessionsOf(req)
+    if (!isFirst || !(sessions instanceof RequestSessions) || sessions.engine !== engine) return
+    const path = String(originalUrl ?? url).split('?', 1)[0]
+    const response = (res ?? {}) as { once?: (event: string, listener: () => void) => void; statusCode?: number }
+    response.once?.('close', () =>
+      print((happened) => {
+        const facts = [sessions.main, ...sessions.handles().slice(1)].map((each) => explain(each, res, happened(each)))
+        return `${method} ${path} ${response.statusCode}; ${facts.join('; ')}`
+      })
+    )
   }
-  if (loads === 'never' || (loads === 'unless at once' && engine.settings.port.sync)) return next()
-  if (loads !== 'always' && !sessions.main.tokens.bringsSession) return next()
-  let loading
-  try {
-    loading = loadSession(sessions.main, true)
-  } catch (err) {
-    return next(err)
-  }
-  goOn(loading, next)
-}
-
-function explainAtEnd(sessions: RequestSessions, res: HttpResponse | undefined, work: () => void): void {
-  const { method, originalUrl, url } = sessions.req as HttpRequest & { method?: string }
-  const path = String(originalUrl ?? url).split('?', 1)[0]
-  const print = serveExplained(work)
-  const response = (res ?? {}) as { once?: (event: string, listener: () => void) => void; statusCode?: number }
-  response.once?.('close', () =>
-    print((happened) => {
-      const facts = [sessions.main, ...sessions.handles().slice(1)].map((each) => explain(each, res, happened(each)))
-      return `${method} ${path} ${response.statusCode}; ${facts.join('; ')}`
-    })
-  )
 }
 
 // On a turn of its own after a promise: what a handler throws is not a rejection of ours.

@@ -68,15 +68,14 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     if (this.hooked?.draft !== undefined) return this.hooked.draft
     this.isRead = true
     if (this.unsetTo !== false) return this.unsetTo
-    return this.main.status === 'ended' ? undefined : this.#loadNow()
+    const { main } = this
+    if (main.session !== undefined || main.status === 'ended') return main.session
+    const loaded = loadSession(main)
+    return isPromise(loaded) ? this.#refuseUnloaded(loaded) : (main.session ?? loaded)
   }
 
-  #loadNow(): Session {
-    const { main } = this
-    if (main.session !== undefined) return main.session
-    const result = loadSession(main)
-    if (!isPromise(result)) return main.session ?? result
-    result.catch(() => undefined)
+  #refuseUnloaded(loading: Promise<unknown>): never {
+    loading.catch(() => undefined)
     throw notLoadedError()
   }
 
@@ -103,7 +102,8 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     if (main.latest === undefined && main.status !== 'ended') {
       this.isRead = true
       // Also where the session is unset.
-      this.#loadNow()
+      const loaded = loadSession(main)
+      if (isPromise(loaded)) this.#refuseUnloaded(loaded)
     }
     return main.latest === undefined ? undefined : main.id
   }
@@ -125,7 +125,6 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     return this.unsetTo === false && this.known?.status !== 'ended' && !isDeleted(this.req)
   }
 
-  /** A session is read: the response depends on the cookie. */
   noteRead(): void {
     this.isRead = true
   }
