@@ -18,6 +18,7 @@ export interface Presented {
 }
 
 const NONE: readonly string[] = []
+const NOTHING: Presented = { values: NONE, viaHeader: false }
 
 /** Gathers the values that a request carries for a session; empty for an anonymous one. */
 export function presentedValues(req: HttpRequest, settings: Settings): Presented {
@@ -141,7 +142,8 @@ export class RequestTokens implements Presented {
 
   constructor(visit: Visit) {
     const { settings, req } = visit
-    const { values, viaHeader } = presentedValues(req, settings)
+    const isAnonymous = settings.header === undefined && req.headers?.cookie === undefined
+    const { values, viaHeader } = isAnonymous ? NOTHING : presentedValues(req, settings)
     this.visit = visit
     this.values = values
     this.viaHeader = viaHeader
