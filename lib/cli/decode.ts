@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { EmptyRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
 import { generateKey, type Secret } from '../cookie/keys'
-import { deadline, type CookieLife } from '../lifecycle/lifetime'
+import { deadline } from '../lifecycle/lifetime'
 import { createSessions, engineOf } from '../manage/sessions'
 import type { Settings } from '../options/settings'
 import { CommandError, EXIT, listOf, table, textOf, timeJson, timeText } from './command'
@@ -105,7 +105,7 @@ async function endOf(
   if (endsAt !== undefined) return { at: endsAt, text: `${timeText(endsAt)}, by the default of securecookie` }
   if (record !== undefined) {
     const settings = own ?? engineOf(createSessions({ secret: generateKey() }))!.settings
-    const at = deadline(settings, new EmptyRequest(), record.cookie as unknown as CookieLife, record)
+    const at = deadline(settings, new EmptyRequest(), record.cookie, record)
     const by = own === undefined ? ', by the defaults of sessions(): --config tells the limits of yours' : ''
     return { at, text: timeText(at) + by }
   }

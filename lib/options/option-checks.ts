@@ -4,6 +4,7 @@ import { hasMethods, isAboveZero, must, oneOf, OptionError, quote, SessionError 
 import type { StoreContract } from '../store/contract'
 import type { StorePort } from '../store/port'
 import type { SessionsOptions, StandardSchema, Transport } from './sessions-options'
+import type { Settings } from './settings'
 import { isRecord } from '../record/record'
 import type { HttpRequest } from '../base/http'
 import { isPromise, type Milliseconds } from '../base/time'
@@ -37,10 +38,7 @@ const DEFAULTS: CookieOptions = { path: '/', httpOnly: true, sameSite: 'lax', se
  * A function of the request is checked as it answers. @see RFC 6265bis 4.1.3 (prefixes), 5.7
  * @throws {OptionError}
  */
-export function checkCookie(
-  name: string,
-  given: CookieOptions | ((req: HttpRequest) => CookieOptions)
-): CookieOptions | ((req: HttpRequest) => CookieOptions) {
+export function checkCookie(name: string, given: Settings['cookie']): Settings['cookie'] {
   if (typeof given === 'function') {
     return (req) => {
       const answer = atOnce('cookie', given(req)) ?? {}
@@ -53,10 +51,7 @@ export function checkCookie(
 }
 
 /** Cookie attributes over those that a store has for the cookies of its sessions. */
-export function overStore(
-  store: StoreContract | undefined,
-  given: CookieOptions | ((req: HttpRequest) => CookieOptions)
-): CookieOptions | ((req: HttpRequest) => CookieOptions) {
+export function overStore(store: StoreContract | undefined, given: Settings['cookie']): Settings['cookie'] {
   const own = store?.sessionDefaults?.cookie
   if (own === undefined || (typeof given !== 'function' && typeof given !== 'object')) return given
   return typeof given === 'function' ? (req) => ({ ...own, ...atOnce('cookie', given(req)) }) : { ...own, ...given }

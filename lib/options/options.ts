@@ -1,9 +1,9 @@
 import type { Settings } from './settings'
-import type { Carrier } from '../store/contract'
-import type { StoreContract } from '../store/contract'
+import type { Carrier, StoreContract } from '../store/contract'
 import { StorePort } from '../store/port'
 import { oneOf, OptionError } from '../base/errors'
 import { KeyRing, SECRET_BYTES_MIN, tooShortToSeal } from '../cookie/keys'
+import type { Door, Limits } from '../doors/door'
 import { expressSession } from '../doors/express-session'
 import { modern } from '../doors/sessions'
 import { MemoryStore } from '../stores/memory/memory'
@@ -49,25 +49,15 @@ export function resolveSessionsOptions(given: SessionsOptions): Settings {
   const shared = common(given)
   const idle = checkSpan('idle', given.idle, DAY)
   const { adopts, reissues } = adoptOf(given.adopt)
-  const signed = new SignedIds({
-    name,
-    issues: adopts && !reissues ? 'plain' : 'bound',
-    acceptsOther: adopts,
-    reissues,
-    anyId: false
-  })
+  const issues = adopts && !reissues ? 'plain' : 'bound'
+  const signed = new SignedIds({ name, issues, acceptsOther: adopts, reissues, anyId: false })
   const settings = {
     door: modern,
     name,
     keys,
     tokens: tokensOf(shared.port, name, signed),
     cookie,
-    limits: {
-      idle,
-      idleIsExplicit: given.idle !== undefined,
-      absolute: checkSpan('absolute', given.absolute, absoluteOf(given.store, 30 * DAY)),
-      endsByDate: false
-    },
+    limits: limitsOf(modern, given, idle, absoluteOf(given.store, 30 * DAY)),
     touchAfter: touchAfterOf(given.touchAfter, spanOf(idle, cookie)),
     rolling: given.rolling ?? false,
     resave: given.resave ?? false,
@@ -120,12 +110,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
     keys,
     tokens: tokensOf(shared.port, name, signed),
     cookie: overStore(given.store, given.cookie ?? {}),
-    limits: {
-      idle,
-      idleIsExplicit: given.idle !== undefined,
-      absolute: checkSpan('absolute', given.absolute, null),
-      endsByDate: true
-    },
+    limits: limitsOf(expressSession, given, idle, null),
     touchAfter: given.touchAfter === undefined ? 0 : touchAfterOf(given.touchAfter, idle),
     rolling: Boolean(given.rolling),
     resave: resave === undefined ? true : Boolean(resave),
@@ -170,6 +155,16 @@ function common(given: SessionsOptions) {
   }
 }
 
+function limitsOf(
+  { endsByDate }: Door,
+  given: NamedOptions,
+  idle: Limits['idle'],
+  fallback: Limits['absolute']
+): Limits {
+  const absolute = checkSpan('absolute', given.absolute, fallback)
+  return { idle, idleIsExplicit: given.idle !== undefined, absolute, endsByDate }
+}
+
 function touchAfterOf(given: Milliseconds | undefined, idle: Milliseconds | null): Milliseconds {
   if (given === 0) return 0
   const fallback = Math.min((idle ?? HOUR) / 20, MINUTE)
@@ -206,14 +201,12 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
   const port =
     given.store === undefined && given.hashIds === undefined
       ? main.port
-      : new StorePort(given.store ?? main.port.store, {
-          storeTimeout: main.storeTimeout,
-          hashIds
-        })
+      : new StorePort(given.store ?? main.port.store, { storeTimeout: main.storeTimeout, hashIds })
   const keys = given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret), checkSecret)
   checkSealing(port.carrier, keys)
   const isClassic = main.door === expressSession
   const idle = checkSpan('idle', given.idle, main.limits.idle ?? (isClassic ? DAY : null))
+  const limits = limitsOf(modern, given, idle, absoluteOf(given.store, main.limits.absolute))
   const cookie = checkCookie(name, overStore(given.store, given.cookie ?? main.cookie))
   const { touchAfter } = given
   const span = spanOf(idle, cookie)
@@ -232,12 +225,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     port,
     hashIds,
     cookie,
-    limits: {
-      idle,
-      idleIsExplicit: given.idle !== undefined || main.limits.idleIsExplicit,
-      absolute: checkSpan('absolute', given.absolute, absoluteOf(given.store, main.limits.absolute)),
-      endsByDate: false
-    },
+    limits: { ...limits, idleIsExplicit: limits.idleIsExplicit || main.limits.idleIsExplicit },
     touchAfter: touchAfter === undefined && !isClassic ? inherited : touchAfterOf(touchAfter, span),
     rolling: given.rolling ?? false,
     resave: false,
