@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import signature from 'cookie-signature'
 import fc from 'fast-check'
 import request from 'supertest'
-import { authenticate, claimedId, formOf, givenCookie } from '../../lib/cli/formats'
+import { authenticate, claimedId, formOf, givenCookies } from '../../lib/cli/formats'
 import { KeyRing } from '../../lib/cookie/keys'
 import { securecookie } from '../../lib/gorilla'
 import { CookieStore, sessions } from '../../lib/index'
@@ -47,6 +47,13 @@ describe.each(Object.keys(KINDS))('a cookie of the form %s', (form) => {
     const { out } = await silverback(['decode', '-', ...BOTH], { env, input: `Cookie: ${cookie}\n` })
     expect(out).toMatch(/authentic +yes, by secret 2 of 2/)
     for (const text of [first, second, id, 'private']) expect(out).not.toContain(text)
+  })
+
+  it('is found among others in the line of a Cookie header, of which some look like it', async () => {
+    const other = new KeyRing('the secret of somebody else who signs').signBound('token', id)
+    const line = `Cookie: theme=dark; token=${other}; ${cookie}; _ga=GA1.2.3`
+    expect(await decode(line)).toMatchObject({ exit: 0, json: { form, authentic: true, secret: 2 } })
+    expect(await silverback(['decode', `theme=dark; ${cookie}`, '--json'], {})).toMatchObject({ json: { form } })
   })
 
   it('is not when it was changed, or with other secrets', async () => {
@@ -141,7 +148,7 @@ it('never throws, whatever the cookie', () => {
   const texts = fc.oneof(fc.string(), fc.base64String(), fc.stringMatching(/^(s:|E|S|MT|ey)[\w.|=-]*$/))
   fc.assert(
     fc.property(texts, (text) => {
-      const given = givenCookie(text, undefined)
+      const [given] = givenCookies(text, undefined)
       const form = formOf(given.value)
       claimedId(given.value)
       if (form !== undefined) expect(authenticate(form, given, [first])).toBeUndefined()

@@ -7,7 +7,7 @@ import { createSessions, engineOf } from '../manage/sessions'
 import type { Settings } from '../options/settings'
 import { CommandError, EXIT, listOf, table, textOf, timeJson, timeText } from './command'
 import type { Call, Command, Outcome, Terminal, Values } from './command'
-import { authenticate, formOf, givenCookie, SIGNED_HOW, type Authentic } from './formats'
+import { authenticate, formOf, givenCookies, SIGNED_HOW, type Authentic, type Given } from './formats'
 import { load, PLACE_OPTIONS, withPlace } from './place'
 import { endOf as endOfEntry, handleOf } from './sessions'
 
@@ -47,17 +47,25 @@ export const decode: Command = {
   run: tell
 }
 
+// A browser sends other cookies along. Some only look like those of sessions: the authentic one is meant.
+function sessionAmong(cookies: [Given, ...Given[]], secrets: readonly Secret[]) {
+  const candidates = cookies.map((given) => {
+    const form = formOf(given.value)
+    const found = form && secrets.length > 0 ? authenticate(form, given, secrets) : undefined
+    return { given, form, found }
+  })
+  return candidates.find(({ found }) => found) ?? candidates.find(({ form }) => form) ?? candidates[0]!
+}
+
 async function tell({ argument, values, terminal }: Call): Promise<Outcome> {
   const application = await applicationOf(values)
   const name = textOf(values, 'name') ?? (argument.includes('=') ? undefined : application?.name)
-  const given = givenCookie(argument, name)
-  const form = formOf(given.value)
+  const secrets = [...secretsOf(values, terminal), ...(application?.secrets ?? [])]
+  const { given, form, found } = sessionAmong(givenCookies(argument, name), secrets)
   if (form === undefined) {
     const text = 'This is no session cookie of express-session, silverback, cookie-session or gorilla/securecookie.\n'
     return { exit: EXIT.found, text, json: { form: null } }
   }
-  const secrets = [...secretsOf(values, terminal), ...(application?.secrets ?? [])]
-  const found = secrets.length === 0 ? undefined : authenticate(form, given, secrets)
   const end = found && (await endOf(found, application?.settings, values, terminal))
   const { id, data, issuedAt } = found ?? {}
   const authentic = secrets.length === 0 ? undefined : found !== undefined

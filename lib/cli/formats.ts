@@ -50,18 +50,18 @@ const NAMES = ['sid', 'connect.sid', 'session', '__Host-sid', '__Host-session']
 /** What securecookie believes by default. */
 const MAX_AGE = 30 * DAY
 
-/** Takes `name=value`, a bare value, or the line of a Cookie or Set-Cookie header apart. */
-export function givenCookie(text: string, name: string | undefined): Given {
+/** The cookies of `name=value`, of a bare value, or of the line of a Cookie or Set-Cookie header; one at least. */
+export function givenCookies(text: string, name: string | undefined): [Given, ...Given[]] {
   const pairs = text
     .replace(/^(set-)?cookie:/i, '')
     .split(';')
     .map((part) => /^\s*([!#$%&'*+\-.^`|~\w]+)=(?!=*\s*$)\s*(.*?)\s*$/.exec(part))
     .flatMap((match) => (match === null ? [] : [[match[1]!, match[2]!] as const]))
-  const [first] = pairs
-  const wanted = name === undefined ? first : pairs.find(([each]) => each === name)
-  if (wanted === undefined) return { name, value: decoded(text.trim()), signature: undefined }
-  const signature = pairs.find(([each]) => each === `${wanted[0]}.sig`)?.[1]
-  return { name: wanted[0], value: decoded(wanted[1]), signature }
+  const signatureOf = (of: string) => pairs.find(([each]) => each === `${of}.sig`)?.[1]
+  const [first, ...others] = pairs
+    .filter(([each]) => name === undefined || each === name)
+    .map(([each, value]) => ({ name: each, value: decoded(value), signature: signatureOf(each) }))
+  return first === undefined ? [{ name, value: decoded(text.trim()), signature: undefined }] : [first, ...others]
 }
 
 function decoded(value: string): string {
