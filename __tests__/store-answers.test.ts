@@ -1,6 +1,6 @@
-import { infoOf } from '../lib/index'
+import { createServer } from 'node:http'
 import request from 'supertest'
-import session, { CookieStore, sessions } from '../lib/index'
+import session, { CookieStore, infoOf, MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { basics, read } from './helpers/basics'
 
@@ -225,5 +225,45 @@ describe('a session in its cookie', () => {
     const app = appWith(session({ secret, store: new CookieStore(), resave: false, saveUninitialized: false }), basics)
     const cookie = cookieOf(await request(app).get('/write?user=u'), 'connect.sid')
     expect((await read(app, cookie)).body.data).toEqual({ user: 'u' })
+  })
+})
+
+describe('a store that throws at a cookie which is none of its own', () => {
+  const answers: [string, (value: string) => unknown][] = [
+    ['throws', (value) => (value.startsWith('id:') ? value.slice(3) : JSON.parse(value))],
+    ['answers undefined', (value) => /^id:(.*)/.exec(value)?.[1]],
+    ['answers a number', (value) => (value.startsWith('id:') ? value.slice(3) : 7)],
+    ['answers by promise', (value) => (value.startsWith('id:') ? value.slice(3) : Promise.resolve(null))]
+  ]
+
+  it.each(answers)('has refused it, and locks nobody out: it %s', async (_, decode) => {
+    const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const store = Object.assign(new MemoryStore(), { tokens: { encode: (id: string) => `id:${id}`, decode } })
+    for (const auth of [
+      sessions({ secret, store: store as any }),
+      session({ secret, name: 'sid', store: store as any, resave: false, saveUninitialized: false })
+    ]) {
+      const serve = (req: any, res: any) =>
+        auth(req, res, (err?: Error) => {
+          req.session.n = (req.session.n ?? 0) + 1
+          res.end(JSON.stringify([err?.message, req.session.n, infoOf(req.session).error?.code]))
+        })
+      const server = createServer((req, res) => {
+        try {
+          serve(req, res)
+        } catch (err) {
+          // Without this it would end the process.
+          res.end(JSON.stringify(String(err)))
+        }
+      })
+      const ask = async (cookie: string) => {
+        const res = await request(server).get('/').set('Cookie', cookie)
+        return { cookie: cookieOf(res)!, body: JSON.parse(res.text) }
+      }
+      const { cookie } = await ask('')
+      expect((await ask('sid=planted')).body).toEqual([null, 1, 'ERR_SESSION_SIGNATURE'])
+      expect((await ask(`sid=planted; ${cookie}`)).body).toEqual([null, 2, null])
+    }
+    for (const [message] of warned.mock.calls) expect(String(message)).not.toContain('planted')
   })
 })
