@@ -51,7 +51,7 @@ export function decodeObject(record: unknown): ParsedRecord | undefined {
     const exact = isRecord(record) ? copyExactly(record, 'cookie') : undefined
     const decoded = takeApart(record, exact)
     if (!decoded?.dataText.includes('__proto__')) return decoded
-    const data = withoutProto(JSON.parse(decoded.dataText)) as Record<string, unknown>
+    const data = withoutProto(decoded.data) as Record<string, unknown>
     return decoded.withData(data, JSON.stringify(data))
   } catch {
     return undefined
@@ -125,6 +125,11 @@ function cut(text: string, hasMeta: boolean): { cookieText: string; dataText: st
 function withoutProto(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutProto)
   if (typeof value !== 'object' || value === null) return value
+  if (Object.getPrototypeOf(value) !== Object.prototype) {
+    // A Date, an ObjectId: it keeps its type unless its JSON is suspicious itself.
+    const text = JSON.stringify(value)
+    return text?.includes('__proto__') ? withoutProto(JSON.parse(text)) : value
+  }
   const clean: Record<string, unknown> = {}
   for (const key of Object.keys(value)) {
     if (key !== '__proto__') clean[key] = withoutProto((value as Record<string, unknown>)[key])
