@@ -885,6 +885,57 @@ describe.each(DOORS)('behind %s', (_name, door) => {
   })
 })
 
+describe.each(['reference', 'subject'] as const)('the %s', (side) => {
+  const amends: Record<string, (session: any) => void> = {
+    'puts something into every session (session-file-store)': (session) => (session.lastAccess = Date.now()),
+    'takes something out (connect-mongo with touchAfter)': (session) => delete session.lastModified
+  }
+
+  it.each(Object.keys(amends))(
+    'sends a lasting cookie again whose session is stored by a store that %s',
+    async (how) => {
+      const store = plainStore()
+      const { get: read, set } = store
+      let amend = amends[how]!
+      store.set = (id: string, session: any, done: any) => {
+        amend(session)
+        set.call(store, id, session, done)
+      }
+      store.get = (id: string, done: any) =>
+        read.call(store, id, (err: unknown, found: any) => done(err, found && { ...found, lastModified: 1 }))
+      const lasting = { secret, name: 'sid', resave: true, saveUninitialized: false, store, cookie: { maxAge: HOUR } }
+      const app = appWith(SIDES[side](lasting), routes)
+      const given = await login(app)
+      const answer = await get(app, '/who', given)
+      expect([answer.body, cookieOf(answer)]).toEqual(['ann', given])
+      amend = () => undefined
+      expect(cookieOf(await get(app, '/who', given))).toBeUndefined()
+    }
+  )
+})
+
+describe('a store of values', () => {
+  it('gets a Date back as it was, whatever a client has put beside it', async () => {
+    const seen: unknown[] = []
+    const touch = (_id: string, session: any, done: any) => setImmediate(done, null, seen.push(session.when))
+    const app = appWith(classic({ store: objectStore({ touch }) }), {
+      '/login': (req, res) => {
+        const theirs = JSON.parse('{"__proto__":{"admin":true},"b":[1]}')
+        Object.assign(req.session, { when: new Date(0), said: '__proto__', theirs, deep: { at: new Date(1) } })
+        res.send('in')
+      },
+      '/look': (req, res) => {
+        const { when, said, theirs, deep } = req.session
+        seen.push(when, deep.at)
+        res.json({ said, theirs, admin: theirs.admin })
+      }
+    })
+    const { body } = await get(app, '/look', await login(app))
+    expect(body).toEqual({ said: '__proto__', theirs: { b: [1] } })
+    expect(seen).toEqual([new Date(0), new Date(1), new Date(0)])
+  })
+})
+
 describe('MemoryStore', () => {
   it('may be called without new, and inherited from as it was before classes (sessionstore)', async () => {
     function Inherited(this: any) {

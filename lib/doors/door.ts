@@ -81,6 +81,8 @@ export interface Door {
   readonly watchesCookie: boolean
   /** A cookie that is the record is sent again to extend it, without a limit that asks for it. */
   readonly resendsToExtend: boolean
+  /** What a store of the contract puts into a session, or takes out, as it stores it counts as a change. */
+  readonly countsStoreChanges: boolean
   /** The cookie options are an object that the application may change after set-up. */
   readonly liveCookieOptions: boolean
   /** The first authentic token of several is believed, and duplicates stay. */

@@ -37,6 +37,8 @@ export const expressSession: Door = {
   // hash: `cookie` is left out, so that its change alone sends nothing and is stored by touch.
   watchesCookie: false,
   resendsToExtend: false,
+  // shouldSetCookie hashes the session again, after `store.set` (session-file-store, connect-mongo with touchAfter).
+  countsStoreChanges: true,
   // generate: `new Cookie(cookieOptions)` of the object that was given.
   liveCookieOptions: true,
   // getcookie: the first cookie of the name; the rest is not looked at, nor removed.

@@ -27,6 +27,7 @@ export const modern: Door = {
   endsByDate: false,
   watchesCookie: true,
   resendsToExtend: true,
+  countsStoreChanges: false,
   liveCookieOptions: false,
   believesFirst: false,
   readsCookieParser: false,

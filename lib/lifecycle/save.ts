@@ -97,8 +97,19 @@ export function saveSession(
     live: () => given ?? objectOf(saving, meta, { text: merged, theirs }, stringifyData(session)),
     earlier: known.own
   })
-  if (written === true) return saved
-  return chain(written, (answer) => (answer === true ? saved : notTaken(saving, known, saved, record, answer, attempt)))
+  if (written === true) return asTaken(saving, known, saved, given)
+  return chain(written, (answer) =>
+    answer === true ? asTaken(saving, known, saved, given) : notTaken(saving, known, saved, record, answer, attempt)
+  )
+}
+
+// The store has taken a write; whether it has changed the session that it was given is looked at only where nothing else
+// has changed: the text of a whole session is not free.
+function asTaken({ settings }: Saving, known: Snapshot, saved: Snapshot, given: Session | undefined): Snapshot {
+  if (given === undefined || saved.data !== known.data || saved.meta !== undefined) return saved
+  if (!settings.door.countsStoreChanges) return saved
+  const { cookie: _cookie, ...data } = given
+  return JSON.stringify(data) === saved.storedData ? saved : { ...saved, isAmended: true }
 }
 
 // The store has not taken a write as it was: it has given the session another ID, keeps something else, or nothing.
@@ -199,6 +210,10 @@ export function writeSession(
     const isOther = typeof outcome === 'object' && session !== handle.latest && id === handle.id
     handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome)
     if (outcome === 'gone') return false
+    const { cookie, keptCookie } = stateOf(session)!
+    if (outcome.isAmended && handle.isPresented && (cookie ?? keptCookie!.cookie).expires != null) {
+      handle.outgoing = 'send'
+    }
     if (changed !== undefined) rememberRecord(session, before, outcome, changed, settings.port.native)
     if (!tellsExtension(settings)) engine.extended.set(id, outcome.usedAt)
     if (before.version === null) {

@@ -34,6 +34,8 @@ export interface Snapshot {
   readonly storeId: string
   /** The token, where the record travels in it. */
   readonly token: string | undefined
+  /** The store has changed the session that it was given, where the application had not. */
+  readonly isAmended?: boolean
 }
 
 /** A session object, its ID, and what is known of its record. */
