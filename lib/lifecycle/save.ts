@@ -168,7 +168,7 @@ function metaFor(saving: Saving, known: Snapshot, usedAt: Milliseconds, user: st
   const meta: Meta = { u: usedAt, c: stateOf(session)!.createdAt }
   // A record that leaves this process may come back as another's. express-session's door adds nothing to its records but
   // in stores of ours, which know what is asked of them.
-  if (port.native ? port.remote : door.marksForeignRecords) meta.h = markOfId(tokens.assigned ? id : known.storeId)
+  if (port.native ? port.own!.remote : door.marksForeignRecords) meta.h = markOfId(tokens.assigned ? id : known.storeId)
   const bound = known.meta?.b ?? (settings.bind && bindingOf(settings, req))
   if (bound !== undefined) meta.b = bound
   if (user !== undefined) meta.i = user

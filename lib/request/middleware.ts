@@ -40,7 +40,7 @@ export function handlerOf(engine: Engine): Handler {
     }
     const sessions = new RequestSessions(engine, req, res, next)
     if (!ready) sessions.main.standIn()
-    if (!ready || loads === 'never' || (loads === 'unless at once' && settings.port.sync)) return next()
+    if (!ready || loads === 'never' || (loads === 'unless native' && settings.port.native)) return next()
     if (loads !== 'always' && !sessions.main.tokens.bringsSession) return next()
     let loading
     try {
@@ -105,12 +105,13 @@ function admitsWithoutStore(engine: Engine, req: HttpRequest, next: Next): boole
 }
 
 /** When a session is read before the handlers run; but for `always`, only one that the request has brought. */
-type Loading = 'always' | 'brought' | 'unless at once' | 'never'
+type Loading = 'always' | 'brought' | 'unless native' | 'never'
 
-function loadingOf({ saveUninitialized, genid, rolling, resave, load, schema, door }: Settings): Loading {
+function loadingOf({ saveUninitialized, genid, rolling, resave, load, schema, door, port }: Settings): Loading {
   if (saveUninitialized || genid !== undefined) return 'always'
   if (rolling || resave || load === 'eager') return 'brought'
   if (load === 'lazy') return 'never'
-  // A schema may answer by promise, which reading `req.session` could not wait for.
-  return schema !== undefined || door.loadsEagerly ? 'brought' : 'unless at once'
+  // A schema may answer by promise as well, which reading `req.session` could not wait for.
+  const isAtOnce = port.own?.sync === true && schema === undefined
+  return isAtOnce && !door.loadsEagerly ? 'unless native' : 'brought'
 }

@@ -51,12 +51,13 @@ interface PortOptions {
 export class StorePort {
   readonly store: StoreContract
   readonly carrier: Carrier | undefined
+  /** The store's own powers: in use while it is `native`. */
+  readonly own: Powers | undefined
   /** How long one call may take. */
   readonly timeout: Milliseconds
   /** Whether the store sees hashes of IDs. */
   readonly hashesIds: boolean
   readonly #deadlines: CallDeadlines
-  readonly #own: Powers | undefined
   readonly #verbs: NativeVerbs
   readonly #adapter: AdaptedPowers
   /** Records that move under the hash of their IDs. */
@@ -69,14 +70,14 @@ export class StorePort {
     this.#deadlines = new CallDeadlines(storeTimeout)
     // What opens a session that its cookie carries is the cookie: its ID is no secret.
     this.hashesIds = hashIds && this.carrier === undefined
-    this.#own = (store as Partial<PowerfulStore>)[POWERS]
+    this.own = (store as Partial<PowerfulStore>)[POWERS]
     this.#verbs = nativeVerbs(store)
     this.#adapter = new AdaptedPowers(store, this.#deadlines)
   }
 
   /** Whether the store's own powers are in use; not while its verbs are replaced (a subclass, a spy, a wrapper). */
   get native(): boolean {
-    if (this.#own === undefined) return false
+    if (this.own === undefined) return false
     const { store } = this
     const verbs = this.#verbs
     return (
@@ -90,12 +91,12 @@ export class StorePort {
 
   /** Whether it answers at once. */
   get sync(): boolean {
-    return this.#own?.sync === true && this.native
+    return this.own?.sync === true && this.native
   }
 
   /** Reached over a network. */
   get remote(): boolean {
-    return this.#own?.remote === true && this.native
+    return this.own?.remote === true && this.native
   }
 
   /** Whether a lifetime can be extended without writing the record. */
@@ -162,17 +163,17 @@ export class StorePort {
 
   /** Whether the store keeps an index of users. */
   get lists(): boolean {
-    return this.#own?.list !== undefined
+    return this.own?.list !== undefined
   }
 
   /** `undefined` when the store keeps no index of users. */
   list(user: string): MaybePromise<(Listed & { id: StoreKey })[] | undefined> {
-    return this.#guarded('list', () => this.#own?.list?.(user) as MaybePromise<(Listed & { id: StoreKey })[]>)
+    return this.#guarded('list', () => this.own?.list?.(user) as MaybePromise<(Listed & { id: StoreKey })[]>)
   }
 
   /** `undefined` when the store has no locks. */
   get locks(): LockPower | undefined {
-    const lock = this.native ? this.#own!.lock : undefined
+    const lock = this.native ? this.own!.lock : undefined
     if (lock === undefined) return undefined
     return {
       acquire: (...args) => this.#guarded('acquire', () => lock.acquire(...args)),
@@ -236,7 +237,7 @@ export class StorePort {
 
   /** @param load the session, where it is asked for by a request: such calls are counted */
   #ask<Name extends Asked>(verb: string, name: Name, given: Given<Name>, load?: string): Answered<Name> {
-    const powers: Powers = this.native ? this.#own! : this.#adapter
+    const powers: Powers = this.native ? this.own! : this.#adapter
     // What forgets by itself cannot tell what has expired: it has no `load`.
     const power = (powers[name] ?? powers.read) as (...args: Given<Name>) => Answered<Name>
     if (powers.sync && !isTraced()) return power.apply(powers, given)
