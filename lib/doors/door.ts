@@ -37,18 +37,6 @@ export interface Plan {
   readonly sendCookie: boolean
 }
 
-/** The data of a session as it is now and as it was. */
-export interface Change {
-  /** Session IDs and JSON of the data: what the request began with, and what it has now. */
-  readonly original: { readonly id: string; readonly data: string }
-  readonly id: string
-  readonly data: string
-  /** JSON of the data when it was last in step with the store. */
-  readonly base: string
-  /** It is stored even if it is empty: its ID is new (regenerate), or its record lacks our metadata. */
-  readonly mustSave: boolean
-}
-
 /**
  * What differs between the two doors, express-session's and `sessions()`: the engine asks nothing else of them. What
  * a door keeps on purpose stands in its file, with its source.
@@ -67,7 +55,11 @@ export interface Door {
   checkId(id: unknown, previous: string | undefined): string
   /** Whether the cookie's path covers the path of a request. */
   coversPath(pathname: string, path: string): boolean
-  isModified(change: Change): boolean
+  /**
+   * Whether a session is modified that differs from what the request began with, its ID among it; else one that differs
+   * from what is stored, or has to be stored for another reason.
+   */
+  readonly countsFromFirst: boolean
   plan(facts: Facts): Plan
   /** Starts the lifetime of the session's cookie anew. */
   prolong(session: Session, mayExtend: boolean): void

@@ -20,7 +20,7 @@ export const expressSession: Door = {
   // `originalPath.indexOf(cookieOptions.path || '/')`: by prefix, so that /admin covers /administrator.
   coversPath: () => true,
   // isModified: the ID or the hash differs from what the request began with; undone changes are none.
-  isModified: ({ original, id, data }) => original.id !== id || original.data !== data,
+  countsFromFirst: true,
   plan,
   // `req.session.touch()`, which applications replace.
   prolong: (session) => void session.touch(),

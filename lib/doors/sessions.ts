@@ -17,7 +17,7 @@ export const modern: Door = {
   // Whole segments. @see RFC 6265 5.1.4
   coversPath: (pathname, path) =>
     path.endsWith('/') || pathname.length === path.length || pathname.charAt(path.length) === '/',
-  isModified: ({ data, base, mustSave }) => mustSave || data !== base,
+  countsFromFirst: false,
   plan,
   prolong(session, mayExtend) {
     // Data of that name must not get in the way.

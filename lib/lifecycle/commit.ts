@@ -62,23 +62,25 @@ function isUntouched(handle: Handle, session: Session): boolean {
 
 // Gathers the facts about a session, whose data is now `data`, and lets the door decide.
 function planFor(handle: Handle, session: Session, data: string): Plan {
-  const { settings, req, snapshot, original, id, isPresented } = handle
+  const { settings, req, snapshot, firstId, firstData, id, isPresented } = handle
   const { door, tokens, port, rolling, resave, saveUninitialized, limits, writesMeta } = settings
   const { selfContained } = tokens
   const state = stateOf(session)!
   const cookie = state.cookie ?? state.keptCookie!.cookie
   const stored = snapshot.version !== null
   const attributes =
-    state.cookie !== undefined && (door.watchesCookie || original.id !== id) ? attributesOf(state.cookie) : undefined
+    state.cookie !== undefined && (door.watchesCookie || firstId !== id) ? attributesOf(state.cookie) : undefined
   const cookieChanged = attributes !== undefined && attributes !== (snapshot.attributes ?? keptAttributesOf(state))
   // A record of express-session does not say when the session began: unless that is written down, it never gets old.
   const lacksMeta = stored && writesMeta && !selfContained && !snapshot.meta
   const mustSave =
     handle.status === 'renewed' || lacksMeta || (settings.userId !== undefined && isUnindexed(handle, session))
+  const isOther = firstId !== id || firstData !== data
+  const modified = door.countsFromFirst ? isOther : mustSave || data !== snapshot.data
   const plan = door.plan({
     presented: isPresented,
     stored,
-    modified: door.isModified({ original, id, data, base: snapshot.data, mustSave }),
+    modified,
     // What an application gives the cookie after an explicit save is stored with the session's new ID (passport).
     saved: snapshot.savedData === data && !cookieChanged && !mustSave,
     everSaved: snapshot.savedData !== undefined,

@@ -38,8 +38,9 @@ export abstract class Handle implements SessionVerbs {
   refusal: SessionErrorCode | undefined
   /** The session that the request began with, as the store had it. */
   found: LoadedSession | undefined
-  /** What the request began with. */
-  original = { id: '', data: '{}' }
+  /** The session ID and the JSON of the data that the request began with. */
+  firstId = ''
+  firstData = '{}'
   outgoing: Outgoing = 'none'
   /** The session ID that the response's header block has told the client. */
   announced: string | undefined
@@ -102,7 +103,8 @@ export abstract class Handle implements SessionVerbs {
     // The store's own `generate` or `createSession` may have put another one in its place.
     const { id, snapshot } = this
     const session = this.latest!
-    this.original = { id, data: snapshot.version === null ? takeData(session, snapshot).text : snapshot.data }
+    this.firstId = id
+    this.firstData = snapshot.version === null ? takeData(session, snapshot).text : snapshot.data
     return session
   }
 
