@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import express from 'express'
@@ -105,3 +105,35 @@ it.each(Object.keys(STORES))(
     }
   }
 )
+
+it('a host whose headersSent is never true (@fastify/express) has a session extended once, and none begun too late', async () => {
+  const calls: string[] = []
+  const store = plainStore({
+    touch: (_id: string, _session: object, done: any) => setImmediate(done, null, calls.push('touch'))
+  })
+  const auth = session({ secret, resave: false, saveUninitialized: false, store, cookie: { maxAge: 60_000 } })
+  const visit = async (handler: (req: any, res: any) => void, cookie = '') => {
+    const server = http.createServer((req, res) => {
+      Object.defineProperty(res, 'headersSent', { configurable: true, get: () => false })
+      auth(req as any, res as any, () => handler(req, res))
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as net.AddressInfo
+    const answer = await fetch(`http://127.0.0.1:${port}/`, { headers: { cookie } })
+    await answer.text()
+    server.close()
+    return answer.headers.get('set-cookie')?.split(';')[0]
+  }
+  const cookie = await visit((req, res) => {
+    req.session.user = 'ann'
+    res.writeHead(200).end('in')
+  })
+  await visit((_req, res) => res.writeHead(200, { 'X-One': '1' }).end('ann'), cookie)
+  expect(calls).toEqual(['touch'])
+  const late = await visit((req, res) => {
+    res.writeHead(200).write('a')
+    req.session.late = true
+    res.end('b')
+  })
+  expect([late, store.texts.size]).toEqual([undefined, 1])
+})

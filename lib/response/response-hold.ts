@@ -85,8 +85,10 @@ export class ResponseHold {
 
   /** Whether the header block is gone, so that no cookie can follow. */
   get headCommitted(): boolean {
-    // What the response itself says: a middleware before us may keep what it was passed.
-    return this.committed && this.held?.reveal === undefined && this.res.headersSent !== false
+    // What the response itself says: a middleware before us may keep what it was passed. @fastify/express lets
+    // `headersSent` say no for ever.
+    const { res } = this
+    return this.committed && this.held?.reveal === undefined && (res.headersSent !== false || Boolean(res._header))
   }
 
   /** Whether somebody behind us wraps the body's methods (compression, say). */
@@ -186,7 +188,7 @@ export class ResponseHold {
     } catch (err) {
       // Refused by Node (a chunk of a wrong type): an error page may follow.
       if (call.verb === 'end') this.ended = false
-      if (res.headersSent !== true) this.committed = false
+      if (res.headersSent !== true && !res._header) this.committed = false
       throw err
     } finally {
       this.performing = outer
