@@ -70,3 +70,19 @@ export function notLoadedError(): SessionError {
 export function missingError(): SessionError {
   return new SessionError('ERR_SESSION_MISSING', 'failed to load session')
 }
+
+/** `genid` has answered an ID that the store has a session of. */
+export function idTakenError(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_OPTION',
+    'The new session ID is already in use: genid must never return the same ID twice.'
+  )
+}
+
+/** A write lost against others as often as it may. */
+export function conflictError(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_CONFLICT',
+    'The session could not be written: other requests kept changing it. Use session.update() or session.lock().'
+  )
+}

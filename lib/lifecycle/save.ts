@@ -1,7 +1,6 @@
-import { destroyedError, guarded, tooLateError } from '../engine/faults'
+import { conflictError, destroyedError, guarded, idTakenError, tooLateError } from '../engine/faults'
 import { evictSurplus } from './end'
 import type { Handle } from './handle'
-import { SessionError } from '../base/errors'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf, markOfId, type Visit } from '../engine/engine'
 import type { Settings } from '../options/settings'
@@ -126,11 +125,12 @@ function notTaken(
   if (typeof answer === 'string') return { ...saved, storeId: answer }
   const isNew = known.version === null
   const found = decodeFound(answer)
-  const isOwn = isNew && isOwnRecord(answer, saving.offered ?? [record])
+  // A first write whose answer never came, or that a client sent twice, has arrived all the same.
+  const isOwn = isNew && answer.record === undefined && (saving.offered ?? [record]).includes(answer.text)
   if (isOwn && answer.text === record) return saved
   if (!isNew) engine.monitor.note('conflict', settings.name, id)
-  else if (!isOwn && !settings.door.replacesTakenId) throw idTaken()
-  if ((saving.exact && !isOwn) || attempt >= ATTEMPTS_MAX || found === undefined) throw conflict()
+  else if (!isOwn && !settings.door.replacesTakenId) throw idTakenError()
+  if ((saving.exact && !isOwn) || attempt >= ATTEMPTS_MAX || found === undefined) throw conflictError()
   if (found.meta?.n !== undefined) return 'gone'
   const next = {
     ...known,
@@ -146,11 +146,6 @@ function notTaken(
 // The session as a store of the contract is given it; `merged` where that differs from the data it has now.
 function objectOf({ req, session }: Saving, meta: Meta | undefined, merged: Merged, now: string): Session {
   return sessionToGive(req, session, meta, now === merged.text ? undefined : merged)
-}
-
-// A first write whose answer never came, or that a client sent twice, has arrived all the same.
-function isOwnRecord({ text, record }: Found, offered: readonly string[]): boolean {
-  return record === undefined && offered.includes(text)
 }
 
 // What the store keeps, with our changes since `data` laid over it.
@@ -175,20 +170,6 @@ function metaFor(saving: Saving, known: Snapshot, usedAt: Milliseconds, user: st
   if (tokens.selfContained) meta.d = id
   if (known.meta?.t !== undefined) meta.t = known.meta.t
   return meta
-}
-
-function idTaken(): SessionError {
-  return new SessionError(
-    'ERR_SESSION_OPTION',
-    'The new session ID is already in use: genid must never return the same ID twice.'
-  )
-}
-
-function conflict(): SessionError {
-  return new SessionError(
-    'ERR_SESSION_CONFLICT',
-    'The session could not be written: other requests kept changing it. Use session.update() or session.lock().'
-  )
 }
 
 /** Writes the session. `false` when it is gone. @param event a cookie that is the record is written anew to extend it */
