@@ -15,7 +15,8 @@ const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
 /** @throws {OptionError} for a cookie name that is no token, or that would be mistaken for a property */
 export function checkName(name: string): void {
   const isName = typeof name === 'string' && isCookieName(name) && !RESERVED_NAMES.has(name)
-  must(isName, 'name', "a cookie name (letters, digits and !#$%&'*+-.^_`|~)", name, 'ERR_SESSION_NAME')
+  const wanted = "a cookie name (letters, digits and !#$%&'*+-.^_`|~) other than __proto__, constructor and prototype"
+  must(isName, 'name', wanted, name, 'ERR_SESSION_NAME')
 }
 
 /** A span of time, `null` for no limit. @throws {OptionError} for anything but a finite number above 0 or `null` */
