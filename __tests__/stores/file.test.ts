@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { statSync, utimesSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { POWERS, type Powers } from '../../lib/store/contract'
@@ -449,6 +449,15 @@ describe('FileStore', () => {
       await store.close()
       expect(cleared).toHaveBeenCalledWith(timers[0])
       expect(await store.get('a')).not.toBeNull()
+    })
+
+    it('is closed once what was called before is done', async () => {
+      const store = open()
+      const changes = Promise.all([1, 2, 3].map((n) => store.set('a', record({ n }))))
+      await store.close()
+      const kept = readFileSync(placeOf('a'), 'utf8')
+      await changes
+      expect(kept).toContain('"n":3')
     })
   })
 

@@ -15,23 +15,29 @@ export class MacKey {
   readonly #outer: Buffer
 
   constructor(key: Uint8Array) {
-    this.#inner = padded(key, 0x36)
-    this.#outer = Buffer.concat([padded(key, 0x5c)], BLOCK + 32)
+    this.#inner = padded(key, 0x36, BLOCK)
+    this.#outer = padded(key, 0x5c, BLOCK + 32)
   }
 
   /** The MAC of a text, as base64url. */
   of(text: string): string {
     // No character takes more than three bytes.
     const most = BLOCK + 3 * text.length
-    if (most > this.#inner.length) this.#inner = Buffer.concat([this.#inner.subarray(0, BLOCK)], most)
+    if (most > this.#inner.length) {
+      const block = this.#inner.subarray(0, BLOCK)
+      this.#inner = Buffer.alloc(most)
+      block.copy(this.#inner)
+    }
     const end = BLOCK + this.#inner.write(text, BLOCK)
     this.#outer.write(hashOf('sha256', this.#inner.subarray(0, end), 'hex'), BLOCK, 'hex')
     return hashOf('sha256', this.#outer, 'base64url')
   }
 }
 
-function padded(key: Uint8Array, pad: number): Buffer {
-  const block = Buffer.alloc(BLOCK)
-  block.set(key)
-  return block.map((byte) => byte ^ pad) as Buffer
+// Memory of its own, as `alloc` gives it: a small Buffer of another kind shares it with any other.
+function padded(key: Uint8Array, pad: number, size: number): Buffer {
+  const bytes = Buffer.alloc(size)
+  bytes.set(key)
+  for (let i = 0; i < BLOCK; i++) bytes[i]! ^= pad
+  return bytes
 }

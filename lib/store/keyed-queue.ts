@@ -40,6 +40,11 @@ export class KeyedQueue {
     return this.#run(key, begun, result)
   }
 
+  /** Waits for the turns that are taken by now. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(Array.from(this.#queues.keys(), async (key) => this.take(key, () => undefined)))
+  }
+
   #run<T>(key: string, queue: Queue, turn: Promise<T>): Promise<T> {
     let passed = false
     const pass = (err?: unknown) => {
@@ -99,6 +104,10 @@ export class StoreQueues {
     let queue = this.#stores.get(store)
     if (queue === undefined) this.#stores.set(store, (queue = new KeyedQueue(patience)))
     return queue.take(id, work)
+  }
+
+  async idle(store: object): Promise<void> {
+    await this.#stores.get(store)?.idle()
   }
 }
 

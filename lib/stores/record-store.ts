@@ -226,6 +226,11 @@ export function change<A>(
   return respond(store[POWERS], work, callback)
 }
 
+/** Waits for the changes of a store that were called before. */
+export function changed(store: object): Promise<void> {
+  return changes.idle(store)
+}
+
 // Callers without a callback get what is declared; those with one get nothing.
 function respond<T, A>(powers: Powers, work: () => MaybePromise<T>, callback: Callback<T> | undefined): A {
   return (powers.sync && typeof callback !== 'function' ? work() : answer(work, callback)) as A

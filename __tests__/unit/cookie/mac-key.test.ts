@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { MacKey } from '../../../lib/cookie/mac-key'
 
@@ -24,6 +24,13 @@ describe('MacKey', () => {
     for (const text of ['\ud800', '\uffff'.repeat(1000), '', 'a'.repeat(3000)]) {
       expect(key.of(text)).toBe(createHmac('sha256', bytes).update(text).digest('base64url'))
     }
+  })
+
+  it('keeps its key out of the memory that small Buffers share', () => {
+    const bytes = randomBytes(32)
+    new MacKey(bytes).of('a text')
+    const shared = Buffer.from(Buffer.from('x').buffer)
+    for (const pad of [0x36, 0x5c]) expect(shared.includes(bytes.map((byte) => byte ^ pad) as Buffer)).toBe(false)
   })
 
   it('refuses a key that would have to be hashed first', () => {

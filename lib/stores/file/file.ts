@@ -2,7 +2,7 @@ import fs from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { POWERS } from '../../store/contract'
 import { ANYTHING, checkOptions, isFilled, optional, SERIALIZER, type Rule, type Serializer } from '../option-rules'
-import { RecordStore } from '../record-store'
+import { changed, RecordStore } from '../record-store'
 import { SharedSweeper } from '../sweeper'
 import { isAboveZero, isTimerSpan } from '../../base/errors'
 import { DAY, MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
@@ -96,6 +96,7 @@ export class FileStore extends RecordStore {
   /** Stops sweeping, for good, and waits for what is under way. What is kept stays. */
   async close(): Promise<void> {
     await this.#sweeper.close()
+    await changed(this)
     await this.#files.records.versions.idle()
     await this.#files.leases.versions.idle()
   }

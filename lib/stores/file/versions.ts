@@ -55,7 +55,6 @@ export interface Layout<D> {
 /** The files of one kind, by name. */
 export class Versions<D> {
   readonly #queue = new KeyedQueue()
-  readonly #working = new Set<Promise<void>>()
 
   constructor(
     private readonly folder: Folder,
@@ -78,14 +77,12 @@ export class Versions<D> {
         if (outcome === 'fenced') patience *= 2
       }
     }
-    const done = this.#queue.take(name, work) as Promise<void>
-    this.#working.add(done)
-    return done.finally(() => this.#working.delete(done))
+    return this.#queue.take(name, work) as Promise<void>
   }
 
-  /** Waits until nothing is being changed. */
-  async idle(): Promise<void> {
-    while (this.#working.size > 0) await Promise.allSettled(this.#working)
+  /** Waits for the changes that are under way. */
+  idle(): Promise<void> {
+    return this.#queue.idle()
   }
 
   /** Removes what killed processes have left: temporary files, and claims of contents that are no more. */
