@@ -154,6 +154,21 @@ describe('keys and values', () => {
     await powers.remove(id)
   })
 
+  it('carries out what was called behind a command that is never answered', async () => {
+    jest.useFakeTimers({ doNotFake: ['Date', 'nextTick', 'setImmediate'] })
+    const asked: string[] = []
+    const client: any = { gets() {}, cas() {}, add() {} }
+    client.set = () => asked.push('set')
+    client.del = (_key: string, done: any) => done(undefined, asked.push('del') > 0)
+    const store = new MemcachedStore({ client })
+    const unanswered = expect(store.set('a', { cookie: {} } as never)).rejects.toThrow('did not answer set')
+    const ended = expect(store.destroy('a')).resolves.toBeNull()
+    await jest.advanceTimersByTimeAsync(5000)
+    jest.useRealTimers()
+    await Promise.all([unanswered, ended])
+    expect(asked).toEqual(['set', 'del'])
+  })
+
   it.each([{}, { client: {} }, { prefix: 'a b' }, { prefix: 'a$' }, { ttl: 0 }, { storeTimeout: NaN }])(
     'refuses the options %j',
     (options) => {

@@ -220,8 +220,13 @@ export function change<A>(
     const ready = prepare()
     // Nobody hears of a failure before its turn.
     if (isPromise(ready)) ready.catch(() => undefined)
-    const changed = changes.take(store, String(id), () => chain(ready, (send) => send()), PATIENCE)
-    return chain(changed, nothing)
+    let sent: MaybePromise<unknown>
+    // What it fails with is told to its caller alone: those behind it are carried out after a timeout, too.
+    const turn = () => {
+      sent = chain(ready, (send) => send())
+      return isPromise(sent) ? sent.then(nothing, nothing) : null
+    }
+    return chain(changes.take(store, String(id), turn, PATIENCE), () => chain(sent, nothing))
   }
   return respond(store[POWERS], work, callback)
 }
