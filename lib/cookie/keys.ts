@@ -85,8 +85,8 @@ export class KeyRing {
 
   // The keys of signed IDs, newest first.
   get #macKeys(): readonly MacKey[] {
-    const keys = this.derived('signed cookie')
-    return (this.#signing ??= keys.map((key) => new MacKey(key.export())))
+    this.refresh()
+    return (this.#signing ??= this.derived('signed cookie').map((key) => new MacKey(key.export())))
   }
 
   /** Bytes of the shortest secret. */
