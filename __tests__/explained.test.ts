@@ -59,6 +59,9 @@ it('NODE_DEBUG=silverback prints one line a request: what was decided, and why',
   expect((await explained('/read', cookie)).line).toBe(
     'GET /read 200; sid: rejected (ERR_SESSION_MISSING), not saved: there is nothing in it, no cookie: nothing was stored'
   )
+  expect((await explained('/twice/set?user=ann')).line).toBe(
+    'GET /twice/set 200; sid: created (for user), saved, cookie sent: the client had none'
+  )
   expect((await explained('/read', 'sid=forged')).line).toContain('rejected (ERR_SESSION_SIGNATURE)')
 })
 

@@ -29,11 +29,12 @@ export function raceApp(store: any, secret: string, { classic, indexless, given 
   const auth: any = classic
     ? session({ name: 'sid', resave: false, saveUninitialized: false, ...options })
     : sessions(options)
-  const app = express().use(auth)
+  const app = express().use(auth).use('/twice', auth)
   const held: (() => void)[] = []
   const arrivals = new EventEmitter()
   const routes: Record<string, (req: any, res: any) => unknown> = {
     '/set': (req) => Object.assign(req.session, req.query),
+    '/twice/set': (req) => Object.assign(req.session, req.query),
     '/nested/:key': (req) => (((req.session.a ??= {}).b ??= {})[req.params.key] = true),
     '/count': (req) => update(req.session, (data: any) => void (data.n = (data.n ?? 0) + 1)),
     '/save': (req) => Object.assign(req.session, req.query).save(),

@@ -64,11 +64,13 @@ function isCovered(settings: Settings, req: HttpRequest): boolean {
 // The same handler; it prints what became of each request when that is over.
 function explained(engine: Engine, handler: Handler): Handler {
   return function session(req: HttpRequest, res: HttpResponse | undefined, next: Next): void {
-    const isFirst = sessionsOf(req) === undefined
+    const before = sessionsOf(req)
+    // What happens to sessions that the request has already is told in their line.
+    if (before !== undefined && (before.present || before.engine === engine)) return handler(req, res, next)
     const { method, originalUrl, url } = req as HttpRequest & { method?: string }
     const print = serveExplained(() => handler(req, res, next))
     const sessions = sessionsOf(req)
-    if (!isFirst || !(sessions instanceof RequestSessions) || sessions.engine !== engine) return
+    if (sessions === before || !(sessions instanceof RequestSessions) || sessions.engine !== engine) return
     const path = String(originalUrl ?? url).split('?', 1)[0]
     const response = (res ?? {}) as { once?: (event: string, listener: () => void) => void; statusCode?: number }
     response.once?.('close', () =>

@@ -236,12 +236,13 @@ export class ResponseHold {
     // A response of node:http itself that has no header yet, and that nobody watches. One without a connection was made
     // by hand (adapters of serverless platforms), and is asked for its headers in the end.
     const isUntold =
+      ours &&
       this.originalWriteHead === own.writeHead &&
       res.setHeader === own.setHeader &&
       Boolean(res.socket) &&
       res.constructor === (ServerResponse as unknown) &&
       res.getHeaderNames!().length === 0
-    const target = ours && isUntold ? new VaryApart(res) : res
+    const target = isUntold ? new VaryApart(res) : res
     if (ours) {
       this.applied = true
       this.hook.head(target)
