@@ -173,6 +173,19 @@ describe('a signal of an ordinary request', () => {
     expect(late).toEqual([false, false, false, false])
   })
 
+  it.each([undefined, {}])('is watched until the connection is over where the response is %p', async (standIn) => {
+    const begun = jest.spyOn(global, 'setInterval')
+    const ended = jest.spyOn(global, 'clearInterval')
+    const auth = sessions({ secret, store: new MemoryStore() })
+    const socket = new EventEmitter()
+    const req: any = { headers: { cookie: await sessionCookie(auth, { user: 'ann' }) }, url: '/', socket }
+    auth(req, standIn as never, () => void infoOf(req.session).signal)
+    const poll = begun.mock.results.at(-1)!.value
+    expect(ended).not.toHaveBeenCalledWith(poll)
+    socket.emit('close')
+    expect(ended).toHaveBeenCalledWith(poll)
+  })
+
   it('fires when the session ends elsewhere, while the response goes on', async () => {
     const auth = sessions({ secret, store: new MemoryStore() })
     const { ask, close } = await servers['HTTP/1.1, kept alive']((req: any, res: any) =>

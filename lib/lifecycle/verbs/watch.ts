@@ -10,15 +10,17 @@ const POLL: Milliseconds = 500
 /**
  * A signal that fires when a session is destroyed, revoked or expires: at once in this process, within a second when
  * it happens in another. The timers do not keep the process alive; asking the store does not extend the session. The
- * watch ends with the response (of an upgrade request, with the connection), or with `until`.
+ * watch ends with the response (where there is none, or an upgrade, with the connection), or with `until`.
  */
 export function watch(handle: Handle): AbortSignal {
   const { engine, settings, req, id } = handle
   const { port, tokens } = settings
   const { until } = handle.openOptions
   const controller = new AbortController()
-  // A connection that is kept alive outlasts the response by many requests.
-  const watched: Answer | null | undefined = req.headers?.upgrade === undefined ? handle.response?.res : req.socket
+  // A connection that is kept alive outlasts the response by many requests; what only stands in for one has no end.
+  const answer = handle.response?.res
+  const hasNoEnd = handle.response !== undefined && typeof answer?.once !== 'function'
+  const watched: Answer | null | undefined = req.headers?.upgrade !== undefined || hasNoEnd ? req.socket : answer
   if (until?.aborted || (watched && isOver(watched))) return controller.signal
   let asking = false
 
