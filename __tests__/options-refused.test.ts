@@ -135,9 +135,15 @@ it.each<[string, (url: any) => unknown]>([
   expect(message).toContain('got "db://...@db.example.org/sessions"')
 })
 
-it('tells no password of other texts that stand for a client', () => {
-  const pool: any = 'host=db.example.org password=hunter2 user=ann'
-  expect(refusal(() => new PostgresStore({ pool })).message).toContain('got "host=db.example.org password=..."')
+it.each([
+  ['host=db.example.org password=hunter2', 'host=db.example.org password...'],
+  ['host=db.example.org password = hunter2', 'host=db.example.org password...'],
+  ['DB_PASSWORD=hunter2', 'DB_PASSWORD...'],
+  ['{"password":"hunter2"}', '{"password...'],
+  ['a Pool of passport', 'a Pool of passport']
+])('tells no password of other texts that stand for a client: %s', (text, told) => {
+  const pool: any = text
+  expect(refusal(() => new PostgresStore({ pool })).message).toContain(`got ${JSON.stringify(told)}`)
 })
 
 it('tells no key that stands for a serializer', () => {

@@ -123,7 +123,7 @@ export function quote(value: unknown): string {
     const text = value
       .slice(0, 1000)
       .replace(/:\/\/.*@/s, '://...@')
-      .replace(/\b(pass\w*|pwd)=.*/is, '$1=...')
+      .replace(/(pass\w*|pwd)["'\s]*[=:].*/is, '$1...')
     return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text)
   }
   if (value === STRING) return 'a string'
