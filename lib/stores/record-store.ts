@@ -1,10 +1,10 @@
-import { answer, declareNative, EXPIRED, POWERS, type Callback, type Found, type Life } from '../store/contract'
+import { declareNative, EXPIRED, POWERS, type Callback, type Found, type Life } from '../store/contract'
 import type { Listed, Powers, SessionRecord } from '../store/contract'
 import { decodeRecord, isRecord, withCookie, withUsedAt } from '../record/record'
 import { isForwarding } from '../store/record-cache'
-import { StoreQueues } from '../store/keyed-queue'
 import { Store } from '../store/store'
-import { chain, isPromise, SECOND, type MaybePromise, type Milliseconds } from '../base/time'
+import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
+import { change, nothing, respond } from './change'
 
 /** What the verbs of our stores need beside the powers. */
 export interface RecordPowers extends Powers {
@@ -201,46 +201,6 @@ function endOf(usedAt: Milliseconds, ttl: Milliseconds | null): Milliseconds | n
   return ttl === null ? null : usedAt + ttl
 }
 
-/** A call that is not answered holds up those behind it for so long. */
-const PATIENCE: Milliseconds = 5 * SECOND
-const changes = new StoreQueues()
-
-/**
- * Changes a session in the order of the calls, also where nobody waits for them.
- *
- * @param prepare called at once, so that what is kept is what was given; what it answers is called in its turn
- */
-export function change<A>(
-  store: { readonly [POWERS]: Powers },
-  id: string,
-  prepare: () => MaybePromise<() => MaybePromise<unknown>>,
-  callback: Callback<null> | undefined
-): A {
-  const work = () => {
-    const ready = prepare()
-    // Nobody hears of a failure before its turn.
-    if (isPromise(ready)) ready.catch(() => undefined)
-    let sent: MaybePromise<unknown>
-    // What it fails with is told to its caller alone: those behind it are carried out after a timeout, too.
-    const turn = () => {
-      sent = chain(ready, (send) => send())
-      return isPromise(sent) ? sent.then(nothing, nothing) : null
-    }
-    return chain(changes.take(store, String(id), turn, PATIENCE), () => chain(sent, nothing))
-  }
-  return respond(store[POWERS], work, callback)
-}
-
-/** Waits for the changes of a store that were called before. */
-export function changed(store: object): Promise<void> {
-  return changes.idle(store)
-}
-
-// Callers without a callback get what is declared; those with one get nothing.
-function respond<T, A>(powers: Powers, work: () => MaybePromise<T>, callback: Callback<T> | undefined): A {
-  return (powers.sync && typeof callback !== 'function' ? work() : answer(work, callback)) as A
-}
-
 function idsOf(powers: ListedPowers): MaybePromise<string[]> {
   if (powers.ids !== undefined) return powers.ids()
   const ids: string[] = []
@@ -266,8 +226,4 @@ function expiryOf(cookie: unknown): Milliseconds | undefined {
   const expires = (cookie as { expires?: Date | string | number | null } | null | undefined)?.expires
   const time = expires ? new Date(expires).getTime() : NaN
   return Number.isNaN(time) ? undefined : time
-}
-
-function nothing(): null {
-  return null
 }

@@ -4,7 +4,7 @@ import { isAboveZero, OptionError } from '../../base/errors'
 import { Store } from '../../store/store'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { ANYTHING, checkOptions, SERIALIZER, type Rule, type Serializer } from '../option-rules'
-import { change } from '../record-store'
+import { change, nothing } from '../change'
 import { dialectOf, type RedisClient } from './client'
 import type { RedisWait } from './errors'
 import { INDEX_PREFIX } from './index'
@@ -214,8 +214,4 @@ declareNative(RedisStore)
 
 function isCount(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) > 0
-}
-
-function nothing(): null {
-  return null
 }

@@ -1,0 +1,48 @@
+import { chain, isPromise, SECOND, type MaybePromise, type Milliseconds } from '../base/time'
+import { answer, POWERS, type Callback, type Powers } from '../store/contract'
+import { StoreQueues } from '../store/keyed-queue'
+
+/** A call that is not answered holds up those behind it for so long. */
+const PATIENCE: Milliseconds = 5 * SECOND
+const changes = new StoreQueues()
+
+/**
+ * Changes a session in the order of the calls, also where nobody waits for them.
+ *
+ * @param prepare called at once, so that what is kept is what was given; what it answers is called in its turn
+ */
+export function change<A>(
+  store: { readonly [POWERS]: Powers },
+  id: string,
+  prepare: () => MaybePromise<() => MaybePromise<unknown>>,
+  callback: Callback<null> | undefined
+): A {
+  const work = () => {
+    const ready = prepare()
+    // Nobody hears of a failure before its turn.
+    if (isPromise(ready)) ready.catch(() => undefined)
+    let sent: MaybePromise<unknown>
+    // What it fails with is told to its caller alone: those behind it are carried out after a timeout, too.
+    const turn = () => {
+      sent = chain(ready, (send) => send())
+      return isPromise(sent) ? sent.then(nothing, nothing) : null
+    }
+    return chain(changes.take(store, String(id), turn, PATIENCE), () => chain(sent, nothing))
+  }
+  return respond(store[POWERS], work, callback)
+}
+
+/** Waits for the changes of a store that were called before. */
+export function changed(store: object): Promise<void> {
+  return changes.idle(store)
+}
+
+/** Callers without a callback get what is declared; those with one get nothing. */
+export function respond<T, A>(powers: Powers, work: () => MaybePromise<T>, callback: Callback<T> | undefined): A {
+  return (powers.sync && typeof callback !== 'function' ? work() : answer(work, callback)) as A
+}
+
+/** What verbs that change something answer. */
+export function nothing(): null {
+  return null
+}
