@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm'
 import request from 'supertest'
 import session, { MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
+import { plainStore } from './helpers/classic'
 import { FOREIGN, TimedStores } from './helpers/timed-stores'
 import { DAY, HOUR, MINUTE, SECOND } from './helpers/times'
 
@@ -132,3 +133,20 @@ it.each(Object.entries(DOORS).slice(0, 2))(
     }
   }
 )
+
+it('takes a lifetime that is given while a save is under way', async () => {
+  const store = plainStore()
+  const set = jest.spyOn(store, 'set')
+  const app = appWith(sessions({ secret, store }), {
+    '/in': async (req, res) => {
+      req.session.user = 'ann'
+      const saved = req.session.save()
+      req.session.cookie.maxAge = MONTH
+      await saved
+      res.end()
+    }
+  })
+  const res = await request(app).get('/in')
+  expect(res.headers['set-cookie']![0]).toContain('; Max-Age=2592000;')
+  expect(set.mock.calls.map(([, session]: any) => session.cookie.originalMaxAge)).toEqual([null, MONTH])
+})
