@@ -128,6 +128,15 @@ it.each([...STORES, ...Object.keys(MORE)])('odd keys in a session are kept, or r
   expect(refused).toEqual(REFUSED_KEYS[name] ?? [])
 })
 
+it('a value of another release of bson is refused as such', async () => {
+  const { store } = open['MongoStore of documents on a double']!
+  const id = { _bsontype: 'ObjectId', [Symbol.for('@@mdb.bson.version')]: 1, toJSON: () => 'x' }
+  await expect(ask(store, 'set', 'foreign', { cookie, id })).rejects.toMatchObject({
+    code: 'ERR_SESSION_UNSERIALIZABLE',
+    message: expect.stringContaining('value of another release of bson')
+  })
+})
+
 it('an ID that no cookie can carry is refused before it is stored', async () => {
   const { store } = open.MemoryStore!
   const options = { secret, resave: false, saveUninitialized: false, genid: () => 'a\ud800', store: store as never }

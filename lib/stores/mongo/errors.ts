@@ -17,7 +17,8 @@ export function fault(err: unknown, command: string): SessionError {
     return new SessionError(
       'ERR_SESSION_UNSERIALIZABLE',
       'MongoDB cannot keep the session as a document: it takes no key that is _bsontype or holds a NUL, before version 5 ' +
-        'none that begins with $. Take data from outside apart, or keep sessions as text (stringify: true).'
+        'none that begins with $, and no value of another release of bson than its driver has. Take data from outside ' +
+        'apart, or keep sessions as text (stringify: true).'
     )
   }
   const reason = typeof codeName === 'string' ? codeName : typeof name === 'string' ? name : 'unknown reason'
