@@ -103,8 +103,6 @@ export interface Door {
   readonly marksForeignRecords: boolean
   /** Whether a cookie that cannot be rendered, or a touch that failed, is reported through `next` and the response sent. */
   readonly reportsThroughNext: boolean
-  /** Whether `Set-Cookie` is a list where ours is the only cookie. */
-  readonly listsCookie: boolean
   /** Whether the ID of a session is removed from the store also where no store knows it. */
   readonly destroysUnsaved: boolean
 }

@@ -65,7 +65,6 @@ export const expressSession: Door = {
   marksForeignRecords: false,
   // `defer(next, err)` after a failed touch, and after a cookie that cannot be serialized.
   reportsThroughNext: true,
-  listsCookie: true,
   // Session#destroy and unset: `store.destroy(req.sessionID)`, known or not.
   destroysUnsaved: true
 }

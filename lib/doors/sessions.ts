@@ -43,7 +43,6 @@ export const modern: Door = {
   replacesTakenId: false,
   marksForeignRecords: true,
   reportsThroughNext: false,
-  listsCookie: false,
   destroysUnsaved: false
 }
 

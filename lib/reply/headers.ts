@@ -2,7 +2,6 @@ import type { Engine } from '../engine/engine'
 import type { HttpResponse } from '../base/http'
 import { isProduction } from '../base/warnings'
 import type { Handle } from '../lifecycle/handle'
-import { VaryApart } from '../response/vary-apart'
 import type { Session } from '../session/session'
 import { adviseOnCookie } from './cookie-advice'
 import {
@@ -36,11 +35,11 @@ function writeHeaders(handle: Handle, res: HttpResponse): boolean {
     sent = viaHeader ? setToken(res, settings.header!, tokenOf(handle)) : sendCookie(handle, session, res)
   } else if (outgoing === 'expire') {
     if (viaHeader) res.setHeader(settings.header!, '')
-    else if (!alreadyExpired(res.getHeader('Set-Cookie'), settings.name)) append(handle, res, [expireText(handle)])
+    else if (!alreadyExpired(res.getHeader('Set-Cookie'), settings.name)) append(res, [expireText(handle)])
     sent = true
   }
   if (hasDuplicates(handle)) {
-    append(handle, res, expireDuplicates(handle))
+    append(res, expireDuplicates(handle))
     sent = true
   }
   return sent
@@ -55,7 +54,7 @@ function sendCookie(handle: Handle, session: Session, res: HttpResponse): boolea
     return false
   }
   adviseOnCookie(handle, session, res)
-  append(handle, res, [handle.cookieText ?? sendText(handle, session)])
+  append(res, [handle.cookieText ?? sendText(handle, session)])
   return true
 }
 
@@ -65,13 +64,9 @@ function setToken(res: HttpResponse, header: string, token: string): boolean {
 }
 
 // Appended, never replacing: other middleware set cookies too.
-function append({ settings }: Handle, res: HttpResponse, texts: string[]): void {
+function append(res: HttpResponse, texts: string[]): void {
   const previous = res.getHeader('Set-Cookie')
-  if (previous === undefined) {
-    // Node makes a text of a list to look at it. Of other responses than its own, adapters tell by the list what it is.
-    const isLone = texts.length === 1 && res instanceof VaryApart && !settings.door.listsCookie
-    return void res.setHeader('Set-Cookie', isLone ? texts[0]! : texts)
-  }
+  if (previous === undefined) return void res.setHeader('Set-Cookie', texts)
   const list = Array.isArray(previous) ? previous : [String(previous)]
   // The deletion of a duplicate goes first: the last word on a name is ours.
   res.setHeader('Set-Cookie', [...list, ...texts])
