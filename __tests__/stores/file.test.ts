@@ -71,13 +71,13 @@ describe('FileStore', () => {
     })
 
     it('needs its folder alone where Node.js asks for permissions', async () => {
-      // FileHandle.utimes() is refused there since Node.js 24.
+      // FileHandle.utimes() is refused there since Node.js 24, sync() since Node.js 26: `durable` cannot be had.
       const flag = process.allowedNodeEnvironmentFlags.has('--permission')
         ? '--permission'
         : '--experimental-permission'
       const program = `
         const { FileStore } = require(${JSON.stringify(path.resolve(__dirname, '../../dist'))})
-        const store = new FileStore({ path: ${JSON.stringify(folder.at('s'))}, durable: true })
+        const store = new FileStore({ path: ${JSON.stringify(folder.at('s'))} })
         const session = { cookie: { originalMaxAge: null, expires: null, path: '/' }, n: 1 }
         ;(async () => {
           for (const id of ['a', 'b', 'c']) await store.set(id, session)
