@@ -71,7 +71,7 @@ describe('FileStore', () => {
     })
 
     it('needs its folder alone where Node.js asks for permissions', async () => {
-      // FileHandle.utimes() is refused there since Node.js 24, sync() since Node.js 26: `durable` cannot be had.
+      // FileHandle.utimes() is refused there, and since Node.js 24.22 sync(): `durable` cannot be had.
       const flag = process.allowedNodeEnvironmentFlags.has('--permission')
         ? '--permission'
         : '--experimental-permission'
