@@ -7,7 +7,7 @@ import { OptionError, SessionError } from '../../lib/base/errors'
 import { encodeRecord, META } from '../../lib/record/record'
 import { Store } from '../../lib/store/store'
 import { MemoryStore, type MemoryStoreOptions } from '../../lib/stores/memory/memory'
-import { Entries, FREED_PER_SLICE } from '../../lib/stores/memory/entries'
+import { FREED_PER_SLICE, MemoryPowers } from '../../lib/stores/memory/powers'
 
 const { MemoryStore: TheirMemoryStore } = require('express-session')
 
@@ -35,6 +35,13 @@ const text = (data: object, createdAt = START) =>
   encodeRecord(COOKIE, { u: createdAt, c: createdAt }, JSON.stringify(data))
 const life = (expiresAt: number | null = null, usedAt = now) => ({ usedAt, expiresAt })
 const powersOf = (store: MemoryStore): Powers & Required<Pick<Powers, 'list' | 'lock'>> => store[POWERS] as never
+
+/** Powers without a sweep of their own. */
+function unswept(): MemoryPowers {
+  const powers = new MemoryPowers({ max: Infinity, maxBytes: Infinity, sweepEvery: MINUTE })
+  powers.close()
+  return powers
+}
 
 /** The answer that a verb gives to a Node callback. */
 function called<T>(call: (callback: Callback<T>) => unknown): Promise<T> {
@@ -474,7 +481,7 @@ describe('MemoryStore', () => {
     it('frees expired sessions that nobody asks for', async () => {
       fakeTimers()
       const store = new MemoryStore({ sweepEvery: 1000 })
-      const free = jest.spyOn(Entries.prototype, 'free')
+      const free = jest.spyOn(MemoryPowers.prototype, 'free')
       powersOf(store).write({ id: 'a', text: text({}), expected: null, life: life(now + 500) })
       powersOf(store).write({ id: 'b', text: text({}), expected: null, life: life(now + 1500) })
       expect(store.lastCleanup).toBeUndefined()
@@ -529,25 +536,24 @@ describe('MemoryStore', () => {
     })
 
     it('frees 200,000 sessions that expire together in bounded slices', () => {
-      const entries = new Entries({ max: Infinity, maxBytes: Infinity, onMortal: () => undefined })
+      const powers = unswept()
       for (let n = 0; n < 200_000; n++) {
         const expiresAt = n % 1000 === 0 ? null : now + MINUTE
-        const entry = entries.put(`id${n}`, undefined, '{"cookie":{}}', now, expiresAt)
-        if (n % 4 === 0) entries.assign(entry, `user${n % 100}`)
+        powers.put(`id${n}`, '{"cookie":{}}', life(expiresAt), n % 4 === 0 ? `user${n % 100}` : undefined)
       }
       now += MINUTE
       let slices = 0
       let largest = 0
-      const sweep = entries.sweep()
+      const sweep = powers.sweep()
       for (let done: boolean | undefined = false; !done; slices++) {
-        const before = entries.size
+        const before = powers.held.size
         done = sweep.next().done
-        largest = Math.max(largest, before - entries.size)
+        largest = Math.max(largest, before - powers.held.size)
       }
       expect(largest).toBe(FREED_PER_SLICE)
       expect(slices).toBe(Math.ceil(199_800 / FREED_PER_SLICE))
-      expect([entries.size, entries.bytes]).toEqual([200, 200 * '{"cookie":{}}'.length])
-      expect(entries.findUser('user0')).toHaveLength(200)
+      expect(powers.held).toEqual({ size: 200, bytes: 200 * '{"cookie":{}}'.length })
+      expect(powers.list('user0')).toHaveLength(200)
     })
 
     it('lets others run between the slices, and sweeps on when they write', async () => {
@@ -565,15 +571,15 @@ describe('MemoryStore', () => {
     })
 
     it('leaves a store alone that is emptied between the slices', () => {
-      const entries = new Entries({ max: Infinity, maxBytes: Infinity, onMortal: () => undefined })
-      for (let n = 0; n <= FREED_PER_SLICE; n++) entries.put(`id${n}`, undefined, '{"cookie":{}}', now, now + 500)
+      const powers = unswept()
+      for (let n = 0; n <= FREED_PER_SLICE; n++) powers.put(`id${n}`, '{"cookie":{}}', life(now + 500), undefined)
       now += 1000
-      const sweep = entries.sweep()
+      const sweep = powers.sweep()
       expect(sweep.next().done).toBe(false)
-      entries.clear()
-      entries.put('new', undefined, '{}', now, null)
+      powers.clear()
+      powers.put('new', '{}', life(null), undefined)
       expect(sweep.next().done).toBe(true)
-      expect([entries.size, entries.bytes]).toEqual([1, 2])
+      expect(powers.held).toEqual({ size: 1, bytes: 2 })
     })
 
     it('does not sweep in the context of the request that wrote first', () => {

@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { DAY, type Milliseconds } from '../base/time'
-import { uriDecoded } from '../cookie/cookie-header'
+import { decodeValue } from '../cookie/cookie'
 import { KeyRing, type Opening, type Secret, type Verified } from '../cookie/keys'
 import { readSigned, unseal } from '../cookie/seal'
 import { decode as decodeGob } from '../gorilla/gob'
@@ -8,7 +8,7 @@ import { checkPair, openBytes } from '../gorilla/securecookie'
 import { unpackRecord } from '../record/packed'
 import { decodeRecord } from '../record/record'
 
-export { uriDecoded }
+export { decodeValue }
 
 /** What a cookie is, by its looks. */
 export type Form = 'express-session' | 'bound' | 'sealed' | 'signed' | 'securecookie' | 'cookie-session'
@@ -65,7 +65,7 @@ export function givenCookies(text: string, name: string | undefined): [Given, ..
 }
 
 function decoded(value: string): string {
-  return uriDecoded(/^"(.*)"$/.exec(value)?.[1] ?? value)
+  return decodeValue(/^"(.*)"$/.exec(value)?.[1] ?? value)
 }
 
 /** What a value looks like; `undefined`: nothing that is known here. */

@@ -180,6 +180,15 @@ export function encodeValue(value: string): string {
   return UNRESERVED.test(value) ? value : encodeURIComponent(value)
 }
 
+/** A value without percent-encoding; as it is where that is not sound. */
+export function decodeValue(value: string): string {
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return value
+  }
+}
+
 /**
  * Renders a `Set-Cookie` header, attributes in express-session's order.
  *

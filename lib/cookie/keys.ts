@@ -1,7 +1,7 @@
 import { createSecretKey, hkdfSync, randomBytes, timingSafeEqual, KeyObject } from 'node:crypto'
 import signature from 'cookie-signature'
 import { OptionError, SessionError } from '../base/errors'
-import { BoundedMap, compact } from '../base/bounded-map'
+import { BoundedMap, compact } from '../base/maps'
 import type { Milliseconds } from '../base/time'
 import { MacKey } from './mac-key'
 

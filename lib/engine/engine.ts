@@ -1,7 +1,7 @@
 import { advise } from '../base/advice'
 import { SessionError, type SessionErrorCode } from '../base/errors'
 import { hashOf } from '../base/hash'
-import { BoundedMap } from '../base/bounded-map'
+import { BoundedMap } from '../base/maps'
 import { EmptyRequest, type HttpRequest } from '../base/http'
 import { Monitor } from '../base/diagnostics'
 import type { Settings } from '../options/settings'

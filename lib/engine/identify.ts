@@ -2,8 +2,7 @@ import type { SessionErrorCode } from '../base/errors'
 import type { HttpRequest } from '../base/http'
 import { isPromise, type MaybePromise } from '../base/time'
 import { deprecate } from '../base/warnings'
-import type { CookieOptions } from '../cookie/cookie'
-import { cookieValues } from '../cookie/cookie-header'
+import { decodeValue, type CookieOptions } from '../cookie/cookie'
 import { KeyRing } from '../cookie/keys'
 import type { Settings } from '../options/settings'
 import type { VerifiedToken } from '../tokens/tokens'
@@ -16,6 +15,11 @@ export interface Presented {
   /** They came in the header of the header transport: no cookie is ever sent then. */
   readonly viaHeader: boolean
 }
+
+/** Longest value worth looking at: browsers ignore cookies beyond 4096 bytes of name and value (RFC 6265bis 5.7). */
+const VALUE_MAX = 3 * 4096
+/** More cookies of one name than any browser of good will sends. */
+const CANDIDATES_MAX = 16
 
 const NONE: readonly string[] = []
 const NOTHING: Presented = { values: NONE, viaHeader: false }
@@ -33,6 +37,47 @@ export function presentedValues(req: HttpRequest, settings: Settings): Presented
     values: typeof text === 'string' && text.includes(settings.name) ? cookieValues(text, settings.name) : NONE,
     viaHeader: false
   }
+}
+
+/**
+ * The decoded values of every cookie called `name`, in the order sent.
+ *
+ * One linear scan for this name only; pairs are cut at `;`, trimmed of space and tab only, as RFC 6265 5.4 has it.
+ */
+export function cookieValues(header: string, name: string): string[] {
+  const values: string[] = []
+  const length = header.length
+  for (let start = 0; start < length && values.length < CANDIDATES_MAX;) {
+    let end = header.indexOf(';', start)
+    if (end === -1) end = length
+    while (isBlank(header.charCodeAt(start))) start++
+    const value = valueOf(header, start, end, name)
+    if (value !== undefined) values.push(value)
+    start = end + 1
+  }
+  return values
+}
+
+function valueOf(header: string, at: number, end: number, name: string): string | undefined {
+  if (!header.startsWith(name, at)) return undefined
+  let start = at + name.length
+  while (isBlank(header.charCodeAt(start))) start++
+  if (header.charCodeAt(start) !== 0x3d /* = */) return undefined
+  start++
+  while (isBlank(header.charCodeAt(start))) start++
+  let stop = end
+  while (stop > start && isBlank(header.charCodeAt(stop - 1))) stop--
+  if (stop - start > VALUE_MAX) return ''
+  if (stop - start >= 2 && header.charCodeAt(start) === 0x22 && header.charCodeAt(stop - 1) === 0x22) {
+    start++
+    stop--
+  }
+  const value = header.slice(start, stop)
+  return value.includes('%') ? decodeValue(value) : value
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09
 }
 
 // A client that has a session in a header, or asks for one there, has no place for cookies.

@@ -2,7 +2,7 @@ import { CARRIER, POWERS, type Carrier, type Opened, type SessionDefaults, type 
 import { SessionError, type SessionErrorCode } from '../base/errors'
 import { hashOf } from '../base/hash'
 import { isSessionId, randomId } from '../base/ids'
-import { BoundedMap } from '../base/bounded-map'
+import { BoundedMap } from '../base/maps'
 import { decodeRecord, encodeRecord, type Meta } from '../record/record'
 import { CarriedStore } from '../stores/cookie/carried-store'
 import { RecentWrites } from '../stores/cookie/recent'

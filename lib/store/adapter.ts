@@ -1,4 +1,4 @@
-import { BoundedMap } from '../base/bounded-map'
+import { BoundedMap } from '../base/maps'
 import { chain, HOUR, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 import { reviveCookie } from '../cookie/cookie'
 import { decodeRecord, META, OLD_META } from '../record/record'

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import type { Milliseconds } from '../../base/time'
-import { uriDecoded } from '../formats'
+import { decodeValue } from '../formats'
 
 /** One Set-Cookie header. Times in ms since 1970. */
 export interface SetCookie {
@@ -36,7 +36,7 @@ export function parseSetCookie(text: string, now: Milliseconds): SetCookie {
   const raw = pair.slice(at + 1).trim()
   return {
     name: pair.slice(0, Math.max(0, at)).trim(),
-    value: uriDecoded(raw),
+    value: decodeValue(raw),
     raw,
     secure: attributes.has('secure'),
     httpOnly: attributes.has('httponly'),

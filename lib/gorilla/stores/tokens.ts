@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { TokenCodec, TokenContext } from '../../store/contract'
 import { isSessionId } from '../../base/ids'
-import { BoundedMap } from '../../base/bounded-map'
+import { BoundedMap } from '../../base/maps'
 import { decodeGob } from '../codec/decode'
 import { encodeGob } from '../codec/encode'
 import { STRING } from '../codec/types'

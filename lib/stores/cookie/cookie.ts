@@ -14,7 +14,7 @@ import { hasMethods, OptionError, type SessionErrorCode } from '../../base/error
 import { givenOptions } from '../../base/warnings'
 import { decodeFound, versionOf, isForwarding } from '../../store/record-cache'
 import type { KeyRing, Opening } from '../../cookie/keys'
-import { compact } from '../../base/bounded-map'
+import { compact } from '../../base/maps'
 import { packRecord, unpackRecord } from '../../record/packed'
 import { encodeRecord, type Meta } from '../../record/record'
 import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../../cookie/seal'

@@ -1,6 +1,6 @@
 import type { Found, Powers, Write } from '../../store/contract'
 import { decodeFound, isForwarding } from '../../store/record-cache'
-import { BoundedMap } from '../../base/bounded-map'
+import { BoundedMap } from '../../base/maps'
 import type { Milliseconds } from '../../base/time'
 
 const REMEMBER: Milliseconds = 5 * 60 * 1000

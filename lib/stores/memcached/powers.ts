@@ -1,7 +1,7 @@
 import type { Found, Life } from '../../store/contract'
 import { unavailable } from '../../base/errors'
 import { hashOf } from '../../base/hash'
-import { BoundedMap } from '../../base/bounded-map'
+import { BoundedMap } from '../../base/maps'
 import type { Milliseconds } from '../../base/time'
 import { decodeFound, isForwarding } from '../../store/record-cache'
 import { extendedText, isSameText, type RecordPowers } from '../record-store'

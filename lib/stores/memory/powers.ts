@@ -1,16 +1,54 @@
+import { compact, isWide, ShardedMap } from '../../base/maps'
+import type { Milliseconds } from '../../base/time'
+import { withCookie } from '../../record/record'
 import { EXPIRED, type Found, type Life, type Listed, type Write } from '../../store/contract'
 import { isForwarding } from '../../store/record-cache'
 import type { ListedPowers } from '../record-store'
 import { Sweeper } from '../sweeper'
-import { withCookie } from '../../record/record'
-import type { Milliseconds } from '../../base/time'
-import { Entries, type Entry } from './entries'
+import { sessionTooLarge } from '../too-large'
 import { Locks } from './locks'
-import { compact } from '../../base/bounded-map'
+import { Users, type Ownership } from './users'
 import { viewOf } from './view'
+
+/** A slice of a sweep ends, for others to run, after freeing so many sessions, a third of a millisecond's worth ... */
+export const FREED_PER_SLICE = 256
+/** ... or after looking at so many, a millisecond's worth. */
+const SEEN_PER_SLICE = 16_384
 
 /** To look at so many sessions takes a millisecond. */
 const COUNTED_MAX = 10_000
+
+/** V8 keeps small integers in place and boxes large ones: times since 1970 are kept as spans since then. */
+const START = Date.now()
+
+/** A session as a MemoryStore holds it, with its neighbours in the order of use. Some 100 bytes beside the texts. */
+export class Entry {
+  readonly id: string
+  text = ''
+  /** Of the text. */
+  bytes = 0
+  /** Last use, since `START`. */
+  used: Milliseconds = 0
+  /** From last use to expiry; `null`: never. */
+  span: Milliseconds | null = null
+  older: Entry | undefined = undefined
+  newer: Entry | undefined = undefined
+  ownership: Ownership | undefined = undefined
+
+  constructor(id: string) {
+    this.id = id
+  }
+
+  isExpired(now: Milliseconds): boolean {
+    return this.span !== null && START + this.used + this.span <= now
+  }
+
+  get found(): Found {
+    const { text, span } = this
+    const usedAt = START + this.used
+    return { text, usedAt, expiresAt: span === null ? null : usedAt + span }
+  }
+}
 
 export interface MemorySettings {
   max: number
@@ -18,7 +56,10 @@ export interface MemorySettings {
   sweepEvery: Milliseconds
 }
 
-/** A MemoryStore's powers. Last use, expiry and user lie beside the text, so that extending leaves it as it is. */
+/**
+ * A MemoryStore's powers: sessions found by ID, freed when expired, the least recently used given up for new ones. Last
+ * use, expiry and user lie beside the text, so that extending leaves it as it is.
+ */
 export class MemoryPowers implements ListedPowers {
   readonly sync = true
   readonly remote = false
@@ -28,91 +69,136 @@ export class MemoryPowers implements ListedPowers {
   readonly texts = viewOf(this)
   /** When the last sweep ended. */
   sweptAt: Milliseconds | undefined
-  readonly #entries: Entries
+  readonly #max: number
+  readonly #maxBytes: number
   readonly #sweeper: Sweeper
+  #byId!: ShardedMap<Entry>
+  #users!: Users
+  #size!: number
+  #bytes!: number
+  #oldest: Entry | undefined
+  #newest: Entry | undefined
+  /** Whether a session is to expire that no sweep has looked at yet. */
+  #isMortal = false
 
   constructor({ max, maxBytes, sweepEvery }: MemorySettings) {
+    this.#max = max
+    this.#maxBytes = maxBytes
     this.#sweeper = new Sweeper(
       'MemoryStore',
       () => sweepEvery,
-      () => this.#sweep()
+      () => this.#sweepInSlices()
     )
-    this.#entries = new Entries({ max, maxBytes, onMortal: () => this.#sweeper.arm() })
+    this.clear()
+  }
+
+  /** Sessions held, those that expired and were not freed yet among them, and bytes of their texts. */
+  get held(): { size: number; bytes: number } {
+    return { size: this.#size, bytes: this.#bytes }
   }
 
   read(id: string): Found | null {
-    return this.#entries.find(id)?.found ?? null
+    return this.#find(id)?.found ?? null
   }
 
   load(id: string): Found | typeof EXPIRED | null {
-    let expired: Entry | undefined
-    const entry = this.#entries.find(id, (freed) => void (expired = freed))
-    if (entry !== undefined) return entry.found
-    return expired === undefined || isForwarding(expired) ? null : EXPIRED
+    const kept = this.#byId.get(id)
+    if (kept === undefined) return null
+    return this.#find(id, kept)?.found ?? (isForwarding(kept) ? null : EXPIRED)
   }
 
   write({ id, text, expected, life, user }: Write): true | Found | null {
-    const found = this.#entries.find(id)
+    const found = this.#find(id)
     if (found === undefined && expected !== null) return null
     if (found !== undefined && found.text !== expected) return found.found
-    const entry = this.#entries.put(id, found, text, life.usedAt, life.expiresAt)
-    if (user !== undefined) this.#entries.assign(entry, user.to)
+    const entry = this.#keep(found ?? id, text, life)
+    if (user !== undefined) this.#users.assign(entry, user.to)
     return true
   }
 
-  extend(id: string, { usedAt, expiresAt, cookieText }: Life): boolean {
-    const entry = this.#entries.find(id)
+  extend(id: string, life: Life): boolean {
+    const entry = this.#find(id)
     if (entry === undefined || isForwarding(entry)) return false
-    if (cookieText === undefined) this.#entries.live(entry, usedAt, expiresAt)
-    else this.#entries.put(id, entry, withCookie(entry.text, cookieText), usedAt, expiresAt)
+    if (life.cookieText === undefined) this.#setLife(entry, life)
+    else this.#keep(entry, withCookie(entry.text, life.cookieText), life)
     return true
   }
 
   remove(id: string, _user?: string, expected?: string): boolean | Found {
-    const entry = this.#entries.find(id)
+    const entry = this.#find(id)
     if (entry === undefined) return false
     if (expected !== undefined && entry.text !== expected) return entry.found
-    this.#entries.free(entry)
+    this.free(entry)
     return true
   }
 
+  /** Newest first. */
   list(user: string): Listed[] {
-    return this.#entries.findUser(user).map(({ id, found }) => ({ id, ...found }))
+    const now = Date.now()
+    const live = this.#users.entries(user).filter((entry) => !this.#freeExpired(entry, now))
+    return live.map(({ id, found }) => ({ id, ...found }))
   }
 
   put(id: string, text: string, life: Life, user: string | undefined): void {
-    const entry = this.#entries.put(compact(id), this.#entries.find(id), text, life.usedAt, life.expiresAt)
-    this.#entries.assign(entry, user)
+    this.#users.assign(this.#keep(this.#find(id) ?? compact(id), text, life), user)
   }
 
   each(visit: (found: Listed) => void): void {
-    this.#entries.each(({ id, found }) => visit({ id, ...found }))
+    for (const { id, found } of this.#live()) visit({ id, ...found })
   }
 
   ids(): string[] {
-    const ids: string[] = []
-    this.#entries.each(({ id }) => ids.push(id))
-    return ids
+    return Array.from(this.#live(), ({ id }) => id)
   }
 
   /** Of many sessions, those that expired since the last sweep are counted as well: to look at each takes too long. */
   count(): number {
-    if (this.#entries.size > COUNTED_MAX) return this.#entries.size
-    let live = 0
-    this.#entries.each(() => live++)
-    return live
+    return this.#size > COUNTED_MAX ? this.#size : this.ids().length
   }
 
   clear(): void {
-    this.#entries.clear()
+    this.#byId = new ShardedMap()
+    this.#users = new Users()
+    this.#size = 0
+    this.#bytes = 0
+    this.#oldest = this.#newest = undefined
   }
 
   close(): void {
     void this.#sweeper.close()
   }
 
-  #sweep(): Promise<void> | void {
-    const slices = this.#entries.sweep()
+  free(entry: Entry): void {
+    this.#users.assign(entry, undefined)
+    this.#unlink(entry)
+    this.#byId.delete(entry.id)
+    this.#bytes -= entry.bytes
+    this.#size--
+  }
+
+  /** Frees expired sessions, boundedly many at each step. */
+  *sweep(): Generator<void> {
+    this.#isMortal = false
+    let now = Date.now()
+    let seen = 0
+    let freed = 0
+    const swept = this.#byId
+    for (const entry of swept.values()) {
+      if (seen === SEEN_PER_SLICE || freed === FREED_PER_SLICE) {
+        yield
+        // Emptied meanwhile: the rest is freed already.
+        if (swept !== this.#byId) return
+        now = Date.now()
+        seen = freed = 0
+      }
+      seen++
+      if (this.#freeExpired(entry, now)) freed++
+      else if (entry.span !== null && !this.#isMortal) this.#noteMortal()
+    }
+  }
+
+  #sweepInSlices(): Promise<void> | void {
+    const slices = this.sweep()
     const isOver = () => {
       if (!this.#sweeper.closed && !slices.next().done) return false
       this.sweptAt = Date.now()
@@ -124,5 +210,86 @@ export class MemoryPowers implements ListedPowers {
       // Not unref'd: an idle event loop would then take one slice a wake-up, instead of finishing at once.
       setImmediate(goOn)
     })
+  }
+
+  /** A live session. Finding counts as using. */
+  #find(id: string, entry = this.#byId.get(id)): Entry | undefined {
+    if (entry === undefined) return undefined
+    if (entry.isExpired(Date.now())) {
+      this.free(entry)
+      return undefined
+    }
+    if (entry !== this.#newest) {
+      this.#unlink(entry)
+      this.#link(entry)
+    }
+    return entry
+  }
+
+  /** Every live session, least recently used first. The one that was answered may be freed. */
+  *#live(): Generator<Entry> {
+    const now = Date.now()
+    for (let entry = this.#oldest, next; entry !== undefined; entry = next) {
+      next = entry.newer
+      if (!entry.isExpired(now)) yield entry
+    }
+  }
+
+  /**
+   * Keeps a text in an entry, or in a new one for an ID. Neither may be cut out of a longer text.
+   *
+   * @throws {SessionError} `ERR_SESSION_TOO_LARGE` when the text alone exceeds the bound; nothing has changed then.
+   */
+  #keep(of: Entry | string, text: string, life: Life): Entry {
+    const bytes = text.length << (isWide(text) ? 1 : 0)
+    if (bytes > this.#maxBytes) throw sessionTooLarge(bytes, `maxBytes (${this.#maxBytes})`, text)
+    const entry = typeof of === 'string' ? this.#add(of) : of
+    this.#bytes += bytes - entry.bytes
+    entry.text = text
+    entry.bytes = bytes
+    this.#setLife(entry, life)
+    // The entry itself is the most recently used one, and fits alone: it is never the one to go.
+    while (this.#size > this.#max || this.#bytes > this.#maxBytes) this.free(this.#oldest!)
+    return entry
+  }
+
+  #setLife(entry: Entry, { usedAt, expiresAt }: Life): void {
+    entry.used = usedAt - START
+    entry.span = expiresAt === null ? null : expiresAt - usedAt
+    if (expiresAt !== null && !this.#isMortal) this.#noteMortal()
+  }
+
+  #noteMortal(): void {
+    this.#isMortal = true
+    this.#sweeper.arm()
+  }
+
+  #add(id: string): Entry {
+    const entry = new Entry(id)
+    this.#byId.set(id, entry)
+    this.#link(entry)
+    this.#size++
+    return entry
+  }
+
+  #link(entry: Entry): void {
+    entry.older = this.#newest
+    entry.newer = undefined
+    if (this.#newest === undefined) this.#oldest = entry
+    else this.#newest.newer = entry
+    this.#newest = entry
+  }
+
+  #unlink({ older, newer }: Entry): void {
+    if (older === undefined) this.#oldest = newer
+    else older.newer = newer
+    if (newer === undefined) this.#newest = older
+    else newer.older = older
+  }
+
+  #freeExpired(entry: Entry, now: Milliseconds): boolean {
+    if (!entry.isExpired(now)) return false
+    this.free(entry)
+    return true
   }
 }

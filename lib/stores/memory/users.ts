@@ -1,5 +1,5 @@
-import { compact } from '../../base/bounded-map'
-import type { Entry, ShardedMap } from './entries'
+import { compact, ShardedMap } from '../../base/maps'
+import type { Entry } from './powers'
 
 /** Whose a session is, with its neighbours among that user's sessions. */
 export class Ownership {
@@ -15,11 +15,7 @@ export class Ownership {
 
 /** Which sessions are a user's: for each user a list, newest first. */
 export class Users {
-  readonly #newest: ShardedMap<Entry>
-
-  constructor(empty: ShardedMap<Entry>) {
-    this.#newest = empty
-  }
+  readonly #newest = new ShardedMap<Entry>()
 
   /** The sessions of a user, as they are now. */
   entries(user: string): Entry[] {

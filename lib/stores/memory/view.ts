@@ -1,6 +1,6 @@
 import type { Found, Life } from '../../store/contract'
 import { lifeOf } from '../record-store'
-import { compact } from '../../base/bounded-map'
+import { compact } from '../../base/maps'
 
 /** What the view shows, and changes. */
 interface Texts {

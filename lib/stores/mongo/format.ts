@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { BoundedMap } from '../../base/bounded-map'
+import { BoundedMap } from '../../base/maps'
 import { isRecord, META, OLD_META } from '../../record/record'
 
 /** How records are kept in documents, and by which condition a write meets only what was read. */

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { cookieValues } from '../../../lib/cookie/cookie-header'
+import { cookieValues } from '../../../lib/engine/identify'
 
 /** What stands under the name `sid`, in the order sent (RFC 6265 5.4). */
 const HEADERS: [string, header: string, values: string[]][] = [

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { BoundedMap } from '../../../lib/base/bounded-map'
+import { BoundedMap } from '../../../lib/base/maps'
 
 const MAX = 4
 const key = fc.integer({ min: 0, max: 9 })
