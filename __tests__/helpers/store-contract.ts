@@ -148,9 +148,14 @@ export function hasPowers(opened: () => OpenStore): void {
       await inOrder(undefined, (id) => [store.set(id, kept(1)), store.destroy(id)])
       await inOrder(2, (id) => [store.set(id, kept(1)), store.touch(id, kept(1)), store.set(id, kept(2))])
       await inOrder(3, (id) => [store.set(id, kept(1)), store.destroy(id), store.set(id, kept(3))])
+      const seen: unknown[] = []
+      const see = async (id: string) => seen.push((await store.get(id))?.n)
+      await inOrder(2, (id) => [store.set(id, kept(1)), store.set(id, kept(2)), see(id)])
+      await inOrder(undefined, (id) => [store.set(id, kept(1)), store.destroy(id), see(id)])
+      expect(seen).toEqual([...Array(10).fill(2), ...Array(10).fill(undefined)])
     }
     expect(await Promise.all(last.map(async ([id]) => [id, (await store.get(id))?.n]))).toEqual(last)
-    const live = last.slice(30).filter(([, n]) => n !== undefined)
+    const live = last.slice(50).filter(([, n]) => n !== undefined)
     expect((await powers().list(user)).map(({ id }) => id).sort()).toEqual(live.map(([id]) => id))
   })
 
@@ -173,6 +178,9 @@ export function hasPowers(opened: () => OpenStore): void {
     const { store } = opened()
     if (!enumerates(store)) return expect([store.all, store.ids, store.length, store.clear]).toEqual(NOTHING)
     await store.clear()
+    const early = newId()
+    const calls = [store.set(early, record), store.destroy(early), store.set(early, record), store.length()]
+    expect((await Promise.all([...calls, store.clear()]))[3]).toBe(1)
     const ids = Array.from({ length: 30 }, newId)
     for (const id of ids) await store.set(id, { ...record, own: id })
     await store.destroy(ids.pop())

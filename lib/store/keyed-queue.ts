@@ -40,6 +40,12 @@ export class KeyedQueue {
     return this.#run(key, begun, result)
   }
 
+  /** Whether there is something to wait for. */
+  isBusy(key: string): boolean {
+    const queue = this.#queues.get(key)
+    return queue !== undefined && !isAtRest(queue)
+  }
+
   /** Waits for the turns that are taken by now. */
   async idle(): Promise<void> {
     await Promise.allSettled(Array.from(this.#queues.keys(), async (key) => this.take(key, () => undefined)))
@@ -104,6 +110,10 @@ export class StoreQueues {
     let queue = this.#stores.get(store)
     if (queue === undefined) this.#stores.set(store, (queue = new KeyedQueue(patience)))
     return queue.take(id, work)
+  }
+
+  isBusy(store: object, id: string): boolean {
+    return this.#stores.get(store)?.isBusy(id) === true
   }
 
   async idle(store: object): Promise<void> {

@@ -32,9 +32,24 @@ export function change<A>(
   return respond(store[POWERS], work, callback)
 }
 
+/** Reads a session behind those of its changes that were called before, where they are not carried out yet. */
+export function afterChanges<T>(store: object, id: string, read: () => MaybePromise<T>): MaybePromise<T> {
+  return changes.isBusy(store, id) ? changes.take(store, id, read, PATIENCE) : read()
+}
+
 /** Waits for the changes of a store that were called before. */
 export function changed(store: object): Promise<void> {
   return changes.idle(store)
+}
+
+/** Answers what concerns all sessions of a store, behind the changes that were called before. */
+export function respondOfAll<T, A>(
+  store: { readonly [POWERS]: Powers },
+  work: () => MaybePromise<T>,
+  callback: Callback<T> | undefined
+): A {
+  const powers = store[POWERS]
+  return respond(powers, () => (powers.sync ? work() : changed(store).then(work)), callback)
 }
 
 /** Callers without a callback get what is declared; those with one get nothing. */

@@ -4,7 +4,7 @@ import { decodeRecord, isRecord, withCookie, withUsedAt } from '../record/record
 import { isForwarding } from '../store/record-cache'
 import { Store } from '../store/store'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
-import { change, nothing, respond } from './change'
+import { afterChanges, change, nothing, respond, respondOfAll } from './change'
 
 /** What the verbs of our stores need beside the powers. */
 export interface RecordPowers extends Powers {
@@ -61,7 +61,7 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
         if (record !== null || powers.reject === undefined) return record
         return chain(powers.reject(String(id), found.text), nothing)
       })
-    return respond(powers, find, callback)
+    return respond(powers, () => afterChanges(this, String(id), find), callback)
   }
 
   /** Keeps a session, whatever was kept before. One that is over already is removed instead. */
@@ -125,14 +125,14 @@ export abstract class RecordStore<Sync extends boolean = false> extends KeyedSto
       }
       return chain(this[POWERS].each(visit), () => records)
     }
-    return respond(this[POWERS], collect, callback)
+    return respondOfAll(this, collect, callback)
   }
 
   /** The IDs of all live sessions. */
   ids(): Answer<string[], Sync>
   ids(callback: Callback<string[]>): void
   ids(callback?: Callback<string[]>): unknown {
-    return respond(this[POWERS], () => idsOf(this[POWERS]), callback)
+    return respondOfAll(this, () => idsOf(this[POWERS]), callback)
   }
 
   /** How many sessions are live. */
@@ -141,12 +141,12 @@ export abstract class RecordStore<Sync extends boolean = false> extends KeyedSto
   override length(callback?: Callback<number>): unknown {
     const powers = this[POWERS]
     const count = () => powers.count?.() ?? chain(idsOf(powers), (ids) => ids.length)
-    return respond(powers, count, callback)
+    return respondOfAll(this, count, callback)
   }
 
   /** Removes every session. */
   override clear(callback?: Callback<null>): Answer<void, Sync> {
-    return respond(this[POWERS], () => chain(this[POWERS].clear(), nothing), callback)
+    return respondOfAll(this, () => chain(this[POWERS].clear(), nothing), callback)
   }
 }
 

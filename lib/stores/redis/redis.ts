@@ -4,7 +4,7 @@ import { isAboveZero, OptionError } from '../../base/errors'
 import { Store } from '../../store/store'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { ANYTHING, checkOptions, SERIALIZER, type Rule, type Serializer } from '../option-rules'
-import { change, nothing } from '../change'
+import { afterChanges, change, nothing, respondOfAll } from '../change'
 import { dialectOf, type RedisClient } from './client'
 import type { RedisWait } from './errors'
 import { INDEX_PREFIX } from './index'
@@ -131,7 +131,7 @@ export class RedisStore extends Store implements RedisSettings {
   }
 
   get(id: string, callback?: Callback<any>): Promise<SessionRecord | null> | undefined {
-    return answer(() => this.#find(id), callback)
+    return answer(() => afterChanges(this, id, () => this.#find(id)), callback)
   }
 
   set(id: string, session: SessionRecord, callback?: Callback<null>): Promise<null> | undefined {
@@ -157,27 +157,31 @@ export class RedisStore extends Store implements RedisSettings {
 
   /** All sessions, each with its `id`. */
   override all(callback?: Callback<any>): Promise<SessionRecord[]> | undefined {
-    return answer(async () => {
-      const found: SessionRecord[] = []
-      await this.#inBatches(async (id) => {
-        const session = await this.#find(id)
-        if (session !== null) found.push(Object.assign(session, { id }))
-      })
-      return found
-    }, callback)
+    return respondOfAll(
+      this,
+      async () => {
+        const found: SessionRecord[] = []
+        await this.#inBatches(async (id) => {
+          const session = await this.#find(id)
+          if (session !== null) found.push(Object.assign(session, { id }))
+        })
+        return found
+      },
+      callback
+    )
   }
 
   ids(callback?: Callback<string[]>): Promise<string[]> | undefined {
-    return answer(() => this.#ids(), callback)
+    return respondOfAll(this, () => this.#ids(), callback)
   }
 
   override length(callback?: Callback<number>): Promise<number> | undefined {
-    return answer(async () => (await this.#ids()).length, callback)
+    return respondOfAll(this, async () => (await this.#ids()).length, callback)
   }
 
   override clear(callback?: Callback<null>): Promise<null> | undefined {
     const remove = (id: string) => this.#link.del(this.prefix + id)
-    return answer(() => chain(this.#inBatches(remove), nothing), callback)
+    return respondOfAll(this, () => this.#inBatches(remove).then(nothing), callback)
   }
 
   async #find(id: string): Promise<SessionRecord | null> {
