@@ -301,7 +301,7 @@ describe.each(['async', 'sync'] as const)(
   }
 )
 
-it('keeps back-pressure: a held write() returns false and drain follows', async () => {
+it('keeps back-pressure: from the high-water mark on a held write() returns false, and drain follows', async () => {
   const store = new HeldStore()
   store.onSet = () => setImmediate(() => store.waiting.shift()!())
   const mw = sessions({ secret, store: store as never })
@@ -314,11 +314,11 @@ it('keeps back-pressure: a held write() returns false and drain follows', async 
           seen.push('drain')
           res.end('b')
         })
-        seen.push(res.write('a'))
+        seen.push(res.write('a'), res.write(Buffer.alloc(res.writableHighWaterMark - 2)), res.write('a'))
       }),
     (port) => exchange(port, get('/'))
   )
-  expect(seen).toEqual([false, 'drain'])
+  expect(seen).toEqual([true, true, false, 'drain'])
 })
 
 it('works over HTTP/2, without writeHead and while the store is asked', async () => {

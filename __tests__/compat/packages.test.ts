@@ -256,8 +256,9 @@ describe('sockets', () => {
   })
 })
 
-it('NestJS injects it, and its guards find it', async () => {
+it('NestJS injects it, its guards find it, and every event is sent', async () => {
   require('reflect-metadata')
+  const { of } = require('rxjs')
   const nest = require('@nestjs/common')
   const { NestFactory } = require('@nestjs/core')
   class Pages {
@@ -268,20 +269,29 @@ it('NestJS injects it, and its guards find it', async () => {
     who(data: any) {
       return { user: data.user ?? null }
     }
+    events(data: any) {
+      data.subscribed = true
+      return of({ data: 'one' }, { data: 'two' })
+    }
   }
   class App {}
   // By hand what decorators do, so that the tests compile like everything else here.
-  for (const verb of ['login', 'who'] as const) {
+  for (const verb of ['login', 'who', 'events'] as const) {
+    const decorate = verb === 'events' ? nest.Sse : nest.Get
     nest.Session()(Pages.prototype, verb, 0)
-    nest.Get(verb)(Pages.prototype, verb, Object.getOwnPropertyDescriptor(Pages.prototype, verb))
+    decorate(verb)(Pages.prototype, verb, Object.getOwnPropertyDescriptor(Pages.prototype, verb))
   }
   nest.Controller()(Pages)
   nest.Module({ controllers: [Pages] })(App)
   const app = await NestFactory.create(App, { logger: false })
-  app.use(session({ secret: SECRET, resave: false, saveUninitialized: false }))
+  const store = new session.MemoryStore()
+  const { set } = store
+  store.set = ((id: string, record: any, done: any) => setImmediate(() => set.call(store, id, record, done))) as any
+  app.use(session({ secret: SECRET, resave: false, saveUninitialized: false, store }))
   await app.init()
   const agent = request.agent(app.getHttpServer())
   expect((await agent.get('/login')).text).toBe('in')
   expect((await agent.get('/who')).body).toEqual({ user: 'ann' })
+  expect((await agent.get('/events')).text).toContain('data: two')
   await app.close()
 })

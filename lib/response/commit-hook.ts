@@ -12,6 +12,7 @@ export interface HeldResponse extends HttpResponse {
   readonly headersSent?: boolean
   destroyed?: boolean
   readonly writableFinished?: boolean
+  readonly writableHighWaterMark?: number
   readonly req?: { readonly aborted?: boolean; clearTimeout?: () => void }
   readonly socket?: Socket | null
   /** The rendered header block of node:http; null or empty until there is one. */

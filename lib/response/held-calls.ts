@@ -5,6 +5,9 @@ import type { ResponseHold } from './response-hold'
 import { offerTakeOver, reclaimBody } from './unhandled-failure'
 import { clearHead, showHead } from './write-head'
 
+/** Where a double of a response does not say. */
+const HIGH_WATER_MARK = 16_384
+
 /** A call on a response. `action`: what was asked of its socket. */
 export interface Call {
   verb: 'writeHead' | 'write' | 'flushHeaders' | 'end' | 'flush' | 'cork' | 'uncork' | 'action'
@@ -15,6 +18,8 @@ export interface Call {
 export class HeldCalls {
   private readonly of: ResponseHold
   private queue: Call[] = []
+  /** What the writes in it come to, in bytes. */
+  private size = 0
   private wantsDrain = false
   /** Listeners for `drain`, where middleware before us may keep them from the response. */
   private drainListeners: ((...args: unknown[]) => void)[] | undefined
@@ -48,14 +53,24 @@ export class HeldCalls {
       },
       (err) => this.#fail(err)
     )
-    return call.verb === 'write' ? false : this.of.res
+    return this.#answer(call)
   }
 
   /** Holds one more; gives what its caller is answered. */
   add(call: Call): unknown {
     this.queue.push(call)
-    this.wantsDrain ||= call.verb === 'write'
-    return call.verb === 'write' ? false : this.of.res
+    return this.#answer(call)
+  }
+
+  // As Node answers what it cannot send yet: NestJS 10 ends a response without waiting for the pipe that `false` stops.
+  #answer({ verb, args: [chunk, encoding] }: Call): unknown {
+    const { res } = this.of
+    if (verb !== 'write') return res
+    const isText = typeof chunk === 'string'
+    this.size += isText ? Buffer.byteLength(chunk, encoding as BufferEncoding) : ((chunk as Buffer)?.byteLength ?? 0)
+    const flowing = this.size < (res.writableHighWaterMark ?? HIGH_WATER_MARK)
+    this.wantsDrain ||= !flowing
+    return flowing
   }
 
   /** The same of what is nothing any more after end(). */
@@ -93,7 +108,6 @@ export class HeldCalls {
     const head = call.verb === 'writeHead' ? call.args : hold.implicit
     if (head !== undefined) this.hideHead = showHead(res, head)
     this.queue.unshift(call)
-    this.wantsDrain ||= call.verb === 'write'
     this.reveal = pretendSent(res, !hold.committed)
     if (!hold.ended) {
       this.heldVerbs = new PropertyPatch(res)
@@ -114,6 +128,7 @@ export class HeldCalls {
   }
 
   #release(): void {
+    this.size = 0
     this.heldVerbs?.lift()
     this.heldVerbs = undefined
     this.lookUnsent()
