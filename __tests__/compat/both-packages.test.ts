@@ -79,6 +79,21 @@ describe.each(Object.entries(SIDES))('as the %s', (_name, side: Side) => {
     store.texts.set(id, JSON.stringify({ cookie: { path: '/', httpOnly: true } }))
     expect((await visit(app, '/json', cookie)).body).toEqual({ cookie: { path: '/', httpOnly: true, expires: null } })
   })
+
+  // As Sails' session hook and scripts in other languages write them.
+  it.each([{}, { originalMaxAge: null }])('a record with the cookie %j ends with the browser', async (kept) => {
+    const store = storeOf()
+    const app = appOf(
+      { store, cookie: { maxAge: WEEK }, rolling: true },
+      { '/age': (req, res) => res.json([req.session.cookie.maxAge, req.session.cookie.expires]) }
+    )
+    const { cookie } = await visit(app, '/login')
+    const [id] = store.texts.keys()
+    store.texts.set(id, JSON.stringify({ cookie: kept, user: 'ann' }))
+    const res = await visit(app, '/age', cookie)
+    expect(res.body).toEqual([null, null])
+    expect(setCookies(res)[0]).not.toContain('Expires=')
+  })
 })
 
 // Orders of calls that a long random comparison of both packages has brought up; each holds for express-session, too.

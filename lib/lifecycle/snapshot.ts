@@ -1,7 +1,6 @@
 import type { HttpRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
 import { MAX_AGE, type Cookie, type CookieOptions } from '../cookie/cookie'
-import type { Door } from '../doors/door'
 import { isSecure } from '../engine/identify'
 import { newCookie } from '../engine/new-cookie'
 import type { Settings } from '../options/settings'
@@ -123,7 +122,7 @@ export function storedSession(
   const { settings, req } = maker
   const session = new settings.door.Session(req, undefined, { verbs: maker, id })
   const state = stateOf(session)!
-  if (sendable.has(record.cookie) || isKept(record.cookie, settings.door)) state.keptCookie = record
+  if (sendable.has(record.cookie) || isKept(record.cookie, settings)) state.keptCookie = record
   else beginAs(record, state, settings, req)
   assignCopy(session, record, !isModern(session))
   if (record.meta !== undefined) state.createdAt = record.meta.c
@@ -152,11 +151,12 @@ export function storedSession(
 const sendable = new WeakSet<object>()
 
 // A session that another program began (Go, over a shared cookie) says nothing of attributes, or such as cannot be sent:
-// then the options do. It may say how long it lives.
-function isKept(cookie: Record<string, unknown>, { canSend }: Door): boolean {
-  if (!Object.keys(cookie).some((attribute) => attribute !== 'originalMaxAge')) return false
-  if (canSend === undefined) return true
-  if (!canSend(cookie)) return false
+// then the options do. It may say how long it lives. express-session's door takes what is kept, however little it is, but
+// from a store whose sessions have attributes of its own.
+function isKept(cookie: Record<string, unknown>, { door: { canSend }, port }: Settings): boolean {
+  const isTold = Object.keys(cookie).some((attribute) => attribute !== 'originalMaxAge')
+  if (canSend === undefined) return isTold || port.store.sessionDefaults === undefined
+  if (!isTold || !canSend(cookie)) return false
   sendable.add(cookie)
   return true
 }
