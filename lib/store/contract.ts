@@ -190,7 +190,7 @@ export const POWERS: unique symbol = Symbol.for('silverback.powers')
 /** Verbs whose replacement on a store with powers sends the middleware back to the plain contract. */
 export const VERBS = ['get', 'set', 'destroy', 'touch'] as const
 
-/** A store with powers, and the very functions its verbs had when it was made. */
+/** A store with powers. */
 export interface PowerfulStore extends StoreContract {
   readonly [POWERS]: Powers
 }

@@ -121,12 +121,6 @@ export class StoreQueues {
   }
 }
 
-/** A store, and how long one of its calls may take. */
-interface TimedStore {
-  readonly store: object
-  readonly timeout: Milliseconds
-}
-
 const queues = new StoreQueues()
 
 /**
@@ -136,6 +130,7 @@ const queues = new StoreQueues()
  * do those who wait for a store that hangs.
  */
 export const writers = {
-  take: <T>({ store, timeout }: TimedStore, id: string, work: () => MaybePromise<T>): MaybePromise<T> =>
-    queues.take(store, id, work, timeout)
+  take<T>(port: { store: object; timeout: Milliseconds }, id: string, work: () => MaybePromise<T>): MaybePromise<T> {
+    return queues.take(port.store, id, work, port.timeout)
+  }
 }

@@ -80,7 +80,8 @@ export function versionOf(found: Found, record = decodeFound(found)): string | u
   return found.record === undefined || found.text !== '' ? found.text : record.dataText
 }
 
-const LEADS_ON = new RegExp(`"(?:${META}|${OLD_META})":\\{"u":\\d+,"c":\\d+,"n":`)
+/** What the text of a forwarding record has in it, and that of hardly any other. */
+export const LEADS_ON = new RegExp(`"(?:${META}|${OLD_META})":\\{"u":\\d+,"c":\\d+,"n":`)
 
 /** Whether an ID was rotated away, and only leads to the session that carries on (see `Meta.n`). */
 export function isForwarding(found: Found): boolean {

@@ -52,44 +52,23 @@ export function valuesOf(
   declared: Declared,
   definitions: Definitions
 ): GoNode {
-  const entries: [GoNode, GoNode][] = []
-  for (const [key, value] of Object.entries(data)) {
-    if (value === undefined) continue
-    entries.push([{ type: STRING, value: key }, valueOf(value, key, hint?.inner?.get(key), declared, definitions)])
+  const valueOf = (key: string, value: unknown): GoNode => {
+    const path = ['session', key]
+    const known = hint?.inner?.get(key)
+    const type = declared.get(key)
+    if (type === undefined || value === null) return nodeOf(value, known, path)
+    if (typeof type !== 'string') return shape(value, type, known?.type?.name === type.name ? known : undefined, path)
+    // A type of the program's own: a struct that was read as an object, or a basic type under a name.
+    if (known?.was !== undefined && known.type === undefined) return encodeStruct(value, known.was, definitions, path)
+    if (known?.type?.named) return nodeOf(value, known, path)
+    const node = nodeOf(value, undefined, path)
+    if (!BASIC.has(node.type.kind)) throw unserializable(path, `only Go can make the first ${type} of a session`)
+    return { type: namedType(Buffer.from(type).toString('latin1'), node.type.kind), value: node.value }
   }
+  const present = Object.entries(data).filter(([, value]) => value !== undefined)
+  const entries = present.map(([key, value]): [GoNode, GoNode] => [{ type: STRING, value: key }, valueOf(key, value)])
   if (hint !== undefined) entries.push(...hiddenEntries(VALUES, hint, (key) => Object.hasOwn(data, key)))
   return { type: VALUES, value: entries }
-}
-
-function valueOf(
-  value: unknown,
-  key: string,
-  hint: Hint | undefined,
-  declared: Declared,
-  definitions: Definitions
-): GoNode {
-  const path = ['session', key]
-  const type = declared.get(key)
-  if (type === undefined || value === null) return nodeOf(value, hint, path)
-  if (typeof type === 'string') return namedNode(value, type, hint, definitions, path)
-  return shape(value, type, hint?.type?.name === type.name ? hint : undefined, path)
-}
-
-// A type of the program's own: a struct that was read as an object, or a basic type under a name.
-function namedNode(
-  value: unknown,
-  name: string,
-  hint: Hint | undefined,
-  definitions: Definitions,
-  path: readonly string[]
-): GoNode {
-  if (hint?.was !== undefined && hint.type === undefined) return encodeStruct(value, hint.was, definitions, path)
-  if (hint?.type?.named) return nodeOf(value, hint, path)
-  const node = nodeOf(value, undefined, path)
-  if (!BASIC.has(node.type.kind)) {
-    throw unserializable(path, `only Go can make the first ${name} of a session`)
-  }
-  return { type: namedType(Buffer.from(name).toString('latin1'), node.type.kind), value: node.value }
 }
 
 interface Told {

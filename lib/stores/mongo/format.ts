@@ -1,6 +1,7 @@
 import { types } from 'node:util'
 import { BoundedMap } from '../../base/maps'
 import { isRecord, META, OLD_META } from '../../record/record'
+import { LEADS_ON } from '../../store/record-cache'
 
 /** How records are kept in documents, and by which condition a write meets only what was read. */
 export interface MongoFormat {
@@ -22,7 +23,7 @@ export const TEXTS: MongoFormat = {
   encode: (text) => text,
   match: (_id, text) => text,
   remember: () => undefined,
-  stays: { session: { $not: new RegExp(`"(?:${META}|${OLD_META})":\\{"u":\\d+,"c":\\d+,"n":`) } }
+  stays: { session: { $not: LEADS_ON } }
 }
 
 const REMEMBERED = 512
