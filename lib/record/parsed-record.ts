@@ -181,17 +181,12 @@ export function isMeta(meta: unknown): meta is Meta {
  * Data under the reserved property is dropped: whatever a client got into the session, its metadata stays ours.
  */
 export function encodeRecord(cookieText: string, meta: Meta | undefined, dataText: string): string {
+  // Text without the word is told apart much faster than by the expression.
+  const isMarked = dataText.includes('silverback') && RESERVED_KEY.test(dataText)
+  const data = isMarked ? withoutMeta(dataText) : dataText
   const head =
     meta === undefined ? `{"cookie":${cookieText}` : `{"cookie":${cookieText},"${META}":${JSON.stringify(meta)}`
-  const text = withData(head, dataText)
-  // Text without the word is told apart much faster than by the expression. To look for it joins the text's parts in one
-  // piece, once for all who look at it later.
-  const isMarked = text.indexOf('silverback', head.length) !== -1 && RESERVED_KEY.test(dataText)
-  return isMarked ? withData(head, withoutMeta(dataText)) : text
-}
-
-function withData(head: string, dataText: string): string {
-  return dataText.length > 2 ? `${head},${dataText.slice(1)}` : `${head}}`
+  return data.length > 2 ? `${head},${data.slice(1)}` : `${head}}`
 }
 
 function withoutMeta(dataText: string): string {

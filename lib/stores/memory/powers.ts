@@ -119,8 +119,8 @@ export class MemoryPowers implements ListedPowers {
   extend(id: string, life: Life): boolean {
     const entry = this.#find(id)
     if (entry === undefined || isForwarding(entry)) return false
-    if (life.cookieText === undefined) this.#setLife(entry, life)
-    else this.#keep(entry, withCookie(entry.text, life.cookieText), life)
+    const { text } = entry
+    this.#keep(entry, life.cookieText === undefined ? text : withCookie(text, life.cookieText), life)
     return true
   }
 
@@ -240,23 +240,20 @@ export class MemoryPowers implements ListedPowers {
    *
    * @throws {SessionError} `ERR_SESSION_TOO_LARGE` when the text alone exceeds the bound; nothing has changed then.
    */
-  #keep(of: Entry | string, text: string, life: Life): Entry {
-    const bytes = text.length << (isWide(text) ? 1 : 0)
+  #keep(of: Entry | string, text: string, { usedAt, expiresAt }: Life): Entry {
+    const isSame = typeof of === 'object' && of.text === text
+    const bytes = isSame ? of.bytes : text.length << (isWide(text) ? 1 : 0)
     if (bytes > this.#maxBytes) throw sessionTooLarge(bytes, `maxBytes (${this.#maxBytes})`, text)
-    const entry = typeof of === 'string' ? this.#add(of) : of
+    const entry = typeof of === 'object' ? of : this.#add(of)
     this.#bytes += bytes - entry.bytes
     entry.text = text
     entry.bytes = bytes
-    this.#setLife(entry, life)
-    // The entry itself is the most recently used one, and fits alone: it is never the one to go.
-    while (this.#size > this.#max || this.#bytes > this.#maxBytes) this.free(this.#oldest!)
-    return entry
-  }
-
-  #setLife(entry: Entry, { usedAt, expiresAt }: Life): void {
     entry.used = usedAt - START
     entry.span = expiresAt === null ? null : expiresAt - usedAt
     if (expiresAt !== null && !this.#isMortal) this.#noteMortal()
+    // The entry itself is the most recently used one, and fits alone: it is never the one to go.
+    while (this.#size > this.#max || this.#bytes > this.#maxBytes) this.free(this.#oldest!)
+    return entry
   }
 
   #noteMortal(): void {
