@@ -55,7 +55,7 @@ export function givenCookies(text: string, name: string | undefined): [Given, ..
   const pairs = text
     .replace(/^(set-)?cookie:/i, '')
     .split(';')
-    .map((part) => /^\s*([!#$%&'*+\-.^`|~\w]+)=(?!=*\s*$)\s*(.*?)\s*$/.exec(part))
+    .map((part) => /^([!#$%&'*+\-.^`|~\w]+)=(?!=*$)\s*(.*)$/s.exec(part.trim()))
     .flatMap((match) => (match === null ? [] : [[match[1]!, match[2]!] as const]))
   const signatureOf = (of: string) => pairs.find(([each]) => each === `${of}.sig`)?.[1]
   const [first, ...others] = pairs
