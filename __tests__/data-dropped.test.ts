@@ -329,3 +329,24 @@ it('a request that only reads a session which has ended meanwhile is warned of n
   warned.mockRestore()
   expect(codes).not.toContain('SILVERBACK_DROPPED')
 })
+
+it('nor is one that stores again what it has not changed (resave)', async () => {
+  const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  let library!: Library
+  jest.isolateModules(() => (library = require('../lib/index')))
+  const store = plainStore()
+  const classic = { secret, store, name: 'sid', resave: true, saveUninitialized: false }
+  const app = appWith((library as any)(classic), {
+    ...routes,
+    '/read': (_req, res) => {
+      store.texts.clear()
+      res.send('read')
+    }
+  })
+  const cookie = cookieOf(await request(app).get('/visit'))!
+  expect((await request(app).get('/read').set('Cookie', cookie)).text).toBe('read')
+  const codes = warned.mock.calls.map(([, options]) => (options as any)?.code)
+  warned.mockRestore()
+  expect(store.texts.size).toBe(0)
+  expect(codes).not.toContain('SILVERBACK_DROPPED')
+})

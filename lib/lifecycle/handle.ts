@@ -138,9 +138,9 @@ export abstract class Handle implements SessionVerbs {
   }
 
   /** Takes over what came of a write; an outcome for an ID that is no longer this one's is none of it. */
-  apply(id: string, outcome: Snapshot | 'gone'): void {
+  apply(id: string, outcome: Snapshot | 'gone', hasChanges = true): void {
     if (id !== this.id || this.status === 'ended') return
-    if (outcome === 'gone') return this.lose()
+    if (outcome === 'gone') return this.lose(hasChanges)
     this.snapshot = outcome
     if (this.status === 'new' || this.status === 'renewed') this.status = 'stored'
   }

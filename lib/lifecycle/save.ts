@@ -189,7 +189,7 @@ export function writeSession(
   return chain(saveSession(saving, before), (outcome) => {
     // Another object of the same session (from before a reload) has saved its own data.
     const isOther = typeof outcome === 'object' && session !== handle.latest && id === handle.id
-    handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome)
+    handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome, data !== before.data)
     if (outcome === 'gone') return false
     const { cookie, keptCookie } = stateOf(session)!
     if (outcome.isAmended && handle.isPresented && (cookie ?? keptCookie!.cookie).expires != null) {
