@@ -76,6 +76,13 @@ describe('a cookie', () => {
     )
   })
 
+  it('sends its own cookie last: who knows cookies by name alone goes by that', async () => {
+    const app = appWith(sessions({ secret }), basics)
+    const res = await request(app).get('/write?user=u').set({ Cookie: 'sid=outdated', Host: 'app.example.com' })
+    expect(res.headers['set-cookie']).toHaveLength(3)
+    expect((await read(app, cookieOf(res)!)).body.data).toEqual({ user: 'u' })
+  })
+
   it('believes neither of two authentic cookies of two sessions, and expires both', async () => {
     const app = appWith(sessions({ secret }), basics)
     const [a, b] = [await login(app), await login(app)]

@@ -29,17 +29,19 @@ const WITHHELD = {
 function writeHeaders(handle: Handle, res: HttpResponse): boolean {
   const { session, settings, outgoing } = handle
   const { viaHeader } = handle.tokens
+  const expired = outgoing === 'expire' && alreadyExpired(res.getHeader('Set-Cookie'), settings.name)
   let sent = false
   handle.announced = outgoing === 'send' ? handle.id : undefined
-  if (outgoing === 'send' && session !== undefined) {
-    sent = viaHeader ? setToken(res, settings.header!, tokenOf(handle)) : sendCookie(handle, session, res)
-  } else if (outgoing === 'expire') {
-    if (viaHeader) res.setHeader(settings.header!, '')
-    else if (!alreadyExpired(res.getHeader('Set-Cookie'), settings.name)) append(res, [expireText(handle)])
-    sent = true
-  }
+  // First: a client that knows cookies by their names alone goes by the last one.
   if (hasDuplicates(handle)) {
     append(res, expireDuplicates(handle))
+    sent = true
+  }
+  if (outgoing === 'send' && session !== undefined) {
+    sent = (viaHeader ? setToken(res, settings.header!, tokenOf(handle)) : sendCookie(handle, session, res)) || sent
+  } else if (outgoing === 'expire') {
+    if (viaHeader) res.setHeader(settings.header!, '')
+    else if (!expired) append(res, [expireText(handle)])
     sent = true
   }
   return sent
@@ -68,7 +70,6 @@ function append(res: HttpResponse, texts: string[]): void {
   const previous = res.getHeader('Set-Cookie')
   if (previous === undefined) return void res.setHeader('Set-Cookie', texts)
   const list = Array.isArray(previous) ? previous : [String(previous)]
-  // The deletion of a duplicate goes first: the last word on a name is ours.
   res.setHeader('Set-Cookie', [...list, ...texts])
 }
 
