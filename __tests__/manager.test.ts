@@ -29,6 +29,15 @@ it('stats() asks no database', () => {
   expect(auth.stats()).toMatchObject({ active: 0 })
 })
 
+it('get() tells until when the store keeps a session that does not say when it was used', async () => {
+  const store = new SqliteStore({ path: ':memory:' })
+  const expires = new Date(Date.now() + 60_000)
+  store.set('other', { cookie: { originalMaxAge: 3_600_000, expires } })
+  const found = await sessions({ secret, store }).get('other')
+  expect(found).toMatchObject({ lastUsedAt: undefined, expiresAt: expires.valueOf() })
+  await store.close()
+})
+
 describe('without a request', () => {
   // Sessions that begin without a request, by auth.create() or sessionCookie(), and options that ask the request.
 

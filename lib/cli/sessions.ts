@@ -162,8 +162,10 @@ export async function endOf(
   { configured, engine }: Place,
   entry: SessionEntry
 ): Promise<Milliseconds | null | undefined> {
-  if (configured || entry.expiresAt !== null) return entry.expiresAt
+  if (configured || (entry.lastUsedAt !== undefined && entry.expiresAt !== null)) return entry.expiresAt
   const { port } = engine!.settings
+  // What a store of others extends need not be in its record.
+  if (!port.native) return undefined
   const found = (await port.readKey(port.keyOf(entry.id))) ?? (await port.readKey(entry.id as StoreKey))
   return found?.expiresAt
 }
