@@ -84,6 +84,32 @@ it('memcached, which enumerates nothing: shows, lists and revokes', async () => 
   client.end()
 })
 
+it.each(['-', '--'])('shows a session whose ID begins with %s', async (dashes) => {
+  const path = folder.at(`${dashes}.db`)
+  const store = new SqliteStore({ path })
+  const id = dashes.padEnd(32, 'x')
+  const at = ['--store', `sqlite:${path}`]
+  store.set(id, { cookie: {} })
+  for (const args of [
+    [id, ...at],
+    [...at, id],
+    [...at, '--', id]
+  ]) {
+    expect(await silverback(['show', ...args])).toMatchObject({ exit: 0, err: '' })
+  }
+  await store.close()
+})
+
+it('tells the end that the store keeps, of sessions that others have stored', async () => {
+  const path = folder.at('others.db')
+  const store = new SqliteStore({ path })
+  const expires = new Date(Date.now() + 60_000)
+  store.set('other', { cookie: { originalMaxAge: 3_600_000, expires } })
+  const { json } = await silverback(['show', 'other', '--store', `sqlite:${path}`, '--json'])
+  expect(Date.parse(json.endsAt)).toBe(expires.valueOf())
+  await store.close()
+})
+
 it('purges sessions whose time is over', async () => {
   const path = folder.at('over.db')
   const store = new SqliteStore({ path, sweepEvery: null })
@@ -115,6 +141,9 @@ describe('says what is missing:', () => {
     ['no application', ['reindex', '--store', `file:${folder.path}`], 2, /reindex needs --config/],
     ['an unknown option', ['stats', '--stroe', 'x'], 2, /Unknown option '--stroe'/],
     ['no argument', ['list'], 2, /takes one argument, USER; got 0/],
+    ['an empty path', ['stats', '--store', 'file:'], 2, /file: names no folder/],
+    ['an empty path', ['stats', '--store', 'sqlite:'], 2, /sqlite: names no file/],
+    ['an empty argument', ['show', '', '--store', `file:${folder.path}`], 2, /^ID is empty/],
     ['an empty argument', ['list', '', '--store', `file:${folder.path}`], 2, /^USER is empty/],
     ['an empty argument', ['revoke', '', '--store', `file:${folder.path}`, '--yes'], 2, /^USER is empty/],
     ['an empty standard input', ['list', '-', '--store', `file:${folder.path}`], 2, /^USER is empty/],

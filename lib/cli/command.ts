@@ -109,10 +109,15 @@ export async function run(commands: readonly Command[], args: readonly string[],
   }
 }
 
-function parse({ options }: Command, args: string[]): { values: Values; positionals: string[] } {
+// Every 64th session ID begins with a dash. No option has as many letters.
+const DASHED = /^-[^=\s]{21,}$/
+
+function parse({ options }: Command, given: string[]): { values: Values; positionals: string[] } {
+  const dashed = given.includes('--') ? [] : given.filter((arg) => DASHED.test(arg))
+  const args = dashed.length === 0 ? given : [...given.filter((arg) => !DASHED.test(arg)), '--', ...dashed]
   try {
-    const given = parseArgs({ args, options: { ...options, ...COMMON }, allowPositionals: true })
-    return given as { values: Values; positionals: string[] }
+    const parsed = parseArgs({ args, options: { ...options, ...COMMON }, allowPositionals: true })
+    return parsed as { values: Values; positionals: string[] }
   } catch (err) {
     throw new CommandError((err as Error).message)
   }

@@ -63,8 +63,8 @@ export const SESSION_COMMANDS: readonly Command[] = COMMANDS.map((command) => ({
   options: { ...PLACE_OPTIONS, ...command.options },
   async run(call) {
     // As of a variable of a script that is not set: "No sessions" would be no answer.
-    if (command.argument === 'USER' && call.argument === '') {
-      throw new CommandError('USER is empty: this names nobody.')
+    if (command.argument !== undefined && call.argument === '') {
+      throw new CommandError(`${command.argument} is empty.`)
     }
     return withPlace(call.values, call.terminal, (place) => command.run(place, call))
   }
