@@ -205,7 +205,7 @@ describe('what a process wrote lately', () => {
     expect(recent.write({ id: 'id', text: 'two', expected: 'one', life: life() })).toBeNull()
     expect(recent.read('id')).toBeNull()
     expect(recent.extend('id')).toBe(false)
-    expect(recent.latest('id', 'three', clock.now + 1)).toBe('three')
+    expect(recent.latest('id', 'three', clock.now + 1)).toBeNull()
     expect(recent.isDead('id')).toBe(true)
   })
 
@@ -328,6 +328,17 @@ describe('CookieStore with revocations', () => {
     expect(get).not.toHaveBeenCalled()
     await store.open(value, 'sid', keys)
     expect(get).toHaveBeenCalledTimes(1)
+  })
+
+  it('refuses a cookie whose session ends here while they are asked', async () => {
+    const answer = deferred()
+    const get = jest.fn(() => answer.promise.then(() => null))
+    const store = new CookieStore({ revocations: { get, set: async () => {}, destroy: async () => {} } })
+    const opening = store.open(store.seal(recordOf({}), 'sid', keys), 'sid', keys)
+    const removing = store[POWERS].remove('id')
+    answer.resolve()
+    expect(await opening).toBe('ERR_SESSION_MISSING')
+    expect(await removing).toBe(true)
   })
 
   it('fails aloud when they cannot be reached, and does not trust the cookie', async () => {

@@ -94,12 +94,12 @@ export class GorillaStore extends CarriedStore implements Carrier, StoreContract
     const types = encodeKept({ hint, definitions })
     if (types !== undefined) meta.t = types
     const id = meta.d
-    if (this.#recent.isDead(id)) return 'ERR_SESSION_MISSING'
     const text = encodeRecord(carried?.cookieText ?? this.#cookieText, meta, JSON.stringify(json))
     // Dates are whole seconds. A cookie that carries what we wrote last was made from it, however soon after.
     const written = this.#written.get(id)
     const since = written !== undefined && written === ours ? Date.now() + 1 : issuedAt
-    return { id, text: this.#recent.latest(id, text, since), stale: pair > 0 }
+    const latest = this.#recent.latest(id, text, since)
+    return latest === null ? 'ERR_SESSION_MISSING' : { id, text: latest, stale: pair > 0 }
   }
 }
 

@@ -32,7 +32,8 @@ export function sendText(handle: Handle, session: Session): string {
     isEndless(state.keptCookie) &&
     !settings.door.endsByDate
   ) {
-    return `${settings.name}=${encodeValue(token)}${serializeAttributes(state.keptCookie.cookie)}`
+    const value = settings.tokens.selfContained ? token : encodeValue(token)
+    return `${settings.name}=${value}${serializeAttributes(state.keptCookie.cookie)}`
   }
   const cookie = cookieOf(session)
   if (settings.door.endsByDate || typeof cookie.originalMaxAge !== 'number') {

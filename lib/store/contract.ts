@@ -223,7 +223,10 @@ export interface Carrier {
   readonly ownKeys?: true
   /** Opens a cookie's value; the reason when it must be refused. */
   open(value: string, name: string, keys: KeyRing): MaybePromise<Opened | SessionErrorCode>
-  /** @throws {SessionError} `ERR_SESSION_COOKIE_TOO_LARGE` when name and value exceed 4096 bytes. */
+  /**
+   * A value that a cookie carries as it is, of letters, digits, `-` and `_`.
+   * @throws {SessionError} `ERR_SESSION_COOKIE_TOO_LARGE` when name and value exceed 4096 bytes.
+   */
   seal(text: string, name: string, keys: KeyRing): string
 }
 

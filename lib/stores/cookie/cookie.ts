@@ -16,7 +16,7 @@ import { decodeFound, versionOf, isForwarding } from '../../store/record-cache'
 import type { KeyRing, Opening } from '../../cookie/keys'
 import { compact } from '../../base/maps'
 import { packRecord, unpackRecord } from '../../record/packed'
-import { encodeRecord, type Meta } from '../../record/record'
+import { encodeRecord, META, type Meta } from '../../record/record'
 import { readSigned, seal, SEALED, SIGNED, signText, unseal } from '../../cookie/seal'
 import { chain, DAY, MINUTE, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { KeyedQueue } from '../../store/keyed-queue'
@@ -84,9 +84,12 @@ export class CookieStore extends CarriedStore implements Carrier {
     if (issuedAt > Date.now() + SKEW) return 'ERR_SESSION_EXPIRED'
     const id = decodeFound({ text }, idIn(text))?.meta?.d
     if (typeof id !== 'string') return 'ERR_SESSION_CORRUPT'
-    if (this.#recent.isDead(id)) return 'ERR_SESSION_MISSING'
-    const opened = () => ({ id, text: this.#recent.latest(id, text, issuedAt), stale: key > 0 })
+    const opened = (): Opened | SessionErrorCode => {
+      const latest = this.#recent.latest(id, text, issuedAt)
+      return latest === null ? 'ERR_SESSION_MISSING' : { id, text: latest, stale: key > 0 }
+    }
     if (this.#revocations === undefined) return opened()
+    if (this.#recent.isDead(id)) return 'ERR_SESSION_MISSING'
     if (issuedAt < Date.now() - ISSUED_FOR) return 'ERR_SESSION_EXPIRED'
     return chain(this.#revocations.read(id), (revoked): Opened | SessionErrorCode => {
       if (revoked === null) return opened()
@@ -198,7 +201,7 @@ export class CookieStore extends CarriedStore implements Carrier {
 
 // Where the metadata of our own texts says it: enough to find a record that was taken apart before.
 function idIn(text: string): string {
-  const at = text.indexOf('"d":"') + 5
+  const at = text.indexOf('"d":"', text.indexOf(META)) + 5
   return text.slice(at, text.indexOf('"', at))
 }
 

@@ -42,17 +42,17 @@ export class RecentWrites implements Powers {
   }
 
   /**
-   * The latest text of a session of which a cookie carried this one.
+   * The latest text of a session of which a cookie carried this one; `null`: it was destroyed here.
    *
    * Issued before our last write, the cookie is an old one: parallel responses overtake each other. Issued after it,
    * the cookie comes from another process that went on from there, and its changes must not look like ours undone.
    */
-  latest(id: string, text: string, issuedAt: Milliseconds): string {
+  latest(id: string, text: string, issuedAt: Milliseconds): string | null {
     const entry = this.#lookUp(id)
     if (entry === undefined && issuedAt >= Date.now()) this.#ahead.set(id, issuedAt)
-    if (entry === undefined || entry.text === null) return text
+    if (entry === undefined) return text
     // Whoever issued it since did not know of the rotation.
-    if (entry.leads) return entry.text
+    if (entry.text === null || entry.leads) return entry.text
     if (issuedAt >= entry.writtenAt) {
       entry.text = text
       entry.writtenAt = issuedAt
