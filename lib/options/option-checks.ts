@@ -8,6 +8,7 @@ import type { Settings } from './settings'
 import { isRecord } from '../record/record'
 import type { HttpRequest } from '../base/http'
 import { isPromise, type Milliseconds } from '../base/time'
+import { isProduction, warnOnce } from '../base/warnings'
 import { warnOfAttributes } from './misspelt'
 
 const RESERVED_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
@@ -229,6 +230,24 @@ export function extendOf(extend: SessionsOptions['extend']): ((req: HttpRequest)
   const always = extend ?? true
   must(typeof always === 'boolean', 'extend', 'true or false, or a function of the request', extend)
   return always ? undefined : () => false
+}
+
+/** The option `onStoreError` as a function; of an answer that is none it is told, outside production. */
+export function policyOf(given: NonNullable<SessionsOptions['onStoreError']>): Settings['onStoreError'] {
+  const policies = ['fail', 'anonymous'] as const
+  if (typeof given !== 'function') {
+    oneOf('onStoreError', given, policies)
+    return () => given
+  }
+  const ask = askedAtOnce('onStoreError', given)
+  return (err, req) => {
+    const answer = ask(err, req)
+    if (!policies.includes(answer) && !isProduction()) {
+      const words = `The option onStoreError answered ${quote(answer)}, which counts as 'fail'`
+      warnOnce('SILVERBACK_OPTION', `${words}: it must answer one of ${policies.join(', ')}.`, 'onStoreError answered')
+    }
+    return answer
+  }
 }
 
 /** @throws {OptionError} for what does not validate as Standard Schema says @see https://standardschema.dev */

@@ -25,11 +25,11 @@ import {
   checkStore,
   extendOf,
   overStore,
+  policyOf,
   transportOf,
   userAsText
 } from './option-checks'
 import { checkSecret, checkSecretTypes, missingSecret } from '../cookie/secret-checks'
-import { policyOf } from './policy'
 import { SealedRecords } from '../tokens/sealed-records'
 import { SignedIds } from '../tokens/signed-ids'
 import { StoreTokens } from '../tokens/store-tokens'

@@ -183,15 +183,13 @@ export function isMeta(meta: unknown): meta is Meta {
 export function encodeRecord(cookieText: string, meta: Meta | undefined, dataText: string): string {
   // Text without the word is told apart much faster than by the expression.
   const isMarked = dataText.includes('silverback') && RESERVED_KEY.test(dataText)
-  const data = isMarked ? withoutMeta(dataText) : dataText
+  const data = isMarked ? JSON.stringify(dataOf(JSON.parse(dataText) as Record<string, unknown>)) : dataText
   const head =
     meta === undefined ? `{"cookie":${cookieText}` : `{"cookie":${cookieText},"${META}":${JSON.stringify(meta)}`
   return data.length > 2 ? `${head},${data.slice(1)}` : `${head}}`
 }
 
-function withoutMeta(dataText: string): string {
-  const data = JSON.parse(dataText) as Record<string, unknown>
-  delete data[META]
-  delete data[OLD_META]
-  return JSON.stringify(data)
+/** What of a record is the application's. */
+export function dataOf(record: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(record).filter(([key]) => !isReserved(key)))
 }

@@ -10,6 +10,7 @@ import type { Milliseconds } from '../base/time'
 import {
   allKeys,
   beside,
+  dataOf,
   encodeRecord,
   isMeta,
   isRecord,
@@ -83,15 +84,6 @@ function takeApart(record: unknown, json: unknown, text?: string): ParsedRecord 
 export function typesOf(text: string, keys: readonly string[]): string {
   const [common, byKey] = JSON.parse(text) as [unknown, Record<string, unknown>]
   return JSON.stringify([common, Object.fromEntries(Object.entries(byKey).filter(([key]) => keys.includes(key)))])
-}
-
-function dataOf({
-  cookie: _cookie,
-  [META]: _meta,
-  [OLD_META]: _old,
-  ...data
-}: Record<string, unknown>): Record<string, unknown> {
-  return data
 }
 
 /** Replaces the time of last use inside a record's text; the text itself where it has none. */

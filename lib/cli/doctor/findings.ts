@@ -40,17 +40,13 @@ export interface Finding {
 
 /** What was found, each fault once. */
 export class Findings {
-  readonly #found = new Map<FindingCode, Finding>()
+  readonly list: Finding[] = []
 
   add(code: FindingCode, says: string): void {
-    if (!this.#found.has(code)) this.#found.set(code, { code, says, remedy: REMEDIES[code] })
-  }
-
-  get list(): readonly Finding[] {
-    return [...this.#found.values()]
+    if (!this.has(code)) this.list.push({ code, says, remedy: REMEDIES[code] })
   }
 
   has(code: FindingCode): boolean {
-    return this.#found.has(code)
+    return this.list.some((found) => found.code === code)
   }
 }

@@ -1,5 +1,5 @@
 import { must, SessionError, unavailable } from '../../base/errors'
-import { AT_ONCE, exptimeOf } from '../../stores/memcached/exptime'
+import { AT_ONCE, exptimeOf } from '../../stores/memcached/link'
 import { MemcachedWire, type Reply } from './memcached-wire'
 import { demandBacking, type Shelf } from './shelf'
 

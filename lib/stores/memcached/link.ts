@@ -1,5 +1,5 @@
 import { SessionError, unavailable } from '../../base/errors'
-import type { Milliseconds } from '../../base/time'
+import { DAY, SECOND, type Milliseconds } from '../../base/time'
 import { isRecord } from '../../record/record'
 
 /** A client of `memcached` 2, as far as the store uses it. */
@@ -83,6 +83,25 @@ export function memcachedLink(client: MemcachedClient, timeout: Milliseconds) {
 }
 
 export type MemcachedLink = ReturnType<typeof memcachedLink>
+
+/** The longest life that memcached takes as such; what is more it takes for a Unix time. */
+const RELATIVE_MAX = (30 * DAY) / SECOND
+
+const LAST = 2 ** 31 - 1
+
+export const AT_ONCE = -1
+
+/**
+ * When memcached is to forget a value, as its protocol has it: seconds from now, beyond 30 days a Unix time.
+ *
+ * One second more than asked for: the server's clock ticks once a second, so a life of n seconds may end after n - 1.
+ *
+ * @see https://github.com/memcached/memcached/blob/master/doc/protocol.txt "Expiration times"
+ */
+export function exptimeOf(expiresAt: Milliseconds): number {
+  const seconds = Math.max(0, Math.ceil((expiresAt - Date.now()) / SECOND)) + 1
+  return seconds <= RELATIVE_MAX ? seconds : Math.min(Math.ceil(expiresAt / SECOND) + 1, LAST)
+}
 
 /** The error of a command that did not reach a server, or that the server did not take. */
 function fault(err: unknown, command: string): SessionError {

@@ -7,8 +7,7 @@ import { decodeFound, isForwarding } from '../../store/record-cache'
 import { extendedText, isSameText, type RecordPowers } from '../record-store'
 import { sessionTooLarge } from '../too-large'
 import { enterAgain, removeIndexed, writeIndexed } from '../user-index'
-import { AT_ONCE, exptimeOf } from './exptime'
-import type { MemcachedClient, MemcachedLink } from './link'
+import { AT_ONCE, exptimeOf, type MemcachedClient, type MemcachedLink } from './link'
 import { memcachedUsers } from './users'
 
 /** What a client sends at most as one value, unless told otherwise: a server's own limit, of which a header takes part. */

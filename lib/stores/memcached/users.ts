@@ -2,8 +2,7 @@ import type { Found } from '../../store/contract'
 import { unavailable } from '../../base/errors'
 import { MINUTE, type Milliseconds } from '../../base/time'
 import { sift, type UserIndex } from '../user-index'
-import { exptimeOf } from './exptime'
-import type { MemcachedLink } from './link'
+import { exptimeOf, type MemcachedLink } from './link'
 
 /** The most sessions of one user: all of them are read and written together. */
 const SESSIONS_MAX = 1000

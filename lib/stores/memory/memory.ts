@@ -85,15 +85,12 @@ export type MemoryStore = BoundedMemoryStore
 
 function checked(options: MemoryStoreOptions | undefined): MemorySettings {
   const given = givenOptions('MemoryStore', options, ['max', 'maxBytes', 'sweepEvery'])
-  const { max = DEFAULT_MAX, maxBytes = defaultBytes(), sweepEvery = MINUTE } = given
+  const quarter = Math.floor(getHeapStatistics().heap_size_limit / 4)
+  const { max = DEFAULT_MAX, maxBytes = quarter || DEFAULT_MAX_BYTES, sweepEvery = MINUTE } = given
   checkBound('max', max)
   checkBound('maxBytes', maxBytes)
   must(isTimerSpan(sweepEvery), 'sweepEvery', `milliseconds from 1 to ${TIMER_MAX}`, sweepEvery)
   return { max, maxBytes, sweepEvery }
-}
-
-function defaultBytes(): number {
-  return Math.floor(getHeapStatistics().heap_size_limit / 4) || DEFAULT_MAX_BYTES
 }
 
 function checkBound(name: string, value: unknown): void {
