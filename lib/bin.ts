@@ -31,8 +31,13 @@ const terminal: Terminal = {
   }
 }
 
-// Whoever reads this may have read enough.
-stdout.on('error', () => process.exit())
+// Whoever reads this may have read enough: what came of the command counts all the same.
+stdout.on('error', () => undefined)
+// A full disk has not.
+process.on('exit', () => {
+  const { code } = (stdout.errored ?? {}) as NodeJS.ErrnoException
+  if (code !== undefined && code !== 'EPIPE') process.exitCode = EXIT.failed
+})
 
 // Until the command has said otherwise: a process that has nothing left to wait for ends, and was not done.
 process.exitCode = EXIT.failed

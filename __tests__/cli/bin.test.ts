@@ -1,5 +1,15 @@
-import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
@@ -64,6 +74,14 @@ it('does nothing when the question is not answered', async () => {
   writeFileSync(tty, 'process.stdin.isTTY = process.stderr.isTTY = true')
   const result = await silverback(['clear', '--store', `file:${sessionsAt}`], { env: { NODE_OPTIONS: `-r ${tty}` } })
   expect(result).toMatchObject({ exit: 2, err: expect.stringMatching(/\[y\/N\].*Nothing was done\.\n$/s) })
+})
+
+const onFullDisk = existsSync('/dev/full') ? it : it.skip
+onFullDisk('has failed when what it says cannot be written', () => {
+  const full = openSync('/dev/full', 'w')
+  const command = [path.join(build(), 'lib/bin.js'), 'secret']
+  expect(spawnSync(process.execPath, command, { stdio: ['ignore', full, 'ignore'] }).status).toBe(3)
+  closeSync(full)
 })
 
 it('has failed when it could not come to its end', async () => {
