@@ -5,8 +5,6 @@ import { isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 export class Sweeper {
   /** Set by `close`: a sweep under way should stop at its next step. */
   closed = false
-  readonly #every: () => Milliseconds
-  readonly #sweep: () => MaybePromise<unknown>
   // Timers live in the store's own context: in that of the request that happened to write first, they would keep
   // whatever an AsyncLocalStorage holds for it.
   readonly #context: AsyncResource
@@ -20,10 +18,12 @@ export class Sweeper {
    * @param every Milliseconds from `arm` to the sweep, asked for each time.
    * @param sweep One sweep: must not throw or reject.
    */
-  constructor(name: string, every: () => Milliseconds, sweep: () => MaybePromise<unknown>) {
+  constructor(
+    name: string,
+    private readonly every: () => Milliseconds,
+    private readonly sweep: () => MaybePromise<unknown>
+  ) {
     this.#context = new AsyncResource(`silverback.${name}`)
-    this.#every = every
-    this.#sweep = sweep
   }
 
   /** Plans a sweep unless one is planned; while one runs, the next is planned at its end. */
@@ -45,10 +45,10 @@ export class Sweeper {
       this.#timer = undefined
       this.#isWanted = false
       this.#isRunning = true
-      this.#running = this.#sweep()
+      this.#running = this.sweep()
       if (isPromise(this.#running)) void this.#running.then(() => this.#end())
       else this.#end()
-    }, this.#every())
+    }, this.every())
     this.#timer.unref()
   }
 

@@ -87,12 +87,8 @@ export interface Score {
 
 /** The promises that hold on a store; as text, a table. */
 export class Scorecard {
-  readonly scores: readonly Score[]
-
   /** Use `scorecard()`. */
-  constructor(scores: readonly Score[]) {
-    this.scores = scores
-  }
+  constructor(readonly scores: readonly Score[]) {}
 
   /** A table in Markdown. */
   toString(): string {

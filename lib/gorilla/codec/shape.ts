@@ -39,13 +39,10 @@ export interface Hint {
 
 /** A value that is to become one particular Go type; see `as`. */
 export class GoValue {
-  readonly type: GoType
-  readonly value: unknown
-
-  constructor(type: GoType, value: unknown) {
-    this.type = type
-    this.value = value
-  }
+  constructor(
+    readonly type: GoType,
+    readonly value: unknown
+  ) {}
 }
 
 /**

@@ -18,26 +18,24 @@ type Named = Pick<TokenContext, 'name'>
  * under that name.
  */
 export abstract class GoTokens implements Required<TokenCodec> {
-  readonly #own: string | undefined
-  readonly #generate: () => string
   readonly #all = new Set<string>()
   readonly #byId = new BoundedMap<string, string>(IDS_MAX)
 
   /** @param own the cookie's name, where it is known */
-  constructor(own: string | undefined, generate: () => string) {
-    this.#own = own
-    this.#generate = generate
-  }
+  constructor(
+    private readonly own: string | undefined,
+    private readonly generate: () => string
+  ) {}
 
   abstract encode(id: string, named: Named): string
   abstract decode(value: string, named: Named): string | null
 
   newId({ name }: Named): string {
-    return this.note(this.#generate(), name)
+    return this.note(this.generate(), name)
   }
 
   nameOf(id: string): string | undefined {
-    return this.#own ?? this.#byId.get(id) ?? (this.#all.size === 1 ? [...this.#all][0] : undefined)
+    return this.own ?? this.#byId.get(id) ?? (this.#all.size === 1 ? [...this.#all][0] : undefined)
   }
 
   /** The names that a record may have been sealed under, the likeliest first. */

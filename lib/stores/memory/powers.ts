@@ -23,7 +23,6 @@ const START = Date.now()
 
 /** A session as a MemoryStore holds it, with its neighbours in the order of use. Some 100 bytes beside the texts. */
 export class Entry {
-  readonly id: string
   text = ''
   /** Of the text. */
   bytes = 0
@@ -35,9 +34,7 @@ export class Entry {
   newer: Entry | undefined = undefined
   ownership: Ownership | undefined = undefined
 
-  constructor(id: string) {
-    this.id = id
-  }
+  constructor(readonly id: string) {}
 
   isExpired(now: Milliseconds): boolean {
     return this.span !== null && START + this.used + this.span <= now

@@ -3,14 +3,12 @@ import type { Entry } from './powers'
 
 /** Whose a session is, with its neighbours among that user's sessions. */
 export class Ownership {
-  readonly user: string
   newer: Entry | undefined = undefined
-  older: Entry | undefined
 
-  constructor(user: string, older: Entry | undefined) {
-    this.user = user
-    this.older = older
-  }
+  constructor(
+    readonly user: string,
+    public older: Entry | undefined
+  ) {}
 }
 
 /** Which sessions are a user's: for each user a list, newest first. */
