@@ -117,10 +117,7 @@ class Decoder {
   }
 
   #repeat<T>(read: () => T): T[] {
-    const count = this.#reader.count(this.#reader.left)
-    const items: T[] = []
-    while (items.length < count) items.push(read())
-    return items
+    return Array.from({ length: this.#reader.count(this.#reader.left) }, read)
   }
 
   #key(type: GoType): GoNode {

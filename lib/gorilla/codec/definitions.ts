@@ -126,18 +126,11 @@ function readParts(reader: WireReader, kind: number): Parts {
   readStruct(reader, (field) => {
     if (field > last) throw corrupt('a type definition has an unknown field')
     if (field === 0) parts.name = readNamed(reader).name
-    else if (kind === STRUCT) parts.fields = readFields(reader)
+    else if (kind === STRUCT) parts.fields = Array.from({ length: reader.count(reader.left) }, () => readNamed(reader))
     else parts.numbers[field - 1] = readId(reader)
   })
   if (parts.numbers.some((number) => number < 0)) throw corrupt('a type definition refers to none')
   return parts
-}
-
-function readFields(reader: WireReader): Field[] {
-  const count = reader.count(reader.left)
-  const fields: Field[] = []
-  while (fields.length < count) fields.push(readNamed(reader))
-  return fields
 }
 
 // A name and an ID: CommonType, and a field of a struct.

@@ -1,5 +1,4 @@
-import type { Definition, Definitions } from './definitions'
-import { readDefinition } from './definitions'
+import { readDefinition, type Definition, type Definitions } from './definitions'
 import type { Opaque } from './nodes'
 import type { Hint } from './shape'
 import { BYTES, namedType, parseGoType, type GoType } from './types'

@@ -107,8 +107,7 @@ class StructReader {
   }
 
   #repeat<T>(read: () => T): T[] {
-    const count = this.#reader.count(this.#reader.left)
-    return Array.from({ length: count }, read)
+    return Array.from({ length: this.#reader.count(this.#reader.left) }, read)
   }
 }
 
