@@ -29,7 +29,7 @@ export class MacKey {
       block.copy(this.#inner)
     }
     const end = BLOCK + this.#inner.write(text, BLOCK)
-    this.#outer.write(hashOf('sha256', this.#inner.subarray(0, end), 'hex'), BLOCK, 'hex')
+    this.#outer.write(hashOf('sha256', this.#inner.subarray(0, end), 'binary'), BLOCK, 'binary')
     return hashOf('sha256', this.#outer, 'base64url')
   }
 }

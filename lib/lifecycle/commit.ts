@@ -30,7 +30,7 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   if (door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string')
     return dropUnnamed(handle, session)
   const data = takeData(session, handle.snapshot)
-  if (data.text === handle.snapshot.data && isUntouched(handle, session)) return undefined
+  if (data.changed === undefined && data.text === handle.snapshot.data && isUntouched(handle, session)) return undefined
   const plan = planFor(handle, session, data.text)
   if (plan.sendCookie) handle.outgoing = 'send'
   else if (handle.refusal === 'ERR_SESSION_AMBIGUOUS') handle.outgoing = 'expire'
@@ -75,8 +75,7 @@ function planFor(handle: Handle, session: Session, data: string): Plan {
   const lacksMeta = stored && writesMeta && !selfContained && !snapshot.meta
   const mustSave =
     handle.status === 'renewed' || lacksMeta || (settings.userId !== undefined && isUnindexed(handle, session))
-  const isOther = firstId !== id || firstData !== data
-  const modified = door.countsFromFirst ? isOther : mustSave || data !== snapshot.data
+  const modified = door.countsFromFirst ? firstId !== id || firstData !== data : mustSave || data !== snapshot.data
   const plan = door.plan({
     presented: isPresented,
     stored,

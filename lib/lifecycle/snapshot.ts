@@ -120,12 +120,11 @@ export function storedSession(
   storeId = id
 ): Began {
   const { settings, req } = maker
-  const session = new settings.door.Session(req, undefined, { verbs: maker, id })
+  const session = new settings.door.Session(req, undefined, { verbs: maker, id, createdAt: record.meta?.c })
   const state = stateOf(session)!
   if (sendable.has(record.cookie) || isKept(record.cookie, settings)) state.keptCookie = record
   else beginAs(record, state, settings, req)
   assignCopy(session, record, !isModern(session))
-  if (record.meta !== undefined) state.createdAt = record.meta.c
   // A schema migrates data when it is loaded: what is stored is the text, what the application sees is `raw`.
   const data = settings.schema === undefined ? record.dataText : serializeSession(session)
   return {

@@ -1,5 +1,6 @@
 import { OptionError } from '../base/errors'
 import type { HttpRequest } from '../base/http'
+import type { Milliseconds } from '../base/time'
 import { Cookie, reviveCookie } from '../cookie/cookie'
 import { isRecord, META, OLD_META } from '../record/record'
 import { asCookie, cookieOf } from './cookie-state'
@@ -34,6 +35,8 @@ export let stateOf: (session: object) => SessionState | undefined
 export interface Origin {
   readonly verbs: SessionVerbs
   readonly id: string
+  /** When it began; now, where that is not known. */
+  readonly createdAt?: Milliseconds | undefined
 }
 
 /**
@@ -60,7 +63,7 @@ export class Session {
       keptCookie: undefined,
       isNew: false,
       error: undefined,
-      createdAt: Date.now(),
+      createdAt: origin?.createdAt ?? Date.now(),
       signal: undefined
     }
     if (!isModern(this)) ownAsInExpressSession(this, req)
