@@ -71,11 +71,10 @@ export function saveSession(
   // Made now, for the session may change while the store is asked; of ours those alone ask for it that take objects.
   const given = native ? undefined : objectOf(saving, meta, { text: merged, theirs }, data)
   const version = native ? record : merged
-  const earlier = isNew ? NONE : [...(known.own ?? NONE), known.version]
   const saved: Snapshot = {
     version,
     // A save may write what is there already: that is not an earlier version.
-    own: earlier.includes(version) ? earlier.filter((text) => text !== version) : earlier,
+    own: isNew ? NONE : [...(known.own ?? NONE), known.version].filter((text) => text !== version),
     data,
     storedData: merged,
     savedData: data,

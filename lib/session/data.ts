@@ -69,18 +69,14 @@ export function changesOf(session: object, record: ParsedRecord): WrittenData | 
     const values = record.values.slice(0, same)
     const parts = record.parts.slice(0, same)
     let places: Map<string, number> | undefined
-    const placeOf = (key: string) => {
-      // Most changes leave a property where it was.
-      if (record.keys[keys.length] === key) return keys.length
-      places ??= new Map(record.keys.slice(same).map((name, i) => [name, same + i]))
-      return places.get(key)
-    }
     for (; at < all.length; at++) {
       const key = all[at]!
       if (key === 'cookie') continue
       const value = data[key]
       if (key === '__proto__' || value === undefined || typeof value === 'function') return undefined
-      const known = placeOf(key)
+      // Most changes leave a property where it was.
+      const isInPlace = record.keys[keys.length] === key
+      const known = isInPlace ? keys.length : (places ??= new Map(record.keys.map((name, i) => [name, i]))).get(key)
       keys.push(key)
       if (known !== undefined && isSameJson(value, record.values[known])) {
         values.push(record.values[known])
