@@ -141,6 +141,7 @@ describe('says what is missing:', () => {
     ['no application', ['reindex', '--store', `file:${folder.path}`], 2, /reindex needs --config/],
     ['an unknown option', ['stats', '--stroe', 'x'], 2, /Unknown option '--stroe'/],
     ['no argument', ['list'], 2, /takes one argument, USER; got 0/],
+    ['an empty prefix', ['clear', '--store', 'redis://127.0.0.1:1', '--prefix', '', '--yes'], 2, /every key/],
     ['an empty path', ['stats', '--store', 'file:'], 2, /file: names no folder/],
     ['an empty path', ['stats', '--store', 'sqlite:'], 2, /sqlite: names no file/],
     ['an empty argument', ['show', '', '--store', `file:${folder.path}`], 2, /^ID is empty/],

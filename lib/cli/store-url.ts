@@ -119,6 +119,8 @@ interface Ending {
 }
 
 async function openRedis(url: string, given: Given): Promise<Opening> {
+  // As of a variable that is not set: clear would remove whatever else is kept there.
+  if (given.prefix === '') throw new CommandError('--prefix is empty: every key of the server would be a session.')
   const module = peer<RedisModule>(url, 'redis', 'ioredis', 'iovalkey')
   const client =
     typeof module === 'function'
