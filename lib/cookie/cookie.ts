@@ -114,6 +114,11 @@ export class Cookie {
   }
 }
 
+// As in express-session, where they are an object's own: what a store that copies by for...in (dynamodb-store) keeps.
+for (const name of ['expires', 'maxAge', 'data', 'serialize', 'toJSON']) {
+  Object.defineProperty(Cookie.prototype, name, { enumerable: true })
+}
+
 /** The cookie of `sessions()`: an invalid date is refused where it is assigned, not when the response is sent. */
 export class StrictCookie extends Cookie {
   override get expires(): Date | null | undefined {
@@ -142,11 +147,13 @@ export class StrictCookie extends Cookie {
 /** Makes a cookie from what a record keeps of it: dates are strings there. */
 export function reviveCookie(stored: Record<string, unknown>, CookieClass: typeof Cookie = Cookie): Cookie {
   const { expires } = stored
+  const isText = typeof expires === 'string'
   const cookie = new CookieClass()
   for (const key in stored) {
-    if (key !== 'expires' && key !== 'data') (cookie as unknown as Record<string, unknown>)[key] = stored[key]
+    if (key !== 'data' && (key !== 'expires' || !isText))
+      (cookie as unknown as Record<string, unknown>)[key] = stored[key]
   }
-  if (expires !== undefined) cookie.expires = typeof expires === 'string' ? new Date(expires) : (expires as Date | null)
+  if (isText) cookie.expires = new Date(expires)
   const span = stored.originalMaxAge as Milliseconds | null | undefined
   // A text there would throw at every touch; `false` comes of `expires: false`.
   cookie.originalMaxAge = typeof span === 'number' || !span ? (span as Milliseconds | null) : null

@@ -81,7 +81,8 @@ export function withoutDeadline(record: KeptRecord): object {
   if (cookie === undefined || !expires) return record
   const untold = typeof expires === 'object' && !(expires instanceof Date)
   if (!untold && (cookie.originalMaxAge !== null || (record[META] ?? record[OLD_META]) === undefined)) return record
-  return { ...record, cookie: { ...cookie, expires: null } }
+  // Beside an end that is told in no way there may be the `maxAge` that was left.
+  return { ...record, cookie: { ...(untold ? record.cookie : cookie), expires: null } }
 }
 
 /** A session to extend by writing, with the data that is kept now: what its request holds may be older. */
