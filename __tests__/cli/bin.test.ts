@@ -168,6 +168,21 @@ describe('with the module of an application', () => {
     expect([authentic, key, Math.round((Date.parse(endsAt) - Date.parse(issuedAt)) / 1000)]).toEqual([true, 1, 3600])
   })
 
+  it('knows a mistake of usage from a fault, also where the application has another copy of the package', async () => {
+    const copy = folder.at('copy')
+    cpSync(path.join(build(), 'lib'), path.join(copy, 'lib'), { recursive: true })
+    symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'))
+    const plain = '{ get: () => null, set: () => {}, destroy: () => {} }'
+    const text = `exports.auth = require(SILVERBACK).sessions({ secret: '${secret}', userId: () => '1', store: ${plain} })`
+    const args = ['list', 'ann', '--config', config('plain.cjs', text)]
+    for (const bin of [undefined, path.join(copy, 'lib/bin.js')]) {
+      expect(await silverback(args, { bin })).toMatchObject({
+        exit: 2,
+        err: expect.stringMatching(/no index of users/)
+      })
+    }
+  })
+
   it('works on a store of others, as far as that goes', async () => {
     const text = `const sessions = { a: '{"cookie":{}}', b: '{"cookie":{}}' }
       exports.store = { get: (id, cb) => cb(null, sessions[id] && JSON.parse(sessions[id])), set: (id, s, cb) => cb(),

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { OptionError, SessionError } from '../base/errors'
+import type { SessionError } from '../base/errors'
 
 export const EXIT = {
   ok: 0,
@@ -126,7 +126,8 @@ function parse({ options }: Command, given: string[]): { values: Values; positio
 function faultOf(err: unknown): { message: string; exit: number } {
   if (err instanceof CommandError) return err
   const message = err instanceof Error ? err.message || String((err as NodeJS.ErrnoException).code) : String(err)
-  const usage = err instanceof OptionError || (err instanceof SessionError && err.kind === 'usage')
+  // Of whichever copy of this package the application has.
+  const usage = (err as Partial<SessionError> | null | undefined)?.kind === 'usage'
   return { message, exit: usage ? EXIT.usage : EXIT.failed }
 }
 
