@@ -149,7 +149,8 @@ const DROPPED: Partial<Record<DropReason, string>> = {
     'A request changed the session that stood in for one which the store could not read: its data was not stored.'
 }
 
-const MARKS_MAX = 10_000
+// A hash takes less than a place in a large map.
+const MARKS_MAX = 512
 
 const marks = new BoundedMap<string, string>(MARKS_MAX)
 
