@@ -54,6 +54,14 @@ describe.each(NAMES)('In one turn with %s', (name) => {
     expect(Object.keys(await server.counts())).not.toEqual(expect.arrayContaining(['mget']))
   })
 
+  it('new sessions are one script, or a SET each where the client sends those in one piece', async () => {
+    const { server, powers } = await start(name)
+    expect(await create(powers)).toEqual(MANY.map(() => true))
+    const { evalsha, set } = await server.counts()
+    const sendsInOnePiece = name === 'node-redis 6' || name === 'node-redis 5'
+    expect([evalsha, set]).toEqual([sendsInOnePiece ? undefined : 1, MANY.length])
+  })
+
   it('reads are one command, and each gets its own', async () => {
     const { server, powers } = await start(name)
     expect(await create(powers)).toEqual(MANY.map(() => true))

@@ -17,6 +17,8 @@ export interface EvalAndWait {
 export interface Dialect {
   /** Whether one command may name several keys: not those of a cluster, and not past a cache of the client's own. */
   readonly gathers: boolean
+  /** The commands of one turn of the event loop leave in one piece: to gather them spares the client little. */
+  readonly pipelines?: boolean
   /** What the client itself puts in front of every key. */
   keyPrefix(): string
   health(): Health

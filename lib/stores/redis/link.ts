@@ -99,6 +99,7 @@ export function redisLink(client: object, dialect: Dialect) {
       return gathers
     },
     apart,
+    pipelines: dialect.pipelines,
     nodeOf: (key: string) => dialect.nodeOf(key),
     /** `null` when nothing is there, or something that is no string. */
     get: (key: string) => (gathers ? reads.ask(key) : getOne(key)),

@@ -34,6 +34,8 @@ export function nodeRedis(client: NodeRedisShape): Dialect {
   const keyPrefix = () => String(client._keyPrefix ?? client.options?.keyPrefix ?? '')
   return {
     gathers: typeof client.nodeClient !== 'function' && client.clientSideCache === undefined,
+    // A pool spreads them over its connections.
+    pipelines: client.isReady !== undefined,
     keyPrefix,
     health: () => (client.isOpen === false ? 'closed' : client.isReady === false ? 'down' : 'ready'),
     nodeOf: (key) => client.slots?.[slotOf(keyPrefix() + key)]?.master?.address,
