@@ -339,6 +339,16 @@ it('shows through its verbs what the application has put there, and nothing of i
   expect(await store.get(id)).toBeNull()
 })
 
+it.each(FORMATS)('reads behind the changes that were called before (%s)', async (format) => {
+  const store = storeFor(format) as any
+  const id = store.tokens.newId({ name: NAME, secrets: [] })
+  const kept = (n: number) => ({ cookie: { expires: new Date(Date.now() + HOUR) }, n })
+  const [, , found] = await Promise.all([store.set(id, kept(1)), store.set(id, kept(2)), store.get(id)])
+  expect(found.n).toBe(2)
+  const [, gone] = await Promise.all([store.destroy(id), store.get(id)])
+  expect(gone).toBeNull()
+})
+
 it('is shared by a client of ioredis', async () => {
   const { url } = (backings.get('redistore')!.client as any).options
   const client = new Redis(url)

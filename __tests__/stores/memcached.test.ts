@@ -157,16 +157,19 @@ describe('keys and values', () => {
   it('carries out what was called behind a command that is never answered', async () => {
     jest.useFakeTimers({ doNotFake: ['Date', 'nextTick', 'setImmediate'] })
     const asked: string[] = []
-    const client: any = { gets() {}, cas() {}, add() {} }
+    const client: any = { cas() {}, add() {} }
+    client.gets = () => asked.push('gets')
     client.set = () => asked.push('set')
     client.del = (_key: string, done: any) => done(undefined, asked.push('del') > 0)
     const store = new MemcachedStore({ client })
     const unanswered = expect(store.set('a', { cookie: {} } as never)).rejects.toThrow('did not answer set')
+    const unread = expect(store.get('a')).rejects.toThrow('did not answer gets')
     const ended = expect(store.destroy('a')).resolves.toBeNull()
     await jest.advanceTimersByTimeAsync(5000)
+    await jest.advanceTimersByTimeAsync(5000)
     jest.useRealTimers()
-    await Promise.all([unanswered, ended])
-    expect(asked).toEqual(['set', 'del'])
+    await Promise.all([unanswered, unread, ended])
+    expect(asked).toEqual(['set', 'gets', 'del'])
   })
 
   it.each([{}, { client: {} }, { prefix: 'a b' }, { prefix: 'a$' }, { ttl: 0 }, { storeTimeout: NaN }])(

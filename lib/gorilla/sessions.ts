@@ -5,7 +5,7 @@ import { demand, OptionError, quote, type SessionError, type SessionErrorCode } 
 import { givenOptions } from '../base/warnings'
 import { DAY } from '../base/time'
 import { decodeRecord } from '../record/record'
-import { change } from '../stores/change'
+import { afterChanges, change } from '../stores/change'
 import { KeyedStore, lifeOf } from '../stores/record-store'
 import type { Store } from '../store/store'
 import { checkPairs, checkTypes, COMMON, sessionDefaultsOf, type CommonOptions } from './options'
@@ -133,7 +133,7 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
       const record = found && decodeRecord(found.text)
       return record ? { cookie: record.cookie, ...record.data } : null
     }
-    return answer(find, callback) as Promise<SessionRecord | null>
+    return answer(() => afterChanges(this, id, find), callback) as Promise<SessionRecord | null>
   }
 
   reasonOf(code: SessionErrorCode, id: string | undefined): SessionError | undefined {

@@ -5,6 +5,9 @@ import { StoreQueues } from '../store/keyed-queue'
 /** A call that is not answered holds up those behind it for so long. */
 const PATIENCE: Milliseconds = 5 * SECOND
 const changes = new StoreQueues()
+/** What is called behind a `clear` takes its turn when that is done, whichever session it changes. */
+const clears = new StoreQueues()
+const ALL = ''
 
 /**
  * Changes a session in the order of the calls, also where nobody waits for them.
@@ -21,25 +24,25 @@ export function change<A>(
     const ready = prepare()
     // Nobody hears of a failure before its turn.
     if (isPromise(ready)) ready.catch(() => undefined)
-    let sent: MaybePromise<unknown>
-    // What it fails with is told to its caller alone: those behind it are carried out after a timeout, too.
-    const turn = () => {
-      sent = chain(ready, (send) => send())
-      return isPromise(sent) ? sent.then(nothing, nothing) : null
-    }
-    return chain(changes.take(store, String(id), turn, PATIENCE), () => chain(sent, nothing))
+    return chain(
+      inTurn(store, id, () => chain(ready, (send) => send())),
+      nothing
+    )
   }
   return respond(store[POWERS], work, callback)
 }
 
 /** Reads a session behind those of its changes that were called before, where they are not carried out yet. */
 export function afterChanges<T>(store: object, id: string, read: () => MaybePromise<T>): MaybePromise<T> {
-  return changes.isBusy(store, id) ? changes.take(store, id, read, PATIENCE) : read()
+  const isBehind = changes.isBusy(store, String(id)) || clears.isBusy(store, ALL)
+  return isBehind ? inTurn(store, id, read) : read()
 }
 
 /** Waits for the changes of a store that were called before. */
-export function changed(store: object): Promise<void> {
-  return changes.idle(store)
+export async function changed(store: object): Promise<void> {
+  // In a list it is not waited for there: what is called next need not wait for it.
+  const [idle] = await take(clears, store, ALL, () => [changes.idle(store)])
+  await idle
 }
 
 /** Answers what concerns all sessions of a store, behind the changes that were called before. */
@@ -50,6 +53,32 @@ export function respondOfAll<T, A>(
 ): A {
   const powers = store[POWERS]
   return respond(powers, () => (powers.sync ? work() : changed(store).then(work)), callback)
+}
+
+/** Removes every session, in the order of the calls: what is set behind it stays. */
+export function clearAll<A>(
+  store: { readonly [POWERS]: Powers },
+  clear: () => MaybePromise<unknown>,
+  callback: Callback<null> | undefined
+): A {
+  const powers = store[POWERS]
+  const inOrder = () => take(clears, store, ALL, () => changes.idle(store).then(clear))
+  return respond(powers, () => chain(powers.sync ? clear() : inOrder(), nothing), callback)
+}
+
+function inTurn<T>(store: object, id: string, send: () => MaybePromise<T>): MaybePromise<T> {
+  const begun = take(clears, store, ALL, () => [take(changes, store, String(id), send)])
+  return chain(begun, ([answer]) => answer!)
+}
+
+// What a turn fails with is told to its caller alone: those behind it are carried out after a timeout, too.
+function take<T>(queues: StoreQueues, store: object, key: string, send: () => MaybePromise<T>): MaybePromise<T> {
+  let sent!: MaybePromise<T>
+  const turn = () => {
+    sent = send()
+    return isPromise(sent) ? sent.then(nothing, nothing) : null
+  }
+  return chain(queues.take(store, key, turn, PATIENCE), () => sent)
 }
 
 /** Callers without a callback get what is declared; those with one get nothing. */

@@ -4,7 +4,7 @@ import { decodeRecord, isRecord, withCookie, withUsedAt } from '../record/record
 import { isForwarding } from '../store/record-cache'
 import { Store } from '../store/store'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
-import { afterChanges, change, nothing, respond, respondOfAll } from './change'
+import { afterChanges, change, clearAll, nothing, respond, respondOfAll } from './change'
 
 /** What the verbs of our stores need beside the powers. */
 export interface RecordPowers extends Powers {
@@ -61,7 +61,7 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
         if (record !== null || powers.reject === undefined) return record
         return chain(powers.reject(String(id), found.text), nothing)
       })
-    return respond(powers, () => afterChanges(this, String(id), find), callback)
+    return respond(powers, () => afterChanges(this, id, find), callback)
   }
 
   /** Keeps a session, whatever was kept before. One that is over already is removed instead. */
@@ -146,7 +146,7 @@ export abstract class RecordStore<Sync extends boolean = false> extends KeyedSto
 
   /** Removes every session. */
   override clear(callback?: Callback<null>): Answer<void, Sync> {
-    return respondOfAll(this, () => chain(this[POWERS].clear(), nothing), callback)
+    return clearAll(this, () => this[POWERS].clear(), callback)
   }
 }
 
