@@ -648,6 +648,31 @@ describe.each(DOORS)('behind %s', (_name, door) => {
     expect((await get(app, '/end', cookie)).body).toEqual([null, 'ann', false])
   })
 
+  it.each([
+    ['objects without keys (dynamodb-store)', () => ({})],
+    ['texts', (date: Date) => date.toISOString()]
+  ])('a cookie that is kept as for...in finds it, dates as %s, has the end of its own alone', async (_kind, dated) => {
+    const clock = new Clock()
+    const plain = (value: any): unknown => {
+      if (typeof value !== 'object' || value === null) return value
+      if (value instanceof Date) return dated(value)
+      const copy: Record<string, unknown> = {}
+      for (const key in value) if (typeof value[key] !== 'function' && key !== 'data') copy[key] = plain(value[key])
+      return copy
+    }
+    const end: typeof routes = { '/end': (req, res) => res.json([req.session.cookie.maxAge, req.session.user]) }
+    const endOf = async (options: object) => {
+      const store = plainStore()
+      const { set } = store
+      store.set = (id: string, session: object, done: any) => set.call(store, id, plain(session), done)
+      const app = appOn(store, options, end)
+      return (await get(app, '/end', await login(app))).body
+    }
+    expect(await endOf({ cookie: { maxAge: DAY } })).toEqual([DAY, 'ann'])
+    expect(await endOf({ idle: HOUR })).toEqual([null, 'ann'])
+    clock.restore()
+  })
+
   it('a store that has said "disconnect" and never "connect" is asked now and then (connect-typeorm)', async () => {
     const clock = new Clock()
     const store = plainStore()

@@ -114,11 +114,6 @@ export class Cookie {
   }
 }
 
-// As in express-session, where they are an object's own: what a store that copies by for...in (dynamodb-store) keeps.
-for (const name of ['expires', 'maxAge', 'data', 'serialize', 'toJSON']) {
-  Object.defineProperty(Cookie.prototype, name, { enumerable: true })
-}
-
 /** The cookie of `sessions()`: an invalid date is refused where it is assigned, not when the response is sent. */
 export class StrictCookie extends Cookie {
   override get expires(): Date | null | undefined {
@@ -141,6 +136,13 @@ export class StrictCookie extends Cookie {
       throw new OptionError('maxAge must be a finite number of milliseconds, at most 10,000 years')
     }
     super.maxAge = ms
+  }
+}
+
+// As in express-session, where they are an object's own: what a store that copies by for...in (dynamodb-store) keeps.
+for (const { prototype } of [Cookie, StrictCookie]) {
+  for (const name of Object.getOwnPropertyNames(prototype)) {
+    if (name !== 'constructor') Object.defineProperty(prototype, name, { enumerable: true })
   }
 }
 

@@ -79,10 +79,13 @@ export function withoutDeadline(record: KeptRecord): object {
   const cookie = cookieIn(record)
   const expires = cookie?.expires
   if (cookie === undefined || !expires) return record
+  const isDeadline = cookie.originalMaxAge === null && (record[META] ?? record[OLD_META]) !== undefined
   const untold = typeof expires === 'object' && !(expires instanceof Date)
-  if (!untold && (cookie.originalMaxAge !== null || (record[META] ?? record[OLD_META]) === undefined)) return record
-  // Beside an end that is told in no way there may be the `maxAge` that was left.
-  return { ...record, cookie: { ...(untold ? record.cookie : cookie), expires: null } }
+  if (!isDeadline && !untold) return record
+  const kept: Data = { ...(isDeadline ? cookie : record.cookie), expires: null }
+  // Beside an end that is told in no way there may be the `maxAge` that was left: the cookie's own, or the deadline's.
+  if (isDeadline) delete kept.maxAge
+  return { ...record, cookie: kept }
 }
 
 /** A session to extend by writing, with the data that is kept now: what its request holds may be older. */
