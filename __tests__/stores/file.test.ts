@@ -425,6 +425,19 @@ describe('FileStore', () => {
       expect(folder.files('s', 'temp')).toEqual([])
     })
 
+    it('loses no write to a process whose clock is ahead of the disk', async () => {
+      const store = open()
+      clock = new Clock(new Date().getTime() + HOUR)
+      const { lutimes } = fs
+      jest.spyOn(fs, 'lutimes').mockImplementationOnce(async (...args) => {
+        await open().sweep()
+        return lutimes(...args)
+      })
+      await store.set('a', record())
+      expect(folder.files('s', 'temp')).toEqual([])
+      expect(await store.ids()).toEqual(['a'])
+    })
+
     it('runs by itself, and is left to another process that has just done it', async () => {
       clock.restore()
       const store = open({ sweepEvery: 5 })

@@ -108,16 +108,19 @@ export class Folder {
     return (await ifThere(fs.lutimes(this.path(...names), time / SECOND, time / SECOND).then(isDone))) ?? false
   }
 
-  /** Writes a file that is not there yet; none is left if that fails. */
+  /**
+   * Writes a file that is not there yet; none is left if that fails, or if it is swept meanwhile by a process whose clock
+   * is ahead of the disk's.
+   */
   async write(names: string[], content: string | Buffer, mtime: Milliseconds): Promise<void> {
     const path = this.path(...names)
     const file = await this.within(names, () => fs.open(path, 'wx', FILE_MODE))
     try {
       await file.writeFile(content)
-      await fs.lutimes(path, mtime / SECOND, mtime / SECOND)
+      await this.touch(names, mtime)
       if (this.durable) await file.sync()
     } catch (err) {
-      await fs.unlink(path)
+      await ifThere(fs.unlink(path))
       throw err
     } finally {
       await file.close()
