@@ -1,4 +1,5 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   closeSync,
   cpSync,
@@ -82,6 +83,14 @@ onFullDisk('has failed when what it says cannot be written', () => {
   const command = [path.join(build(), 'lib/bin.js'), 'secret']
   expect(spawnSync(process.execPath, command, { stdio: ['ignore', full, 'ignore'] }).status).toBe(3)
   closeSync(full)
+})
+
+it('has done what it did, also where what it says is not read to its end', async () => {
+  const child = spawn(process.execPath, [path.join(build(), 'lib/bin.js'), '--help'], {
+    stdio: ['ignore', 'pipe', 'ignore']
+  })
+  child.stdout.destroy()
+  expect(await once(child, 'exit')).toEqual([0, null])
 })
 
 it('has failed when it could not come to its end', async () => {

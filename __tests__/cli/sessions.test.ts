@@ -143,6 +143,7 @@ describe('says what is missing:', () => {
     ['no argument', ['list'], 2, /takes one argument, USER; got 0/],
     ['an empty prefix', ['clear', '--store', 'redis://127.0.0.1:1', '--prefix', '', '--yes'], 2, /every key/],
     ['an empty path', ['stats', '--store', 'file:'], 2, /file: names no folder/],
+    ['an empty path', ['stats', '--store', 'file://'], 2, /file:\/\/ names no folder/],
     ['an empty path', ['stats', '--store', 'sqlite:'], 2, /sqlite: names no file/],
     ['an empty argument', ['show', '', '--store', `file:${folder.path}`], 2, /^ID is empty/],
     ['an empty argument', ['list', '', '--store', `file:${folder.path}`], 2, /^USER is empty/],

@@ -86,7 +86,7 @@ function withoutCredentials(url: string): string {
 
 function pathOf(url: string): string {
   const given = url.replace(/^\w+:(\/\/(?=\/))?/, '')
-  if (given === '') throw new CommandError(`${url} names no ${url.startsWith('file:') ? 'folder' : 'file'}`)
+  if (/^\/*$/.test(given)) throw new CommandError(`${url} names no ${url.startsWith('file:') ? 'folder' : 'file'}`)
   const path = resolve(given)
   if (!existsSync(path)) throw new CommandError(`There is nothing at ${path}`, EXIT.failed)
   return path
