@@ -237,8 +237,8 @@ function hitOf({ settings }: Engine, id: string, key: StoreKey, found: Found): H
   if (meta !== undefined && settings.port.knowsEnd && isPastEnd(found)) return null
   const times = { createdAt: meta?.c ?? now, usedAt: lastUsedAt ?? now }
   const end = deadline(settings, NO_REQUEST, cookie, times)
-  // Of a record that does not tell its last use the store knows how long it stays.
-  const kept = lastUsedAt === undefined && settings.port.native ? found.expiresAt : undefined
+  // The store may keep it for less: one that others have stored, or that no request has extended since the options changed.
+  const kept = settings.port.native ? found.expiresAt : undefined
   const expiresAt = typeof kept === 'number' ? Math.min(kept, end ?? Infinity) : end
   const entry = { id, createdAt: meta?.c, lastUsedAt, expiresAt, current: false }
   return { key, id, record, version: versionOf(found, record), entry }
