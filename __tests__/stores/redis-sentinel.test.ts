@@ -85,3 +85,14 @@ it.each(Object.entries(SENTINELS))(
     expect(await powers.extend('id2', life())).toBe(true)
   }
 )
+
+it.each(Object.entries(SENTINELS))('new sessions of one turn leave together through %s', async (_name, connect) => {
+  const { master, replica, sentinel } = await startSentinel()
+  running.push(master, replica, sentinel)
+  const connected = await connect(sentinel.port)
+  open.push(connected)
+  const powers: Powers = new RedisStore({ client: connected.client })[POWERS]
+  const ids = Array.from({ length: 20 }, (_, i) => `id${i}`)
+  await Promise.all(ids.map((id, i) => powers.write({ id, text: textOf(i), expected: null, life: life() })))
+  expect(await master.counts()).toMatchObject({ evalsha: 1, set: ids.length })
+})

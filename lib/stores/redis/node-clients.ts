@@ -5,6 +5,8 @@ export interface NodeRedisShape {
   isOpen?: boolean
   /** Pools, and clusters of version 5, do not tell. */
   isReady?: boolean
+  /** Clients of one connection alone have it. */
+  socketEpoch?: number
   _keyPrefix?: string
   clientSideCache?: unknown
   options?: { keyPrefix?: string }
@@ -34,8 +36,8 @@ export function nodeRedis(client: NodeRedisShape): Dialect {
   const keyPrefix = () => String(client._keyPrefix ?? client.options?.keyPrefix ?? '')
   return {
     gathers: typeof client.nodeClient !== 'function' && client.clientSideCache === undefined,
-    // A pool spreads them over its connections.
-    pipelines: client.isReady !== undefined,
+    // A pool spreads them over its connections, and a sentinel's client sends one behind the answer to another.
+    pipelines: client.socketEpoch !== undefined,
     keyPrefix,
     health: () => (client.isOpen === false ? 'closed' : client.isReady === false ? 'down' : 'ready'),
     nodeOf: (key) => client.slots?.[slotOf(keyPrefix() + key)]?.master?.address,
