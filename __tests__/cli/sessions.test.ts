@@ -76,6 +76,9 @@ it('memcached, which enumerates nothing: shows, lists and revokes', async () => 
   const { id } = await auth.create({ userId: 'ann' } as object)
   const at = ['--store', `memcached://127.0.0.1:${port}`, '--prefix', 'app:']
   expect(await silverback(['show', ...at, '--', id])).toMatchObject({ exit: 0 })
+  await store.set('other', { cookie: { originalMaxAge: 3_600_000 } })
+  const other = await silverback(['show', 'other', ...at])
+  expect(other.out).toMatch(/^ends +unknown$/m)
   expect(await silverback(['stats', ...at])).toMatchObject({
     exit: 2,
     err: 'This store cannot do that: it has no length().\n'
