@@ -433,7 +433,7 @@ describe('FileStore', () => {
         await open().sweep()
         return lutimes(...args)
       })
-      await store.set('a', record())
+      await store.set('a', record({}))
       expect(folder.files('s', 'temp')).toEqual([])
       expect(await store.ids()).toEqual(['a'])
     })
