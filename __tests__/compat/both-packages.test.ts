@@ -113,6 +113,19 @@ describe.each(Object.entries(SIDES))('as the %s', (_name, side: Side) => {
     expect(res.body).toEqual([null, null])
     expect(setCookies(res)[0]).not.toContain('Expires=')
   })
+
+  // The date is made anew of the span before it is asked for.
+  it.each([
+    [{ originalMaxAge: WEEK, expires: null }, 1],
+    [{ expires: '2100-01-01T00:00:00.000Z' }, 0]
+  ])('a change sends the cookie of a record with %j again if that has a span', async (kept, times) => {
+    const store = storeOf()
+    const app = appOf({ store }, { '/change': (req, res) => res.json((req.session.n = 1)) })
+    const { cookie } = await visit(app, '/login')
+    const [id] = store.texts.keys()
+    store.texts.set(id, JSON.stringify({ cookie: kept, user: 'ann' }))
+    expect(setCookies(await visit(app, '/change', cookie))).toHaveLength(times)
+  })
 })
 
 // Orders of calls that a long random comparison of both packages has brought up; each holds for express-session, too.

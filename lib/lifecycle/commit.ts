@@ -84,7 +84,7 @@ function planFor(handle: Handle, session: Session, data: string): Plan {
     saved: snapshot.savedData === data && !cookieChanged && !mustSave,
     everSaved: snapshot.savedData !== undefined,
     cookieChanged,
-    persistent: door.endsByDate ? cookie.expires != null : typeof cookie.originalMaxAge === 'number',
+    persistent: door.endsByDate ? cookie.originalMaxAge != null : typeof cookie.originalMaxAge === 'number',
     due: isDue(settings, req, cookie, extendedAt(handle)),
     stale: handle.tokens.isStale,
     // A store without touch() is extended by writing; express-session leaves it alone.
