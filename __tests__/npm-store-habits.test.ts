@@ -499,6 +499,11 @@ describe.each(DOORS)('behind %s', (_name, door) => {
       }
     }
 
+    it('gets and gives a cookie that can be cloned', async () => {
+      const app = appOn(byReference(), {}, { '/copy': (req, res) => res.json(structuredClone(req.session.cookie)) })
+      expect((await get(app, '/copy', await login(app))).body).toMatchObject({ path: '/', originalMaxAge: null })
+    })
+
     it.each([
       ['JSON', () => ({ items: [1] })],
       ['values that JSON changes', () => ({ items: [1], at: new Date(0) })]

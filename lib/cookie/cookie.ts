@@ -141,8 +141,8 @@ export class StrictCookie extends Cookie {
 
 // As in express-session, where they are an object's own: what a store that copies by for...in (dynamodb-store) keeps.
 for (const { prototype } of [Cookie, StrictCookie]) {
-  for (const name of Object.getOwnPropertyNames(prototype)) {
-    if (name !== 'constructor') Object.defineProperty(prototype, name, { enumerable: true })
+  for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+    if (get !== undefined) Object.defineProperty(prototype, name, { enumerable: true })
   }
 }
 
