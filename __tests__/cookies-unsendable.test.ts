@@ -114,17 +114,20 @@ it('goes on with a named session, and with one in its cookie, that another write
   expect(cookieOf(await ask(carried, '/destroy', sealed), NAME)).toBe(`${NAME}=`)
 })
 
-it('lets an application log out whose handler spoilt the cookie itself', async () => {
-  const app = appWith(sessions({ secret, name: NAME }), {
-    '/in': (req, res) => res.json((req.session.user = 'ann')),
-    '/out': (req, res) => {
-      req.session.cookie.domain = 'a b'
-      return req.session.destroy().then(() => res.json('out'))
-    }
-  })
-  const res = await ask(app, '/out', cookieOf(await ask(app, '/in', ''), NAME)!)
-  expect([res.status, cookieOf(res, NAME)]).toEqual([200, `${NAME}=`])
-})
+it.each(['', `${NAME}=planted; `])(
+  'lets a handler log out that spoilt the cookie itself (beside %p)',
+  async (planted) => {
+    const app = appWith(sessions({ secret, name: NAME }), {
+      '/in': (req, res) => res.json((req.session.user = 'ann')),
+      '/out': (req, res) => {
+        Object.assign(req.session.cookie, { domain: 'a b', path: 'a;b' })
+        return req.session.destroy().then(() => res.json('out'))
+      }
+    })
+    const res = await ask(app, '/out', planted + cookieOf(await ask(app, '/in', ''), NAME)!)
+    expect([res.status, cookieOf(res, NAME)]).toEqual([200, `${NAME}=`])
+  }
+)
 
 describe('the drop-in door', () => {
   const appOn = (store: any) => appWith(session({ secret, store, resave: false, saveUninitialized: false }), routes)

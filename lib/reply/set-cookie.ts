@@ -71,13 +71,16 @@ export function renderMeanwhile(handle: Handle): void {
 
 /** The text that deletes a session's cookie, with the attributes it was set with. @see RFC 6265 4.1.2 */
 export function expireText(handle: Handle): string {
-  const { settings, req, latest } = handle
-  const own = latest === undefined ? undefined : cookieOf(latest)
-  // A logout is told to the client whatever the application has assigned.
-  const cookie = own !== undefined && isSendable({ ...own.data }) ? own : newCookie(settings, req)
+  const cookie = sendableCookie(handle)
   const data = { ...cookie.data, expires: EPOCH, secure: secureNow(handle, cookie) }
   if (data.sameSite === 'auto') data.sameSite = 'lax'
-  return serializeCookie(settings.name, '', data, 0)
+  return serializeCookie(handle.settings.name, '', data, 0)
+}
+
+// What is deleted is told to the client whatever the application has assigned.
+function sendableCookie({ settings, req, latest }: Handle): Cookie {
+  const own = latest === undefined ? undefined : cookieOf(latest)
+  return own !== undefined && isSendable({ ...own.data }) ? own : newCookie(settings, req)
 }
 
 /**
@@ -102,8 +105,8 @@ function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string
  * is not, and where an earlier release put it. Browsers ignore those that are not theirs to set (public suffixes).
  */
 export function expireDuplicates(handle: Handle): string[] {
-  const { settings, req, latest, found } = handle
-  const own = latest === undefined ? newCookie(settings, req) : cookieOf(latest)
+  const { settings, req, found } = handle
+  const own = sendableCookie(handle)
   const base = { path: own.path ?? '/', expires: EPOCH, httpOnly: true, secure: secureNow(handle, own) }
   const ownDomain = own.domain?.replace(/^\./, '').toLowerCase()
   const domains: (string | undefined)[] = [undefined, ...parentDomains(String(req.headers?.host ?? ''))]
