@@ -59,16 +59,22 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((server) => server.stop()))
 })
 
+/** A sentinel's servers, and twenty sessions that were begun in one turn. */
+async function withTwentySessions(connect: (port: number) => Promise<Connected>) {
+  const { master, replica, sentinel } = await startSentinel()
+  running.push(master, replica, sentinel)
+  const connected = await connect(sentinel.port)
+  open.push(connected)
+  const powers: Powers = new RedisStore({ client: connected.client })[POWERS]
+  const ids = Array.from({ length: 20 }, (_, i) => `id${i}`)
+  await Promise.all(ids.map((id, i) => powers.write({ id, text: textOf(i), expected: null, life: life() })))
+  return { master, replica, sentinel, powers, ids }
+}
+
 it.each(Object.entries(SENTINELS))(
   'a failover through %s keeps what was replicated, and goes on',
   async (_name, connect) => {
-    const { master, replica, sentinel } = await startSentinel()
-    running.push(master, replica, sentinel)
-    const connected = await connect(sentinel.port)
-    open.push(connected)
-    const powers: Powers = new RedisStore({ client: connected.client })[POWERS]
-    const ids = Array.from({ length: 20 }, (_, i) => `id${i}`)
-    await Promise.all(ids.map((id, i) => powers.write({ id, text: textOf(i), expected: null, life: life() })))
+    const { master, replica, sentinel, powers, ids } = await withTwentySessions(connect)
     await powers.remove('id0')
     await inStep(master, replica)
     await failSoon([sentinel])
@@ -87,12 +93,6 @@ it.each(Object.entries(SENTINELS))(
 )
 
 it.each(Object.entries(SENTINELS))('new sessions of one turn leave together through %s', async (_name, connect) => {
-  const { master, replica, sentinel } = await startSentinel()
-  running.push(master, replica, sentinel)
-  const connected = await connect(sentinel.port)
-  open.push(connected)
-  const powers: Powers = new RedisStore({ client: connected.client })[POWERS]
-  const ids = Array.from({ length: 20 }, (_, i) => `id${i}`)
-  await Promise.all(ids.map((id, i) => powers.write({ id, text: textOf(i), expected: null, life: life() })))
+  const { master, ids } = await withTwentySessions(connect)
   expect(await master.counts()).toMatchObject({ evalsha: 1, set: ids.length })
 })
