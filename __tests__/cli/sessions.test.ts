@@ -103,6 +103,14 @@ it.each(['-', '--'])('shows a session whose ID begins with %s', async (dashes) =
   await store.close()
 })
 
+it('takes no value of an option for an ID, however it begins', async () => {
+  const args = ['show', '--table', '-'.padEnd(32, 'x'), 'id', '--store', `sqlite:${folder.at('any.db')}`]
+  expect(await silverback(args)).toMatchObject({
+    exit: 2,
+    err: expect.stringMatching(/'--table' argument is ambiguous/)
+  })
+})
+
 it('tells the end that the store keeps, of sessions that others have stored', async () => {
   const path = folder.at('others.db')
   const store = new SqliteStore({ path })

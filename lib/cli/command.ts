@@ -113,10 +113,13 @@ export async function run(commands: readonly Command[], args: readonly string[],
 const DASHED = /^-[^=\s]{21,}$/
 
 function parse({ options }: Command, given: string[]): { values: Values; positionals: string[] } {
-  const dashed = given.includes('--') ? [] : given.filter((arg) => DASHED.test(arg))
-  const args = dashed.length === 0 ? given : [...given.filter((arg) => !DASHED.test(arg)), '--', ...dashed]
+  const known: Command['options'] = { ...options, ...COMMON }
+  const takesValue = (arg = '') => arg.startsWith('--') && known[arg.slice(2)]?.type === 'string'
+  const isId = (arg: string, i: number) => DASHED.test(arg) && !takesValue(given[i - 1])
+  const dashed = given.includes('--') ? [] : given.filter(isId)
+  const args = dashed.length === 0 ? given : [...given.filter((arg, i) => !isId(arg, i)), '--', ...dashed]
   try {
-    const parsed = parseArgs({ args, options: { ...options, ...COMMON }, allowPositionals: true })
+    const parsed = parseArgs({ args, options: known, allowPositionals: true })
     return parsed as { values: Values; positionals: string[] }
   } catch (err) {
     throw new CommandError((err as Error).message)
