@@ -86,9 +86,9 @@ class Decoder {
       case 'time':
         return this.#time(type, reader.bytes())
       case 'slice':
-        return { type, value: this.#repeat(() => this.#value(type.elem!)) }
+        return { type, value: reader.list(() => this.#value(type.elem!)) }
       case 'map':
-        return { type, value: this.#repeat((): [GoNode, GoNode] => [this.#key(type.key!), this.#value(type.elem!)]) }
+        return { type, value: reader.list((): [GoNode, GoNode] => [this.#key(type.key!), this.#value(type.elem!)]) }
       default:
         return this.#interface()
     }
@@ -114,10 +114,6 @@ class Decoder {
     if (value === undefined) throw new Unreadable('a time is outside the years 1 to 9999')
     if (!timeToBinary(value)!.equals(bytes)) this.#lossy = true
     return { type, value }
-  }
-
-  #repeat<T>(read: () => T): T[] {
-    return Array.from({ length: this.#reader.count(this.#reader.left) }, read)
   }
 
   #key(type: GoType): GoNode {

@@ -1,7 +1,5 @@
 /**
  * Type definitions inside a gob stream: Go's `wireType` struct and its parts, field by field.
- *
- * A struct travels as deltas between field numbers, each followed by the field; a delta of 0 ends it.
  * @see encoding/gob type.go
  */
 import type { GoType } from './types'
@@ -44,6 +42,8 @@ export const COMPLEX_ID = 7
 /** Streams define IDs from here on. */
 export const FIRST_ID = 64
 const ID_MAX = 0x7fffffffn
+/** No struct here has as many fields. */
+const DELTA_MAX = 16
 
 // Fields of wireType.
 const ARRAY = 0
@@ -59,7 +59,7 @@ export function readDefinition(reader: WireReader): Definition {
   const start = reader.at
   let parsed: Parts | undefined
   let kind = -1
-  readStruct(reader, (field) => {
+  reader.fields(DELTA_MAX, (field) => {
     if (parsed !== undefined || field > TEXT_MARSHALER) throw corrupt('a type is defined as two kinds at once, or none')
     kind = field
     parsed = readParts(reader, kind)
@@ -90,26 +90,17 @@ export function refersTo(definition: Definition): number[] {
 }
 
 /** The message that defines a type under an ID; inner types are given by theirs. */
-export function writeDefinition(id: number, type: GoType, idOf: (type: GoType) => number): Buffer {
-  const writer = new WireWriter().int(-id)
-  const common = (name: string) => {
-    writer.uint(1)
-    if (name !== '') writer.uint(1).bytes(Buffer.from(name)).uint(1)
-    else writer.uint(2)
-    writer.int(id).uint(0)
-  }
-  if (type.kind === 'slice') {
-    writer.uint(SLICE + 1)
-    common('')
-    writer.uint(1).int(idOf(type.elem!))
-  } else if (type.kind === 'map') {
-    writer.uint(MAP + 1)
-    common('')
-    writer.uint(1).int(idOf(type.key!)).uint(1).int(idOf(type.elem!))
-  } else {
-    writer.uint(GOB_ENCODER + 1)
-    common('Time')
-  }
+export function writeDefinition(id: number, { kind, key, elem }: GoType, idOf: (type: GoType) => number): Buffer {
+  const field = kind === 'slice' ? SLICE : kind === 'map' ? MAP : GOB_ENCODER
+  const writer = new WireWriter()
+    .int(-id)
+    .uint(field + 1)
+    .uint(1)
+  // CommonType: a name, where there is one, and the ID.
+  if (field === GOB_ENCODER) writer.uint(1).bytes(Buffer.from('Time')).uint(1)
+  else writer.uint(2)
+  writer.int(id).uint(0)
+  for (const inner of [key, elem]) if (inner !== undefined) writer.uint(1).int(idOf(inner))
   return writer.uint(0).uint(0).finish()
 }
 
@@ -123,10 +114,10 @@ interface Parts {
 function readParts(reader: WireReader, kind: number): Parts {
   const parts: Parts = { name: '', numbers: [], fields: [] }
   const last = kind >= GOB_ENCODER ? 0 : kind === MAP || kind === ARRAY ? 2 : 1
-  readStruct(reader, (field) => {
+  reader.fields(DELTA_MAX, (field) => {
     if (field > last) throw corrupt('a type definition has an unknown field')
     if (field === 0) parts.name = readNamed(reader).name
-    else if (kind === STRUCT) parts.fields = Array.from({ length: reader.count(reader.left) }, () => readNamed(reader))
+    else if (kind === STRUCT) parts.fields = reader.list(() => readNamed(reader))
     else parts.numbers[field - 1] = readId(reader)
   })
   if (parts.numbers.some((number) => number < 0)) throw corrupt('a type definition refers to none')
@@ -137,7 +128,7 @@ function readParts(reader: WireReader, kind: number): Parts {
 function readNamed(reader: WireReader): Field {
   let name = ''
   let id = 0
-  readStruct(reader, (field) => {
+  reader.fields(DELTA_MAX, (field) => {
     if (field === 0) name = reader.bytes().toString()
     else if (field === 1) id = readId(reader)
     else throw corrupt('a type definition has an unknown field')
@@ -150,14 +141,4 @@ export function readId(reader: WireReader): number {
   const id = reader.int()
   if (id > ID_MAX || id < -ID_MAX) throw corrupt('a type ID is out of range')
   return Number(id)
-}
-
-function readStruct(reader: WireReader, readField: (field: number) => void): void {
-  let field = -1
-  for (;;) {
-    const delta = reader.count(16)
-    if (delta === 0) return
-    field += delta
-    readField(field)
-  }
 }

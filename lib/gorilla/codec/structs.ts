@@ -76,13 +76,13 @@ class StructReader {
       case 'struct':
         return this.#struct(definition.fields)
       case 'map': {
-        const entries = this.#repeat(() => [this.#key(definition.key), this.#value(definition.elem)] as const)
+        const entries = this.#reader.list(() => [this.#key(definition.key), this.#value(definition.elem)] as const)
         return Object.fromEntries(entries)
       }
       case 'encoder':
         return time(definition, this.#reader.bytes())
       default:
-        return this.#repeat(() => this.#value(definition.elem))
+        return this.#reader.list(() => this.#value(definition.elem))
     }
   }
 
@@ -92,22 +92,16 @@ class StructReader {
       const zero = zeroOf(id, this.definitions)
       if (zero !== undefined) object[name] = zero
     }
-    for (let at = -1; ;) {
-      const delta = this.#reader.count(fields.length)
-      if (delta === 0) return object
-      at += delta
+    this.#reader.fields(fields.length, (at) => {
       object[fields[at]!.name] = this.#value(fields[at]!.id)
-    }
+    })
+    return object
   }
 
   #key(id: number): string {
     const key = this.#value(id)
     if (typeof key === 'object' || key === '__proto__') throw new Unreadable('a map has a key that is no text')
     return String(key)
-  }
-
-  #repeat<T>(read: () => T): T[] {
-    return Array.from({ length: this.#reader.count(this.#reader.left) }, read)
   }
 }
 

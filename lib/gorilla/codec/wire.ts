@@ -56,6 +56,21 @@ export class WireReader {
     return Number(count)
   }
 
+  /** As many of something as it says. What each takes is a byte at least. */
+  list<T>(read: () => T): T[] {
+    return Array.from({ length: this.count(this.left) }, read)
+  }
+
+  /** The fields of a struct: deltas between their numbers, each followed by the field; a delta of 0 ends it. */
+  fields(deltaMax: number, read: (field: number) => void): void {
+    for (let field = -1; ;) {
+      const delta = this.count(deltaMax)
+      if (delta === 0) return
+      field += delta
+      read(field)
+    }
+  }
+
   /** The bits of a float64, bytes reversed, so that small integers are short. */
   float(): number {
     const bytes = Buffer.alloc(8)
