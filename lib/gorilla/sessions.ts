@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { answer, declareNative, POWERS, type Callback, type SessionRecord } from '../store/contract'
 import type { SessionDefaults, StoreContract, TokenCodec } from '../store/contract'
 import { demand, OptionError, quote, type SessionError, type SessionErrorCode } from '../base/errors'
@@ -16,12 +15,12 @@ import { GorillaStore } from './store'
 import { gobFormat, jsonFormat, sealedFormat, type Format } from './stores/content'
 import { filesShelf } from './stores/files'
 import { memcachedShelf } from './stores/memcached'
-import { isObjectId, mongoShelf } from './stores/mongo'
+import { mongoShelf, OBJECT_IDS } from './stores/mongo'
 import { postgresShelf } from './stores/postgres'
 import { goPowers, type GoPowers } from './stores/powers'
 import { redisShelf } from './stores/redis'
 import type { Shelf } from './stores/shelf'
-import { BareTokens, SealedTokens, type GoTokens } from './stores/tokens'
+import { base32Ids, GoTokens } from './stores/tokens'
 
 /** Which of Go's packages keeps the sessions. */
 export type GorillaFormat =
@@ -117,7 +116,8 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
     const { maxLength = kind.maxLength } = options
     const isBare = format === 'redisstore'
     const pairs = isBare && options.keyPairs === undefined ? [] : checkPairs(options)
-    const tokens = isBare ? new BareTokens(name) : tokensOf(format, pairs, name)
+    const ids = format === 'mongostore' ? OBJECT_IDS : base32Ids(isBare ? 103 : 52)
+    const tokens = new GoTokens(name, ids, isBare ? undefined : pairs)
     const spelling = kind.format(checkTypes(options.types), pairs)
     super(goPowers(kind.shelf(backing, options), spelling, tokens, { maxAge, maxLength }))
     // Not enumerable, as the methods: a store may be logged.
@@ -152,8 +152,3 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
 }
 
 declareNative(GorillaServerStore)
-
-function tokensOf(format: GorillaFormat, pairs: readonly Pair[], name: string | undefined): GoTokens {
-  if (format !== 'mongostore') return new SealedTokens(pairs, name)
-  return new SealedTokens(pairs, name, () => randomBytes(12).toString('hex'), isObjectId)
-}

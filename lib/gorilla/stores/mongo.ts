@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { hasMethods, SessionError, unavailable } from '../../base/errors'
 import { ACKNOWLEDGED, isAcknowledged, type MongoCollection } from '../../stores/mongo/collection'
-import { fault, isDuplicate } from '../../stores/mongo/errors'
+import { ask, isDuplicate } from '../../stores/mongo/errors'
 import { demandBacking, digestOf, type Shelf } from './shelf'
+import type { Ids } from './tokens'
 
 interface MongoRecord {
   _id: unknown
@@ -11,10 +13,9 @@ interface MongoRecord {
 
 type Collection = MongoCollection & { insertOne(document: object): Promise<unknown> }
 
-const ID = /^[0-9a-f]{24}$/
-
-export function isObjectId(text: string): boolean {
-  return ID.test(text)
+export const OBJECT_IDS: Ids = {
+  generate: () => randomBytes(12).toString('hex'),
+  isId: (text) => /^[0-9a-f]{24}$/.test(text)
 }
 
 /** Records as documents of mongostore: `_id`, `data`, `modified`. */
@@ -23,7 +24,7 @@ export function mongoShelf(given: unknown): Shelf {
   demandBacking(isCollection, 'mongostore', `a collection of mongodb ${ACKNOWLEDGED}`, given)
   const collection = given as Collection
   const find = async (id: string): Promise<MongoRecord | null> => {
-    if (!isObjectId(id)) return null
+    if (!OBJECT_IDS.isId(id)) return null
     return (await ask('find', () => collection.findOne({ _id: objectId(id) }))) as MongoRecord | null
   }
   // The document as it was read, if that is the version.
@@ -33,7 +34,12 @@ export function mongoShelf(given: unknown): Shelf {
     return { _id: found._id, data: found.data }
   }
   const create = async (id: string, content: object): Promise<boolean> => {
-    if (!isObjectId(id)) throw notAnId()
+    if (!OBJECT_IDS.isId(id)) {
+      throw new SessionError(
+        'ERR_SESSION_OPTION',
+        'mongostore takes ObjectIds alone: leave the option genid out, or let it return 24 hexadecimal digits.'
+      )
+    }
     try {
       await ask('insert', () => collection.insertOne({ _id: objectId(id), ...content }))
       return true
@@ -59,20 +65,12 @@ export function mongoShelf(given: unknown): Shelf {
       return (await ask('update', () => collection.updateOne(filter, { $set: content }))).matchedCount > 0
     },
     async remove(id, version) {
-      if (!isObjectId(id)) return false
+      if (!OBJECT_IDS.isId(id)) return false
       const filter = version === undefined ? { _id: objectId(id) } : await filterOf(id, version)
       if (filter === undefined) return false
       return (await ask('delete', () => collection.deleteOne(filter))).deletedCount > 0
     },
     versionOf: digestOf
-  }
-}
-
-async function ask<T>(command: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (err) {
-    throw fault(err, command)
   }
 }
 
@@ -88,11 +86,4 @@ function objectId(hex: string): unknown {
   } catch (cause) {
     throw unavailable('The package mongodb cannot be loaded from here.', cause)
   }
-}
-
-function notAnId(): SessionError {
-  return new SessionError(
-    'ERR_SESSION_OPTION',
-    'mongostore takes ObjectIds alone: leave the option genid out, or let it return 24 hexadecimal digits.'
-  )
 }

@@ -33,9 +33,7 @@ interface Written {
 }
 
 // What tells of one record.
-interface Told {
-  readonly shelved: Shelved
-  readonly content: Content
+interface Told extends Shelved, Omit<Content, 'carried'> {
   readonly carried: Carried | undefined
   readonly maxAge: Milliseconds | null
 }
@@ -82,7 +80,7 @@ export function goPowers(shelf: Shelf, format: Format, tokens: GoTokens, { maxAg
       return { text: '' }
     }
     const { json, hint, definitions, name } = content
-    const told: Told = { shelved, content, carried: decodeCarried(content.carried), maxAge }
+    const told: Told = { ...shelved, ...content, carried: decodeCarried(content.carried), maxAge }
     const usedAt = usedAtIn(told)
     const { u: _usedAt, t: _types, ...rest }: Partial<Meta> = told.carried?.meta ?? {}
     const meta: Meta = { u: usedAt, c: rest.c ?? usedAt, ...rest }
@@ -151,12 +149,10 @@ export function goPowers(shelf: Shelf, format: Format, tokens: GoTokens, { maxAg
 }
 
 // Ours say so themselves; of Go's records the seal, a column or the time that is left tells when they were saved.
-function usedAtIn({ shelved, content, carried, maxAge }: Told): Milliseconds {
-  const { ours, sealedAt } = content
+function usedAtIn({ ours, sealedAt, expiresAt, modifiedAt, carried, maxAge }: Told): Milliseconds {
   const now = Date.now()
   const own = carried?.meta?.u ?? carried?.issuedAt
   if (ours && own !== undefined) return own
-  const { expiresAt, modifiedAt } = shelved
   const told = modifiedAt ?? sealedAt
   if (told !== undefined) return Math.min(now, told)
   const saved = typeof expiresAt === 'number' && maxAge !== null ? expiresAt - maxAge : undefined
@@ -164,15 +160,14 @@ function usedAtIn({ shelved, content, carried, maxAge }: Told): Milliseconds {
   return saved !== undefined && saved > 0 && saved <= now ? saved : now - MINUTE
 }
 
-function endOf({ shelved, content, carried, maxAge }: Told): Milliseconds | null | undefined {
-  const { ours, sealedAt } = content
-  const ends = [shelved.expiresAt, ours ? carried?.end : undefined].filter((end) => typeof end === 'number')
+function endOf({ ours, sealedAt, expiresAt, carried, maxAge }: Told): Milliseconds | null | undefined {
+  const ends = [expiresAt, ours ? carried?.end : undefined].filter((end) => typeof end === 'number')
   // Go refuses older seals, whoever made them.
   if (sealedAt !== undefined && maxAge !== null) ends.push(sealedAt + maxAge)
-  return ends.length > 0 ? Math.min(...ends) : shelved.expiresAt
+  return ends.length > 0 ? Math.min(...ends) : expiresAt
 }
 
-function cookieTextOf({ shelved: { modifiedAt, expiresAt }, content: { ours }, carried, maxAge }: Told): string {
+function cookieTextOf({ ours, expiresAt, modifiedAt, carried, maxAge }: Told): string {
   const span = typeof expiresAt === 'number' && modifiedAt !== undefined ? expiresAt - modifiedAt : maxAge
   const own = span !== null && span > 0 ? span : maxAge
   if (carried === undefined) return goCookieText(own)

@@ -13,25 +13,60 @@ const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 
 type Named = Pick<TokenContext, 'name'>
 
+/** What the IDs of a store of Go's are. */
+export interface Ids {
+  generate(): string
+  isId(text: string): boolean
+}
+
+/** So many letters of base32, five random bits each: of 32 bytes Go makes 52, of 64 bytes 103. */
+export function base32Ids(length: number): Ids {
+  return {
+    generate: () => Array.from(randomBytes(length), (byte) => BASE32[byte & 31]).join(''),
+    isId: isSessionId
+  }
+}
+
 /**
  * How IDs travel in the cookies of a store of Go's. Remembers for which cookies the store is used: Go seals records
  * under that name.
  */
-export abstract class GoTokens implements Required<TokenCodec> {
+export class GoTokens implements Required<TokenCodec> {
   readonly #all = new Set<string>()
   readonly #byId = new BoundedMap<string, string>(IDS_MAX)
 
-  /** @param own the cookie's name, where it is known */
+  /**
+   * @param own the cookie's name, where it is known
+   * @param pairs seal the ID, as gob inside of securecookie; without them whoever knows an ID has the session
+   */
   constructor(
     private readonly own: string | undefined,
-    private readonly generate: () => string
+    private readonly ids: Ids,
+    private readonly pairs?: readonly Pair[]
   ) {}
 
-  abstract encode(id: string, named: Named): string
-  abstract decode(value: string, named: Named): string | null
-
   newId({ name }: Named): string {
-    return this.note(this.generate(), name)
+    return this.#note(this.ids.generate(), name)
+  }
+
+  encode(id: string, { name }: Named): string {
+    this.#note(id, name)
+    if (this.pairs === undefined) return id
+    const pair = this.pairs[0]!
+    return sealBytes(pair, name, withoutPadding(encodeGob({ type: STRING, value: id }), pair))
+  }
+
+  decode(value: string, { name }: Named): string | null {
+    const { ids, pairs } = this
+    if (pairs === undefined) return ids.isId(value) ? this.#note(value, name) : null
+    const opened = openBytes(pairs, name, value)
+    if (typeof opened === 'string') return opened
+    try {
+      const id = decodeGob(opened.bytes, STRING).node.value as string
+      return ids.isId(id) ? this.#note(id, name) : 'ERR_SESSION_CORRUPT'
+    } catch {
+      return 'ERR_SESSION_CORRUPT'
+    }
   }
 
   nameOf(id: string): string | undefined {
@@ -44,75 +79,9 @@ export abstract class GoTokens implements Required<TokenCodec> {
     return [...new Set([...(first === undefined ? [] : [first]), ...this.#all])]
   }
 
-  protected note(id: string, name: string): string {
+  #note(id: string, name: string): string {
     if (this.#all.size < NAMES_MAX) this.#all.add(name)
     this.#byId.set(id, name)
     return id
   }
-}
-
-/** The ID as it is: whoever knows it has the session. */
-export class BareTokens extends GoTokens {
-  constructor(name: string | undefined) {
-    super(name, () => base32(randomBytes(64)))
-  }
-
-  encode(id: string, { name }: Named): string {
-    return this.note(id, name)
-  }
-
-  decode(value: string, { name }: Named): string | null {
-    return isSessionId(value) ? this.note(value, name) : null
-  }
-}
-
-/** The ID as gob inside of securecookie. */
-export class SealedTokens extends GoTokens {
-  readonly #pairs: readonly Pair[]
-  readonly #isId: (text: string) => boolean
-
-  constructor(
-    pairs: readonly Pair[],
-    name: string | undefined,
-    generate = () => base32(randomBytes(32)),
-    isId: (text: string) => boolean = isSessionId
-  ) {
-    super(name, generate)
-    this.#pairs = pairs
-    this.#isId = isId
-  }
-
-  encode(id: string, { name }: Named): string {
-    const pair = this.#pairs[0]!
-    const bytes = encodeGob({ type: STRING, value: this.note(id, name) })
-    return sealBytes(pair, name, withoutPadding(bytes, pair))
-  }
-
-  decode(value: string, { name }: Named): string | null {
-    const opened = openBytes(this.#pairs, name, value)
-    if (typeof opened === 'string') return opened
-    try {
-      const id = decodeGob(opened.bytes, STRING).node.value as string
-      return this.#isId(id) ? this.note(id, name) : 'ERR_SESSION_CORRUPT'
-    } catch {
-      return 'ERR_SESSION_CORRUPT'
-    }
-  }
-}
-
-/** Go's base32.StdEncoding without padding. */
-function base32(bytes: Buffer): string {
-  let text = ''
-  let bits = 0
-  let value = 0
-  for (const byte of bytes) {
-    value = (value << 8) | byte
-    bits += 8
-    while (bits >= 5) {
-      bits -= 5
-      text += BASE32[(value >> bits) & 31]
-    }
-    value &= (1 << bits) - 1
-  }
-  return bits > 0 ? text + BASE32[(value << (5 - bits)) & 31] : text
 }

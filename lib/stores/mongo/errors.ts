@@ -1,4 +1,5 @@
 import { OptionError, SessionError, unavailable } from '../../base/errors'
+import type { MaybePromise } from '../../base/time'
 
 const DUPLICATE_KEY = 11000
 /** Of servers before MongoDB 5: a key with `$` first. */
@@ -9,8 +10,16 @@ export function isDuplicate(err: unknown): boolean {
   return (err as { code?: unknown } | null)?.code === DUPLICATE_KEY
 }
 
-/** The error of a command that MongoDB refused or never answered. */
-export function fault(err: unknown, command: string): SessionError {
+/** Asks MongoDB. @throws {SessionError} when it refuses a command, or never answers it */
+export async function ask<T>(command: string, work: () => MaybePromise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (err) {
+    throw fault(err, command)
+  }
+}
+
+function fault(err: unknown, command: string): SessionError {
   if (err instanceof SessionError || err instanceof OptionError) return err
   const { code, codeName, name } = (err ?? {}) as { code?: unknown; codeName?: unknown; name?: unknown }
   if (command === 'update' && (code === DOLLAR_PREFIXED || String(name).startsWith('BSON'))) {

@@ -5,7 +5,7 @@ import { decodeFound } from '../../store/record-cache'
 import { isSameText, live, loaded, type ListedPowers } from '../record-store'
 import { sessionTooLarge } from '../too-large'
 import { PLAIN_NUMBERS, type MongoCollection, type MongoDocument } from './collection'
-import { fault, isDuplicate } from './errors'
+import { ask, isDuplicate } from './errors'
 import { TEXTS, type MongoFormat } from './format'
 
 /** What MongoDB takes as one document, less what is beside the text of a session. */
@@ -27,13 +27,8 @@ export function mongoPowers(
   format: MongoFormat,
   ttl: Milliseconds
 ): ListedPowers {
-  const run = async <T>(command: string, work: (sessions: MongoCollection) => MaybePromise<T>): Promise<T> => {
-    try {
-      return await work(await open())
-    } catch (err) {
-      throw fault(err, command)
-    }
-  }
+  const run = <T>(command: string, work: (sessions: MongoCollection) => MaybePromise<T>): Promise<T> =>
+    ask(command, async () => work(await open()))
   const find = (id: string) =>
     run('find', (sessions) => sessions.findOne(withId(id), PLAIN_NUMBERS) as Promise<MongoDocument | null>)
   // Whether a document was found for the change, or made.
