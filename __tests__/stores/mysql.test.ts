@@ -168,6 +168,22 @@ describe('MysqlStore options', () => {
       await store.close()
     }
   })
+
+  it('warn where the server would cut what is too long', async () => {
+    const { pool: lax } = connect()
+    const warnings = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    try {
+      await new MysqlStore({ pool, table: 'strict', createTable: true }).set('a', { cookie: {} } as never)
+      expect(warnings).not.toHaveBeenCalled()
+      lax.on('connection', (connection: any) => connection.query(`SET SESSION sql_mode = ''`))
+      await new MysqlStore({ pool: lax, table: 'strict' }).get('a')
+      expect(warnings.mock.calls).toEqual([
+        [expect.stringMatching(/strict/), expect.objectContaining({ code: 'SILVERBACK_SQL_MODE' })]
+      ])
+    } finally {
+      warnings.mockRestore()
+    }
+  })
 })
 
 describe('MysqlStore, when the server fails,', () => {

@@ -76,12 +76,12 @@ export interface Dialect {
   readonly numbered: boolean
   /** Statements that make the table and its indexes where they are missing. */
   readonly creation: readonly string[]
-  /** Asks for the columns and indexes of `@table`: `kind` (`column` or `index`), `name` and `detail`. */
+  /** Asks for the columns and indexes of `@table`: `kind` (`column`, `index`, `mode`), `name` and `detail`. */
   readonly description: string
   /** The columns that it must have, in words. */
   readonly columns: string
   /** `undefined` for a table without these columns. */
-  schemaOf(columns: Described, indexes: Described): Schema | undefined
+  schemaOf(columns: Described, indexes: Described, modes: Described): Schema | undefined
   faultOf(err: unknown): Fault
   /** IDs that no column can hold, or tell from another. */
   readonly unfit?: RegExp

@@ -1,5 +1,6 @@
 import type { SessionErrorCode } from '../../base/errors'
 import { SECOND, type Milliseconds } from '../../base/time'
+import { warnOnce } from '../../base/warnings'
 import { faultOf, METAS, PAGE_SIZE, quoteName, TOGETHER_MAX, usedAtIn, withoutValues } from './dialect'
 import type { Answered, Dialect, Driver, Parts, Times } from './dialect'
 
@@ -131,12 +132,14 @@ export function mysqlDialect(table: string): Dialect {
     creation: [
       `CREATE TABLE IF NOT EXISTS ${quoted} (\`session_id\` varchar(128) COLLATE utf8mb4_bin NOT NULL, \`expires\` int(11) unsigned NOT NULL, \`data\` mediumtext COLLATE utf8mb4_bin, ${userColumn}, PRIMARY KEY (\`session_id\`), ${onExpiry}, ${onUser}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`
     ],
-    // Of an index the column that leads it.
-    description: `SELECT 'column' AS kind, column_name AS name FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = @table
+    // Of an index the column that leads it. (A variable in capitals: what is small is a value.)
+    description: `SELECT 'mode' AS kind, @@SQL_MODE AS name
+UNION ALL SELECT 'column', column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = @table
 UNION ALL SELECT 'index', column_name FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = @table AND seq_in_index = 1`,
     columns: 'session_id, expires and data (as of express-mysql-session)',
-    schemaOf(columns, leading) {
+    schemaOf(columns, leading, modes) {
       if (!['session_id', 'expires', 'data'].every((name) => columns.has(name))) return undefined
+      if (![...modes.keys()].some((mode) => /STRICT_/.test(mode))) warnOfCuts()
       const hasUsers = columns.has(USER_COLUMN)
       const indexed = leading.has(USER_COLUMN)
       const lacks: string[] = []
@@ -156,6 +159,13 @@ UNION ALL SELECT 'index', column_name FROM information_schema.statistics WHERE t
       return faultOf(name, HINTS, { cause, undone: UNDONE.has(number!), unfit })
     }
   }
+}
+
+function warnOfCuts(): void {
+  warnOnce(
+    'SILVERBACK_SQL_MODE',
+    "MySQL's sql_mode is not strict on the connections of the store: it cuts sessions and IDs that are too long instead of refusing them, and such sessions are lost. Add STRICT_TRANS_TABLES to it."
+  )
 }
 
 // What is no JSON belongs to nobody, and must not fail the statement that meets it.

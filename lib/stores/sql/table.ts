@@ -62,11 +62,11 @@ export function sqlTable(driver: Driver, dialect: Dialect, createTable: boolean)
     return chain(
       guard(() => driver.run(statement, values)),
       ({ rows }) => {
-        if (rows.length === 0) return undefined
         const named = (kind: string) =>
           new Map(rows.filter((row) => row.kind === kind).map(({ name, detail }) => [name as string, detail]))
         const columns = named('column')
-        const schema = dialect.schemaOf(columns, named('index'))
+        if (columns.size === 0) return undefined
+        const schema = dialect.schemaOf(columns, named('index'), named('mode'))
         if (schema !== undefined) return schema
         throw new SessionError(
           'ERR_SESSION_STORE',
