@@ -12,6 +12,7 @@ describe('a session that cannot be stored', () => {
   it.each([
     ['a BigInt', () => ({ n: 1n }), 'session.x.n'],
     ['a cycle', () => cycle, 'session.x.self'],
+    ['a Proxy that throws', () => ({ p: new Proxy({}, { ownKeys: () => fail() }) }), 'session.x.p'],
     ['a throwing getter', () => Object.defineProperty({}, 'g', { enumerable: true, get: () => fail() }), 'session.x.g']
   ])('refuses %s with the key path, and keeps the stored session', async (_name, make, path) => {
     const store = new MemoryStore()

@@ -139,16 +139,21 @@ function unserializable(path: string, reason: string, cause?: unknown): SessionE
   return new SessionError('ERR_SESSION_UNSERIALIZABLE', `${where} cannot be stored: ${reason}.`, { cause })
 }
 
+const UNREADABLE = 'reading it throws an error'
+
 interface Fault {
   path: string
   reason: string
 }
 
 function faultOf(session: object): Fault | undefined {
+  const path: string[] = []
   try {
-    return findFault(session, [], new Set())
-  } catch {
-    return { path: '', reason: 'it is nested too deeply' }
+    return findFault(session, path, new Set())
+  } catch (err) {
+    // The stack has no room left; or a Proxy does not tell its keys.
+    if (err instanceof RangeError) return { path: '', reason: 'it is nested too deeply' }
+    return { path: path.join('.'), reason: UNREADABLE }
   }
 }
 
@@ -166,7 +171,7 @@ function findFault(value: unknown, path: string[], above: Set<unknown>): Fault |
       item = (value as Record<string, unknown>)[key]
       if (typeof (item as { toJSON?: unknown } | null | undefined)?.toJSON === 'function') JSON.stringify(item)
     } catch {
-      return { path: path.join('.'), reason: 'reading it throws an error' }
+      return { path: path.join('.'), reason: UNREADABLE }
     }
     const fault = findFault(item, path, above)
     if (fault !== undefined) return fault
