@@ -11,14 +11,15 @@ export interface Field {
 }
 
 /** What a stream says about one of its own types; inner types are given by their IDs. */
-export type Definition = (
+type Parts =
   | { readonly kind: 'slice'; readonly elem: number }
   | { readonly kind: 'array'; readonly elem: number; readonly size: number }
   | { readonly kind: 'map'; readonly key: number; readonly elem: number }
   | { readonly kind: 'struct'; readonly fields: readonly Field[] }
   /** Bytes that the type makes itself: of GobEncode, MarshalBinary or MarshalText. */
   | { readonly kind: 'encoder'; readonly name: string; readonly method: number }
-) & {
+
+export type Definition = Parts & {
   /** As it stands in the stream. */
   readonly raw: Buffer
 }
@@ -57,22 +58,13 @@ const TEXT_MARSHALER = 6
 /** Reads a definition. @throws {SessionError} `ERR_SESSION_CORRUPT` */
 export function readDefinition(reader: WireReader): Definition {
   const start = reader.at
-  let parsed: Parts | undefined
-  let kind = -1
-  reader.fields(DELTA_MAX, (field) => {
-    if (parsed !== undefined || field > TEXT_MARSHALER) throw corrupt('a type is defined as two kinds at once, or none')
-    kind = field
-    parsed = readParts(reader, kind)
+  let parts: Parts | undefined
+  reader.fields(DELTA_MAX, (kind) => {
+    if (parts !== undefined || kind > TEXT_MARSHALER) throw corrupt('a type is defined as two kinds at once, or none')
+    parts = readParts(reader, kind)
   })
-  if (parsed === undefined) throw corrupt('a type definition is empty')
-  const raw = reader.since(start)
-  const { name, numbers, fields } = parsed
-  const [first = 0, second = 0] = numbers
-  if (kind === ARRAY) return { kind: 'array', elem: first, size: second, raw }
-  if (kind === SLICE) return { kind: 'slice', elem: first, raw }
-  if (kind === MAP) return { kind: 'map', key: first, elem: second, raw }
-  if (kind === STRUCT) return { kind: 'struct', fields, raw }
-  return { kind: 'encoder', name, method: kind, raw }
+  if (parts === undefined) throw corrupt('a type definition is empty')
+  return { ...parts, raw: reader.since(start) }
 }
 
 export function refersTo(definition: Definition): number[] {
@@ -104,24 +96,25 @@ export function writeDefinition(id: number, { kind, key, elem }: GoType, idOf: (
   return writer.uint(0).uint(0).finish()
 }
 
-interface Parts {
-  name: string
-  numbers: number[]
-  fields: Field[]
-}
-
 // CommonType comes first; then, by kind, type IDs (and the length of an array), or the fields of a struct.
 function readParts(reader: WireReader, kind: number): Parts {
-  const parts: Parts = { name: '', numbers: [], fields: [] }
   const last = kind >= GOB_ENCODER ? 0 : kind === MAP || kind === ARRAY ? 2 : 1
+  const numbers: number[] = []
+  let name = ''
+  let fields: Field[] = []
   reader.fields(DELTA_MAX, (field) => {
     if (field > last) throw corrupt('a type definition has an unknown field')
-    if (field === 0) parts.name = readNamed(reader).name
-    else if (kind === STRUCT) parts.fields = reader.list(() => readNamed(reader))
-    else parts.numbers[field - 1] = readId(reader)
+    if (field === 0) name = readNamed(reader).name
+    else if (kind === STRUCT) fields = reader.list(() => readNamed(reader))
+    else numbers[field - 1] = readId(reader)
   })
-  if (parts.numbers.some((number) => number < 0)) throw corrupt('a type definition refers to none')
-  return parts
+  if (numbers.some((number) => number < 0)) throw corrupt('a type definition refers to none')
+  const [first = 0, second = 0] = numbers
+  if (kind === ARRAY) return { kind: 'array', elem: first, size: second }
+  if (kind === SLICE) return { kind: 'slice', elem: first }
+  if (kind === MAP) return { kind: 'map', key: first, elem: second }
+  if (kind === STRUCT) return { kind: 'struct', fields }
+  return { kind: 'encoder', name, method: kind }
 }
 
 // A name and an ID: CommonType, and a field of a struct.
