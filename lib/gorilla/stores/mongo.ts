@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { hasMethods, SessionError, unavailable } from '../../base/errors'
 import { ACKNOWLEDGED, isAcknowledged, type MongoCollection } from '../../stores/mongo/collection'
-import { ask, isDuplicate } from '../../stores/mongo/errors'
+import { ask, unlessThere } from '../../stores/mongo/errors'
 import { demandBacking, digestOf, type Shelf } from './shelf'
 import type { Ids } from './tokens'
 
@@ -40,13 +40,8 @@ export function mongoShelf(given: unknown): Shelf {
         'mongostore takes ObjectIds alone: leave the option genid out, or let it return 24 hexadecimal digits.'
       )
     }
-    try {
-      await ask('insert', () => collection.insertOne({ _id: objectId(id), ...content }))
-      return true
-    } catch (err) {
-      if (!isDuplicate((err as Error).cause)) throw err
-      return false
-    }
+    const insert = () => collection.insertOne({ _id: objectId(id), ...content }).then(() => true)
+    return unlessThere(ask('insert', insert))
   }
   return {
     remote: true,

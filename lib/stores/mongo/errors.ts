@@ -5,11 +5,6 @@ const DUPLICATE_KEY = 11000
 /** Of servers before MongoDB 5: a key with `$` first. */
 const DOLLAR_PREFIXED = 52
 
-/** Whether a document could not be inserted because there is one with its `_id`. */
-export function isDuplicate(err: unknown): boolean {
-  return (err as { code?: unknown } | null)?.code === DUPLICATE_KEY
-}
-
 /** Asks MongoDB. @throws {SessionError} when it refuses a command, or never answers it */
 export async function ask<T>(command: string, work: () => MaybePromise<T>): Promise<T> {
   try {
@@ -17,6 +12,14 @@ export async function ask<T>(command: string, work: () => MaybePromise<T>): Prom
   } catch (err) {
     throw fault(err, command)
   }
+}
+
+/** `false` for what could not be inserted because there is a document with its `_id`. */
+export function unlessThere(inserted: Promise<boolean>): Promise<boolean> {
+  return inserted.catch((err: SessionError) => {
+    if ((err.cause as { code?: unknown } | undefined)?.code !== DUPLICATE_KEY) throw err
+    return false
+  })
 }
 
 function fault(err: unknown, command: string): SessionError {

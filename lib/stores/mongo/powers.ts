@@ -5,7 +5,7 @@ import { decodeFound } from '../../store/record-cache'
 import { isSameText, live, loaded, type ListedPowers } from '../record-store'
 import { sessionTooLarge } from '../too-large'
 import { PLAIN_NUMBERS, type MongoCollection, type MongoDocument } from './collection'
-import { ask, isDuplicate } from './errors'
+import { ask, unlessThere } from './errors'
 import { TEXTS, type MongoFormat } from './format'
 
 /** What MongoDB takes as one document, less what is beside the text of a session. */
@@ -38,7 +38,7 @@ export function mongoPowers(
   }
   // The same, or made: unless there is another one of its `_id`.
   const changeUnlessThere = (free: object, update: object): Promise<boolean> =>
-    change(free, update, { upsert: true }).catch((err: Error) => (isDuplicate(err.cause) ? false : Promise.reject(err)))
+    unlessThere(change(free, update, { upsert: true }))
   const remove = async (filter: object): Promise<boolean> => {
     const how = { projection: { expires: 1 }, includeResultMetadata: false }
     const removed = await run('findAndModify', (sessions) => sessions.findOneAndDelete(filter, how))
@@ -58,12 +58,16 @@ export function mongoPowers(
     const end = expiresAt ?? usedAt + ttl
     return { expires: new Date(end), 'silverback.span': end - usedAt }
   }
-  const updateTo = (text: string, life: Life, whose: object, ...sources: unknown[]): Update => {
+  // `owner`: whose it is from now on; `null`: nobody's; `undefined`: that stays as it is.
+  const updateTo = (text: string, life: Life, owner: string | null | undefined, ...sources: unknown[]): Update => {
     const size = Buffer.byteLength(text)
     if (size > SIZE_MAX) throw sessionTooLarge(size, `the ${SIZE_MAX} that MongoDB takes`, text)
     const session = format.encode(text, ...sources)
-    const { $unset, ...owned } = whose as { $unset?: object }
-    return { $set: { session, ...endingAt(life), ...owned }, ...($unset && { $unset }) }
+    const owned = typeof owner === 'string' && { 'silverback.user': owner }
+    return {
+      $set: { session, ...endingAt(life), ...owned },
+      ...(owner === null && { $unset: { 'silverback.user': '' } })
+    }
   }
 
   const read = async (id: string): Promise<Found | null> => {
@@ -138,19 +142,19 @@ export function mongoPowers(
       return loaded(document && foundIn(document), bury)
     },
     async write({ id, text, expected, life, user, live }) {
-      const whose = user === undefined ? {} : ownedBy(user.to)
+      const owner = user && (user.to ?? null)
       // Not made where the text is all that is kept.
       const session = format === TEXTS ? undefined : live?.()
-      if (expected === null) return create(id, text, updateTo(text, life, whose, session))
+      if (expected === null) return create(id, text, updateTo(text, life, owner, session))
       return exchange(id, expected, async (filter, before) => {
-        const update = updateTo(text, life, whose, session, before)
+        const update = updateTo(text, life, owner, session, before)
         const changed = await change({ ...filter, ...isLive() }, update)
         if (changed) format.remember(id, text, update.$set.session)
         return changed
       })
     },
     async put(id, text, life, user, session) {
-      const update = updateTo(text, life, ownedBy(user), session)
+      const update = updateTo(text, life, user ?? null, session)
       await change(withId(id), update, { upsert: true })
       format.remember(id, text, update.$set.session)
     },
@@ -190,10 +194,6 @@ interface Update {
 // Whatever an application takes out of a query string, it is no operator.
 function withId(id: string): { _id: string } {
   return { _id: String(id) }
-}
-
-function ownedBy(user: string | undefined): object {
-  return user === undefined ? { $unset: { 'silverback.user': '' } } : { 'silverback.user': user }
 }
 
 function isLive(): object {
