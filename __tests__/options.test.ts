@@ -387,3 +387,26 @@ it('what the options have against a request ends no server without Express', () 
     expect(next.mock.calls).toEqual([[expect.objectContaining({ message: 'mine' })]])
   }
 })
+
+it.each(['maxAge', 'expires'])(
+  'takes cookie.%s false for a session without an end, its named ones too',
+  async (end) => {
+    const options = { secret, resave: false, saveUninitialized: false, cookie: { [end]: false }, named: { cart: {} } }
+    for (const door of [sessions, session]) {
+      const app = appWith(door(options as never), {
+        '/': async (req, res) => {
+          req.session.user = 'ann'
+          const cart = await req.sessions.get('cart')
+          cart.items = 1
+          res.json([req.session.cookie.maxAge || null, cart.cookie.maxAge])
+        }
+      })
+      const answer = await request(app).get('/')
+      expect(answer.body).toEqual([null, null])
+      expect(answer.headers['set-cookie']).toEqual([
+        expect.not.stringMatching(/expires/i),
+        expect.not.stringMatching(/expires/i)
+      ])
+    }
+  }
+)

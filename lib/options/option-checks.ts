@@ -62,7 +62,9 @@ export function overStore(store: StoreContract | undefined, given: Settings['coo
 function completed(name: string, given: CookieOptions): CookieOptions {
   const cookie = { ...DEFAULTS }
   for (const [key, value] of Object.entries(given)) {
-    if (value !== undefined) (cookie as Record<string, unknown>)[key] = value
+    // `false` for no end, as applications of express-session write it.
+    const isEndless = value === false && (key === 'maxAge' || key === 'expires')
+    if (value !== undefined) (cookie as Record<string, unknown>)[key] = isEndless ? null : value
   }
   const prefix = /^__(host-http|host|http|secure)-/i.exec(name)?.[1]?.toLowerCase()
   const sameSite = typeof cookie.sameSite === 'string' ? cookie.sameSite.toLowerCase() : cookie.sameSite
@@ -112,7 +114,7 @@ export function adoptOf(given: SessionsOptions['adopt'] | null): { adopts: boole
 /** express-session finds out at the first request. @throws {OptionError} for a `maxAge` that is no span of time */
 export function checkMaxAge(cookie: SessionsOptions['cookie'] | null): void {
   const maxAge: unknown = typeof cookie === 'object' && cookie !== null ? cookie.maxAge : undefined
-  if (maxAge === undefined || maxAge === null || types.isDate(maxAge)) return
+  if (maxAge === undefined || maxAge === null || maxAge === false || types.isDate(maxAge)) return
   const isSpan = typeof maxAge === 'number' && !Number.isNaN(maxAge)
   must(isSpan, 'cookie.maxAge', 'a number of milliseconds or null', maxAge)
 }
