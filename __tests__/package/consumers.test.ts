@@ -51,6 +51,13 @@ describe('the packed package', () => {
     expect(statSync(tarball).size).toBeLessThan(500_000)
   })
 
+  it('installs beside any version of a database client that the application has for itself', () => {
+    const { peerDependencies, peerDependenciesMeta } = manifest
+    const peers = Object.keys(peerDependencies)
+    expect(peers).toContain('redis')
+    expect(peers.filter((peer) => peerDependencies[peer] !== '*' || !peerDependenciesMeta[peer]?.optional)).toEqual([])
+  })
+
   it('is clean for publint', () => {
     expect(tool(work, 'publint/src/cli.js', 'run', tarball, '--strict')).toMatch(/All good/)
   })
