@@ -92,3 +92,13 @@ export function compact(text: string): string {
   const encoding = isWide(text) ? 'utf16le' : 'latin1'
   return Buffer.from(text, encoding).toString(encoding)
 }
+
+/** What is made for an object when it is first asked for, and kept as long as that object is. */
+export function madeFor<K extends object, V, A = void>(make: (of: K, by: A) => V): (of: K, by: A) => V {
+  const made = new WeakMap<K, V>()
+  return (of, by) => {
+    let value = made.get(of)
+    if (value === undefined) made.set(of, (value = make(of, by)))
+    return value
+  }
+}

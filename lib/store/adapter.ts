@@ -1,4 +1,4 @@
-import { BoundedMap } from '../base/maps'
+import { BoundedMap, madeFor } from '../base/maps'
 import { chain, HOUR, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 import { reviveCookie } from '../cookie/cookie'
 import { decodeRecord, META, OLD_META } from '../record/record'
@@ -16,18 +16,17 @@ import {
   type KeptRecord,
   type Touched
 } from './habits'
-import { StoreQueues } from './keyed-queue'
+import { KeyedQueue } from './keyed-queue'
 import type { CallDeadlines } from './deadlines'
 
 /** Longest that a request may hold a session which another one removes meanwhile. */
 const REQUEST_MAX = HOUR
 const REMOVED_MAX = 100_000
 const FORWARDS_MAX = 10_000
-// Every middleware on a store knows of the others' work.
-const queues = new StoreQueues()
 
-/** What this process knows of the sessions of one store, and the store cannot tell. */
+/** What all middlewares of this process know of the sessions of one store, and the store cannot tell. */
 class Memory {
+  readonly queue = new KeyedQueue()
   /** When sessions were removed, in that order: some stores touch by writing, and would bring them back. */
   readonly removed = new Map<string, Milliseconds>()
   /** Forwarding records of rotated IDs that no request may follow: a logout does. */
@@ -40,13 +39,7 @@ class Memory {
   writesEnd: boolean | undefined
 }
 
-const memories = new WeakMap<object, Memory>()
-
-function memoryOf(store: object): Memory {
-  let memory = memories.get(store)
-  if (memory === undefined) memories.set(store, (memory = new Memory()))
-  return memory
-}
+const memoryOf = madeFor((_store: object) => new Memory())
 
 /**
  * Gives a store that only knows the contract the powers the middleware works with, within this process: writes of one
@@ -172,7 +165,7 @@ export class AdaptedPowers implements Powers {
 
   // A call that is never answered must not keep its turn for ever.
   #inTurn<T>(verb: string, id: string, work: () => MaybePromise<T>): MaybePromise<T> {
-    return queues.take(this.store, id, () => {
+    return this.#memory.queue.take(id, () => {
       const result = work()
       return isPromise(result) ? this.deadlines.until(result, verb) : result
     })

@@ -1,3 +1,4 @@
+import { madeFor } from '../base/maps'
 import { isPromise, type MaybePromise } from '../base/time'
 import type { Callback } from './contract'
 
@@ -48,28 +49,22 @@ function isRecord(returned: unknown): boolean {
 /** Whether a method names the callback, may take it with `...rest` or `arguments` (a wrapper, a spy), or does neither. */
 type Declaration = 'declared' | 'possible' | 'absent'
 
-const declarations = new WeakMap<object, Declaration>()
-
 function declarationOf(method: Method, before: number): Declaration {
   // A test double of jest or vitest takes whatever comes, and tells what it runs.
   const asked = (method as { getMockImplementation?: () => typeof method }).getMockImplementation?.() ?? method
   if (asked.length > before) return 'declared'
-  let declaration = declarations.get(asked)
-  if (declaration === undefined) {
-    declaration = declarationIn(Function.prototype.toString.call(asked), before)
-    declarations.set(asked, declaration)
-  }
-  return declaration
+  return sourceDeclares(asked, before)
 }
 
 // `length` ends at the first default or rest parameter (`set(id, session, cb = noop)`), so the source is asked too.
-function declarationIn(source: string, before: number): Declaration {
+const sourceDeclares = madeFor((method: Method, before: number): Declaration => {
+  const source = Function.prototype.toString.call(method)
   // Not of `id => get(id, 1)`, whose first parenthesis is a call's.
   const list = withoutNested(/^[^(=]*\(([^]*?)\)\s*(?:=>|\{)/.exec(source)?.[1] ?? '')
   const [named, rest] = list.split('...') as [string, string?]
   if (named.split(',').filter((name) => name.trim() !== '').length > before) return 'declared'
   return rest !== undefined || /\barguments\b/.test(source) ? 'possible' : 'absent'
-}
+})
 
 // A list of parameters whose commas are between parameters: no comments, and nothing of patterns and defaults.
 function withoutNested(list: string): string {

@@ -1,3 +1,4 @@
+import { madeFor } from '../base/maps'
 import type { Milliseconds } from '../base/time'
 import { reviveCookie } from '../cookie/cookie'
 import { decodeObject, META, OLD_META } from '../record/record'
@@ -11,22 +12,18 @@ type Data = Record<string, unknown>
 const CREATES =
   /[.#]_*(?:set(?!Time|Date|Month|(?:UTC)?(?:Milli)?[sS]econds|Minutes|Hours|FullYear)|put|save|write|insert|replace|create|store|add)\w*\s*\(|[Uu]psert|INSERT|REPLACE|MERGE|\[native code\]/
 
-const creating = new WeakMap<object, boolean>()
-
 /** Whether a store's `touch` looks as if it could make a record that is not there, itself or as it was inherited. */
 export function mayCreate(store: StoreContract): boolean {
-  const { touch } = store as { touch: object }
-  let creates = creating.get(touch)
-  if (creates === undefined) {
-    creates = false
-    for (let owner: object | null = store; owner !== null; owner = Object.getPrototypeOf(owner) as object | null) {
-      const own: unknown = Object.getOwnPropertyDescriptor(owner, 'touch')?.value
-      if (typeof own === 'function') creates ||= CREATES.test(Function.prototype.toString.call(own))
-    }
-    creating.set(touch, creates)
-  }
-  return creates
+  return looksCreating((store as { touch: object }).touch, store)
 }
+
+const looksCreating = madeFor((_touch: object, store: object) => {
+  for (let owner: object | null = store; owner !== null; owner = Object.getPrototypeOf(owner) as object | null) {
+    const own: unknown = Object.getOwnPropertyDescriptor(owner, 'touch')?.value
+    if (typeof own === 'function' && CREATES.test(Function.prototype.toString.call(own))) return true
+  }
+  return false
+})
 
 /** A touch of this process, and whether a later read shows what came of it. */
 export interface Touched {

@@ -1,4 +1,5 @@
 import { SessionError } from '../base/errors'
+import { madeFor } from '../base/maps'
 import { isPromise, type MaybePromise, type Milliseconds } from '../base/time'
 
 interface Waiter {
@@ -102,26 +103,7 @@ function begin(queue: Queue, waiter: Waiter): void {
   waiter.begin()
 }
 
-/** The same for the sessions of any store, whichever middleware asks: IDs may repeat from store to store. */
-export class StoreQueues {
-  readonly #stores = new WeakMap<object, KeyedQueue>()
-
-  take<T>(store: object, id: string, work: () => MaybePromise<T>, patience?: Milliseconds): MaybePromise<T> {
-    let queue = this.#stores.get(store)
-    if (queue === undefined) this.#stores.set(store, (queue = new KeyedQueue(patience)))
-    return queue.take(id, work)
-  }
-
-  isBusy(store: object, id: string): boolean {
-    return this.#stores.get(store)?.isBusy(id) === true
-  }
-
-  async idle(store: object): Promise<void> {
-    await this.#stores.get(store)?.idle()
-  }
-}
-
-const queues = new StoreQueues()
+const writersOf = madeFor((_store: object, patience: Milliseconds) => new KeyedQueue(patience))
 
 /**
  * The turns of all writers of this process that need one: updates, and those who lost against another writer once. They
@@ -131,6 +113,6 @@ const queues = new StoreQueues()
  */
 export const writers = {
   take<T>(port: { store: object; timeout: Milliseconds }, id: string, work: () => MaybePromise<T>): MaybePromise<T> {
-    return queues.take(port.store, id, work, port.timeout)
+    return writersOf(port.store, port.timeout).take(id, work)
   }
 }

@@ -1,12 +1,13 @@
 import { chain, isPromise, SECOND, type MaybePromise, type Milliseconds } from '../base/time'
 import { answer, POWERS, type Callback, type Powers } from '../store/contract'
-import { StoreQueues } from '../store/keyed-queue'
+import { madeFor } from '../base/maps'
+import { KeyedQueue } from '../store/keyed-queue'
 
 /** A call that is not answered holds up those behind it for so long. */
 const PATIENCE: Milliseconds = 5 * SECOND
-const changes = new StoreQueues()
+const changesOf = madeFor((_store: object) => new KeyedQueue(PATIENCE))
 /** What is called behind a `clear` takes its turn when that is done, whichever session it changes. */
-const clears = new StoreQueues()
+const clearsOf = madeFor((_store: object) => new KeyedQueue(PATIENCE))
 const ALL = ''
 
 /**
@@ -34,14 +35,14 @@ export function change<A>(
 
 /** Reads a session behind those of its changes that were called before, where they are not carried out yet. */
 export function afterChanges<T>(store: object, id: string, read: () => MaybePromise<T>): MaybePromise<T> {
-  const isBehind = changes.isBusy(store, String(id)) || clears.isBusy(store, ALL)
+  const isBehind = changesOf(store).isBusy(String(id)) || clearsOf(store).isBusy(ALL)
   return isBehind ? inTurn(store, id, read) : read()
 }
 
 /** Waits for the changes of a store that were called before. */
 export async function changed(store: object): Promise<void> {
   // In a list it is not waited for there: what is called next need not wait for it.
-  const [idle] = await take(clears, store, ALL, () => [changes.idle(store)])
+  const [idle] = await take(clearsOf(store), ALL, () => [changesOf(store).idle()])
   await idle
 }
 
@@ -62,23 +63,23 @@ export function clearAll<A>(
   callback: Callback<null> | undefined
 ): A {
   const powers = store[POWERS]
-  const inOrder = () => take(clears, store, ALL, () => changes.idle(store).then(clear))
+  const inOrder = () => take(clearsOf(store), ALL, () => changesOf(store).idle().then(clear))
   return respond(powers, () => chain(powers.sync ? clear() : inOrder(), nothing), callback)
 }
 
 function inTurn<T>(store: object, id: string, send: () => MaybePromise<T>): MaybePromise<T> {
-  const begun = take(clears, store, ALL, () => [take(changes, store, String(id), send)])
+  const begun = take(clearsOf(store), ALL, () => [take(changesOf(store), String(id), send)])
   return chain(begun, ([answer]) => answer!)
 }
 
 // What a turn fails with is told to its caller alone: those behind it are carried out after a timeout, too.
-function take<T>(queues: StoreQueues, store: object, key: string, send: () => MaybePromise<T>): MaybePromise<T> {
+function take<T>(queue: KeyedQueue, key: string, send: () => MaybePromise<T>): MaybePromise<T> {
   let sent!: MaybePromise<T>
   const turn = () => {
     sent = send()
     return isPromise(sent) ? sent.then(nothing, nothing) : null
   }
-  return chain(queues.take(store, key, turn, PATIENCE), () => sent)
+  return chain(queue.take(key, turn), () => sent)
 }
 
 /** Callers without a callback get what is declared; those with one get nothing. */

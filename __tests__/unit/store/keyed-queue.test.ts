@@ -1,4 +1,5 @@
-import { StoreQueues, KeyedQueue } from '../../../lib/store/keyed-queue'
+import { madeFor } from '../../../lib/base/maps'
+import { KeyedQueue } from '../../../lib/store/keyed-queue'
 import { deferred } from '../../helpers/app'
 
 const FIRST = { name: 'first' }
@@ -92,11 +93,11 @@ describe('turns', () => {
     ['of the same thing in another store', { key: 'a', store: SECOND, patience: undefined }, 'at once']
   ])('begin %s as they should', async (_what, { key, store, patience }, begins) => {
     jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] })
-    const queue = new StoreQueues()
+    const queueOf = madeFor((_store: object, span: number | undefined) => new KeyedQueue(span))
     const first = deferred()
     let began = false
-    void queue.take(FIRST, 'a', () => first.promise, patience)
-    void queue.take(store, key, async () => (began = true), patience)
+    void queueOf(FIRST, patience).take('a', () => first.promise)
+    void queueOf(store, patience).take(key, async () => (began = true))
     await jest.advanceTimersByTimeAsync(999)
     expect(began).toBe(begins === 'at once')
     await jest.advanceTimersByTimeAsync(1)
@@ -105,7 +106,7 @@ describe('turns', () => {
     first.resolve()
     await jest.advanceTimersByTimeAsync(0)
     expect(began).toBe(true)
-    expect(queue.take(FIRST, 'a', () => 'at once')).toBe('at once')
+    expect(queueOf(FIRST, patience).take('a', () => 'at once')).toBe('at once')
     jest.useRealTimers()
   })
 })

@@ -3,6 +3,7 @@ import type { StorePort } from '../../store/port'
 import type { LockPower, StoreContract } from '../../store/contract'
 import { OptionError, quote, SessionError } from '../../base/errors'
 import type { LockOptions } from '../../session/verbs'
+import { madeFor } from '../../base/maps'
 import type { Milliseconds } from '../../base/time'
 import { givenOptions } from '../../base/warnings'
 
@@ -34,13 +35,7 @@ class LocalLocks implements LockPower {
   }
 }
 
-const local = new WeakMap<StoreContract, LocalLocks>()
-
-function localLocks(store: StoreContract): LocalLocks {
-  let locks = local.get(store)
-  if (locks === undefined) local.set(store, (locks = new LocalLocks()))
-  return locks
-}
+const localLocks = madeFor((_store: StoreContract) => new LocalLocks())
 
 /** A lock that is held, and renewed until it is released. */
 export interface HeldLock {

@@ -128,28 +128,22 @@ export class CookieStore extends CarriedStore implements Carrier {
   #withRevocations(revocations: StorePort): Powers {
     const recent = this.#recent
     const moves = new KeyedQueue()
+    const unlessRevoked = <T>(id: string, work: () => MaybePromise<T>): MaybePromise<T | Found | null> =>
+      chain(revocations.read(id), (revoked): MaybePromise<T | Found | null> => {
+        if (revoked === null) return work()
+        return isForwarding(revoked) ? revoked : null
+      })
     return {
       sync: false,
       remote: false,
-      read: (id) =>
-        chain(revocations.read(id), (revoked) => {
-          if (revoked === null) return recent.read(id)
-          return isForwarding(revoked) ? revoked : null
-        }),
+      read: (id) => unlessRevoked(id, () => recent.read(id)),
       extend: (id) => chain(revocations.read(id), (revoked) => revoked === null && recent.extend(id)),
       write: (write) => {
         const { id, text, expected, life } = write
-        const unlessRevoked = (work: () => MaybePromise<true | Found | null>) => () =>
-          chain(revocations.read(id), (revoked) => {
-            if (revoked === null) return work()
-            return isForwarding(revoked) ? revoked : null
-          })
-        if (!isForwarding({ text })) return unlessRevoked(() => recent.write(write))()
+        if (!isForwarding({ text })) return unlessRevoked(id, () => recent.write(write))
         // Rotations of one process do not join each other before it is known which process was first.
-        return moves.take(
-          id,
-          unlessRevoked(() => this.#moveOn(revocations, id, text, expected, life))
-        )
+        const moveOn = () => this.#moveOn(revocations, id, text, expected, life)
+        return moves.take(id, () => unlessRevoked(id, moveOn))
       },
       remove: (id, user, expected) => {
         const alive = recent.remove(id, user, expected)
