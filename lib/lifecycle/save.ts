@@ -95,7 +95,7 @@ export function saveSession(
     live: () => given ?? objectOf(saving, meta, { text: merged, theirs }, stringifyData(session)),
     earlier: known.own
   })
-  if (written === true) return asTaken(saving, known, saved, given)
+  if (written === true && given === undefined) return saved
   return chain(written, (answer) =>
     answer === true ? asTaken(saving, known, saved, given) : notTaken(saving, known, saved, record, answer, attempt)
   )
