@@ -42,6 +42,7 @@ export const OPTIONS: Record<string, OptionSet> = {
   'with path': cookie({ path: '/app' }),
   'path of another place': cookie({ path: '/elsewhere' }),
   'path undefined': cookie({ path: undefined }),
+  'genid false': today({ genid: false }),
   'path as prefix': cookie({ path: '/ap' }),
   secure: cookie({ secure: true }),
   'secure auto': cookie({ secure: 'auto' }),

@@ -78,7 +78,7 @@ const METADATA_OPTIONS = ['idle', 'absolute', 'bind', 'userId'] as const
 /** Resolves the options of express-session's door: its defaults and its words, plus all of `sessions()`'s options. */
 export function resolveClassicOptions(given: SessionsOptions & { key?: string | undefined } = {}): Settings {
   const { secret, genid, resave, saveUninitialized, unset } = given
-  if (genid !== undefined && genid !== null && typeof genid !== 'function') {
+  if (genid && typeof genid !== 'function') {
     throw new OptionError('genid option must be a function')
   }
   if (resave === undefined) deprecate('undefined resave option; provide resave option')
@@ -99,7 +99,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
   const { key: _key, ...known } = given
   warnOfOptions(known)
   const idle = checkSpan('idle', given.idle, null)
-  const shared = common(given)
+  const shared = common({ ...given, genid: genid || undefined })
   const keys = secret ? new KeyRing(secret) : undefined
   checkSealing(shared.port.carrier, keys)
   // A cookie that `sessions()` has bound to this name is accepted beside express-session's own form.
