@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import request from 'supertest'
+import session from '../../lib/index'
 import { appWith, secret } from '../helpers/app'
 import { classic, classicApp, plainStore, ROUTES, setCookies, visit } from '../helpers/classic'
 import { exchange, get, serving } from '../helpers/raw'
@@ -34,6 +35,19 @@ describe('the middleware', () => {
     secrets.pop()
     expect(await user(cookie)).toBeUndefined()
     expect(await user(renewed.cookie)).toBe('ann')
+  })
+
+  it('takes options that are inherited', async () => {
+    const store = plainStore()
+    const genid = () => 'an-id-of-the-options'
+    const options = Object.create({ secret, resave: false, saveUninitialized: false, store, genid, proxy: true })
+    const app = appWith(session(options), {
+      '/': (req, res) => res.json([req.sessionStore === store, req.sessionID]),
+      '/login': (req, res) => res.send((req.session.user = 'ann'))
+    })
+    expect((await visit(app, '/')).body).toEqual([true, genid()])
+    await visit(app, '/login')
+    expect([...store.texts.keys()]).toEqual([genid()])
   })
 
   it.each([undefined, null, 7])('neither stores nor sends a session whose genid returned %s', async (id) => {

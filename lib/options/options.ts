@@ -99,7 +99,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
   const { key: _key, ...known } = given
   warnOfOptions(known)
   const idle = checkSpan('idle', given.idle, null)
-  const shared = common({ ...given, genid: genid || undefined })
+  const shared = common(given, genid || null)
   const keys = secret ? new KeyRing(secret) : undefined
   checkSealing(shared.port.carrier, keys)
   // A cookie that `sessions()` has bound to this name is accepted beside express-session's own form.
@@ -129,12 +129,12 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
   return withNamed(settings, given.named)
 }
 
-function common(given: SessionsOptions) {
+function common(given: SessionsOptions, genid: SessionsOptions['genid'] | null = given.genid) {
   const storeTimeout = checkSpan('storeTimeout', given.storeTimeout, 5 * SECOND) ?? 5 * SECOND
   const store = given.store || new MemoryStore()
   checkStore('store', store)
   const hashIds = checkFlag('hashIds', given.hashIds, false)
-  const { genid, bind, userId, onStoreError = 'fail', maxPerUser } = given
+  const { bind, userId, onStoreError = 'fail', maxPerUser } = given
   checkFunctions({ genid, bind, userId })
   const port = new StorePort(store, { storeTimeout, hashIds })
   return {

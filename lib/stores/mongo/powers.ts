@@ -41,8 +41,10 @@ export function mongoPowers(
     unlessThere(change(free, update, { upsert: true }))
   const remove = async (filter: object): Promise<boolean> => {
     const how = { projection: { expires: 1 }, includeResultMetadata: false }
-    const removed = await run('findAndModify', (sessions) => sessions.findOneAndDelete(filter, how))
-    return removed !== null && !isOver(removed as MongoDocument)
+    const answer = (await run('findAndModify', (sessions) => sessions.findOneAndDelete(filter, how))) as Removed
+    // Drivers before version 6 do not know how to leave out what is around it.
+    const removed = answer !== null && 'lastErrorObject' in answer ? answer.value : answer
+    return removed !== null && !isOver(removed)
   }
 
   const foundIn = ({ _id, session, expires, silverback }: MongoDocument): Found => {
@@ -186,6 +188,9 @@ export function mongoPowers(
 function ownLock(id: string, token: string): object {
   return { _id: LOCK_PREFIX + id, 'silverback.token': token }
 }
+
+/** What was removed: a document or nothing, or either in an answer of the server. */
+type Removed = MongoDocument | null | { value: MongoDocument | null; lastErrorObject: unknown }
 
 interface Update {
   $set: { session: unknown }
