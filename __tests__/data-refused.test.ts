@@ -13,6 +13,11 @@ describe('a session that cannot be stored', () => {
     ['a BigInt', () => ({ n: 1n }), 'session.x.n'],
     ['a cycle', () => cycle, 'session.x.self'],
     ['a Proxy that throws', () => ({ p: new Proxy({}, { ownKeys: () => fail() }) }), 'session.x.p'],
+    [
+      'a Proxy that throws a RangeError',
+      () => ({ p: new Proxy({}, { ownKeys: () => fail(RangeError) }) }),
+      'session.x.p cannot be stored: reading it'
+    ],
     ['a throwing getter', () => Object.defineProperty({}, 'g', { enumerable: true, get: () => fail() }), 'session.x.g']
   ])('refuses %s with the key path, and keeps the stored session', async (_name, make, path) => {
     const store = new MemoryStore()
@@ -30,8 +35,8 @@ describe('a session that cannot be stored', () => {
     expect((await read(app, cookie)).body.data).toEqual({ user: 'u' })
   })
 
-  function fail(): never {
-    throw new Error('no')
+  function fail(Fault = Error): never {
+    throw new Fault('no')
   }
 
   it.each(['x', 5, [1], { a: 1 }])('refuses req.session = %j where it is assigned', async (value) => {

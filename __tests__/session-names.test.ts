@@ -271,6 +271,12 @@ describe.each(Object.entries(DOORS))('behind %s', (_name, door) => {
     expect(printed).not.toMatch(/SessionHandle|Engine|KeyRing/)
   })
 
+  it('a middleware shows nothing of its sessions, and no key, where all of it is printed', async () => {
+    const auth = door()
+    await request(appWith(auth, { '/': (req, res) => res.send((req.session.user = 'ann')) })).get('/')
+    expect(util.inspect(auth, { depth: null, showHidden: true })).not.toMatch(/Engine|KeyRing|Store/)
+  })
+
   it.each(['after', 'before'])(
     "req.sessions is the application's own where it is assigned %s the sessions",
     async (when) => {

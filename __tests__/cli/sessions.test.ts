@@ -1,10 +1,12 @@
+import { writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
-import { FileStore, sessions } from '../../lib/index'
+import { FileStore, MemoryStore, sessions } from '../../lib/index'
 import { MemcachedStore } from '../../lib/memcached'
 import { MysqlStore } from '../../lib/mysql'
 import { PostgresStore } from '../../lib/postgres'
 import { RedisStore } from '../../lib/redis'
 import { SqliteStore } from '../../lib/sqlite'
+import { POWERS } from '../../lib/store/contract'
 import { secret } from '../helpers/app'
 import { describeCommands, silverback, type Ground } from '../helpers/command-line'
 import { TestFolder } from '../helpers/folder'
@@ -200,6 +202,24 @@ it('waits for a server that says nothing, but not for ever', async () => {
   jest.useRealTimers()
   open.forEach((socket) => socket.destroy())
   server.close()
+})
+
+it('waits longer for a long list than a request would', async () => {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'setInterval', 'queueMicrotask', 'Date'] })
+  const turn = () => new Promise(setImmediate)
+  const store = new MemoryStore()
+  const list = async () => {
+    await turn()
+    jest.advanceTimersByTime(50_000)
+    await turn()
+    return []
+  }
+  Object.assign(store[POWERS], { list })
+  Object.assign(globalThis, { slowStore: store })
+  writeFileSync(folder.at('slow.cjs'), 'exports.store = globalThis.slowStore')
+  const result = await silverback(['list', 'ann', '--config', folder.at('slow.cjs')])
+  jest.useRealTimers()
+  expect(result).toMatchObject({ exit: 0, out: 'No sessions.\n' })
 })
 
 it('helps with every command', async () => {

@@ -73,6 +73,14 @@ const ground: SqlGround = {
 describe('MysqlStore', () => {
   describeSqlStore(() => ground)
 
+  it('lists an ID that begins with a control character', async () => {
+    const store = new MysqlStore({ pool, table: 'control', createTable: true, sweepEvery: null })
+    const ids = ['\0id', '\tid', '\x1f', 'id']
+    for (const id of ids) await store.set(id, { cookie: {} })
+    expect((await store.ids()).sort()).toEqual(ids)
+    expect(await store.length()).toBe(ids.length)
+  })
+
   it('frees the lock of a process that was killed', () => expectFreeLockAfterKill({ ...ground.place, table: 'held' }))
 })
 

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { hasMethods } from '../base/errors'
+import { MINUTE } from '../base/time'
 import { generateKey } from '../cookie/keys'
 import type { Engine } from '../engine/engine'
 import { createSessions, engineOf, type SessionsHandler } from '../manage/sessions'
@@ -68,7 +69,8 @@ async function configured(file: string, values: Values): Promise<Place> {
 }
 
 function placeOf(name: string, store: StoreContract, values: Values): Place {
-  const limits = { idle: null, absolute: null, hashIds: values['hash-ids'] === true }
+  // A list of many sessions takes longer than a request would wait.
+  const limits = { idle: null, absolute: null, hashIds: values['hash-ids'] === true, storeTimeout: MINUTE }
   const auth = createSessions({ store, secret: generateKey(), userId: () => undefined, ...limits })
   return { name, auth, engine: engineOf(auth), store, configured: false }
 }

@@ -27,7 +27,7 @@ export interface SessionEntry<Data = Record<string, any>> {
   id: string
   createdAt: Milliseconds | undefined
   lastUsedAt: Milliseconds | undefined
-  /** `null`: never by itself. */
+  /** `null`: never by itself. Of what others have stored in Redis or memcached: as if it were used now. */
   expiresAt: Milliseconds | null
   /** The session given as `current` to `list`. */
   current: boolean

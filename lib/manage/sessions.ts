@@ -24,9 +24,9 @@ export function createSessions(options?: SessionsOptions): SessionsHandler {
   return createHandler(resolveSessionsOptions(options ?? {}))
 }
 
-/** The engine behind a middleware of ours. */
+/** The engine behind a middleware of ours, where nothing that prints the middleware finds it. */
 export function engineOf(handler: unknown): Engine | undefined {
-  return (handler as { [ENGINE]?: Engine } | null | undefined)?.[ENGINE]
+  return (handler as { [ENGINE]?: () => Engine } | null | undefined)?.[ENGINE]?.()
 }
 
 function createHandler(settings: Settings): SessionsHandler {
@@ -35,7 +35,7 @@ function createHandler(settings: Settings): SessionsHandler {
   offerGenerate(engine)
   const session = handlerOf(engine)
   const manager = new Manager(engine)
-  Object.defineProperty(session, ENGINE, { value: engine })
+  Object.defineProperty(session, ENGINE, { value: () => engine })
   for (const verb of VERBS) {
     Object.defineProperty(session, verb, { value: (manager[verb] as () => unknown).bind(manager) })
   }

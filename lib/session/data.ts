@@ -152,7 +152,8 @@ function faultOf(session: object): Fault | undefined {
     return findFault(session, path, new Set())
   } catch (err) {
     // The stack has no room left; or a Proxy does not tell its keys.
-    if (err instanceof RangeError) return { path: '', reason: 'it is nested too deeply' }
+    if (err instanceof RangeError && err.message.includes('call stack'))
+      return { path: '', reason: 'it is nested too deeply' }
     return { path: path.join('.'), reason: UNREADABLE }
   }
 }

@@ -125,6 +125,8 @@ export interface Parts {
   readonly orReplace?: string
   /** DELETE of some rows among many. */
   removeSome(condition: string, order: string, limit: number): string
+  /** What sorts before every ID, where a text of no letters does not. */
+  readonly lowest?: string
   /** How many rows one statement of a sweep removes. */
   readonly sweepSize: number
 }

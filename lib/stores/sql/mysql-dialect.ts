@@ -200,6 +200,8 @@ function partsOf(table: string, hasUsers: boolean): Parts {
     orIgnore: '',
     orReplace: 'ON DUPLICATE KEY UPDATE `data` = VALUES(`data`), `expires` = VALUES(`expires`)',
     removeSome: (condition, order, limit) => `DELETE FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit}`,
+    // Compared as if there were blanks behind it.
+    lowest: '\0'.repeat(128),
     sweepSize: PAGE_SIZE
   }
 }

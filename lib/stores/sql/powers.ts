@@ -61,8 +61,7 @@ export function sqlPowers(table: SqlTable, ttl: Milliseconds): SqlPowers {
     return chain(changed('write', values), (written) => written || read(id))
   }
   const pages = (name: StatementName, values: object, visit: (found: Listed) => void): MaybePromise<void> => {
-    let after = ''
-    return chain(table.open(), ({ times }) =>
+    return chain(table.open(), ({ times, parts: { lowest: after = '' } }) =>
       repeat(() =>
         chain(table.run(name, { ...values, after, now: Date.now() }), ({ rows }) => {
           for (const row of rows as Row[]) {
