@@ -121,6 +121,28 @@ describe.each(cases)('behind %s, on %s', (door, store) => {
     expect(dropped.mock.calls[0]![0]).toMatchObject({ name: 'sid', reason: 'ERR_SESSION_DESTROYED' })
   })
 
+  it('no event tells of a value that is handed on to the new session, and changed there', async () => {
+    const dropped = jest.fn()
+    subscribe('silverback:dropped', dropped)
+    const app = appWith(DOORS[door]!({ store: STORES[store]!() }), {
+      ...routes,
+      '/login': async (req, res) => {
+        const before = req.session
+        before.passport ??= {}
+        await before.regenerate()
+        // As passport's keepSessionInfo does.
+        Object.assign(req.session, { passport: before.passport })
+        req.session.passport.user = 'ann'
+        res.send('in')
+      }
+    })
+    const res = await request(app).get('/login')
+    const renewed = await request(app).get('/login').set('Cookie', cookieOf(res)!)
+    const { body } = await request(app).get('/look').set('Cookie', cookieOf(renewed)!)
+    unsubscribe('silverback:dropped', dropped)
+    expect([body, dropped.mock.calls.length]).toEqual([{ passport: { user: 'ann' } }, 0])
+  })
+
   it('an event tells of data set after the answer', async () => {
     const dropped = jest.fn()
     subscribe('silverback:dropped', dropped)

@@ -2,6 +2,7 @@ import { writeSession } from './save'
 import { chain, isPromise, SECOND, type MaybePromise } from '../base/time'
 import type { Plan } from '../doors/door'
 import { tooLateError } from '../engine/faults'
+import { isSameJson } from '../record/json'
 import { attributesOf, keptAttributesOf } from '../session/cookie-state'
 import { changesSince, dataNow } from '../session/late-changes'
 import { isEndless, stateOf, type Session } from '../session/session'
@@ -116,10 +117,12 @@ function dropChanges(handle: Handle, session: Session): void {
 
 // What was set on an object that the request went on without.
 function reportLeft(handle: Handle, all: readonly LeftSession[]): void {
+  const current = handle.session as unknown as Record<string, unknown> | undefined
   for (const left of all) {
     const { set } = changesSince(left.data, left.session)
-    // Emptying what has ended loses nothing.
-    if (left.session === handle.session || Object.values(set).every((value) => value == null)) continue
+    // Emptying what has ended loses nothing, nor does a value that goes on in the session (passport hands objects on).
+    const isKept = ([key, value]: [string, unknown]) => value == null || isSameJson(value, current?.[key])
+    if (left.session === handle.session || Object.entries(set).every(isKept)) continue
     left.data = dataNow(left.session)
     handle.engine.drop(handle.settings, handle.id)
   }
