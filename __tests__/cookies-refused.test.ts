@@ -1,8 +1,10 @@
 import { infoOf } from '../lib/index'
 import crypto = require('node:crypto')
 import diagnostics from 'node:diagnostics_channel'
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
+import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -74,6 +76,37 @@ describe('a cookie', () => {
         expect.stringMatching(/Domain=example\.com/)
       ])
     )
+  })
+
+  it.each(['example.com.', 'a..b.com', '-x.example.com', 'x-.example.com', `${'a'.repeat(64)}.com`, '[::1]:80', ''])(
+    'keeps its visitor although a cookie was planted, whatever the client calls the host: %j',
+    async (host) => {
+      const app = appWith(sessions({ secret }), basics)
+      const res = await read(app, `sid=planted; ${await login(app)}`).set('Host', host)
+      expect([res.status, res.body.data]).toEqual([200, { user: 'u' }])
+      for (const text of res.headers['set-cookie'] ?? []) expect(text).not.toContain('..')
+    }
+  )
+
+  it('expires planted cookies of parent domains over HTTP/2 as well', async () => {
+    const middleware = sessions({ secret })
+    const server = http2.createServer((req: any, res: any) =>
+      middleware(req, res, () => {
+        req.session.user = 'u'
+        res.end()
+      })
+    )
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const client = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    try {
+      const own = { ':authority': 'app.example.com:8443', cookie: 'sid=planted' }
+      const [headers] = (await once(client.request(own).resume(), 'response')) as [http2.IncomingHttpHeaders]
+      const domains = headers['set-cookie']!.map((text) => /Domain=([^;]*)/.exec(text)?.[1])
+      expect(domains).toEqual(['app.example.com', 'example.com', undefined])
+    } finally {
+      client.close()
+      server.close()
+    }
   })
 
   it('sends its own cookie last: who knows cookies by name alone goes by that', async () => {

@@ -38,6 +38,11 @@ export interface HttpRequest {
   sessionStore?: unknown
 }
 
+/** The host that a request was sent to, with its port: HTTP/2 has another field for it. */
+export function hostOf({ headers }: HttpRequest): string {
+  return String(headers?.host ?? headers?.[':authority'] ?? '')
+}
+
 /** Express's `next`; callers may give the error any type. */
 export type Next = (err?: any) => void
 

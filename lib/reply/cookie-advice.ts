@@ -2,7 +2,7 @@ import cluster from 'node:cluster'
 import { advise } from '../base/advice'
 import type { CookieOptions } from '../cookie/cookie'
 import type { Settings } from '../options/settings'
-import type { HttpRequest, HttpResponse } from '../base/http'
+import { hostOf, type HttpRequest, type HttpResponse } from '../base/http'
 import type { Handle } from '../lifecycle/handle'
 import { stateOf, type Session } from '../session/session'
 import { MemoryStore } from '../stores/memory/memory'
@@ -23,7 +23,7 @@ export function adviseOnCookie({ req, settings, engine, id }: Handle, session: S
   const cause =
     domain && !isWithin(req, domain) ? 'DOMAIN' : sameSite === 'none' && !secure ? 'SAMESITE_NONE' : undefined
   // An address, or a name without a dot, may be what a proxy calls this server.
-  if (cause !== undefined && (cause !== 'DOMAIN' || /\.[a-z][^.]*$/i.test(String(req.headers?.host)))) {
+  if (cause !== undefined && (cause !== 'DOMAIN' || /\.[a-z][^.]*$/i.test(hostOf(req)))) {
     engine.monitor.note('withheld', settings.name, id, { reason: cause })
   }
   if (settings.production) return
@@ -38,10 +38,10 @@ export function adviseOnCookie({ req, settings, engine, id }: Handle, session: S
 
 // A proxy may have another name for the host; the browser knows one of them.
 function isWithin(req: HttpRequest, cookieDomain: string): boolean {
-  const { host, 'x-forwarded-host': forwarded } = req.headers ?? {}
-  if (host === undefined) return true
+  const host = hostOf(req)
+  if (host === '') return true
   const domain = String(cookieDomain).replace(/^\./, '').toLowerCase()
-  return [host, ...String(forwarded ?? '').split(',')].some((text) => {
+  return [host, ...String(req.headers!['x-forwarded-host'] ?? '').split(',')].some((text) => {
     const name = String(text).trim().replace(/:\d+$/, '').toLowerCase()
     return name === domain || name.endsWith(`.${domain}`)
   })

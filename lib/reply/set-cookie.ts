@@ -6,6 +6,7 @@ import {
   serializeCookie,
   unsendableError
 } from '../cookie/cookie'
+import { hostOf } from '../base/http'
 import { isSecure } from '../engine/identify'
 import { newCookie } from '../engine/new-cookie'
 import type { Handle } from '../lifecycle/handle'
@@ -109,9 +110,10 @@ export function expireDuplicates(handle: Handle): string[] {
   const own = sendableCookie(handle)
   const base = { path: own.path ?? '/', expires: EPOCH, httpOnly: true, secure: secureNow(handle, own) }
   const ownDomain = own.domain?.replace(/^\./, '').toLowerCase()
-  const domains: (string | undefined)[] = [undefined, ...parentDomains(String(req.headers?.host ?? ''))]
+  const domains: (string | undefined)[] = [undefined, ...parentDomains(hostOf(req))]
   const texts = domains
-    .filter((domain) => domain !== ownDomain)
+    // A client may call the host whatever it likes.
+    .filter((domain) => domain !== ownDomain && isSendable({ domain }))
     .map((domain) => serializeCookie(settings.name, '', domain === undefined ? base : { ...base, domain }, 0))
   const { path, domain } = (found?.record.cookie ?? {}) as { path?: string; domain?: string }
   if (path !== undefined && path !== base.path && isSendable({ path, domain })) {
