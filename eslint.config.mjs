@@ -79,10 +79,10 @@ export default tseslint.config(
           ]
         }
       ],
-      // What a package at run time may be: the one dependency. Peers are loaded when a store needs them.
+      // What a package at run time may be: the dependencies. Peers are loaded when a store needs them.
       '@typescript-eslint/no-restricted-imports': [
         'error',
-        { patterns: [{ regex: '^(?!\\.|node:|cookie-signature$)' }] }
+        { patterns: [{ regex: '^(?!\\.|node:|cookie(?:-signature)?$)' }] }
       ],
       'no-restricted-syntax': [
         'error',

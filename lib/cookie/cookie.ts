@@ -1,3 +1,4 @@
+import { serialize, type CookieSerializeOptions } from 'cookie'
 import { types } from 'node:util'
 import { OptionError, SessionError } from '../base/errors'
 import { deprecate } from '../base/warnings'
@@ -170,14 +171,9 @@ export function withinBounds(stored: Record<string, unknown>): Record<string, un
   return { ...stored, originalMaxAge: span, expires: end }
 }
 
-// token of RFC 9110 5.6.2, cookie-octet and path-value of RFC 6265 4.1.1; a domain may keep its leading dot.
+// token of RFC 9110 5.6.2.
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-const VALUE = /^("?)[!#-+\--:<-[\]-~]*\1$/
-const DOMAIN = /^[.]?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:[.][a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i
-const PATH = /^[ -:=-~]*$/
 const UNRESERVED = /^[\w.~-]*$/
-const SAME_SITE = new Map(Object.entries({ lax: 'Lax', strict: 'Strict', none: 'None' }))
-const PRIORITY = new Map(Object.entries({ low: 'Low', medium: 'Medium', high: 'High' }))
 
 /** Whether a text can be a cookie name. @see RFC 6265 4.1.1 */
 export function isCookieName(name: string): boolean {
@@ -199,23 +195,24 @@ export function decodeValue(value: string): string {
 }
 
 /**
- * Renders a `Set-Cookie` header, attributes in express-session's order.
- *
- * `maxAgeSeconds` adds `Max-Age`.
- * @throws {TypeError} for an attribute that would not survive the trip, in the words of the `cookie` package.
+ * Renders a `Set-Cookie` header. `maxAge` in seconds adds `Max-Age`.
+ * @throws {TypeError} for an attribute that would not survive the trip
  */
-export function serializeCookie(
-  name: string,
-  value: string,
-  data: Partial<CookieData>,
-  maxAgeSeconds?: number
-): string {
-  if (!NAME.test(name)) throw new TypeError('argument name is invalid')
-  const encoded = encodeValue(value)
-  if (!VALUE.test(encoded)) throw new TypeError('argument val is invalid')
-  let text = `${name}=${encoded}`
-  if (maxAgeSeconds !== undefined) text += `; Max-Age=${Math.floor(maxAgeSeconds)}`
-  return text + serializeAttributes(data)
+export function serializeCookie(name: string, value: string, data: Partial<CookieData>, maxAge?: number): string {
+  const { domain, path, expires, httpOnly, secure, partitioned, priority, sameSite } = data
+  const options = {
+    maxAge,
+    encode: encodeValue,
+    domain,
+    path,
+    expires,
+    httpOnly,
+    secure,
+    partitioned,
+    priority,
+    sameSite
+  }
+  return serialize(name, value, options as CookieSerializeOptions)
 }
 
 /** @throws {SessionError} that names the first attribute of a session's cookie which cannot be sent */
@@ -249,35 +246,7 @@ export function unsendableError(cause: unknown): SessionError {
   return new SessionError('ERR_SESSION_OPTION', message, { cause })
 }
 
-/** The attributes alone, each preceded by `; `. */
+/** The attributes alone, each preceded by `; `. @throws {TypeError} as `serializeCookie` */
 export function serializeAttributes(data: Partial<CookieData>): string {
-  let text = ''
-  if (data.domain) {
-    if (!DOMAIN.test(data.domain)) throw new TypeError('option domain is invalid')
-    text += `; Domain=${data.domain}`
-  }
-  if (data.path) {
-    if (!PATH.test(data.path)) throw new TypeError('option path is invalid')
-    text += `; Path=${data.path}`
-  }
-  if (data.expires) {
-    if (!(data.expires instanceof Date) || Number.isNaN(data.expires.valueOf())) {
-      throw new TypeError('option expires is invalid')
-    }
-    text += `; Expires=${data.expires.toUTCString()}`
-  }
-  if (data.httpOnly) text += '; HttpOnly'
-  if (data.secure) text += '; Secure'
-  if (data.partitioned) text += '; Partitioned'
-  if (data.priority) text += `; Priority=${oneOf(PRIORITY, data.priority, 'priority')}`
-  if (data.sameSite) {
-    text += `; SameSite=${data.sameSite === true ? 'Strict' : oneOf(SAME_SITE, data.sameSite, 'sameSite')}`
-  }
-  return text
-}
-
-function oneOf(choices: ReadonlyMap<string, string>, value: unknown, option: string): string {
-  const choice = typeof value === 'string' ? choices.get(value.toLowerCase()) : undefined
-  if (choice === undefined) throw new TypeError(`option ${option} is invalid`)
-  return choice
+  return serializeCookie('_', '', data).slice(2)
 }
