@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { gob, securecookie } from '../lib/gorilla'
 
@@ -128,6 +129,21 @@ describe('securecookie', () => {
     expect(codec.decode('a', codec.encode('a', value))).toEqual(value)
     const other = () => securecookie({ hashKey: 'another' }).decode('a', codec.encode('a', value))
     expect(other).toThrow(expect.objectContaining({ code: 'ERR_SESSION_SIGNATURE' }))
+  })
+
+  it('quotes nothing of an authentic value that it cannot read', () => {
+    const made = securecookie({ hashKey, serializer: 'nop' })
+    for (const serializer of ['json', 'gob'] as const) {
+      const codec = securecookie({ hashKey, serializer })
+      let told = ''
+      try {
+        codec.decode('a', made.encode('a', Buffer.from('{"card":4111}, and more')))
+      } catch (err) {
+        told = inspect(err, { showHidden: true })
+      }
+      expect(told).toContain('ERR_SESSION_CORRUPT')
+      expect(told).not.toContain('4111')
+    }
   })
 
   it.each([

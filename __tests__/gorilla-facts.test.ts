@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import request from 'supertest'
 import { gob, gorillaSessions, securecookie } from '../lib/gorilla'
 import { decodeGob } from '../lib/gorilla/codec/decode'
@@ -68,7 +69,8 @@ async function appFor(store: Entry, set = 'A', more = {}) {
         data,
         isNew: req.session.isNew,
         code: infoOf(req.session).error?.code,
-        why: req.query.why && String(infoOf(req.session).error?.cause)
+        why: req.query.why && String(infoOf(req.session).error?.cause),
+        logged: req.query.why && inspect(infoOf(req.session).error)
       })
     },
     '/set': (req, res) => {
@@ -197,8 +199,9 @@ describe.each(stores)('%s of %s', (title: string, version: string, store: Entry)
       if (title === 'pgstore') await emptied(backing!, user.id)
       await backing!.put(pgKey(store, user.id), Buffer.from('not a record'), { ttl: 60 })
       expect(await read(cookieIn(user))).toEqual({ data: {}, isNew: true, code: 'ERR_SESSION_CORRUPT' })
-      const { why } = (await ask('/read?why=1', cookieIn(user))).body
+      const { why, logged } = (await ask('/read?why=1', cookieIn(user))).body
       expect(why).toMatch(/^SessionError: (?:The gob stream cannot be read|The record is no JSON|No pair of keyPairs)/)
+      expect(logged).not.toContain('not a record')
     })
   }
 

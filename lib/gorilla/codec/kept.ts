@@ -92,7 +92,7 @@ function hintOf(json: HintJson | string): Hint {
     type: t === undefined ? undefined : typeOf(t),
     inner: i && new Map(Object.entries(i).map(([key, inner]) => [key, hintOf(inner)])),
     hidden: h?.map(([at, raw]) => [at, opaqueOf(raw)]),
-    entries: e?.map(([key, raw]) => [opaqueOf(key)!, opaqueOf(raw)]),
+    entries: e?.map(([key, raw]) => [opaqueOf(key), opaqueOf(raw)]),
     was: w && { json: w[0], raw: opaqueOf(w[1])! }
   }
 }

@@ -32,7 +32,7 @@ export interface Hint {
   /** What is carried inside: at a place of a list, under a key of a map. `null` is a nil interface. */
   readonly hidden?: readonly (readonly [at: string | number, value: Opaque | null])[] | undefined
   /** The same under keys that are no strings. */
-  readonly entries?: readonly (readonly [key: Opaque, value: Opaque | null])[] | undefined
+  readonly entries?: readonly (readonly [key: Opaque | null, value: Opaque | null])[] | undefined
   /** As it came; as long as its JSON is this, it goes back so. */
   readonly was?: { readonly json: string; readonly raw: Opaque } | undefined
 }
@@ -92,10 +92,14 @@ function carriedOf(hint: Hint): GoNode | undefined {
   return value.length === 0 ? undefined : { type, value: value as GoNode[] }
 }
 
+function carriedNode(raw: Opaque | null): GoNode {
+  return raw === null ? NIL : opaqueNode(raw)
+}
+
 // The elements that are carried, back in their places among the others.
 function placed(items: GoNode[], hint: Hint | undefined): GoNode[] {
   for (const [at, raw] of hint?.hidden ?? []) {
-    if (typeof at === 'number') items.splice(at, 0, raw === null ? NIL : opaqueNode(raw))
+    if (typeof at === 'number') items.splice(at, 0, carriedNode(raw))
   }
   return items
 }
@@ -104,9 +108,9 @@ function placed(items: GoNode[], hint: Hint | undefined): GoNode[] {
 export function* hiddenEntries(type: GoType, hint: Hint, has: (key: string) => boolean): Generator<[GoNode, GoNode]> {
   const keyNode = (key: string) => shape(keyOf(key, type.key!), type.key!, undefined, [key])
   for (const [key, raw] of hint.hidden ?? []) {
-    if (typeof key === 'string' && !has(key)) yield [keyNode(key), raw === null ? NIL : opaqueNode(raw)]
+    if (typeof key === 'string' && !has(key)) yield [keyNode(key), carriedNode(raw)]
   }
-  for (const [key, raw] of hint.entries ?? []) yield [opaqueNode(key), raw === null ? NIL : opaqueNode(raw)]
+  for (const [key, raw] of hint.entries ?? []) yield [carriedNode(key), carriedNode(raw)]
   if (type.elem?.kind !== 'interface') return
   for (const [key, inner] of hint.inner ?? []) {
     const rest = has(key) ? undefined : carriedOf(inner)

@@ -87,11 +87,10 @@ class Reader {
     const json = Object.create(null) as Record<string, unknown>
     const inner = new Map<string, Hint>()
     const hidden: [string, Opaque | null][] = []
-    const entries: [Opaque, Opaque | null][] = []
+    const entries: [Opaque | null, Opaque | null][] = []
     for (const [key, item] of node.value as [GoNode, GoNode][]) {
       if (type.key!.kind === 'interface' && (key.type.kind !== 'string' || key.type.named)) {
-        if (key.raw === undefined) throw new Unreadable('a map has a nil key')
-        entries.push([key.raw, item.raw ?? rawless(type, item)])
+        entries.push([key.raw ?? null, item.raw ?? rawless(type, item)])
         continue
       }
       const text = String(key.value)

@@ -81,8 +81,9 @@ function parse(text: string): Record<string, unknown> {
       if (value === Infinity || value === -Infinity) finite = false
       return value
     })
-  } catch (cause) {
-    throw new SessionError('ERR_SESSION_CORRUPT', 'The record is no JSON.', { cause })
+  } catch {
+    // What the parser says quotes the record.
+    throw new SessionError('ERR_SESSION_CORRUPT', 'The record is no JSON.')
   }
   if (!finite) throw corrupt('a number is out of range for float64')
   // Go makes an empty session of it.
