@@ -273,4 +273,13 @@ describe('PostgresStore, when PostgreSQL fails,', () => {
     expect(require('node:util').inspect(fails, { depth: 9, showHidden: true })).not.toMatch(/the-id|the-data/)
     await store.close()
   })
+
+  it('puts no ID into an error of a column that does not take it', async () => {
+    await pool.query('CREATE TABLE uuids (sid uuid PRIMARY KEY, sess json NOT NULL, expire timestamp(6) NOT NULL)')
+    const store = new PostgresStore({ pool, table: 'uuids' })
+    const fails = await Promise.resolve(store.get('the"-id')).catch((err) => err)
+    expect(fails).toMatchObject({ cause: { code: '22P02', message: 'invalid input syntax for type uuid: "..."' } })
+    expect(require('node:util').inspect(fails, { depth: 9, showHidden: true })).not.toContain('-id')
+    await store.close()
+  })
 })

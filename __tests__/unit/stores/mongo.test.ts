@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { MongoStore } from '../../../lib/mongo'
 import { POWERS } from '../../../lib/store/contract'
 import { MongoDouble } from '../../helpers/mongo-double'
@@ -20,4 +21,19 @@ it('tells what was removed with an older driver, too', async () => {
   expect(await powers.read('a')).toMatchObject({ text: one })
   expect(await powers.remove('a', undefined, one)).toBe(true)
   expect(await powers.read('a')).toBeNull()
+})
+
+it('puts neither an ID nor data into an error of a server that refuses a document', async () => {
+  // What a validator of the collection answers: the double has none.
+  const errInfo = { failingDocumentId: 'the-id', details: { consideredValue: 'the-data' } }
+  const refused = Object.assign(new Error('Document failed validation'), {
+    code: 121,
+    errInfo,
+    errorResponse: { errInfo }
+  })
+  const collection = Object.assign(new MongoDouble(), { updateOne: () => Promise.reject(refused) })
+  const set = new MongoStore({ collection: collection as never }).set('the-id', { cookie: {}, n: 'the-data' } as never)
+  const fails = await Promise.resolve(set).catch((err: unknown) => err)
+  expect(fails).toMatchObject({ status: 503, cause: { code: 121, message: 'Document failed validation' } })
+  expect(inspect(fails, { depth: 9, showHidden: true })).not.toMatch(/the-id|the-data/)
 })

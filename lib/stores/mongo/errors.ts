@@ -37,11 +37,10 @@ function fault(err: unknown, command: string): SessionError {
   return unavailable(`MongoDB did not carry out ${command}: ${reason}`, withoutCommand(err))
 }
 
-// Errors end up in logs with their cause, and some of the server's quote the command with the session in it.
+// Errors end up in logs with their cause, and some of the server's hold the session: they quote the command, or tell what
+// a validator has against a document.
 function withoutCommand(err: unknown): unknown {
   if (!(err instanceof Error)) return err
-  const quoted = err.message.indexOf('{')
-  if (quoted === -1) return err
   const { name, code, codeName } = err as Error & { code?: unknown; codeName?: unknown }
-  return Object.assign(new Error(err.message.slice(0, quoted)), { name, code, codeName })
+  return Object.assign(new Error(err.message.split('{', 1)[0]), { name, code, codeName })
 }

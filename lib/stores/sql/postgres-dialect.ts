@@ -92,7 +92,8 @@ UNION ALL SELECT 'index', c.relname, CASE WHEN i.indisvalid THEN coalesce(a.attn
 
 export function postgresFault(err: unknown): Fault {
   const { code } = (err ?? {}) as { code?: unknown }
-  const cause = withoutValues(err)
+  // The server quotes values that a column does not take, and names of its own elsewhere.
+  const cause = withoutValues(err, (text) => (/^22/.test(String(code)) ? text.replace(/"[^]*"/, '"..."') : text))
   return faultOf(code, HINTS, { cause, undone: UNDONE.has(code), unfit: UNFIT.get(code) })
 }
 
