@@ -21,6 +21,24 @@ describe('caches', () => {
     expect((await request(app).get('/read')).headers.vary).toBe('Cookie')
     expect((await request(app).get('/nothing')).headers.vary).toBeUndefined()
   })
+
+  it.each([
+    'CDN-Cache-Control',
+    'Cloudflare-CDN-Cache-Control',
+    'Netlify-CDN-Cache-Control',
+    'Vercel-CDN-Cache-Control',
+    'Edge-Control',
+    'Surrogate-Control'
+  ])('that go by %s keep no response that sets a session cookie either', async (name) => {
+    const app = appWith(sessions({ secret }), {
+      '/cdn': (req: any, res: any) => {
+        if (req.query.begin) req.session.x = 1
+        res.set(name, 'max-age=60').send('x')
+      }
+    })
+    expect((await request(app).get('/cdn')).headers[name.toLowerCase()]).toBe('max-age=60')
+    expect((await request(app).get('/cdn?begin=1')).headers[name.toLowerCase()]).toBe('no-store')
+  })
 })
 
 describe('a response of node:http without a header of its own', () => {

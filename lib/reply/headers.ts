@@ -73,6 +73,16 @@ function append(res: HttpResponse, texts: string[]): void {
   res.setHeader('Set-Cookie', [...list, ...texts])
 }
 
+/** What some caches go by instead of Cache-Control. @see RFC 9213 2 */
+const CDN_CONTROLS = [
+  'CDN-Cache-Control',
+  'Cloudflare-CDN-Cache-Control',
+  'Netlify-CDN-Cache-Control',
+  'Vercel-CDN-Cache-Control',
+  'Edge-Control',
+  'Surrogate-Control'
+]
+
 /** Keeps shared caches from storing a response that sets a session cookie. @see RFC 9111 3, OWASP Session Management */
 function guardCache(res: HttpResponse): void {
   const given = res.getHeader('Cache-Control')
@@ -84,7 +94,7 @@ function guardCache(res: HttpResponse): void {
     })
   }
   if (!/\bno-store\b/.test(text)) res.setHeader('Cache-Control', 'private, no-store')
-  for (const name of ['CDN-Cache-Control', 'Surrogate-Control']) {
+  for (const name of CDN_CONTROLS) {
     if (res.getHeader(name) !== undefined) res.setHeader(name, 'no-store')
   }
 }
