@@ -307,7 +307,7 @@ async function appOf(document: string) {
     app,
     secret,
     store: new silverback.MemoryStore(),
-    authenticate: () => ({ id: '1' })
+    authenticate: ({ wrong }: { wrong?: string } = {}) => (wrong === undefined ? { id: '1' } : undefined)
   }
   app.use(express.urlencoded({ extended: false }))
   for (const block of blocksOf(document).filter(isScript)) scope = { ...scope, ...(await run(block, scope)) }
@@ -344,8 +344,12 @@ it('docs/login.md leads back, and asks for the password again', async () => {
   const agent = request.agent(app)
   const to = async (sent: request.Test) => (await sent).headers.location
   expect(await to(agent.get('/account'))).toBe('/login')
+  const refused = async (path: string) => (await agent.post(path).send('wrong=1')).status
+  expect(await refused('/login')).toBe(401)
+  expect(await to(agent.get('/account'))).toBe('/login')
   await agent.post('/login')
   expect((await agent.get('/account')).text).toBe('account of 1')
+  expect(await refused('/prove')).toBe(401)
   expect(await to(agent.get('/account/password'))).toBe('/prove')
   expect(await to(agent.post('/prove'))).toBe('/account/password')
   expect((await agent.get('/account/password')).text).toBe('change your password')
