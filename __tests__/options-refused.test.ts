@@ -1,4 +1,5 @@
 import './helpers/quiet'
+import Redis from 'ioredis'
 import request from 'supertest'
 import { gorillaSessions } from '../lib/gorilla'
 import session, { CookieStore, FileStore, MemoryStore, sessions } from '../lib/index'
@@ -107,6 +108,21 @@ it.each([null, 'x', 5, [], { store: {} }, { store: 'x' }])(
     expect((await request(app).get('/')).body).toEqual(['ERR_SESSION_OPTION', 'ERR_SESSION_OPTION'])
   }
 )
+
+it('hashed IDs of sessions that Go knows by them, with a bare ID for a cookie among them', () => {
+  const client = new Redis({ lazyConnect: true })
+  const keyPairs = [['a hash key of at least 32 characters']]
+  for (const store of [
+    gorillaSessions('sessions', { format: 'filesystem', keyPairs }),
+    gorillaSessions(client, { format: 'redisstore' })
+  ]) {
+    const refused = expect.objectContaining({ code: 'ERR_SESSION_OPTION', message: expect.stringContaining('hashIds') })
+    expect(() => sessions({ secret, store, hashIds: true })).toThrow(refused)
+    expect(() => sessions({ secret, hashIds: true, named: { go: { store } } })).toThrow(refused)
+    sessions({ secret, hashIds: true, named: { go: { store, hashIds: false } } })
+  }
+  client.disconnect()
+})
 
 it('takes undefined for an option that was left out', () => {
   expect(() => new CookieStore({ revocations: undefined })).not.toThrow()

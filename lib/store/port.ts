@@ -1,3 +1,4 @@
+import { must } from '../base/errors'
 import { hashOf } from '../base/hash'
 import { isTraced, traced } from '../base/diagnostics'
 import { chain, isPromise, MINUTE, type MaybePromise, type Milliseconds } from '../base/time'
@@ -64,6 +65,9 @@ export class StorePort {
   readonly #moving = new Map<StoreKey, Promise<Found | null>>()
 
   constructor(store: StoreContract, { storeTimeout, hashIds }: PortOptions) {
+    // With a bare ID for a cookie (redisstore), what a dump of the store shows would open sessions all the same.
+    const isShared = store.tokens?.newId !== undefined
+    must(!hashIds || !isShared, 'hashIds', 'false for a store whose IDs another program knows', hashIds)
     this.store = store
     this.carrier = (store as Partial<{ [CARRIER]: Carrier }>)[CARRIER]
     this.timeout = storeTimeout
