@@ -30,10 +30,10 @@ app.get('/oauth/callback', async (req, res) => {
 
 app.get(/.*/, (req, res) => res.json({ path: req.path, user: req.session.user ?? null }))
 
-// Never another site's address.
+// Never another site's address: `/.//evil.example` is a path here, `//evil.example`, and another site in a redirect.
 function pathOf(address) {
   const { origin, pathname } = new URL(String(address ?? '/'), 'http://this')
-  return origin === 'http://this' ? pathname : '/'
+  return origin === 'http://this' && !pathname.startsWith('//') ? pathname : '/'
 }
 
 module.exports = { app }

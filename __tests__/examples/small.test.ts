@@ -98,7 +98,9 @@ it('oauth keeps two tabs apart, and leads nowhere else', async () => {
   expect(await finish(b)).toBe('0; url=/b')
   expect(await finish(a)).toBe('0; url=/a')
   expect(await finish(a)).toBeUndefined()
-  for (const elsewhere of ['https://evil.example/x', '//evil.example/x', '/\\evil.example', 'javascript:x']) {
+  const sites = ['https://evil.example/x', '//evil.example/x', '/\\evil.example', 'javascript:x']
+  const paths = ['/.//evil.example', '/a/..//evil.example', '/.\\/evil.example', 'http://this//evil.example']
+  for (const elsewhere of [...sites, ...paths]) {
     expect(await finish(await start(elsewhere))).toBe('0; url=/')
   }
   delete process.env.PROVIDER
