@@ -1,10 +1,9 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import request from 'supertest'
 import { infoOf, sessions } from '../lib/index'
 import { sessionCookie } from '../lib/testing'
 import { appWith, secret } from './helpers/app'
 import { enter } from './helpers/direct'
+import { heapUsed } from './helpers/heap'
 import { HeldStore } from './helpers/held-store'
 import { withStillTime } from './helpers/still-time'
 
@@ -122,11 +121,4 @@ describe('100,000 cookies that are not ours', () => {
     expect([store.asked, store.records.size]).toEqual([0, 1])
     expect((await enter(auth, valid).done).req.session.user).toBe('ann')
   })
-
-  function heapUsed(): number {
-    setFlagsFromString('--expose-gc')
-    const collect = runInNewContext('gc') as () => void
-    for (let i = 0; i < 3; i++) collect()
-    return process.memoryUsage().heapUsed
-  }
 })

@@ -7,6 +7,8 @@ import { OptionError, SessionError } from '../../lib/base/errors'
 import { encodeRecord, META } from '../../lib/record/record'
 import { Store } from '../../lib/store/store'
 import { MemoryStore, type MemoryStoreOptions } from '../../lib/stores/memory/memory'
+import { sessions } from '../../lib/index'
+import { heapUsed } from '../helpers/heap'
 import { FREED_PER_SLICE, MemoryPowers } from '../../lib/stores/memory/powers'
 
 const { MemoryStore: TheirMemoryStore } = require('express-session')
@@ -41,6 +43,14 @@ function unswept(): MemoryPowers {
   const powers = new MemoryPowers({ max: Infinity, maxBytes: Infinity, sweepEvery: MINUTE })
   powers.close()
   return powers
+}
+
+/** Until what was not used meanwhile is packed. */
+function sweepTwice(powers: MemoryPowers): void {
+  for (let sweeps = 0; sweeps < 2; sweeps++) {
+    now += MINUTE
+    for (const _ of powers.sweep());
+  }
 }
 
 /** The answer that a verb gives to a Node callback. */
@@ -171,6 +181,47 @@ describe('MemoryStore', () => {
     expect(store.sessions['\u6f22\u5b57']).toBe(JSON.stringify(value))
     powersOf(store).write({ id: 'lone', text: 'x\ud800y', expected: null, life: life() })
     expect(powersOf(store).read('lone')).toMatchObject({ text: 'x\ud800y' })
+  })
+
+  it('keeps the texts of many sessions letter for letter, whatever they begin with', () => {
+    const store = new MemoryStore()
+    const powers = powersOf(store)
+    const usual = '{"originalMaxAge":null,"expires":null,"secure":false,"httpOnly":true,"path":"/","sameSite":"lax"}'
+    const given = new Map<string, string>()
+    const texts = ['abc', 'b', '', '{', text({ n: 1 }), 'a1790000000000,"c":1790000000000},"n":1}', '"a"']
+    for (const name of ['Ann', '\u6f22\u5b57']) {
+      for (const cookie of [usual, usual.replace('false', 'true'), usual.replace('false', '"auto"')]) {
+        texts.push(encodeRecord(cookie, { u: now, c: now }, JSON.stringify({ name })))
+        texts.push(encodeRecord(cookie, undefined, JSON.stringify({ name })))
+      }
+    }
+    for (let i = 0; i < 3000; i++) given.set(`id-${i}`, texts[i % texts.length]!)
+    for (const [id, kept] of given) expect(powers.write({ id, text: kept, expected: null, life: life() })).toBe(true)
+    sweepTwice(store[POWERS])
+    const listed = new Map<string, string>()
+    store[POWERS].each((found) => void listed.set(found.id, found.text))
+    expect(listed).toEqual(given)
+    for (const [id, kept] of given) {
+      expect(powers.read(id)).toMatchObject({ text: kept })
+      expect(powers.write({ id, text: 'x', expected: `${kept}.`, life: life() })).toMatchObject({ text: kept })
+      expect(powers.write({ id, text: `${kept}+`, expected: kept, life: life() })).toBe(true)
+    }
+    for (const [id, kept] of given) expect(powers.remove(id, undefined, `${kept}+`)).toBe(true)
+    expect(store[POWERS].held).toEqual({ size: 0, bytes: 0 })
+  })
+
+  it('takes 100 bytes less for a session of sessions() once it was not used for two sweeps', async () => {
+    const store = new MemoryStore()
+    store.close()
+    const auth = sessions({ secret: 'a secret of the tests, 32 bytes or more', store })
+    const { id } = await auth.create({})
+    const kept = store.sessions[id]!
+    const count = 50_000
+    for (let i = 0; i < count; i++) store.sessions[`${id}${i}`] = kept
+    const before = heapUsed()
+    sweepTwice(store[POWERS])
+    expect((before - heapUsed()) / count).toBeGreaterThan(100)
+    expect(store.sessions[`${id}${count - 1}`]).toBe(kept)
   })
 
   describe('sessions', () => {

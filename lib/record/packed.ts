@@ -1,8 +1,9 @@
 import { META } from './parsed-record'
 
 /**
- * What most records begin with. A record that is sent with every request goes without it, and with a letter in its place.
- * Part of the format of sealed cookies: append, never change. (Data is not compressed: its length would tell about it.)
+ * What most records begin with. A record that is sent with every request goes without it, and with a letter in its place;
+ * so does one that a store in memory keeps for later. Part of the format of sealed cookies: append, never change. (Data is
+ * not compressed: its length would tell about it.)
  */
 const BEGINNINGS = ['false', 'true', '"auto"'].map((secure, i) => ({
   letter: 'abc'[i]!,

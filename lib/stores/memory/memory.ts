@@ -24,7 +24,8 @@ export interface MemoryStoreOptions {
    */
   maxBytes?: number
   /**
-   * Span between two sweeps that free expired sessions (a sweep works in slices of about a millisecond).
+   * Span between two sweeps that free expired sessions, and pack those that were not used since the last one (a sweep
+   * works in slices of about a millisecond).
    *
    * 1 to 2^31 - 1.
    * @default 60_000

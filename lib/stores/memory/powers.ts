@@ -1,5 +1,6 @@
 import { compact, isWide, ShardedMap } from '../../base/maps'
 import type { Milliseconds } from '../../base/time'
+import { packRecord, unpackRecord } from '../../record/packed'
 import { withCookie } from '../../record/record'
 import { EXPIRED, type Found, type Life, type Listed, type Write } from '../../store/contract'
 import { isForwarding } from '../../store/record-cache'
@@ -10,7 +11,7 @@ import { Locks } from './locks'
 import { Users, type Ownership } from './users'
 import { viewOf } from './view'
 
-/** A slice of a sweep ends, for others to run, after freeing so many sessions, a third of a millisecond's worth ... */
+/** A slice of a sweep ends, for others to run, after freeing or packing so many sessions, a third of a ms's worth ... */
 export const FREED_PER_SLICE = 256
 /** ... or after looking at so many, a millisecond's worth. */
 const SEEN_PER_SLICE = 16_384
@@ -24,7 +25,9 @@ const START = Date.now()
 /** A session as a MemoryStore holds it, with its neighbours in the order of use. Some 100 bytes beside the texts. */
 export class Entry {
   text = ''
-  /** Of the text. */
+  /** Whether the text is as `packRecord` makes it. */
+  isPacked = false
+  /** Of the whole text. */
   bytes = 0
   /** Last use, since `START`. */
   used: Milliseconds = 0
@@ -40,8 +43,23 @@ export class Entry {
     return this.span !== null && START + this.used + this.span <= now
   }
 
+  /** Takes a quarter off what the session takes in all. */
+  pack(): void {
+    const packed = packRecord(this.text)
+    const isShorter = packed.length < this.text.length
+    if (isShorter) this.text = compact(packed)
+    // What somebody else has put here may look like one that is packed.
+    this.isPacked = isShorter || packed.startsWith('{')
+  }
+
+  unpack(): void {
+    this.text = unpackRecord(this.text)
+    this.isPacked = false
+  }
+
   get found(): Found {
-    const { text, span } = this
+    const { span } = this
+    const text = this.isPacked ? unpackRecord(this.text) : this.text
     const usedAt = START + this.used
     return { text, usedAt, expiresAt: span === null ? null : usedAt + span }
   }
@@ -77,6 +95,8 @@ export class MemoryPowers implements ListedPowers {
   #newest: Entry | undefined
   /** Whether a session is to expire that no sweep has looked at yet. */
   #isMortal = false
+  /** When the last sweep began, since `START`. */
+  #sweptFrom: Milliseconds = -Infinity
 
   constructor({ max, maxBytes, sweepEvery }: MemorySettings) {
     this.#max = max
@@ -101,7 +121,7 @@ export class MemoryPowers implements ListedPowers {
   load(id: string): Found | typeof EXPIRED | null {
     const kept = this.#byId.get(id)
     if (kept === undefined) return null
-    return this.#find(id, kept)?.found ?? (isForwarding(kept) ? null : EXPIRED)
+    return this.#find(id, kept)?.found ?? (isForwarding(kept.found) ? null : EXPIRED)
   }
 
   write({ id, text, expected, life, user }: Write): true | Found | null {
@@ -173,10 +193,12 @@ export class MemoryPowers implements ListedPowers {
     this.#size--
   }
 
-  /** Frees expired sessions, boundedly many at each step. */
+  /** Frees expired sessions, and packs those that were not used since the last sweep, boundedly many at each step. */
   *sweep(): Generator<void> {
     this.#isMortal = false
     let now = Date.now()
+    const before = this.#sweptFrom
+    this.#sweptFrom = now - START
     let seen = 0
     let freed = 0
     const swept = this.#byId
@@ -190,7 +212,12 @@ export class MemoryPowers implements ListedPowers {
       }
       seen++
       if (this.#freeExpired(entry, now)) freed++
-      else if (entry.span !== null && !this.#isMortal) this.#noteMortal()
+      else {
+        if (entry.span !== null && !this.#isMortal) this.#noteMortal()
+        if (entry.isPacked || entry.used >= before) continue
+        entry.pack()
+        freed++
+      }
     }
   }
 
@@ -220,6 +247,7 @@ export class MemoryPowers implements ListedPowers {
       this.#unlink(entry)
       this.#link(entry)
     }
+    if (entry.isPacked) entry.unpack()
     return entry
   }
 
