@@ -12,10 +12,12 @@ const BLOCK = 64
 export class MacKey {
   /** A block made of the key; behind it the text, and in the other one the first hash. */
   #inner: Buffer
+  /** As much of it as the last text took: IDs are of one length. */
+  #given: Buffer
   readonly #outer: Buffer
 
   constructor(key: Uint8Array) {
-    this.#inner = padded(key, 0x36, BLOCK)
+    this.#inner = this.#given = padded(key, 0x36, BLOCK)
     this.#outer = padded(key, 0x5c, BLOCK + 32)
   }
 
@@ -25,11 +27,12 @@ export class MacKey {
     const most = BLOCK + 3 * text.length
     if (most > this.#inner.length) {
       const block = this.#inner.subarray(0, BLOCK)
-      this.#inner = Buffer.alloc(most)
+      this.#inner = this.#given = Buffer.alloc(most)
       block.copy(this.#inner)
     }
     const end = BLOCK + this.#inner.write(text, BLOCK)
-    this.#outer.write(hashOf('sha256', this.#inner.subarray(0, end), 'binary'), BLOCK, 'binary')
+    if (this.#given.length !== end) this.#given = this.#inner.subarray(0, end)
+    this.#outer.write(hashOf('sha256', this.#given, 'binary'), BLOCK, 'binary')
     return hashOf('sha256', this.#outer, 'base64url')
   }
 }

@@ -4,7 +4,7 @@ import type { Milliseconds } from '../base/time'
 import { Cookie, reviveCookie } from '../cookie/cookie'
 import { isRecord, META, OLD_META } from '../record/record'
 import { asCookie, cookieOf } from './cookie-state'
-import { assignData, omitsCookie } from './data'
+import { assignData } from './data'
 import { DetachedVerbs, type KeptCookie, type RegenerateOptions, type SessionState, type SessionVerbs } from './verbs'
 
 /** Node's callback; callers may give the error any type. */
@@ -14,7 +14,7 @@ const COOKIE_PROPERTY: PropertyDescriptor & ThisType<Session> = {
   configurable: true,
   enumerable: true,
   get() {
-    const state = omitsCookie ? undefined : stateOf(this)
+    const state = stateOf(this)
     return state === undefined ? undefined : cookieOf(state)
   },
   set(cookie: unknown) {
