@@ -9,6 +9,12 @@ export const DAY: Milliseconds = 24 * HOUR
 /** The longest that a timer of Node waits. */
 export const TIMER_MAX: Milliseconds = 2 ** 31 - 1
 
+/** A date, or the text of one, as a time; an object that is no date (DynamoDB) tells nothing. */
+export function timeOf(date: unknown): Milliseconds | undefined {
+  const time = date instanceof Date || typeof date === 'string' ? new Date(date).valueOf() : NaN
+  return Number.isNaN(time) ? undefined : time
+}
+
 /** A value now, or a promise of it. Synchronous stores stay synchronous all the way through. */
 export type MaybePromise<T> = T | Promise<T>
 

@@ -189,7 +189,7 @@ function touch(handle: Handle, session: Session): MaybePromise<void> {
   const live = () => ((meta ?? merged) ? sessionToGive(req, session, meta, merged) : session)
   const extend = () => settings.port.extend(settings.port.keyOf(snapshot.storeId), life, live)
   return unlessGone(handle, extend, () => {
-    handle.learn({ ...snapshot, usedAt, meta })
+    handle.snapshot = { ...snapshot, usedAt, meta }
     if (!tellsExtension(settings)) engine.extended.set(id, usedAt)
     engine.noteTouch(settings, id)
   })

@@ -204,11 +204,6 @@ export abstract class Handle implements SessionVerbs {
     settings.door.prolong(session, settings.extend?.(req) ?? true)
   }
 
-  /** Replaces what is known of the session. */
-  learn(snapshot: Snapshot): void {
-    this.snapshot = snapshot
-  }
-
   /** When the session ends that was used last at a time. */
   endOf(session: Session, usedAt = this.snapshot.usedAt): Milliseconds | null {
     const { settings, req } = this

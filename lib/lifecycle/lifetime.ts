@@ -1,5 +1,5 @@
 import type { HttpRequest } from '../base/http'
-import { SECOND, type Milliseconds } from '../base/time'
+import { SECOND, timeOf, type Milliseconds } from '../base/time'
 import { cookieOptions } from '../engine/identify'
 import type { Settings } from '../options/settings'
 import type { Meta } from '../record/record'
@@ -114,10 +114,4 @@ export function tellsExtension({ port, writesMeta, touchAfter }: Settings): bool
 function isOfOptions(settings: Settings, req: HttpRequest, own: Milliseconds): boolean {
   const { maxAge } = cookieOptions(settings, req)
   return typeof maxAge === 'number' && Math.abs(own - maxAge) < SECOND
-}
-
-/** A date, or the text of one, as a time. */
-export function timeOf(date: unknown): Milliseconds | null {
-  const time = date instanceof Date || typeof date === 'string' ? new Date(date).valueOf() : NaN
-  return Number.isNaN(time) ? null : time
 }

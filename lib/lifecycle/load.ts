@@ -2,14 +2,14 @@ import { stateOf, type Session } from '../session/session'
 import { storeFault } from '../engine/faults'
 import type { Handle } from './handle'
 import type { SessionErrorCode } from '../base/errors'
-import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
+import { chain, isPromise, timeOf, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf, shaped, markOfId, type Visit } from '../engine/engine'
 import type { Choice } from '../engine/identify'
 import type { Settings } from '../options/settings'
 import { isRecord, type ParsedRecord, type Meta } from '../record/record'
 import { EXPIRED, type Found } from '../store/contract'
 import { decodeFound, versionOf } from '../store/record-cache'
-import { deadline, isDeleting, isDue, isOver, timeOf } from './lifetime'
+import { deadline, isDeleting, isDue, isOver } from './lifetime'
 import { nextOf } from './next-id'
 import { storedSession, type LoadedSession } from './snapshot'
 
@@ -38,8 +38,7 @@ function admit(visit: Visit, id: string, found: MaybePromise<Answer>, hops: numb
     if (door.takesAnyRecord) inflate(found)
     return refused('ERR_SESSION_CORRUPT')
   }
-  const { meta } = record
-  const { cookie } = record
+  const { meta, cookie } = record
   // express-session's door makes a cookie of whatever is kept, as express-session does.
   const { expires } = cookie
   if (!door.takesAnyRecord && expires != null && Number.isNaN(new Date(expires as string).valueOf())) {

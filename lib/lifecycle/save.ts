@@ -4,7 +4,7 @@ import type { Handle } from './handle'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf, markOfId, type Visit } from '../engine/engine'
 import type { Settings } from '../options/settings'
-import { mergeData } from '../record/merge'
+import { mergeData, parseData } from '../record/merge'
 import { encodeRecord, type Meta, type WrittenData } from '../record/parsed-record'
 import { asCookie, attributesOf } from '../session/cookie-state'
 import { firstKey, stringifyData, warnOfLosses } from '../session/data'
@@ -149,11 +149,7 @@ function objectOf({ req, session }: Saving, meta: Meta | undefined, merged: Merg
 
 // What the store keeps, with our changes since `data` laid over it.
 function mergedText({ data: base, storedData }: Snapshot, data: string): string {
-  return JSON.stringify(mergeData(parse(base), parse(data), parse(storedData)))
-}
-
-function parse(text: string): Record<string, unknown> {
-  return JSON.parse(text) as Record<string, unknown>
+  return JSON.stringify(mergeData(parseData(base), parseData(data), parseData(storedData)))
 }
 
 function metaFor(saving: Saving, known: Snapshot, usedAt: Milliseconds, user: string | undefined): Meta {
@@ -251,6 +247,6 @@ export function assignedUser(
   if (settings.userId === undefined) return meta.i
   // If the data said so until now, the user has logged out.
   const { verbs, id } = stateOf(session)!
-  const before = new Session({}, JSON.parse(data) as Record<string, unknown>, { verbs, id })
+  const before = new Session({}, parseData(data), { verbs, id })
   return settings.userId(before) === undefined ? meta.i : undefined
 }

@@ -139,7 +139,6 @@ function common(given: SessionsOptions, genid: SessionsOptions['genid'] | null =
   const port = new StorePort(store, { storeTimeout, hashIds })
   return {
     port,
-    storeTimeout,
     hashIds,
     extend: extendOf(given.extend),
     genid: genid ?? undefined,
@@ -201,7 +200,7 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
   const port =
     given.store === undefined && given.hashIds === undefined
       ? main.port
-      : new StorePort(given.store ?? main.port.store, { storeTimeout: main.storeTimeout, hashIds })
+      : new StorePort(given.store ?? main.port.store, { storeTimeout: main.port.timeout, hashIds })
   const keys = given.secret === undefined ? main.keys : new KeyRing(checkSecret(given.secret), checkSecret)
   checkSealing(port.carrier, keys)
   const isClassic = main.door === expressSession

@@ -34,7 +34,6 @@ export interface Settings {
   /** The main session's: a client that sends it gets no cookie. */
   readonly mainHeader: string | undefined
   readonly load: 'auto' | 'eager' | 'lazy'
-  readonly storeTimeout: Milliseconds
   readonly onStoreError: (err: unknown, req: HttpRequest) => StoreErrorPolicy
   /** Faults of the store reach the application as the store made them, as in express-session. */
   readonly rawFaults: boolean

@@ -1,3 +1,5 @@
+import { isRecord } from './parsed-record'
+
 type Data = Record<string, unknown>
 
 /**
@@ -18,13 +20,9 @@ export function mergeData(base: Data, ours: Data, theirs: Data): Data {
     const before = Object.hasOwn(base, key) ? base[key] : undefined
     if (Object.hasOwn(base, key) && isSame(before, mine)) continue
     const other = Object.hasOwn(theirs, key) ? theirs[key] : undefined
-    merged[key] = isPlain(mine) && isPlain(other) ? mergeData(isPlain(before) ? before : {}, mine, other) : mine
+    merged[key] = isRecord(mine) && isRecord(other) ? mergeData(isRecord(before) ? before : {}, mine, other) : mine
   }
   return merged
-}
-
-function isPlain(value: unknown): value is Data {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 // JSON data only, so equal texts mean equal values; key order within an object does not matter to a merge.
@@ -33,7 +31,12 @@ function isSame(a: unknown, b: unknown): boolean {
   if (Array.isArray(a) || Array.isArray(b)) {
     return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, i) => isSame(item, b[i]))
   }
-  if (!isPlain(a) || !isPlain(b)) return false
+  if (!isRecord(a) || !isRecord(b)) return false
   const keys = Object.keys(a)
   return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && isSame(a[key], b[key]))
+}
+
+/** Data of a session, of its JSON. */
+export function parseData(text: string): Data {
+  return JSON.parse(text) as Data
 }

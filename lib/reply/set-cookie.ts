@@ -1,5 +1,5 @@
 import {
-  Cookie,
+  type Cookie,
   encodeValue,
   isSendable,
   serializeAttributes,
@@ -10,6 +10,7 @@ import { hostOf } from '../base/http'
 import { isSecure } from '../engine/identify'
 import { newCookie } from '../engine/new-cookie'
 import type { Handle } from '../lifecycle/handle'
+import { asCookie } from '../session/cookie-state'
 import { isEndless, stateOf, type Session } from '../session/session'
 
 const EPOCH = new Date(0)
@@ -36,7 +37,7 @@ export function sendText(handle: Handle, session: Session): string {
     const value = settings.tokens.selfContained ? token : encodeValue(token)
     return `${settings.name}=${value}${serializeAttributes(state.keptCookie.cookie)}`
   }
-  const cookie = cookieOf(session)
+  const cookie = asCookie(session.cookie)
   if (settings.door.endsByDate || typeof cookie.originalMaxAge !== 'number') {
     return serializeCookie(settings.name, token, cookie.data)
   }
@@ -80,7 +81,7 @@ export function expireText(handle: Handle): string {
 
 // What is deleted is told to the client whatever the application has assigned.
 function sendableCookie({ settings, req, latest }: Handle): Cookie {
-  const own = latest === undefined ? undefined : cookieOf(latest)
+  const own = latest === undefined ? undefined : asCookie(latest.cookie)
   return own !== undefined && isSendable({ ...own.data }) ? own : newCookie(settings, req)
 }
 
@@ -147,8 +148,4 @@ export function isDeliverable({ req, settings }: Handle, session: Session): bool
 
 function secureNow({ req, settings }: Handle, { secure }: Cookie): boolean {
   return secure === 'auto' ? isSecure(req, settings.proxy) : Boolean(secure)
-}
-
-function cookieOf({ cookie }: Session): Cookie {
-  return cookie instanceof Cookie ? cookie : new Cookie(cookie)
 }

@@ -58,7 +58,7 @@ export class Session {
     this.#state = {
       req,
       id: (origin === undefined ? req.sessionID : origin.id) as string,
-      verbs: origin === undefined ? new DetachedVerbs(req, reviveCookie) : origin.verbs,
+      verbs: origin === undefined ? new DetachedVerbs(req) : origin.verbs,
       cookie: undefined,
       keptCookie: undefined,
       isNew: false,

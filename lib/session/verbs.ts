@@ -1,7 +1,7 @@
 import type { HttpRequest } from '../base/http'
 import { SessionError } from '../base/errors'
 import type { Milliseconds } from '../base/time'
-import type { Cookie } from '../cookie/cookie'
+import { reviveCookie, type Cookie } from '../cookie/cookie'
 
 /** Options of `session.regenerate()`. */
 export interface RegenerateOptions {
@@ -79,11 +79,9 @@ interface DetachedStore {
 export class DetachedVerbs implements SessionVerbs {
   readonly name = undefined
   readonly #req: HttpRequest
-  readonly #revive: (kept: Record<string, unknown>) => Cookie
 
-  constructor(req: HttpRequest, revive: (kept: Record<string, unknown>) => Cookie) {
+  constructor(req: HttpRequest) {
     this.#req = req
-    this.#revive = revive
   }
 
   get store(): DetachedStore {
@@ -126,7 +124,7 @@ export class DetachedVerbs implements SessionVerbs {
   }
 
   reviveCookie(kept: Record<string, unknown>): Cookie {
-    return this.#revive(kept)
+    return reviveCookie(kept)
   }
 }
 

@@ -184,6 +184,9 @@ export interface LockPower {
   release(id: string, token: string): MaybePromise<void>
 }
 
+/** What the keys of locks begin with, in stores that keep them beside the sessions. */
+export const LOCK_PREFIX = 'silverback:lock:'
+
 /** Where a store keeps its powers. */
 export const POWERS: unique symbol = Symbol.for('silverback.powers')
 

@@ -1,5 +1,5 @@
 import { madeFor } from '../base/maps'
-import type { Milliseconds } from '../base/time'
+import { timeOf, type Milliseconds } from '../base/time'
 import { reviveCookie } from '../cookie/cookie'
 import { decodeObject, META, OLD_META } from '../record/record'
 import { Session } from '../session/session'
@@ -52,11 +52,9 @@ export function shownBy(record: KeptRecord, { usedAt, end }: Touched): { usedAt:
   return { usedAt: meta?.u === usedAt, end: endIn(record) === end }
 }
 
-/** The end that a record tells; `undefined`: none. An object that is no date (DynamoDB) tells nothing. */
+/** The end that a record tells; `undefined`: none. */
 export function endIn(record: KeptRecord): Milliseconds | undefined {
-  const expires = cookieIn(record)?.expires
-  const time = expires instanceof Date || typeof expires === 'string' ? new Date(expires).valueOf() : NaN
-  return Number.isNaN(time) ? undefined : time
+  return timeOf(cookieIn(record)?.expires)
 }
 
 /**

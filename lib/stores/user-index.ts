@@ -2,6 +2,9 @@ import type { Milliseconds } from '../base/time'
 import type { Found, Listed, Write } from '../store/contract'
 import { decodeFound } from '../store/record-cache'
 
+/** What the keys of users begin with, in stores that keep them beside the sessions. */
+export const USER_PREFIX = 'silverback:user:'
+
 type Entry = [id: string, expiresAt: Milliseconds | null, when: 'before' | 'beside' | 'after']
 
 /**

@@ -3,6 +3,7 @@ import { MINUTE, type Milliseconds } from '../../base/time'
 import { givenOptions } from '../../base/warnings'
 import { tooLateError } from '../../engine/faults'
 import type { Settings } from '../../options/settings'
+import { parseData } from '../../record/merge'
 import { encodeRecord, typesOf, type ParsedRecord } from '../../record/record'
 import { serializeSession } from '../../session/data'
 import { replaceData, stateOf, type Session } from '../../session/session'
@@ -110,8 +111,8 @@ async function moveOn(
   }
   // What others have written to the old session since it was read comes along.
   const take = (data: Data) => {
-    const ours = parse(serializeSession(next.session))
-    replaceData(next.session, mergeLive(partOf(parse(old.data), keep), ours, partOf(data, keep), next.session))
+    const ours = parseData(serializeSession(next.session))
+    replaceData(next.session, mergeLive(partOf(parseData(old.data), keep), ours, partOf(data, keep), next.session))
   }
   for (;;) {
     // Before the record that leads on, so that the old ID never leads nowhere.
@@ -146,7 +147,7 @@ async function moveOn(
     const other = record && nextOf(settings.port, old.storeId, record.meta!.n!).id
     const moved = other === undefined || isRoutine ? undefined : await latest(settings, old, other)
     if (moved !== undefined) {
-      take(parse(moved.data))
+      take(parseData(moved.data))
       old = moved
       continue
     }
@@ -217,8 +218,8 @@ async function join(
   }
   const loaded = { record, version: versionOf(found!, record), usedAt: found!.usedAt }
   const next = storedSession(rotation.handle, id, loaded)
-  const ours = partOf(parse(serializeSession(session)), keep)
-  replaceData(next.session, mergeLive(partOf(parse(old.data), keep), ours, record.data, session))
+  const ours = partOf(parseData(serializeSession(session)), keep)
+  replaceData(next.session, mergeLive(partOf(parseData(old.data), keep), ours, record.data, session))
   return { ...next, renewed: false, user: undefined }
 }
 
@@ -232,9 +233,9 @@ function carried(
   Object.assign(to.session, partOf(from as unknown as Data, keep))
   if (old.storedData !== old.data) {
     // What a save has merged is in the store alone.
-    const ours = parse(serializeSession(to.session))
-    const base = partOf(parse(old.data), keep)
-    replaceData(to.session, mergeLive(base, ours, partOf(parse(old.storedData), keep), to.session))
+    const ours = parseData(serializeSession(to.session))
+    const base = partOf(parseData(old.data), keep)
+    replaceData(to.session, mergeLive(base, ours, partOf(parseData(old.storedData), keep), to.session))
   }
   // What the store needs to write the data as it was goes along with what is kept.
   const { t } = old.meta ?? {}
@@ -246,8 +247,4 @@ function carried(
   // The same session under another ID: however often it is rotated, its absolute end stays where it is.
   stateOf(to.session)!.createdAt = stateOf(from)!.createdAt
   return { ...next, user: user ?? assignedUser(settings, from, old) }
-}
-
-function parse(text: string): Data {
-  return JSON.parse(text) as Data
 }

@@ -1,5 +1,6 @@
 import { SessionError } from '../../base/errors'
 import { destroyedError, guarded } from '../../engine/faults'
+import { parseData } from '../../record/merge'
 import { changesSince, repeatChanges } from '../../session/late-changes'
 import { serializeSession } from '../../session/data'
 import { replaceData, stateOf, type Session } from '../../session/session'
@@ -40,9 +41,9 @@ export function updateSession<T>(
         return result
       } catch (err) {
         if (!(err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT')) throw err
-        handle.learn(known)
+        handle.snapshot = known
         // What the rest of the request has set meanwhile is none of what is done again.
-        const late = changesSince(JSON.parse(made) as Record<string, unknown>, session)
+        const late = changesSince(parseData(made), session)
         undo()
         repeatChanges(late, session)
       }
@@ -72,18 +73,14 @@ async function refresh(handle: SessionHandle, session: Session): Promise<void> {
   }
   const local = serializeSession(session)
   if (record.dataText !== local) {
-    const [base, ours] = [JSON.parse(known.data), JSON.parse(local)] as [
-      Record<string, unknown>,
-      Record<string, unknown>
-    ]
-    replaceData(session, mergeLive(base, ours, record.data, session))
+    replaceData(session, mergeLive(parseData(known.data), parseData(local), record.data, session))
   }
-  handle.learn({
+  handle.snapshot = {
     ...known,
     version: versionOf(found, record),
     data: record.dataText,
     storedData: record.dataText,
     meta: record.meta ?? known.meta,
     record: undefined
-  })
+  }
 }

@@ -51,7 +51,7 @@ export function watch(handle: Handle): AbortSignal {
       // A store that could not be asked says nothing; one that answers "absent" is believed.
       if (found === null) return fire()
       const usedAt = found.usedAt ?? recordOf(found)?.meta?.u ?? snapshot.usedAt
-      handle.learn({ ...snapshot, usedAt: Math.max(usedAt, snapshot.usedAt) })
+      handle.snapshot = { ...snapshot, usedAt: Math.max(usedAt, snapshot.usedAt) }
       const end = latest === undefined ? null : handle.endOf(latest)
       if (end !== null && end <= Date.now() && port.native) fire()
     } catch {

@@ -1,4 +1,4 @@
-import type { Found, Life } from '../../store/contract'
+import { LOCK_PREFIX, type Found, type Life } from '../../store/contract'
 import { unavailable } from '../../base/errors'
 import { hashOf } from '../../base/hash'
 import { BoundedMap } from '../../base/maps'
@@ -6,7 +6,7 @@ import type { Milliseconds } from '../../base/time'
 import { decodeFound, isForwarding } from '../../store/record-cache'
 import { extendedText, isSameText, type RecordPowers } from '../record-store'
 import { sessionTooLarge } from '../too-large'
-import { enterAgain, removeIndexed, writeIndexed } from '../user-index'
+import { enterAgain, removeIndexed, USER_PREFIX, writeIndexed } from '../user-index'
 import { AT_ONCE, exptimeOf, type MemcachedClient, type MemcachedLink } from './link'
 import { memcachedUsers } from './users'
 
@@ -18,8 +18,6 @@ const ATTEMPTS_MAX = 8
 const REMEMBERED = 512
 /** The longest key that memcached takes, and the prefix for which ours are not longer. */
 const KEY_MAX = 250
-const LOCK_PREFIX = 'silverback:lock:'
-const USER_PREFIX = 'silverback:user:'
 export const PREFIX_MAX = KEY_MAX - LOCK_PREFIX.length - digest('').length
 /** What memcached takes for a key, without `$`, which the client would replace. */
 const PLAIN = /^[\x21-\x23\x25-\x7e]*$/

@@ -1,4 +1,4 @@
-import type { Found, Life, Listed } from '../../store/contract'
+import { LOCK_PREFIX, type Found, type Life, type Listed } from '../../store/contract'
 import { unavailable } from '../../base/errors'
 import type { MaybePromise, Milliseconds } from '../../base/time'
 import { decodeFound } from '../../store/record-cache'
@@ -12,7 +12,6 @@ import { TEXTS, type MongoFormat } from './format'
 const SIZE_MAX = 16 * 1024 * 1024 - 16 * 1024
 // Whoever gets in the way of a write has made a change of its own.
 const ATTEMPTS_MAX = 8
-const LOCK_PREFIX = 'silverback:lock:'
 /** Sessions, and no locks. */
 const SESSIONS = { session: { $exists: true } }
 

@@ -10,13 +10,12 @@ export interface RedisWait {
 /**
  * The error of a command that Redis refused or never answered.
  *
- * @param command what was asked, upper case; for a script `EVALSHA`
- * @param needed the commands an ACL must allow for it, lower case
+ * @param needed the commands an ACL must allow for it, lower case: first the one that was asked
  */
-export function fault(err: unknown, command: string, needed: string): SessionError {
+export function fault(err: unknown, needed: string): SessionError {
   if (err instanceof SessionError) return err
   const text = err instanceof Error ? err.message : ''
-  return unavailable(`Redis ${reasonOf(text, command, needed)}`, withoutArguments(err, text))
+  return unavailable(`Redis ${reasonOf(text, needed.split(' '))}`, withoutArguments(err, text))
 }
 
 /** Redis has deleted a session, and its replicas may not have. */
@@ -59,11 +58,10 @@ function messageOfCause(err: unknown): string {
 }
 
 // Only the reply's code enters the message: the rest of it may quote keys.
-function reasonOf(text: string, command: string, needed: string): string {
-  const allow = needed
-    .split(' ')
-    .map((name) => `+${name}`)
-    .join(' ')
+function reasonOf(text: string, needed: string[]): string {
+  // What replicas are to confirm goes in a batch, and so as EVAL.
+  const command = needed.includes('wait') ? 'EVAL' : needed[0]!.toUpperCase()
+  const allow = needed.map((name) => `+${name}`).join(' ')
   if (text.startsWith('NOPERM') || /user executing the script|ACL failure in script/.test(text)) {
     return `refuses ${command} to this user: its ACL must allow ${allow}, and the keys of the store`
   }

@@ -1,7 +1,7 @@
 import type { Found } from '../../store/contract'
 import { hashOf } from '../../base/hash'
 import { MINUTE, type Milliseconds } from '../../base/time'
-import { sift, type UserIndex } from '../user-index'
+import { sift, USER_PREFIX, type UserIndex } from '../user-index'
 import { textOf } from './dialect'
 import type { RedisLink } from './link'
 import { INDEX_ADD, INDEX_DROP, INDEX_LIST } from './scripts'
@@ -15,7 +15,7 @@ const NEVER: Milliseconds = 9e15
 
 /** One sorted set per user, the IDs by the time they may be forgotten. Its keys carry a hash of the user, not the user. */
 export function redisIndex(link: RedisLink, prefix: string, read: (id: string) => Promise<Found | null>): UserIndex {
-  const keyOf = (user: string) => `${INDEX_PREFIX}${prefix}${hashOf('sha256', user, 'base64url')}`
+  const keyOf = (user: string) => `${USER_PREFIX}${prefix}${hashOf('sha256', user, 'base64url')}`
   // A list is exact without it; a replica, for one, cannot tidy up.
   const drop = (user: string, members: string[]) =>
     link.run(INDEX_DROP, [keyOf(user)], members, () => undefined).catch(() => undefined)
@@ -41,5 +41,3 @@ export function redisIndex(link: RedisLink, prefix: string, read: (id: string) =
     }
   }
 }
-
-export const INDEX_PREFIX = 'silverback:user:'

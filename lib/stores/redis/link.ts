@@ -52,7 +52,6 @@ export function redisLink(client: object, dialect: Dialect) {
   }
   // Every request comes by here: one promise is made, where `async` would make several.
   const ask = <R, T>(
-    command: string,
     needed: string,
     send: () => Promise<R>,
     read: (reply: R) => T | Promise<T>,
@@ -60,9 +59,9 @@ export function redisLink(client: object, dialect: Dialect) {
   ): Promise<T> => {
     try {
       refuseIfDown()
-      return send().then(read, (err) => settled(err, command, needed, instead))
+      return send().then(read, (err) => settled(err, needed, instead))
     } catch (err) {
-      return Promise.reject(fault(err, command, needed))
+      return Promise.reject(fault(err, needed))
     }
   }
   /** Asks one by one, from now on, where a server refuses commands with several keys. @throws any other error */
@@ -71,10 +70,10 @@ export function redisLink(client: object, dialect: Dialect) {
     gathers = false
     return items.map(one)
   }
-  const getOne = (key: string) => ask('GET', 'get', () => dialect.get(key), textOf, absentIfOther)
+  const getOne = (key: string) => ask('get', () => dialect.get(key), textOf, absentIfOther)
   const getMany = (keys: string[]) => {
     const read = (replies: unknown[]) => listOf(replies, keys.length).map(textOf)
-    return ask('MGET', 'mget', () => dialect.mget(keys), read)
+    return ask('mget', () => dialect.mget(keys), read)
   }
   const reads = new Gathering(getOne, (keys: string[]) => getMany(keys).catch((err) => apart(err, keys, getOne)))
   // A batch follows no redirection. A command does, and the client learns from it where the key is now; where its slot
@@ -106,7 +105,6 @@ export function redisLink(client: object, dialect: Dialect) {
     /** `false` when `expected` was given and something else is there; `null` expects nothing. */
     set: (key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<boolean> =>
       ask(
-        'SET',
         'set',
         () => dialect.set(key, value, life, expected),
         (reply) => reply !== null,
@@ -114,12 +112,11 @@ export function redisLink(client: object, dialect: Dialect) {
       ),
     del: (key: string) =>
       ask(
-        'DEL',
         'del',
         () => dialect.del(key),
         (deleted) => Number(deleted) > 0
       ),
-    expire: (key: string, seconds: number) => ask('EXPIRE', 'expire', () => dialect.expire(key, seconds), Boolean),
+    expire: (key: string, seconds: number) => ask('expire', () => dialect.expire(key, seconds), Boolean),
     /**
      * Runs a script, and gives it to a server that does not know it.
      *
@@ -134,7 +131,7 @@ export function redisLink(client: object, dialect: Dialect) {
     ): Promise<T> {
       const load = (err: unknown) =>
         isUnknownScript(err) ? dialect.script('eval', source, keys, args).then(read, instead) : instead(err)
-      return ask('EVALSHA', commands, () => dialect.script('evalsha', sha, keys, args), read, load)
+      return ask(commands, () => dialect.script('evalsha', sha, keys, args), read, load)
     },
     /** Runs a script on one key, and fails unless replicas have its effect. */
     runEverywhere<T>(
@@ -145,7 +142,7 @@ export function redisLink(client: object, dialect: Dialect) {
       read: Reader<T>
     ): Promise<T> {
       const send = () => evalAndWait({ source, key, args, ...wait })
-      return ask('EVAL', `${commands} wait`, send, ([reply, confirmed]) => {
+      return ask(`${commands} wait`, send, ([reply, confirmed]) => {
         if (Number(confirmed) < wait.replicas) throw unconfirmed(Number(confirmed), wait)
         return read(reply)
       })
@@ -155,7 +152,7 @@ export function redisLink(client: object, dialect: Dialect) {
       const own = dialect.keyPrefix()
       const found = new Set<string>()
       const pattern = `${escapeGlob(own + prefix)}*`
-      const scanned = <R>(send: () => Promise<R>) => ask('SCAN', 'scan', send, (reply): R | Promise<R> => reply)
+      const scanned = <R>(send: () => Promise<R>) => ask('scan', send, (reply): R | Promise<R> => reply)
       for (const scan of await scanned(() => dialect.scanners())) {
         let cursor = '0'
         do {
@@ -177,16 +174,11 @@ export function absentIfOther(err: unknown): null {
   throw err
 }
 
-async function settled<T>(
-  err: unknown,
-  command: string,
-  needed: string,
-  instead: (err: unknown) => T | Promise<T>
-): Promise<T> {
+async function settled<T>(err: unknown, needed: string, instead: (err: unknown) => T | Promise<T>): Promise<T> {
   try {
     return await instead(err)
   } catch (final) {
-    throw fault(final, command, needed)
+    throw fault(final, needed)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Found, LockPower, Powers, Write } from '../../store/contract'
+import { LOCK_PREFIX, type Found, type LockPower, type Powers, type Write } from '../../store/contract'
 import { decodeFound, isForwarding } from '../../store/record-cache'
 import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { enterAgain, removeIndexed, writeIndexed } from '../user-index'
@@ -7,8 +7,6 @@ import { textOf } from './dialect'
 import type { RedisLink } from './link'
 import { redisRecords, type RedisSettings } from './records'
 import { REMOVE, RENEW } from './scripts'
-
-export const LOCK_PREFIX = 'silverback:lock:'
 
 export interface RedisPowers extends Powers {
   /** Keeps what the serializer made of a session, whatever was kept before. `px`: ms, `null` for ever. */

@@ -195,7 +195,7 @@ export function resultOf(reply: unknown, expected: string | null): MaybePromise<
   if (said[0] === '=') return said.slice(1)
   const err = new Error(said.slice(1))
   if (expected !== null && isWrongType(err)) return null
-  return Promise.reject(fault(err, 'EVALSHA', WRITE.commands))
+  return Promise.reject(fault(err, WRITE.commands))
 }
 
 function isDone(said: string): boolean {

@@ -1,15 +1,15 @@
-import { answer, declareNative, POWERS, type Callback, type SessionRecord } from '../../store/contract'
+import { answer, declareNative, LOCK_PREFIX, POWERS, type Callback, type SessionRecord } from '../../store/contract'
 import { beside, isMeta, isRecord } from '../../record/parsed-record'
 import { isAboveZero, OptionError } from '../../base/errors'
 import { Store } from '../../store/store'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { ANYTHING, checkOptions, SERIALIZER, type Rule, type Serializer } from '../option-rules'
+import { USER_PREFIX } from '../user-index'
 import { afterChanges, change, clearAll, nothing, respondOfAll } from '../change'
 import { dialectOf, type RedisClient } from './client'
 import type { RedisWait } from './errors'
-import { INDEX_PREFIX } from './index'
 import { redisLink, type RedisLink } from './link'
-import { LOCK_PREFIX, redisPowers, type RedisPowers } from './powers'
+import { redisPowers, type RedisPowers } from './powers'
 import type { RedisSettings, RedisTtl } from './records'
 
 const DAY_IN_SECONDS = 86_400
@@ -198,7 +198,7 @@ export class RedisStore extends Store implements RedisSettings {
   async #ids(): Promise<string[]> {
     const keys = await this.#link.keys(this.prefix, this.scanCount)
     // A prefix short enough covers our own index and locks.
-    const ours = keys.filter((key) => !key.startsWith(INDEX_PREFIX) && !key.startsWith(LOCK_PREFIX))
+    const ours = keys.filter((key) => !key.startsWith(USER_PREFIX) && !key.startsWith(LOCK_PREFIX))
     return ours.map((key) => key.slice(this.prefix.length))
   }
 

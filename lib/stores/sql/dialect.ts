@@ -1,9 +1,8 @@
 import type { SessionErrorCode } from '../../base/errors'
 import { META, OLD_META } from '../../record/record'
 import type { MaybePromise, Milliseconds } from '../../base/time'
+import { LOCK_PREFIX } from '../../store/contract'
 
-/** What the keys of locks begin with: rows beside the sessions, so that no second table is needed. */
-export const LOCK_PREFIX = 'silverback:lock:'
 /** Sessions that are read in one statement at most. */
 export const TOGETHER_MAX = 16
 /** Rows that one statement reads or removes at most. */

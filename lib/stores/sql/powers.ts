@@ -4,9 +4,9 @@ import { SessionError } from '../../base/errors'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../../base/time'
 import { warnOnce } from '../../base/warnings'
 import { decodeRecord } from '../../record/record'
-import type { Found, Life, Listed, LockPower, Write } from '../../store/contract'
+import { LOCK_PREFIX, type Found, type Life, type Listed, type LockPower, type Write } from '../../store/contract'
 import { live, loaded, type ListedPowers } from '../record-store'
-import { LOCK_PREFIX, PAGE_SIZE, TOGETHER_MAX, type Row, type StatementName, type Times } from './dialect'
+import { PAGE_SIZE, TOGETHER_MAX, type Row, type StatementName, type Times } from './dialect'
 import type { SqlTable } from './table'
 
 const ATTEMPTS_MAX = 3

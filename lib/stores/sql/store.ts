@@ -1,9 +1,10 @@
 import { isAboveZero, isTimerSpan } from '../../base/errors'
 import { DAY, MINUTE, TIMER_MAX, type MaybePromise, type Milliseconds } from '../../base/time'
 import { ANYTHING, optional } from '../option-rules'
+import { LOCK_PREFIX } from '../../store/contract'
 import { RecordStore, type Answer } from '../record-store'
 import { SharedSweeper } from '../sweeper'
-import { isName, LOCK_PREFIX, NAME } from './dialect'
+import { isName, NAME } from './dialect'
 import { sqlPowers, type SqlPowers } from './powers'
 import type { SqlTable } from './table'
 
