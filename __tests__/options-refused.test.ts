@@ -111,7 +111,7 @@ it.each([null, 'x', 5, [], { store: {} }, { store: 'x' }])(
 
 it('hashed IDs of sessions that Go knows by them, with a bare ID for a cookie among them', () => {
   const client = new Redis({ lazyConnect: true })
-  const keyPairs = [['a hash key of at least 32 characters']]
+  const keyPairs: [string][] = [['a hash key of at least 32 characters']]
   for (const store of [
     gorillaSessions('sessions', { format: 'filesystem', keyPairs }),
     gorillaSessions(client, { format: 'redisstore' })
