@@ -88,6 +88,19 @@ describe('a cookie', () => {
     }
   )
 
+  it('expires planted cookies with what browsers ask for in a frame of another site', async () => {
+    const cookie = { sameSite: 'none', secure: true, partitioned: true } as const
+    const app = appWith(sessions({ secret, proxy: true, cookie }), basics)
+    const https = { Host: 'app.example.com', 'X-Forwarded-Proto': 'https' }
+    const own = cookieOf(await request(app).get('/write?user=u').set(https))!
+    const res = await read(app, `sid=planted; ${own}`).set(https)
+    expect(res.headers['set-cookie']).toEqual(
+      ['app.example.com', 'example.com'].map((domain) =>
+        expect.stringMatching(`^sid=; Max-Age=0; Domain=${domain}; .*; Secure; Partitioned; SameSite=None$`)
+      )
+    )
+  })
+
   it('expires planted cookies of parent domains over HTTP/2 as well', async () => {
     const middleware = sessions({ secret })
     const server = http2.createServer((req: any, res: any) =>

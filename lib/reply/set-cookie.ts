@@ -109,7 +109,9 @@ function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string
 export function expireDuplicates(handle: Handle): string[] {
   const { settings, req, found } = handle
   const own = sendableCookie(handle)
-  const base = { path: own.path ?? '/', expires: EPOCH, httpOnly: true, secure: secureNow(handle, own) }
+  // With SameSite and Partitioned as well: in a frame of another site browsers take, and delete, nothing without them.
+  const { path: ownPath = '/', data } = own
+  const base = { ...data, path: ownPath, domain: undefined, expires: EPOCH, secure: secureNow(handle, own) }
   const ownDomain = own.domain?.replace(/^\./, '').toLowerCase()
   const domains: (string | undefined)[] = [undefined, ...parentDomains(hostOf(req))]
   const texts = domains
