@@ -1,22 +1,18 @@
 import type { Found } from './contract'
+import { BoundedMap, compact } from '../base/maps'
 import { decodeObject, decodeRecord, isRecord, META, OLD_META, type ParsedRecord } from '../record/record'
 
-/** Requests of one visitor come in bursts: so many records, none of them large, are kept taken apart. */
-const PLACES = 512
+/** Requests of one visitor come in bursts: so many records of late, none of them large, are kept taken apart. */
+const RECENT_MAX = 512
 /** Longer records are taken apart anew every time. */
 export const REMEMBERED_MAX = 4096
 /** Characters of an ID that are looked at, from its end: of a random one that is all. */
-const ID_LOOKED_AT = 40
+const ID_LOOKED_AT = 64
 
-/**
- * Each in a place that its session's ID tells, and good for its text alone, or for an object with the same in it: nothing
- * here can be out of date.
- */
-const recent: (Recent | undefined)[] = new Array<undefined>(PLACES).fill(undefined)
+/** By the session's ID; good for its text alone, or for an object with the same in it: nothing here can be out of date. */
+const recent = new BoundedMap<string, Recent>(RECENT_MAX)
 
 interface Recent {
-  /** Of the session's ID. */
-  readonly hash: number
   /** `undefined`: of an object. */
   readonly text: string | undefined
   readonly decoded: ParsedRecord
@@ -30,13 +26,12 @@ interface Recent {
 export function decodeFound({ text, record }: Found, id?: string): ParsedRecord | undefined {
   const isText = record === undefined
   if (id === undefined || text.length > REMEMBERED_MAX) return isText ? decodeRecord(text) : decodeObject(record)
-  const hash = hashOf(id)
-  const known = recent[hash & (PLACES - 1)]
-  const before = known?.hash === hash ? known.decoded : undefined
-  const decoded = isText ? (known?.text === text ? known.decoded : decodeRecord(text)) : decodeLike(record, before)
+  const known = recent.get(keyOf(id))
+  const before = known?.decoded
+  const decoded = isText ? (known?.text === text ? before : decodeRecord(text)) : decodeLike(record, before)
   if (decoded === undefined) return undefined
   if (before !== undefined) decoded.comesAgain = true
-  if (decoded !== before && (isText || decoded.isKept)) remember(id, isText ? text : undefined, decoded, hash)
+  if (decoded !== before && (isText || decoded.isKept)) remember(id, isText ? text : undefined, decoded)
   return decoded
 }
 
@@ -59,17 +54,12 @@ function sameOrNone(known: ParsedRecord | undefined, record: Record<string, unkn
  *
  * @param text `undefined` where the store was given an object
  */
-export function remember(id: string, text: string | undefined, decoded: ParsedRecord, hash = hashOf(id)): void {
-  if ((text ?? decoded.dataText).length <= REMEMBERED_MAX) recent[hash & (PLACES - 1)] = { hash, text, decoded }
+export function remember(id: string, text: string | undefined, decoded: ParsedRecord): void {
+  if ((text ?? decoded.dataText).length <= REMEMBERED_MAX) recent.set(keyOf(id), { text, decoded })
 }
 
-function hashOf(id: string): number {
-  let hash = 0
-  for (let at = Math.max(0, id.length - ID_LOOKED_AT); at < id.length; at++) {
-    hash = (Math.imul(hash, 31) + id.charCodeAt(at)) | 0
-  }
-  // The place is told by the lowest bits.
-  return hash ^ (hash >>> 16)
+function keyOf(id: string): string {
+  return id.length > ID_LOOKED_AT ? compact(id.slice(-ID_LOOKED_AT)) : id
 }
 
 /** What a later conditional write compares against: the text as it is kept, or the data of a store of objects alone. */

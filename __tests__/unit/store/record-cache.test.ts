@@ -2,23 +2,31 @@ import { decodeFound, REMEMBERED_MAX } from '../../../lib/store/record-cache'
 
 const data = (n: number) => ({ cookie: { path: '/' }, n })
 
-// Their records have the same place.
-const ID = 'session-a'
-const OTHER = 'session-904'
-
 describe.each<[string, (n: number) => { text: string; record?: object }]>([
   ['a text', (n) => ({ text: JSON.stringify(data(n)) })],
   ['an object', (n) => ({ text: '', record: data(n) })]
 ])('the record of %s', (kind, found) => {
-  it('comes again when the same session was asked for last in its place, whatever it held', () => {
-    decodeFound(found(0), OTHER)
+  const ID = `a session of ${kind}`
+  it('comes again when the same session was asked for lately, whatever it held', () => {
     expect(decodeFound(found(1), ID)).toHaveProperty('comesAgain', false)
     const again = decodeFound(found(1), ID)
     expect(again).toHaveProperty('comesAgain', true)
     expect(decodeFound(found(1), ID)).toBe(again)
     expect(decodeFound(found(2), ID)).toMatchObject({ comesAgain: true, dataText: '{"n":2}' })
-    decodeFound(found(0), OTHER)
-    expect(decodeFound(found(2), ID)).toHaveProperty('comesAgain', false)
+  })
+  it('stays while a few hundred other sessions are asked for, and makes room for more', () => {
+    const ask = (name: string, count: number) => {
+      for (let i = 0; i < count; i++) decodeFound(found(0), `${name} ${kind} ${i}`)
+    }
+    const first = decodeFound(found(3), ID)
+    ask('one of the others', 500)
+    expect(decodeFound(found(3), ID)).toBe(first)
+    ask('one of many', 1100)
+    expect(decodeFound(found(3), ID)).toHaveProperty('comesAgain', false)
+  })
+  it('is told by the end of an ID that is long', () => {
+    const long = `${'x'.repeat(5000)} of ${kind}`
+    expect(decodeFound(found(1), long)).toBe(decodeFound(found(1), long))
   })
   it('is not kept at hand where it is long', () => {
     const long = () => {
