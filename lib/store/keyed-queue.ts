@@ -18,15 +18,13 @@ interface Queue {
 /** Work on one thing, one after the other. With nothing to wait for it begins at once, and may be done at once. */
 export class KeyedQueue {
   readonly #queues = new Map<string, Queue>()
-  /** The last one that came to rest stays, for the next to come: a Map that is emptied again and again is made anew. */
-  #resting: string | undefined
 
   /** @param patience where order is a courtesy: after so long the next one begins although the one before has not ended */
   constructor(private readonly patience?: Milliseconds) {}
 
   take<T>(key: string, work: () => MaybePromise<T>): MaybePromise<T> {
     const queue = this.#queues.get(key)
-    if (queue !== undefined && !isAtRest(queue)) {
+    if (queue !== undefined) {
       const turn = new Promise<void>((begin, refuse) => {
         queue.waiting.push({ since: performance.now(), begin, refuse })
       })
@@ -43,8 +41,7 @@ export class KeyedQueue {
 
   /** Whether there is something to wait for. */
   isBusy(key: string): boolean {
-    const queue = this.#queues.get(key)
-    return queue !== undefined && !isAtRest(queue)
+    return this.#queues.has(key)
   }
 
   /** Waits for the turns that are taken by now. */
@@ -58,7 +55,7 @@ export class KeyedQueue {
       if (!passed) queue.running--
       if (isTimeout(err)) this.#passAll(queue, err)
       else if (!passed && queue.waiting.length > 0) begin(queue, queue.waiting.shift()!)
-      if (!passed && isAtRest(queue)) this.#rest(key)
+      if (!passed && queue.running === 0 && queue.waiting.length === 0) this.#queues.delete(key)
       passed = true
     }
     // On the turn on which a call that is as late is refused, and behind it.
@@ -72,14 +69,6 @@ export class KeyedQueue {
     return turn
   }
 
-  #rest(key: string): void {
-    const before = this.#resting
-    this.#resting = key
-    if (before === undefined || before === key) return
-    const queue = this.#queues.get(before)
-    if (queue !== undefined && isAtRest(queue)) this.#queues.delete(before)
-  }
-
   // Those who wait for a store that hangs do not wait for one another, nor for as long again.
   #passAll(queue: Queue, err: SessionError): void {
     const earliest = performance.now() - (this.patience ?? Infinity) / 2
@@ -88,10 +77,6 @@ export class KeyedQueue {
       else begin(queue, waiter)
     }
   }
-}
-
-function isAtRest({ running, waiting }: Queue): boolean {
-  return running === 0 && waiting.length === 0
 }
 
 function isTimeout(err: unknown): err is SessionError {
