@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import express from 'express'
 import request from 'supertest'
 import session, { CookieStore, MemoryStore, sessions, Store } from '../lib/index'
+import { setCookies } from './helpers/classic'
 import { exchange, get, serving, withoutSession } from './helpers/raw'
 
 const secret = 'a secret for tests, thirty-two bytes or more'
@@ -396,6 +397,17 @@ describe.each(['async', 'sync'] as const)('a chunk that Node refuses, on a store
       res.end()
     })
     expect(second.body).toEqual(refused)
+  })
+
+  it.each<[string, (res: any) => void]>([
+    ['write({})', (res) => res.write({})],
+    ['write(null)', (res) => res.write(null)],
+    ['end(5)', (res) => res.end(5)],
+    ['writeHead() with a header that has no value', (res) => res.writeHead(200, { 'X-None': undefined })],
+    ['writeHead(99)', (res) => res.writeHead(99)]
+  ])('leads to an error page with the cookie of the session that was stored: %s', async (_name, send) => {
+    const res = await answerOf((_req, res) => send(res))
+    expect([res.status, setCookies(res).length]).toEqual([500, 1])
   })
 
   it('ends the connection when it comes after the first byte', async () => {

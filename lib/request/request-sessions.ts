@@ -227,8 +227,8 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     this.hasFailed = true
   }
 
-  refuse(err: unknown): void {
-    this.hasFailed = true
+  refuse(err: unknown, isCommitted = false): void {
+    this.hasFailed ||= !isCommitted
     this.next(err)
   }
 

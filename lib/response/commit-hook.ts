@@ -49,8 +49,11 @@ export interface CommitHook {
   head(res: HttpResponse): void
   /** Whether `head` has anything to add. */
   readonly hasHead: boolean
-  /** The commit failed and nothing was sent: hands the error to the application. */
-  refuse(err: unknown): void
+  /**
+   * Nothing was sent: hands the error to the application. The commit failed, unless it is Node that refuses what the
+   * handler sends; then the error page is committed, too, and has the headers.
+   */
+  refuse(err: unknown, isCommitted?: boolean): void
   /** The commit failed, and the answer is an error page as it is: it goes out without those headers. */
   abandon(): void
   /** The commit failed when it was too late for another answer. */
@@ -99,8 +102,8 @@ export class JoinedHooks implements CommitHook {
     return this.#first.hasHead || this.#second.hasHead
   }
 
-  refuse(err: unknown): void {
-    this.#answering.refuse(err)
+  refuse(err: unknown, isCommitted?: boolean): void {
+    this.#answering.refuse(err, isCommitted)
   }
 
   abandon(): void {

@@ -191,7 +191,7 @@ export class HeldCalls {
     }
     if (refused || !hook.lenient) {
       takeOver()
-      return hook.refuse(err)
+      return hook.refuse(err, refused)
     }
     const taken = offerTakeOver(res, takeOver, (touch) => {
       this.touch = touch
