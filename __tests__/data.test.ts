@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import request from 'supertest'
-import session, { MemoryStore, sessions } from '../lib/index'
+import session, { FileStore, MemoryStore, sessions } from '../lib/index'
 import { MongoStore } from '../lib/mongo'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, login, read } from './helpers/basics'
+import { TestFolder } from './helpers/folder'
 import { hasSafeKeys } from './helpers/json-keys'
 import { MongoDouble } from './helpers/mongo-double'
 
@@ -74,6 +75,27 @@ it('data under the reserved property never becomes metadata', async () => {
   const cookie = cookieOf(await request(app).get('/assign'), 'connect.sid')
   expect(Object.values(store.sessions)[0]).not.toContain('silverback_meta')
   expect((await read(app, cookie)).body.data).toEqual({ user: 'me' })
+})
+
+// Stores bring the time of last use up to date in the text, where they find the property by its name.
+it('data may hold the reserved names further down', async () => {
+  const nested = { silverback_meta: { u: 1, c: 1, n: 'other' }, copies: [{ __silverback: { u: 2, c: 2 } }] }
+  const folder = new TestFolder()
+  for (const store of [new MemoryStore(), new FileStore({ path: folder.at('sessions') })]) {
+    const app = appWith(session({ secret, store, resave: false, saveUninitialized: false }), {
+      ...basics,
+      '/assign': (req: any, res: any) => {
+        req.session.nested = nested
+        res.send('assigned')
+      }
+    })
+    const cookie = cookieOf(await request(app).get('/assign'), 'connect.sid')
+    for (let i = 0; i < 2; i++) expect((await read(app, cookie)).body.data).toEqual({ nested })
+    const [id] = await store.ids()
+    expect(await store.get(id!)).toMatchObject({ nested })
+    await store.close()
+  }
+  folder.remove()
 })
 
 it.each(['touch', 'resetMaxAge', 'save', 'flashes'])('data may have the name %s', async (name) => {

@@ -12,7 +12,7 @@ export const OLD_META = '__silverback'
 
 /** Both, in an expression. */
 export const NAMES = `(?:${META}|${OLD_META})`
-const RESERVED_KEY = new RegExp(`"${NAMES}":`)
+const RESERVED_KEYS = new RegExp(`"${NAMES}":`, 'g')
 
 /** What we keep about a session beside its data. Short keys: it is stored with every session. */
 export interface Meta {
@@ -182,11 +182,17 @@ export function isMeta(meta: unknown): meta is Meta {
  */
 export function encodeRecord(cookieText: string, meta: Meta | undefined, dataText: string): string {
   // Text without the word is told apart much faster than by the expression.
-  const isMarked = dataText.includes('silverback') && RESERVED_KEY.test(dataText)
-  const data = isMarked ? JSON.stringify(dataOf(JSON.parse(dataText) as Record<string, unknown>)) : dataText
+  const data = dataText.includes('silverback') ? unmarked(dataText) : dataText
   const head =
     meta === undefined ? `{"cookie":${cookieText}` : `{"cookie":${cookieText},"${META}":${JSON.stringify(meta)}`
   return data.length > 2 ? `${head},${data.slice(1)}` : `${head}}`
+}
+
+// Stores look for the reserved property in the text, by its name: further down a letter of it is spelt otherwise.
+function unmarked(dataText: string): string {
+  if (dataText.search(RESERVED_KEYS) === -1) return dataText
+  const data = JSON.stringify(dataOf(JSON.parse(dataText) as Record<string, unknown>))
+  return data.replace(RESERVED_KEYS, (key) => key.replace('_', '\\u005f'))
 }
 
 /** What of a record is the application's. */
