@@ -4,6 +4,7 @@ import request from 'supertest'
 import { MemoryStore, sessions, update } from '../lib/index'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { plainStore } from './helpers/classic'
+import { pass } from './helpers/direct'
 import { SIDES } from './helpers/two-sides'
 
 // What a request puts into its session is stored, or an event and a warning say why it is not.
@@ -371,4 +372,19 @@ it('nor is one that stores again what it has not changed (resave)', async () => 
   warned.mockRestore()
   expect(store.texts.size).toBe(0)
   expect(codes).not.toContain('SILVERBACK_DROPPED')
+})
+
+it('no more than a hundred requests at a time are kept to see what they still do', async () => {
+  let library!: Library
+  jest.isolateModules(() => (library = require('../lib/index')))
+  const auth = library.sessions({ secret })
+  const wait = jest.spyOn(global, 'setTimeout').mockReturnValue({ unref: () => undefined } as any)
+  for (let i = 0; i < 300; i++) await pass(auth, '', (_req, res) => res.end())
+  const kept = wait.mock.calls.filter(([, span]) => span === 1000).map(([report]) => report)
+  expect(kept).toHaveLength(100)
+  // Those that have been looked at make room.
+  for (const report of kept.slice(0, 10)) report()
+  for (let i = 0; i < 20; i++) await pass(auth, '', (_req, res) => res.end())
+  expect(wait.mock.calls.filter(([, span]) => span === 1000)).toHaveLength(110)
+  wait.mockRestore()
 })

@@ -21,6 +21,9 @@ import { makeAsTheStore, originals, OURS, regenerateAsTheStore, type HookedStore
 
 const NONE: readonly SessionHandle[] = []
 const NO_RESPONSE: ResponseState = { headCommitted: false }
+/** Under load a few requests are enough to tell of a mistake, and keeping them all would be most of its work. */
+const WATCHED_MAX = 100
+let watched = 0
 
 /** The sessions of one request: the main one behind `req.session`, and those of the registry. */
 export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwner {
@@ -241,12 +244,12 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
   }
 
   done(): void {
-    const { production } = this.engine.settings
-    if (!this.hasFailed && (!production || this.engine.monitor.tells('dropped'))) {
+    const isWatched = !this.engine.settings.production && watched < WATCHED_MAX
+    if (!this.hasFailed && (isWatched || this.engine.monitor.tells('dropped'))) {
       const report = () => this.handles().forEach(reportUnsaved)
       // In the turn in which it has answered, and once something else may have answered that the application waits for.
       setImmediate(report)
-      if (!production) setTimeout(report, SECOND).unref()
+      if (isWatched) watch(report)
     }
     const touchError = this.known?.touchError
     if (this.engine.settings.door.reportsThroughNext && touchError !== undefined) setImmediate(this.next, touchError)
@@ -257,4 +260,12 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     const main = this.known === undefined ? NONE : [this.known]
     return this.registry === undefined ? main : [...main, ...this.registry.handles()]
   }
+}
+
+function watch(report: () => void): void {
+  watched++
+  setTimeout(() => {
+    watched--
+    report()
+  }, SECOND).unref()
 }
