@@ -109,15 +109,17 @@ function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string
 export function expireDuplicates(handle: Handle): string[] {
   const { settings, req, found } = handle
   const own = sendableCookie(handle)
-  // With SameSite and Partitioned as well: in a frame of another site browsers take, and delete, nothing without them.
-  const { path: ownPath = '/', data } = own
-  const base = { ...data, path: ownPath, domain: undefined, expires: EPOCH, secure: secureNow(handle, own) }
+  // With SameSite as well: in a frame of another site browsers take, and delete, nothing without it.
+  const base = { ...own.data, path: own.path ?? '/', expires: EPOCH, secure: secureNow(handle, own) }
   const ownDomain = own.domain?.replace(/^\./, '').toLowerCase()
   const domains: (string | undefined)[] = [undefined, ...parentDomains(hostOf(req))]
+  // Of one name and domain browsers keep a cookie that is partitioned, and one that is not.
+  const kinds = own.partitioned ? [true, false] : [false]
   const texts = domains
     // A client may call the host whatever it likes.
     .filter((domain) => domain !== ownDomain && isSendable({ domain }))
-    .map((domain) => serializeCookie(settings.name, '', domain === undefined ? base : { ...base, domain }, 0))
+    .flatMap((domain) => kinds.map((partitioned) => ({ ...base, domain, partitioned })))
+    .map((data) => serializeCookie(settings.name, '', data, 0))
   const { path, domain } = (found?.record.cookie ?? {}) as { path?: string; domain?: string }
   if (path !== undefined && path !== base.path && isSendable({ path, domain })) {
     texts.push(serializeCookie(settings.name, '', { ...base, domain, path }, 0))
