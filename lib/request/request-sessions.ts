@@ -249,7 +249,14 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
       const report = () => this.handles().forEach(reportUnsaved)
       // In the turn in which it has answered, and once something else may have answered that the application waits for.
       setImmediate(report)
-      if (isWatched) watch(report)
+      if (isWatched) {
+        watched++
+        const looked = () => {
+          watched--
+          report()
+        }
+        setTimeout(looked, SECOND).unref()
+      }
     }
     const touchError = this.known?.touchError
     if (this.engine.settings.door.reportsThroughNext && touchError !== undefined) setImmediate(this.next, touchError)
@@ -260,12 +267,4 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     const main = this.known === undefined ? NONE : [this.known]
     return this.registry === undefined ? main : [...main, ...this.registry.handles()]
   }
-}
-
-function watch(report: () => void): void {
-  watched++
-  setTimeout(() => {
-    watched--
-    report()
-  }, SECOND).unref()
 }
