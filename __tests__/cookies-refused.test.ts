@@ -104,6 +104,21 @@ describe('a cookie', () => {
     )
   })
 
+  it('keeps a cookie without a path where planted ones are expired', async () => {
+    const app = appWith(sessions({ secret }), {
+      ...basics,
+      '/here': (req: any, res: any) => {
+        req.session.cookie.path = null
+        req.session.user = 'u'
+        res.end()
+      }
+    })
+    const own = cookieOf(await request(app).get('/here'))!
+    const res = await read(app, `sid=planted; ${own}`).set('Host', 'app.example.com')
+    expect(res.body.data).toEqual({ user: 'u' })
+    for (const text of res.headers['set-cookie']!) expect(text).toContain('; Domain=')
+  })
+
   it('expires planted cookies of parent domains over HTTP/2 as well', async () => {
     const middleware = sessions({ secret })
     const server = http2.createServer((req: any, res: any) =>

@@ -121,7 +121,7 @@ export function expireDuplicates(handle: Handle): string[] {
     .flatMap((domain) => kinds.map((partitioned) => ({ ...base, domain, partitioned })))
     .map((data) => serializeCookie(settings.name, '', data, 0))
   const { path, domain } = (found?.record.cookie ?? {}) as { path?: string; domain?: string }
-  if (path !== undefined && path !== base.path && isSendable({ path, domain })) {
+  if (path !== undefined && path !== base.path && path !== own.path && isSendable({ path, domain })) {
     texts.push(serializeCookie(settings.name, '', { ...base, domain, path }, 0))
   }
   return texts
