@@ -297,4 +297,14 @@ describe('MysqlStore, when the server fails,', () => {
     expect(require('node:util').inspect(fails, { depth: 9, showHidden: true })).not.toMatch(/the-id|the-data/)
     await store.close()
   })
+
+  it('puts no ID into an error of a column that does not take it, whatever quotes it has', async () => {
+    const store = new MysqlStore({ pool, table: 'numbers', createTable: true })
+    await store.ids()
+    await pool.query('ALTER TABLE numbers MODIFY session_id int')
+    const fails = await Promise.resolve(store.set("the' id-of' me", { cookie: {} })).catch((err) => err)
+    expect(fails.cause.message).toMatch(/^[^']*'\.\.\.'[^']*$/)
+    expect(require('node:util').inspect(fails, { depth: 9, showHidden: true })).not.toMatch(/id-of| me/)
+    await store.close()
+  })
 })

@@ -152,8 +152,8 @@ UNION ALL SELECT 'index', column_name FROM information_schema.statistics WHERE t
       const number = numberOf(err)
       // The client knows MySQL's errors by name, not those that MariaDB alone has.
       const name = (err as { code?: unknown } | null)?.code ?? (number && `ER_${number}`)
-      // The server quotes values.
-      const cause = withoutValues(err, (text) => text.replace(/'[^']*'/g, "'...'"))
+      // The server quotes values, which may have apostrophes of their own.
+      const cause = withoutValues(err, (text) => text.replace(/(?<!\w)'.*'(?!\w)/s, "'...'"))
       const isOfId = /'session_id'/.test((err as Error | null)?.message ?? '')
       const unfit = isOfId && UNFIT.has(number!) ? 'ERR_SESSION_OPTION' : UNFIT.get(number!)
       return faultOf(name, HINTS, { cause, undone: UNDONE.has(number!), unfit })
