@@ -93,6 +93,9 @@ it('data may hold the reserved names further down', async () => {
     for (let i = 0; i < 2; i++) expect((await read(app, cookie)).body.data).toEqual({ nested })
     const [id] = await store.ids()
     expect(await store.get(id!)).toMatchObject({ nested })
+    // As express-session keeps it.
+    await store.set(id!, { cookie: { path: '/' }, nested } as any)
+    expect(await store.get(id!)).toEqual({ cookie: { path: '/' }, nested })
     await store.close()
   }
   folder.remove()

@@ -28,6 +28,7 @@ export { encodeRecord, isRecord, META, OLD_META, ParsedRecord, type Meta, type W
 const STRING = String.raw`"[^"\\]*(?:\\.[^"\\]*)*"`
 const FLAT = String.raw`\{[^"{}]*(?:${STRING}[^"{}]*)*\}`
 const HEAD = new RegExp(`^\\{"cookie":(${FLAT})(,"${NAMES}":${FLAT})?(?=[,}])`)
+const COOKIE_AT = '{"cookie":'.length
 const USED_AT_PREFIXES = [`"${META}":{"u":`, `"${OLD_META}":{"u":`] as const
 
 /** Takes a stored text apart; `undefined` for whatever is not a session record. Never throws. */
@@ -90,8 +91,14 @@ export function typesOf(text: string, keys: readonly string[]): string {
 export function withUsedAt(text: string, usedAt: Milliseconds): string {
   const prefix = USED_AT_PREFIXES.find((one) => text.includes(one))
   if (prefix === undefined) return text
-  let end = text.indexOf(prefix) + prefix.length
-  const digits = end
+  const at = text.indexOf(prefix)
+  if (text[at - 2] !== '}' || text.lastIndexOf('{', at) !== COOKIE_AT) {
+    // Not behind the cookie: of data further down, or written by an express-session instance.
+    const { cookieText, meta, dataText } = decodeRecord(text) ?? {}
+    return meta === undefined ? text : encodeRecord(cookieText!, { ...meta, u: usedAt }, dataText!)
+  }
+  const digits = at + prefix.length
+  let end = digits
   while (text.charCodeAt(end) >= 48 && text.charCodeAt(end) <= 57) end++
   return text.slice(0, digits) + String(usedAt) + text.slice(end)
 }
