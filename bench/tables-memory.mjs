@@ -17,7 +17,7 @@ export async function memoryTables(sizes) {
   ])
   const costs = titled(({ request, users }) => [request, users?.list, users?.revoke])
   return [
-    table('Bytes a session', ['sessions', 'in all', 'of these its JSON', 'left after expiry'], space),
+    table('Bytes a session', ['sessions', 'in all', 'its JSON, whole', 'left after expiry'], space),
     table('Longest turn of the event loop, ms (GC in it)', ['sessions', 'inserting', 'reading', 'expiring'], pauses),
     table('Cost, us', ['sessions', 'request that reads', 'list of one user', 'revoke of one user'], costs)
   ].join('\n')
