@@ -99,6 +99,28 @@ function opaqueIn(cookie: string): unknown[] {
   })
 }
 
+it('lets no declared type change or refuse what Go has put there, until somebody changes it', async () => {
+  const { kinds } = await go.ask({ op: 'kinds' })
+  for (const type of ['int64', 'float64', 'string', '[]byte', 'time.Time', '[]string', 'main.Level', 'main.Person']) {
+    const store = storeWith({ v: type })
+    for (const [index, name] of kinds!.entries()) {
+      const before = await make({ op: 'kind', index })
+      const { data, meta } = opened(before, store)
+      const after = store.seal(encodeRecord('{}', meta, json(data, { seen: 1 })), NAME)
+      const [seen, ...others] = (await differs(before, after)).reverse()
+      expect(seen).toBe('string seen is new')
+      // What a value made here would be becomes what is declared.
+      for (const other of others) expect([name, other]).toEqual([name, expect.stringMatching(NATURAL)])
+    }
+  }
+  const text = await make({ op: 'kind', index: await kindOf(/^1 string$/) })
+  const { meta } = opened(text, storeWith({ v: 'int64' }))
+  const seal = () => storeWith({ v: 'int64' }).seal(encodeRecord('{}', meta, '{"v":"x"}'), NAME)
+  expect(seal).toThrow(expect.objectContaining({ code: 'ERR_SESSION_UNSERIALIZABLE' }))
+})
+
+const NATURAL = /^string v was (?:int|string|float64|\[\]interface \{\}) /
+
 const kindOf = async (end: RegExp) => (await go.ask({ op: 'kinds' })).kinds!.findIndex((name) => end.test(name))
 
 it('shows named basic types, and lets them change under their name', async () => {

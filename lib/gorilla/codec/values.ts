@@ -56,7 +56,8 @@ export function valuesOf(
     const path = ['session', key]
     const known = hint?.inner?.get(key)
     const type = declared.get(key)
-    if (type === undefined || value === null) return nodeOf(value, known, path)
+    const isAsItCame = known?.was !== undefined && JSON.stringify(value) === known.was.json
+    if (type === undefined || value === null || isAsItCame) return nodeOf(value, known, path)
     if (typeof type !== 'string') return shape(value, type, known?.type?.name === type.name ? known : undefined, path)
     // A type of the program's own: a struct that was read as an object, or a basic type under a name.
     if (known?.was !== undefined && known.type === undefined) return encodeStruct(value, known.was, definitions, path)
@@ -109,21 +110,21 @@ class Reader {
   // `undefined`: to be carried.
   #slot(node: GoNode, place: GoType, key?: string): Told | undefined {
     try {
-      if (key !== undefined && node.raw !== undefined) {
-        const declared = this.declared.get(key)
-        if (typeof declared === 'string' && isCalled(node.raw.name, declared) && !node.type.named) {
+      const declared = key === undefined ? undefined : this.declared.get(key)
+      if (node.raw !== undefined && typeof declared === 'string') {
+        if (isCalled(node.raw.name, declared) && !node.type.named) {
           const json = readStruct(node.raw, this.definitions)
           return { json, hint: { was: { json: JSON.stringify(json), raw: node.raw } } }
         }
       }
-      return node.type.kind === 'opaque' ? undefined : this.#told(node, place)
+      return node.type.kind === 'opaque' ? undefined : this.#told(node, place, declared)
     } catch (err) {
       if (err instanceof Unreadable && node.raw !== undefined) return undefined
       throw err
     }
   }
 
-  #told(node: GoNode, place: GoType): Told {
+  #told(node: GoNode, place: GoType, declared?: GoType | string): Told {
     const { type, value, raw } = node
     let json: unknown = value
     let hint: Hint = { type }
@@ -134,7 +135,8 @@ class Reader {
     else if (typeof value === 'number' && !Number.isFinite(value)) {
       json = Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf'
     }
-    if (node.lossy && raw !== undefined) hint = { ...hint, was: { json: JSON.stringify(json), raw } }
+    const stays = node.lossy || (declared !== undefined && value !== null && !becomes(json, hint, declared))
+    if (stays && raw !== undefined) hint = { ...hint, was: { json: JSON.stringify(json), raw } }
     // In a place with a type of its own nothing has to be told but what is inside.
     const told = value === null || place.kind !== 'interface' || naturalType(json, []).name === type.name
     if (!told || hint.was !== undefined) return { json, hint }
@@ -172,6 +174,18 @@ function carries(hint: Hint | undefined): boolean {
   if (hint.hidden !== undefined || hint.entries !== undefined) return true
   for (const inner of hint.inner?.values() ?? []) if (carries(inner)) return true
   return false
+}
+
+// Whether a value that nobody changes is to become what is declared: it is of that type, or of the one that it would
+// have got here. Another that Go has chosen stays.
+function becomes(json: unknown, hint: Hint, declared: GoType | string): boolean {
+  if (hint.type!.name === (typeof declared === 'string' ? declared : declared.name)) return true
+  if (typeof declared === 'string' || hint.type!.name !== naturalType(json, []).name || carries(hint)) return false
+  try {
+    return shape(json, declared, undefined, []) !== undefined
+  } catch {
+    return false
+  }
 }
 
 // Registered as a pointer it is the same struct.
