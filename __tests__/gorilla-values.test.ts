@@ -180,6 +180,13 @@ it('keeps what is carried in lists and maps through changes around it', async ()
   ])
 })
 
+it('counts what is carried among the keys that make a cookie too large', async () => {
+  const before = await make({ op: 'kind', index: await kindOf(/ main\.Person$/) })
+  expect(() => written(before, { big: 'x'.repeat(4000) })).toThrow(
+    /Largest keys: "big" \(\d+ bytes\), "v" \(\d\d bytes\), "user" \(12 bytes\)/
+  )
+})
+
 it('lets the application take the place of a value that is carried', async () => {
   const before = await make({ op: 'kind', index: await kindOf(/ main\.Person$/) })
   expect(opened(before).data).toEqual({ user: 'ann' })

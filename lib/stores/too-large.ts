@@ -22,8 +22,13 @@ export function sessionTooLarge(size: number, bound: string, text: string): Sess
 }
 
 function largestKeys(text: string): string {
-  const largest = Object.entries(decodeRecord(text)?.data ?? {})
-    .map(([key, value]) => ({ key, bytes: Buffer.byteLength(JSON.stringify({ [key]: value })) - '{}'.length }))
+  const { data = {}, meta } = decodeRecord(text) ?? {}
+  // What a Go session carries beside its data takes room as well.
+  const carried = meta?.t === undefined ? {} : (JSON.parse(meta.t) as [unknown, Record<string, unknown>])[1]
+  const sizeOf = (of: Record<string, unknown>, key: string) =>
+    Object.hasOwn(of, key) ? Buffer.byteLength(JSON.stringify({ [key]: of[key] })) - '{}'.length : 0
+  const largest = Object.keys({ ...carried, ...data })
+    .map((key) => ({ key, bytes: sizeOf(data, key) + sizeOf(carried, key) }))
     .sort((a, b) => b.bytes - a.bytes)
     .slice(0, 3)
     .map(({ key, bytes }) => `${quote(key)} (${bytes} bytes)`)
