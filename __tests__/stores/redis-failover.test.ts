@@ -80,6 +80,8 @@ async function ofSentinel(): Promise<Topology> {
     replica,
     connect: {
       'node-redis 6': () => ofNode(createSentinel({ name: 'main', sentinelRootNodes: [root] })),
+      'node-redis 6, its client reserved': () =>
+        ofNode(createSentinel({ name: 'main', sentinelRootNodes: [root], reserveClient: true })),
       'node-redis 5': () => ofNode(createSentinel5({ name: 'main', sentinelRootNodes: [root] })),
       ioredis: () => ofIo(new Redis({ name: 'main', sentinels: [root] }))
     },

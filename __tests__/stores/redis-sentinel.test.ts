@@ -14,19 +14,21 @@ interface Connected {
   close(): void
 }
 
+function rootedAt(port: number) {
+  return { name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port }] }
+}
+
+async function ofNode(client: ReturnType<typeof createSentinel>): Promise<Connected> {
+  client.on('error', () => undefined)
+  await client.connect()
+  return { client, close: () => void client.destroy() }
+}
+
 const SENTINELS: Record<string, (port: number) => Promise<Connected>> = {
-  'node-redis 6': async (port) => {
-    const client = createSentinel({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port }] })
-    client.on('error', () => undefined)
-    await client.connect()
-    return { client, close: () => void client.destroy() }
-  },
-  'node-redis 5': async (port) => {
-    const client = createSentinel5({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port }] })
-    client.on('error', () => undefined)
-    await client.connect()
-    return { client, close: () => void client.destroy() }
-  },
+  'node-redis 6': (port) => ofNode(createSentinel(rootedAt(port))),
+  'node-redis 6, its client reserved': (port) => ofNode(createSentinel({ ...rootedAt(port), reserveClient: true })),
+  'node-redis 5': (port) => ofNode(createSentinel5(rootedAt(port))),
+  'node-redis 5, its client reserved': (port) => ofNode(createSentinel5({ ...rootedAt(port), reserveClient: true })),
   ioredis: async (port) => {
     const client = new Redis({ name: 'main', sentinels: [{ host: '127.0.0.1', port }] })
     client.on('error', () => undefined)
