@@ -349,6 +349,22 @@ it.each(FORMATS)('reads behind the changes that were called before (%s)', async 
   expect(gone).toBeNull()
 })
 
+it.each(FORMATS)('keeps and reads what maxLength allows (%s)', async (format) => {
+  const store = storeFor(format, { maxLength: 10_000 })
+  const app = appWith(sessions({ secret, name: NAME, store }), {
+    '/set': (req, res) => {
+      req.session.big = 'x'.repeat(5000)
+      res.send('set')
+    },
+    '/read': (req, res) => res.json([req.session.big?.length, req.session.go])
+  })
+  const cookie = cookieOf(await request(app).get('/set').expect(200), NAME)!
+  const shared = format === 'filesystem' || format === 'redistore'
+  const saved = shared && (await inGo(format)('add', { cookie: cookie.slice(NAME.length + 1), long: true }))
+  if (saved) expect(saved.error).toBeUndefined()
+  expect((await request(app).get('/read').set('Cookie', cookie)).body).toEqual([5000, shared ? 1 : null])
+})
+
 it('is shared by a client of ioredis', async () => {
   const { url } = (backings.get('redistore')!.client as any).options
   const client = new Redis(url)

@@ -118,7 +118,8 @@ class GorillaServerStore extends KeyedStore implements StoreContract {
     const pairs = isBare && options.keyPairs === undefined ? [] : checkPairs(options)
     const ids = format === 'mongostore' ? OBJECT_IDS : base32Ids(isBare ? 103 : 52)
     const tokens = new GoTokens(name, ids, isBare ? undefined : pairs)
-    const spelling = kind.format(checkTypes(options.types), pairs)
+    const sealing = pairs.map((pair) => ({ ...pair, maxLength }))
+    const spelling = kind.format(checkTypes(options.types), sealing)
     super(goPowers(kind.shelf(backing, options), spelling, tokens, { maxAge, maxLength }))
     // Not enumerable, as the methods: a store may be logged.
     const define = (key: PropertyKey, value: object) => Object.defineProperty(this, key, { value })
