@@ -18,7 +18,7 @@ function rootedAt(port: number) {
   return { name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port }] }
 }
 
-async function ofNode(client: ReturnType<typeof createSentinel>): Promise<Connected> {
+async function ofNode(client: ReturnType<typeof createSentinel | typeof createSentinel5>): Promise<Connected> {
   client.on('error', () => undefined)
   await client.connect()
   return { client, close: () => void client.destroy() }
