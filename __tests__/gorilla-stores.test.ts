@@ -1,11 +1,13 @@
+import express from 'express'
 import fc from 'fast-check'
 import { Redis } from 'ioredis'
 import request from 'supertest'
 import { gorillaSessions, type GorillaFormat } from '../lib/gorilla'
-import session, { infoOf, sessions } from '../lib/index'
+import session, { infoOf, MemoryStore, sessions } from '../lib/index'
 import { decodeRecord, encodeRecord } from '../lib/record/record'
 import { POWERS, type Powers, type TokenCodec } from '../lib/store/contract'
 import { appWith, cookieOf, secret } from './helpers/app'
+import { blocksOf, run } from './helpers/documented'
 import { goKeys, GoPeer } from './helpers/go'
 import { startBacking, type Backing } from './helpers/go-facts'
 
@@ -363,6 +365,31 @@ it.each(FORMATS)('keeps and reads what maxLength allows (%s)', async (format) =>
   const saved = shared && (await inGo(format)('add', { cookie: cookie.slice(NAME.length + 1), long: true }))
   if (saved) expect(saved.error).toBeUndefined()
   expect((await request(app).get('/read').set('Cookie', cookie)).body).toEqual([5000, shared ? 1 : null])
+})
+
+it.each(['filesystem', 'redistore'] as const)('leaves Go as documented, login by login (%s)', async (format) => {
+  const block = blocksOf('docs/from-gorilla.md').find(({ code }) => code.includes('await old.destroy()'))!
+  const app = express()
+  const old = appWith(sessions({ secret, name: NAME, store: storeFor(format) }), {
+    '/login': (req, res) => {
+      req.session.user = 'ann'
+      res.send('in')
+    }
+  })
+  await run(block, { app, secret, store: new MemoryStore(), goStore: storeFor(format) })
+  app.get('/me', (req, res) => res.json(req.session.user ?? null))
+  app.get('/logout', async (req, res) => {
+    await req.session.destroy()
+    res.send('out')
+  })
+  const cookie = cookieOf(await request(old).get('/login'), NAME)!
+  const agent = request.agent(app)
+  expect((await agent.get('/me').set('Cookie', cookie)).body).toBe('ann')
+  expect((await agent.get('/me')).body).toBe('ann')
+  await agent.get('/logout')
+  expect((await request(app).get('/me').set('Cookie', cookie)).body).toBeNull()
+  const value = cookie.slice(NAME.length + 1)
+  expect((await inGo(format)('read', { cookie: value })).error).toMatch(/no such file|new session/)
 })
 
 it('is shared by a client of ioredis', async () => {
