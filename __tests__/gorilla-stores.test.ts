@@ -377,7 +377,7 @@ it.each(['filesystem', 'redistore'] as const)('leaves Go as documented, login by
     }
   })
   await run(block, { app, secret, store: new MemoryStore(), goStore: storeFor(format) })
-  app.get('/me', (req, res) => res.json(req.session.user ?? null))
+  app.get('/me', (req: any, res) => res.json(req.session.user ?? null))
   app.get('/logout', async (req, res) => {
     await req.session.destroy()
     res.send('out')
