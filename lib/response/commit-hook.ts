@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { HttpResponse } from '../base/http'
-import { chain, isPromise, type MaybePromise } from '../base/time'
+import type { MaybePromise } from '../base/time'
 
 /**
  * What a hold needs of a response: of node:http's, HTTP/2's, a Lambda adapter's, a test double's, or of half a response
@@ -64,62 +64,32 @@ export interface CommitHook {
   done(): void
 }
 
-/** Two hooks of one response, which a second middleware has seen after the first one's session had ended. */
-export class JoinedHooks implements CommitHook {
-  readonly #first: CommitHook
-  readonly #second: CommitHook
-  /** The one whose commit failed; the second one before that. */
-  #answering: CommitHook
-
-  /** @param first adds its headers first, so that the last word on a cookie is that of `second` */
-  constructor(first: CommitHook, second: CommitHook) {
-    this.#first = first
-    this.#second = this.#answering = second
-  }
-
-  commit(): MaybePromise<void> {
-    return chain(this.#commit(this.#first), () => this.#commit(this.#second))
-  }
-
-  #commit(hook: CommitHook): MaybePromise<void> {
-    const fail = (err: unknown): never => {
-      this.#answering = hook
+/**
+ * Two hooks of one response, which a second middleware has seen after the first one's session had ended. The first adds
+ * its headers first, so that the last word on a cookie is that of the second; whose commit failed hears of it.
+ */
+export function joined(first: CommitHook, second: CommitHook): CommitHook {
+  let answering = second
+  const commit = async (hook: CommitHook): Promise<void> => {
+    try {
+      await hook.commit()
+    } catch (err) {
+      answering = hook
       throw err
     }
-    try {
-      const wait = hook.commit()
-      return isPromise(wait) ? wait.catch(fail) : wait
-    } catch (err) {
-      return fail(err)
-    }
   }
-
-  head(res: HttpResponse): void {
-    for (const hook of [this.#first, this.#second]) if (hook.hasHead) hook.head(res)
-  }
-
-  get hasHead(): boolean {
-    return this.#first.hasHead || this.#second.hasHead
-  }
-
-  refuse(err: unknown, isCommitted?: boolean): void {
-    this.#answering.refuse(err, isCommitted)
-  }
-
-  abandon(): void {
-    this.#answering.abandon()
-  }
-
-  report(err: unknown): void {
-    this.#answering.report(err)
-  }
-
-  get lenient(): boolean {
-    return this.#answering.lenient
-  }
-
-  done(): void {
-    this.#first.done()
-    this.#second.done()
+  return {
+    commit: () => commit(first).then(() => commit(second)),
+    head: (res) => [first, second].forEach((hook) => hook.hasHead && hook.head(res)),
+    get hasHead() {
+      return first.hasHead || second.hasHead
+    },
+    refuse: (err, isCommitted) => answering.refuse(err, isCommitted),
+    abandon: () => answering.abandon(),
+    report: (err) => answering.report(err),
+    get lenient() {
+      return answering.lenient
+    },
+    done: () => [first, second].forEach((hook) => hook.done())
   }
 }

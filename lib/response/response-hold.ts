@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { ServerResponse } from 'node:http'
 import { isPromise, type MaybePromise } from '../base/time'
-import { JoinedHooks, type CommitHook, type HeldResponse } from './commit-hook'
+import { joined, type CommitHook, type HeldResponse } from './commit-hook'
 import { HeldCalls, type Call } from './held-calls'
 import { dropCall, refuseEnd, refuseWrite } from './refused-calls'
 import { VaryApart } from './vary-apart'
@@ -68,7 +68,7 @@ export class ResponseHold {
     this.originalFlushHeaders = res.flushHeaders
     const present = res[HOLD]
     if (present !== undefined) {
-      present.hook = new JoinedHooks(present.hook, hook)
+      present.hook = joined(present.hook, hook)
       return present
     }
     res[HOLD] = this
