@@ -178,24 +178,8 @@ export interface TakenData {
 
 /** Takes a session's data; serialized only if it is not what was loaded. @throws {SessionError} as `serializeSession` */
 export function takeData(session: Session, { record, data }: Snapshot): TakenData {
-  if (record === undefined) {
-    if (firstKey(session) === undefined) return { text: '{}' }
-    const text = serializeSession(session)
-    // How deeply JSON.stringify can go depends on the stack that is left: what is stored must not be refused later, for
-    // a few calls more, when something else of the session has changed.
-    const isDeep = text.length >= NESTED_MIN && NESTED.test(text)
-    return { text: isDeep ? withLessStack(STACK_SPARED, () => serializeSession(session)) : text }
-  }
+  if (record === undefined) return { text: firstKey(session) === undefined ? '{}' : serializeSession(session) }
   if (!record.isJson || record.dataText !== data) return { text: serializeSession(session) }
   const changed = changesOf(session, record)
   return changed === 'none' ? { text: data } : { text: changed?.text ?? serializeSession(session), changed }
-}
-
-const NESTED = /[\]}]{64}/
-/** What is closed has been opened. */
-const NESTED_MIN = 128
-const STACK_SPARED = 200
-
-function withLessStack<T>(frames: number, work: () => T): T {
-  return frames === 0 ? work() : withLessStack(frames - 1, work)
 }

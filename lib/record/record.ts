@@ -5,7 +5,7 @@
  *
  * `cookie` comes first, as in every record of express-session; the reserved property, if there is one, second.
  */
-import { copyExactly, isTooDeep } from './json'
+import { copyExactly } from './json'
 import type { Milliseconds } from '../base/time'
 import {
   allKeys,
@@ -38,7 +38,6 @@ export function decodeRecord(text: string): ParsedRecord | undefined {
     // JSON may spell a letter of `__proto__` as \u005f, \u0070, ...
     const suspicious = text.includes('__proto__') || text.includes('\\u00')
     const clean = suspicious ? withoutProto(parsed) : parsed
-    if (isTooDeep(text)) return undefined
     return takeApart(clean, clean, suspicious ? undefined : text)
   } catch {
     // No JSON, or nested too deeply to be taken apart.

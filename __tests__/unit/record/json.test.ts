@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { copyExact, copyExactly, copyJson, isSameJson, isNestedDeeper } from '../../../lib/record/json'
+import { copyExact, copyExactly, copyJson, isSameJson } from '../../../lib/record/json'
 import { hasSafeKeys } from '../../helpers/json-keys'
 
 // As records come: whoever takes one apart drops `__proto__` first.
@@ -94,19 +94,4 @@ describe('an exact copy', () => {
     const data = JSON.parse('{"a":1,"__proto__":{"admin":true}}')
     expect(copyExactly(data, 'cookie')).toBeUndefined()
   })
-})
-
-it('tells how deeply a text is nested, whatever its strings hold', () => {
-  const depthOf = (value: unknown): number =>
-    typeof value !== 'object' || value === null ? 0 : 1 + Math.max(0, ...Object.values(value).map(depthOf))
-  const texts = fc.string({ unit: fc.constantFrom('[', '{', '}', ']', '"', '\\', 'a') })
-  const { tree } = fc.letrec((tie) => ({
-    tree: fc.oneof({ depthSize: 'medium' }, texts, fc.array(tie('tree')), fc.dictionary(texts, tie('tree')))
-  }))
-  fc.assert(
-    fc.property(tree, fc.nat(6), (value, most) => {
-      expect(isNestedDeeper(JSON.stringify(value), most)).toBe(depthOf(value) > most)
-    })
-  )
-  expect(isNestedDeeper('"', 0)).toBe(false)
 })
