@@ -6,6 +6,7 @@ import type { LockOptions } from '../../session/verbs'
 import { madeFor } from '../../base/maps'
 import type { Milliseconds } from '../../base/time'
 import { givenOptions } from '../../base/warnings'
+import { Locks } from '../../stores/memory/locks'
 
 const WAIT: Milliseconds = 10_000
 const TTL: Milliseconds = 10_000
@@ -13,29 +14,7 @@ const RETRY_MIN: Milliseconds = 5
 const RETRY_MAX: Milliseconds = 100
 
 /** Locks for stores that have none of their own: they hold within this process. */
-class LocalLocks implements LockPower {
-  readonly #holders = new Map<string, { token: string; until: Milliseconds }>()
-
-  acquire(id: string, token: string, ttl: Milliseconds): boolean {
-    const holder = this.#holders.get(id)
-    if (holder !== undefined && holder.until > Date.now()) return false
-    this.#holders.set(id, { token, until: Date.now() + ttl })
-    return true
-  }
-
-  renew(id: string, token: string, ttl: Milliseconds): boolean {
-    const holder = this.#holders.get(id)
-    if (holder?.token !== token) return false
-    holder.until = Date.now() + ttl
-    return true
-  }
-
-  release(id: string, token: string): void {
-    if (this.#holders.get(id)?.token === token) this.#holders.delete(id)
-  }
-}
-
-const localLocks = madeFor((_store: StoreContract) => new LocalLocks())
+const localLocks = madeFor((_store: StoreContract) => new Locks())
 
 /** A lock that is held, and renewed until it is released. */
 export interface HeldLock {
