@@ -13,9 +13,6 @@ export interface RecordPowers extends Powers {
 
   /** Keeps a session, whatever was kept before. `session`: what `text` is the JSON of. */
   put(id: string, text: string, life: Life, user: string | undefined, session: unknown): MaybePromise<unknown>
-
-  /** Told of a text that is no session, to move it out of the way. */
-  reject?(id: string, text: string): MaybePromise<unknown>
 }
 
 /** The same for a store that can enumerate its sessions. */
@@ -54,13 +51,7 @@ export abstract class KeyedStore<Sync extends boolean = false> extends Store {
   get(id: string, callback: Callback<any>): void
   get(id: string, callback?: Callback<SessionRecord | null>): unknown {
     const powers = this[POWERS]
-    const find = (): MaybePromise<SessionRecord | null> =>
-      chain(powers.read(String(id)), (found) => {
-        if (found === null) return null
-        const record = parse(found)
-        if (record !== null || powers.reject === undefined) return record
-        return chain(powers.reject(String(id), found.text), nothing)
-      })
+    const find = () => chain(powers.read(String(id)), (found) => (found === null ? null : parse(found)))
     return respond(powers, () => afterChanges(this, id, find), callback)
   }
 

@@ -140,13 +140,6 @@ export function filePowers({ folder, records, users, leases }: Files, ttl: Milli
       folder.use(async () => {
         for await (const hash of records.hashes()) await erase(hash, () => true)
       }),
-    // Moves a text that is no JSON out of the way, but not what the serializer could not read.
-    async reject(id, text) {
-      if (text === '') return
-      const isBad = (kept: Kept | typeof CORRUPT | undefined) => kept === CORRUPT || kept?.text === text
-      // Else it stays where it is, and is no session there either.
-      await records.setAside(hashOf(id), isBad).catch(() => undefined)
-    },
     async sweep(isOn) {
       for await (const hash of records.hashes()) {
         if (!isOn()) return

@@ -60,11 +60,12 @@ export function recordsIn(folder: Folder, serializer: Serializer) {
       await fs.rm(folder.path('quarantine', name), { recursive: true, force: true })
     }
   }
-  const setAside = async (hash: string, isBad: (kept: Looked) => boolean): Promise<void> => {
+  // Moves what is no session to the folder `quarantine`, where the oldest go first.
+  const setAside = async (hash: string): Promise<void> => {
     const place = ['quarantine', `${String(Date.now()).padStart(16, '0')}-${hash}`]
     if (!(await folder.move(placeOf(hash), place))) return
     // Another process has just put a session there.
-    if (!isBad(await look(hash, place))) {
+    if ((await look(hash, place)) !== CORRUPT) {
       await folder.link(place, placeOf(hash))
       await folder.remove(...place)
     }
@@ -73,7 +74,7 @@ export function recordsIn(folder: Folder, serializer: Serializer) {
   const find = async (hash: string): Promise<Looked> => {
     const kept = await look(hash, placeOf(hash))
     // Where it cannot be moved it stays, and is no session there either.
-    if (kept === CORRUPT) await setAside(hash, isCorrupt).catch(() => undefined)
+    if (kept === CORRUPT) await setAside(hash).catch(() => undefined)
     return kept
   }
 
@@ -90,14 +91,12 @@ export function recordsIn(folder: Folder, serializer: Serializer) {
       versions.change(hash, async (file) => {
         const kept = file && (await decode(hash, file))
         if (kept !== CORRUPT) return decide(kept)
-        await setAside(hash, isCorrupt)
+        await setAside(hash)
         return 'again'
       }),
     /** Sets the time of last use alone. `false` when the session is gone. */
     touch: (hash: string, usedAt: Milliseconds) => folder.touch(placeOf(hash), usedAt),
     has: (hash: string) => folder.has(placeOf(hash)),
-    /** Moves what is no session to the folder `quarantine`, where the oldest go first. */
-    setAside,
     trimQuarantine,
     /** The hashes of everything kept, a bounded number at a time. */
     async *hashes(): AsyncGenerator<string> {
@@ -113,8 +112,4 @@ export function recordsIn(folder: Folder, serializer: Serializer) {
 // 256 folders: 10^5 sessions are some 400 files in each.
 function placeOf(hash: string): string[] {
   return ['records', hash.slice(0, 2), hash.slice(2)]
-}
-
-function isCorrupt(kept: unknown): boolean {
-  return kept === CORRUPT
 }
