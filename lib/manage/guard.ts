@@ -3,7 +3,6 @@ import { demand } from '../base/errors'
 import type { Handler, HttpRequest } from '../base/http'
 import { givenOptions } from '../base/warnings'
 import { sessionsOf } from '../request/properties'
-import type { Registry } from '../request/registry'
 import { infoOf } from '../session/info'
 import type { Session } from '../session/session'
 
@@ -31,8 +30,7 @@ export function requireSession(
   return async function sessionGuard(req: HttpRequest, res: ServerResponse, next) {
     try {
       // The application may have put a property of its own in the place of req.sessions.
-      const sessions = sessionsOf(req)?.sessions as Registry | undefined
-      const session = await sessions?.load()
+      const session = await sessionsOf(req)?.sessions.load()
       if (session && (await test(req.session, req))) return next()
     } catch (err) {
       return next(err)

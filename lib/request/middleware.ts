@@ -70,7 +70,7 @@ function explained(engine: Engine, handler: Handler): Handler {
     const { method, originalUrl, url } = req as HttpRequest & { method?: string }
     const print = serveExplained(() => handler(req, res, next))
     const sessions = sessionsOf(req)
-    if (sessions === before || !(sessions instanceof RequestSessions) || sessions.engine !== engine) return
+    if (sessions === undefined || sessions === before || sessions.engine !== engine) return
     const path = String(originalUrl ?? url).split('?', 1)[0]
     const response = (res ?? {}) as { once?: (event: string, listener: () => void) => void; statusCode?: number }
     response.once?.('close', () =>

@@ -1,33 +1,18 @@
 import type { HttpRequest } from '../base/http'
-import type { MaybePromise } from '../base/time'
-
-/** What stands behind `req.session`, `req.sessionID` and `req.sessions`. */
-export interface SessionsOfRequest {
-  session: unknown
-  sessionId: unknown
-  readonly sessions: unknown
-  /** Tells one middleware from another. */
-  readonly engine: object
-  /** Whether `req.session` is there, without loading it. */
-  readonly present: boolean
-  /** The middleware is called again for the request. */
-  remount(): Promise<void>
-  /** The store's `generate` is called: begins another session; a promise where the option `genid` answers by promise. */
-  generate(): MaybePromise<void>
-}
+import type { RequestSessions } from './request-sessions'
 
 const SESSIONS_OF_REQUEST = Symbol('silverback.sessions')
 
-type Owner = HttpRequest & { [SESSIONS_OF_REQUEST]?: SessionsOfRequest }
+type Owner = HttpRequest & { [SESSIONS_OF_REQUEST]?: RequestSessions }
 
 /** The sessions of a request that a middleware of ours has seen. */
-export function sessionsOf(req: HttpRequest | undefined): SessionsOfRequest | undefined {
+export function sessionsOf(req: HttpRequest | undefined): RequestSessions | undefined {
   const owner: Owner | undefined = req
   return owner?.[SESSIONS_OF_REQUEST]
 }
 
 /** Puts sessions on a request. */
-export function putOn(req: HttpRequest, sessions: SessionsOfRequest): void {
+export function putOn(req: HttpRequest, sessions: RequestSessions): void {
   ;(req as Owner)[SESSIONS_OF_REQUEST] = sessions
   Object.defineProperty(req, 'session', SESSION)
   Object.defineProperty(req, 'sessionID', SESSION_ID)

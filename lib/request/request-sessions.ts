@@ -15,7 +15,7 @@ import { ResponseHold } from '../response/response-hold'
 import type { CommitHook } from '../response/commit-hook'
 import { Session } from '../session/session'
 import { ownSession } from './own-session'
-import { isDeleted, putBack, putOn, useDictionaryMode, type SessionsOfRequest } from './properties'
+import { isDeleted, putBack, putOn, useDictionaryMode } from './properties'
 import { Registry } from './registry'
 import { makeAsTheStore, originals, OURS, regenerateAsTheStore, type HookedStore } from './store-hooks'
 
@@ -26,7 +26,7 @@ const WATCHED_MAX = 100
 let watched = 0
 
 /** The sessions of one request: the main one behind `req.session`, and those of the registry. */
-export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwner {
+export class RequestSessions implements CommitHook, HandleOwner {
   readonly engine: Engine
   readonly req: HttpRequest
   readonly next: (err?: unknown) => void
@@ -124,6 +124,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     return (this.registry ??= new Registry(this))
   }
 
+  /** Whether `req.session` is there, without loading it. */
   get present(): boolean {
     return this.unsetTo === false && this.known?.status !== 'ended' && !isDeleted(this.req)
   }
@@ -145,6 +146,7 @@ export class RequestSessions implements CommitHook, SessionsOfRequest, HandleOwn
     else await loadSession(this.main, true)
   }
 
+  /** The store's `generate` is called: begins another session; a promise where the option `genid` answers by promise. */
   generate(): MaybePromise<void> {
     // Called by a function of the application that stands in its place: the session is there already.
     return this.hooked === undefined ? this.main.restart() : undefined
