@@ -1,5 +1,6 @@
 import request from 'supertest'
-import { infoOf, sessions } from '../lib/index'
+import session, { infoOf, sessions } from '../lib/index'
+import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { faultApp, type FaultApp } from './helpers/fault-app'
 import { FOREIGN, TimedStores } from './helpers/timed-stores'
@@ -143,5 +144,83 @@ describe.each(STORES)('a session in use, in %s:', (name) => {
       await visitor.get(i === 1 ? '/login?user=bob' : '/read')
     }
     expect((await visitor.get('/read')).body.user).toBe('bob')
+  })
+})
+
+describe.each([...OURS, 'SqliteStore'])("behind express-session's door, with cookie.maxAge, in %s,", (name) => {
+  const HALF_AN_HOUR = 30 * MINUTE
+  const userId = ({ user }: any) => user as string
+
+  /** An hour's use of a session, extended a few times and never saved since its beginning. */
+  async function used(options: object, whenBegun: (auth: any, cookie: string) => unknown = () => undefined) {
+    const open = { secret, name: 'sid', resave: false, saveUninitialized: false, store: stores.open(name) }
+    const given = { ...open, cookie: { maxAge: HALF_AN_HOUR }, ...options }
+    const auth = session(given)
+    const ends: number[] = []
+    const app = appWith(auth, {
+      '/in': (req, res) => res.json(((req.session.user = 'ann'), req.sessionID)),
+      '/see': (req, res) => {
+        ends.push(Math.round((infoOf(req.session).expiresAt! - Date.now()) / MINUTE))
+        res.json(req.session.user ?? null)
+      },
+      '/save': async (req, res) => {
+        req.session.seen = true
+        await req.session.save()
+        res.json(req.session.user)
+      }
+    })
+    const begun = await request(app).get('/in')
+    const cookie = cookieOf(begun)!
+    const get = async (path: string) => (await request(app).get(path).set('Cookie', cookie)).body as unknown
+    await whenBegun(auth, cookie)
+    for (let i = 0; i < 3; i++) {
+      await stores.forward(20 * MINUTE)
+      expect(await get('/see')).toBe('ann')
+    }
+    return { auth, get, ends, given, id: begun.body as string, cookie }
+  }
+
+  describe.each([
+    ['no other limit', {}],
+    ['idle and a user', { idle: HALF_AN_HOUR, userId }]
+  ])('and %s', (_limits, options) => {
+    it('tells when a session ends that was extended since it was saved', async () => {
+      const { auth, ends, id } = await used(options)
+      expect(ends).toEqual([30, 30, 30])
+      expect(Math.round(((await auth.get(id))!.expiresAt! - Date.now()) / MINUTE)).toBe(30)
+    })
+
+    it('is not ended by auth.extend()', async () => {
+      const { auth, get, id } = await used(options)
+      expect(await auth.extend(id)).toBe(true)
+      expect([await get('/see'), await get('/see')]).toEqual(['ann', 'ann'])
+    })
+
+    it('is not ended by a save()', async () => {
+      const { get } = await used(options)
+      expect([await get('/save'), await get('/see')]).toEqual(['ann', 'ann'])
+    })
+
+    it('fires no signal while others use the session', async () => {
+      let signal!: AbortSignal
+      const { auth, given } = await used(options, async (manager, cookie) => {
+        signal = infoOf(await manager.open({ headers: { cookie }, url: '/' })).signal!
+      })
+      // One that is watched from now on, and ends: by the time it is told so, the other was asked for as well.
+      const cookie = await sessionCookie(auth, { user: 'bob' })
+      const other = await auth.open({ headers: { cookie }, url: '/' })
+      const told = new Promise((resolve) => infoOf(other).signal!.addEventListener('abort', resolve))
+      await given.store.destroy(other.id, () => undefined)
+      await told
+      expect(signal.aborted).toBe(false)
+    })
+  })
+
+  it('is not ended by auth.reindex()', async () => {
+    const { get, given } = await used({})
+    const auth = session({ ...given, userId })
+    expect(await auth.reindex()).toEqual({ seen: 1, indexed: 1, total: 1 })
+    expect((await auth.list('ann')).length).toBe(1)
+    expect(await get('/see')).toBe('ann')
   })
 })

@@ -1,5 +1,6 @@
 import { CookieStore, FileStore, MemoryStore, type SessionsOptions } from '../../lib/index'
 import { RedisStore } from '../../lib/stores/redis/redis'
+import { SqliteStore } from '../../lib/sqlite'
 import { Clock } from './clock'
 import { TestFolder } from './folder'
 import { CLIENTS, type Connected } from './redis-clients'
@@ -23,6 +24,7 @@ export class TimedStores {
   readonly #makers: Record<string, () => AnyStore> = {
     MemoryStore: () => new MemoryStore(),
     FileStore: () => new FileStore({ path: this.#folder.path }),
+    SqliteStore: () => new SqliteStore({ path: this.#folder.at('sessions.db') }),
     RedisStore: () => new RedisStore({ client: this.#connected.client }),
     'RedisStore with a serializer': () => new RedisStore({ client: this.#connected.client, serializer }),
     CookieStore: () => new CookieStore(),

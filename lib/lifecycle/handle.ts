@@ -10,7 +10,7 @@ import { dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
 import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
 import { endRecord, noteEnd, type Ending } from './end'
-import { deadline } from './lifetime'
+import { keptDeadline } from './lifetime'
 import { loadSession } from './load'
 import { newSession, takeData, type Began, type LoadedSession, type Snapshot } from './snapshot'
 import type { HandleOwner, LeftSession, OpenOptions, Outgoing, ResponseState, Status } from './status'
@@ -208,7 +208,7 @@ export abstract class Handle implements SessionVerbs {
   endOf(session: Session, usedAt = this.snapshot.usedAt): Milliseconds | null {
     const { settings, req } = this
     const { cookie, keptCookie, createdAt } = stateOf(session)!
-    return deadline(settings, req, cookie ?? keptCookie!.cookie, { createdAt, usedAt })
+    return keptDeadline(settings, req, cookie ?? keptCookie!.cookie, { createdAt, usedAt })
   }
 
   abstract readonly name: string

@@ -71,6 +71,22 @@ export function deadline(settings: Settings, req: HttpRequest, cookie: CookieLif
   return end === Infinity ? null : end
 }
 
+/**
+ * The same of a session that a store keeps. A touch moves the end there, and may leave the date in the record as it was:
+ * where the date ends it, its span since the last use counts.
+ */
+export function keptDeadline(
+  settings: Settings,
+  req: HttpRequest,
+  cookie: CookieLife,
+  times: Times
+): Milliseconds | null {
+  const { originalMaxAge: own } = cookie
+  const isSpan = settings.limits.endsByDate && typeof own === 'number' && own > 0
+  const life = isSpan ? { originalMaxAge: own, expires: new Date(times.usedAt + own) } : cookie
+  return deadline(settings, req, life, times)
+}
+
 /** Whether what we wrote ourselves says that a session is over. `usedAt` is `undefined` where the store settles idling. */
 export function isOver(
   settings: Settings,

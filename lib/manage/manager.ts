@@ -7,7 +7,7 @@ import { storeFault } from '../engine/faults'
 import type { SessionStats } from '../base/diagnostics'
 import { endRecord, noteEnd } from '../lifecycle/end'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
-import { deadline, isOver, type CookieLife } from '../lifecycle/lifetime'
+import { isOver, keptDeadline, type CookieLife } from '../lifecycle/lifetime'
 import { isPastEnd, lastUseOf, loadSession, recordOf } from '../lifecycle/load'
 import type { OpenOptions } from '../lifecycle/status'
 import { userText } from '../options/option-checks'
@@ -27,7 +27,7 @@ export interface SessionEntry<Data = Record<string, any>> {
   id: string
   createdAt: Milliseconds | undefined
   lastUsedAt: Milliseconds | undefined
-  /** `null`: never by itself. Of what others have stored in Redis or memcached: as if it were used now. */
+  /** `null`: never by itself. As if it were used now where neither record nor store tells: without metadata in Redis or memcached, and in foreign stores. */
   expiresAt: Milliseconds | null
   /** The session given as `current` to `list`. */
   current: boolean
@@ -117,7 +117,7 @@ export class Manager implements SessionManager {
       const { meta, cookie } = hit.record
       const usedAt = Date.now()
       const times = { createdAt: meta?.c ?? usedAt, usedAt }
-      const expiresAt = deadline(settings, NO_REQUEST, cookie, times)
+      const expiresAt = keptDeadline(settings, NO_REQUEST, cookie, times)
       const extended = await settings.port.extend(hit.key, { usedAt, expiresAt })
       if (extended) this.#engine.noteTouch(settings, id)
       return extended
@@ -233,10 +233,12 @@ function hitOf({ settings }: Engine, id: string, key: StoreKey, found: Found): H
   const cookie = record.cookie as unknown as CookieLife
   const lastUsedAt = found.usedAt ?? meta?.u
   const now = Date.now()
-  if (meta !== undefined && isOver(settings, NO_REQUEST, cookie, meta, lastUseOf(settings, found, record))) return null
+  // Not what a store of others left in the record as it extended the session.
+  const lastUse = lastUseOf(settings, found, record)
+  if (meta !== undefined && isOver(settings, NO_REQUEST, cookie, meta, lastUse)) return null
   if (meta !== undefined && settings.port.knowsEnd && isPastEnd(found)) return null
-  const times = { createdAt: meta?.c ?? now, usedAt: lastUsedAt ?? now }
-  const end = deadline(settings, NO_REQUEST, cookie, times)
+  const times = { createdAt: meta?.c ?? now, usedAt: lastUse ?? now }
+  const end = keptDeadline(settings, NO_REQUEST, cookie, times)
   // The store may keep it for less: one that others have stored, or that no request has extended since the options changed.
   const kept = settings.port.native ? found.expiresAt : undefined
   const expiresAt = typeof kept === 'number' ? Math.min(kept, end ?? Infinity) : end

@@ -4,7 +4,7 @@ import { EmptyRequest } from '../base/http'
 import { shaped, type Engine } from '../engine/engine'
 import { isUnindexed } from '../lifecycle/commit'
 import { recordOf } from '../lifecycle/load'
-import { deadline } from '../lifecycle/lifetime'
+import { keptDeadline } from '../lifecycle/lifetime'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
 import { storedSession } from '../lifecycle/snapshot'
 import { encodeRecord } from '../record/record'
@@ -86,7 +86,7 @@ async function indexOne(engine: Engine, key: StoreKey): Promise<boolean> {
   const usedAt = found.usedAt ?? record.meta?.u ?? now
   const createdAt = record.meta?.c ?? now
   const meta = { ...record.meta, u: usedAt, c: createdAt, i: user }
-  const expiresAt = deadline(settings, handle.req, record.cookie, { createdAt, usedAt })
+  const expiresAt = keptDeadline(settings, handle.req, record.cookie, { createdAt, usedAt })
   const text = encodeRecord(record.cookieText, meta, record.dataText)
   const written = await port.write({
     id: key,
