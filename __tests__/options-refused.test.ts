@@ -29,6 +29,7 @@ describe('is refused while the middleware is set up, with the name of the option
     ['touchAfter as a BigInt', { touchAfter: big }, /touchAfter/],
     ['touchAfter of no BigInt', { touchAfter: BigInt(0) }, /touchAfter/],
     ['storeTimeout as a BigInt', { storeTimeout: big }, /storeTimeout/],
+    ['storeTimeout that no timer waits for', { storeTimeout: 2 ** 31 }, /storeTimeout must be milliseconds from 1 to/],
     ['maxPerUser as a BigInt', { maxPerUser: big, userId: () => 'u' }, /maxPerUser/],
     ['hashIds as a BigInt', { hashIds: big }, /hashIds/],
     ['extend as a BigInt', { extend: big }, /extend/],

@@ -172,13 +172,18 @@ describe('keys and values', () => {
     expect(asked).toEqual(['set', 'gets', 'del'])
   })
 
-  it.each([{}, { client: {} }, { prefix: 'a b' }, { prefix: 'a$' }, { ttl: 0 }, { storeTimeout: NaN }])(
-    'refuses the options %j',
-    (options) => {
-      const given = 'client' in options || Object.keys(options).length === 0 ? options : { client, ...options }
-      expect(() => new MemcachedStore(given as never)).toThrow(expect.objectContaining({ code: 'ERR_SESSION_OPTION' }))
-    }
-  )
+  it.each([
+    {},
+    { client: {} },
+    { prefix: 'a b' },
+    { prefix: 'a$' },
+    { ttl: 0 },
+    { storeTimeout: NaN },
+    { storeTimeout: 2 ** 31 }
+  ])('refuses the options %j', (options) => {
+    const given = 'client' in options || Object.keys(options).length === 0 ? options : { client, ...options }
+    expect(() => new MemcachedStore(given as never)).toThrow(expect.objectContaining({ code: 'ERR_SESSION_OPTION' }))
+  })
 })
 
 describe('the sessions of a user', () => {

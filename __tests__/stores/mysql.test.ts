@@ -117,7 +117,12 @@ describe('MysqlStore options', () => {
     [
       'no time',
       { pool: { getConnection() {}, execute() {} }, timeout: 0 },
-      /`timeout` must be milliseconds above 0, got 0/
+      /`timeout` must be milliseconds from 1 to 2147483647, got 0/
+    ],
+    [
+      'more than a timer waits',
+      { pool: { getConnection() {}, execute() {} }, timeout: 2 ** 31 },
+      /`timeout` must be milliseconds from 1 to/
     ]
   ])('refuses %s', (_name, options, message) => {
     expect(() => new MysqlStore(options as never)).toThrow(message)

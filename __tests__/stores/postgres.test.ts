@@ -159,7 +159,8 @@ describe('PostgresStore options', () => {
     ['no pool', {}, /`pool` must be a Pool of pg, got undefined/],
     ['something else as pool', { pool: { query() {} } }, /`pool` must be a Pool of pg, got an object/],
     ['a schema that is none', { pool: new Pool(), schema: 'a"b' }, /`schema` must be 1 to 40/],
-    ['no time', { pool: new Pool(), timeout: 0 }, /`timeout` must be milliseconds above 0, got 0/]
+    ['no time', { pool: new Pool(), timeout: 0 }, /`timeout` must be milliseconds from 1 to 2147483647, got 0/],
+    ['more than a timer waits', { pool: new Pool(), timeout: 2 ** 31 }, /`timeout` must be milliseconds from 1 to/]
   ])('refuses %s', (_name, options, message) => {
     expect(() => new PostgresStore(options as never)).toThrow(message)
   })

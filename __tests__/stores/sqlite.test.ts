@@ -97,7 +97,16 @@ describe('SqliteStore on a file', () => {
     ['nothing', {}, /`path` must be the path of a file, got undefined/],
     ['both', { path: 'a', database: beside }, /either `path` or `database`/],
     ['something else', { database: {} }, /`database` must be an open database/],
-    ['a negative wait', { path: 'a', busyTimeout: -1 }, /`busyTimeout` must be milliseconds from 0, got -1/]
+    [
+      'a negative wait',
+      { path: 'a', busyTimeout: -1 },
+      /`busyTimeout` must be milliseconds from 0 to 2147483647, got -1/
+    ],
+    [
+      'a wait that SQLite takes for none',
+      { path: 'a', busyTimeout: 2 ** 31 },
+      /`busyTimeout` must be milliseconds from 0 to/
+    ]
   ])('refuses %s', (_name, options, message) => {
     expect(() => new SqliteStore(options as never)).toThrow(message)
   })

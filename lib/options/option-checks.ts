@@ -1,13 +1,13 @@
 import { types } from 'node:util'
 import { isCookieName, serializeAttributes, StrictCookie, type CookieOptions } from '../cookie/cookie'
-import { hasMethods, isAboveZero, must, oneOf, OptionError, quote, SessionError } from '../base/errors'
+import { hasMethods, isAboveZero, isTimerSpan, must, oneOf, OptionError, quote, SessionError } from '../base/errors'
 import type { StoreContract } from '../store/contract'
 import type { StorePort } from '../store/port'
 import type { SessionsOptions, StandardSchema, Transport } from './sessions-options'
 import type { Settings } from './settings'
 import { isRecord } from '../record/record'
 import type { HttpRequest } from '../base/http'
-import { isPromise, type Milliseconds } from '../base/time'
+import { isPromise, TIMER_MAX, type Milliseconds } from '../base/time'
 import { isProduction, warnOnce } from '../base/warnings'
 import { warnOfAttributes } from './misspelt'
 
@@ -30,6 +30,12 @@ export function checkSpan<T extends Milliseconds | null>(
   if (value === null) return null
   must(isAboveZero(value), option, 'a number of milliseconds above 0, or null for no limit', value)
   return value
+}
+
+/** How long a call of the store may take. @throws {OptionError} for what no timer waits for */
+export function checkTimeout(storeTimeout: Milliseconds): Milliseconds {
+  must(isTimerSpan(storeTimeout), 'storeTimeout', `milliseconds from 1 to ${TIMER_MAX}`, storeTimeout)
+  return storeTimeout
 }
 
 const DEFAULTS: CookieOptions = { path: '/', httpOnly: true, sameSite: 'lax', secure: 'auto', maxAge: null }

@@ -22,6 +22,7 @@ import {
   checkObject,
   checkSchema,
   checkSpan,
+  checkTimeout,
   checkStore,
   extendOf,
   overStore,
@@ -130,7 +131,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
 }
 
 function common(given: SessionsOptions, genid: SessionsOptions['genid'] | null = given.genid) {
-  const storeTimeout = checkSpan('storeTimeout', given.storeTimeout, 5 * SECOND) ?? 5 * SECOND
+  const storeTimeout = checkTimeout(given.storeTimeout ?? 5 * SECOND)
   const store = given.store || new MemoryStore()
   checkStore('store', store)
   const hashIds = checkFlag('hashIds', given.hashIds, false)

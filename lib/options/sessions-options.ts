@@ -71,7 +71,7 @@ export interface SessionsOptions<Request = any> {
    * else before the handlers run. @default 'auto'
    */
   load?: 'auto' | 'eager' | 'lazy' | undefined
-  /** ms for one store call. @default 5 s */
+  /** ms for one store call, 1 to 2^31 - 1. @default 5 s */
   storeTimeout?: Milliseconds | undefined
   /** What a fault of the store does to the request: `next(err)` with a status, or no session. @default 'fail' */
   onStoreError?: StoreErrorPolicy | ((err: unknown, req: Request) => StoreErrorPolicy) | undefined

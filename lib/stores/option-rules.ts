@@ -1,4 +1,5 @@
-import { demand, hasMethods, unquoted } from '../base/errors'
+import { demand, hasMethods, isTimerSpan, unquoted } from '../base/errors'
+import { TIMER_MAX } from '../base/time'
 import { givenOptions } from '../base/warnings'
 
 /** What an option must be, in words, whether a value is that, and what of one that is not may be told. */
@@ -16,6 +17,9 @@ export function having(be: string, ...methods: string[]): Rule {
 
 /** For an option whose value is taken as it is. */
 export const ANYTHING: Rule = optional('anything', () => true)
+
+/** What a timer waits for: beyond its bound Node waits for a millisecond. */
+export const TIMER_SPAN: Rule = optional(`milliseconds from 1 to ${TIMER_MAX}`, isTimerSpan)
 
 /** Turns records into what a store keeps, and back: to encrypt them at rest, say. Either may answer by promise. */
 export interface Serializer {

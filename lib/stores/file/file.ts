@@ -1,12 +1,21 @@
 import fs from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { POWERS } from '../../store/contract'
-import { ANYTHING, checkOptions, isFilled, optional, SERIALIZER, type Rule, type Serializer } from '../option-rules'
+import {
+  ANYTHING,
+  checkOptions,
+  isFilled,
+  optional,
+  SERIALIZER,
+  TIMER_SPAN,
+  type Rule,
+  type Serializer
+} from '../option-rules'
 import { changed } from '../change'
 import { RecordStore } from '../record-store'
 import { SharedSweeper } from '../sweeper'
-import { isAboveZero, isTimerSpan } from '../../base/errors'
-import { DAY, MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
+import { isAboveZero } from '../../base/errors'
+import { DAY, MINUTE, type Milliseconds } from '../../base/time'
 import { ifThere } from './errors'
 import { Folder } from './folder'
 import { leasesIn } from './leases'
@@ -50,7 +59,7 @@ export interface FileStoreOptions {
 const RULES: Record<keyof FileStoreOptions, Rule> = {
   path: ['the path of a folder', isFilled],
   ttl: optional('milliseconds above 0', isAboveZero),
-  sweepEvery: optional(`milliseconds from 1 to ${TIMER_MAX}`, isTimerSpan),
+  sweepEvery: TIMER_SPAN,
   serializer: SERIALIZER,
   durable: ANYTHING
 }

@@ -1,5 +1,5 @@
 import { isAboveZero } from '../../base/errors'
-import { checkOptions, having, optional, type Rule } from '../option-rules'
+import { checkOptions, having, optional, TIMER_SPAN, type Rule } from '../option-rules'
 import { KeyedStore } from '../record-store'
 import { SECOND, type Milliseconds } from '../../base/time'
 import { memcachedLink, type MemcachedClient } from './link'
@@ -24,7 +24,7 @@ export interface MemcachedStoreOptions {
   ttl?: number
   /**
    * Ms until a command is given up: the client never answers one whose connection broke. Not less than the option
-   * `storeTimeout` of the middleware.
+   * `storeTimeout` of the middleware. 1 to 2^31 - 1.
    *
    * @default 5000
    */
@@ -35,7 +35,7 @@ const RULES: Record<keyof MemcachedStoreOptions, Rule> = {
   client: having('a client of memcached 2 (new Memcached(servers))', 'gets', 'cas', 'add', 'set', 'del'),
   prefix: optional(`ASCII without spaces, control characters and $, at most ${PREFIX_MAX} characters`, isPrefix),
   ttl: optional('seconds above 0', isAboveZero),
-  storeTimeout: optional('milliseconds above 0', isAboveZero)
+  storeTimeout: TIMER_SPAN
 }
 
 /**

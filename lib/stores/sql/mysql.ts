@@ -1,6 +1,5 @@
-import { isAboveZero } from '../../base/errors'
 import { SECOND } from '../../base/time'
-import { checkOptions, having, optional } from '../option-rules'
+import { checkOptions, having, TIMER_SPAN } from '../option-rules'
 import { mysqlDialect, mysqlDriver, type MysqlPool } from './mysql-dialect'
 import { RULES, SqlStore, type PooledStoreOptions } from './store'
 import { sqlTable } from './table'
@@ -29,7 +28,7 @@ export class MysqlStore extends SqlStore {
     const given = checkOptions('MysqlStore', options, {
       ...RULES,
       pool: having('a pool of mysql2', 'getConnection', 'execute'),
-      timeout: optional('milliseconds above 0', isAboveZero)
+      timeout: TIMER_SPAN
     })
     const { pool, table = 'sessions', createTable, timeout = 10 * SECOND } = given
     super(sqlTable(mysqlDriver(pool, timeout), mysqlDialect(table), Boolean(createTable)), given)

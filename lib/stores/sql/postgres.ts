@@ -1,6 +1,5 @@
-import { isAboveZero } from '../../base/errors'
 import { SECOND } from '../../base/time'
-import { ANYTHING, checkOptions, having, optional } from '../option-rules'
+import { ANYTHING, checkOptions, having, optional, TIMER_SPAN } from '../option-rules'
 import { isName, NAME } from './dialect'
 import { postgresDialect, postgresDriver, type PostgresPool } from './postgres-dialect'
 import { RULES, SqlStore, type PooledStoreOptions } from './store'
@@ -44,7 +43,7 @@ export class PostgresStore extends SqlStore {
       pool: having('a Pool of pg', 'query', 'connect'),
       schema: optional(NAME, isName),
       prepare: ANYTHING,
-      timeout: optional('milliseconds above 0', isAboveZero)
+      timeout: TIMER_SPAN
     })
     const { pool, schema, table = 'session', createTable, prepare = true, timeout = 10 * SECOND } = given
     const driver = postgresDriver(pool, Boolean(prepare), timeout)

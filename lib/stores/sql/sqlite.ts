@@ -1,5 +1,5 @@
-import { hasMethods, isAboveZero, OptionError, SessionError } from '../../base/errors'
-import type { Milliseconds } from '../../base/time'
+import { hasMethods, isTimerSpan, OptionError, SessionError } from '../../base/errors'
+import { TIMER_MAX, type Milliseconds } from '../../base/time'
 import { ANYTHING, checkOptions, isFilled, optional } from '../option-rules'
 import type { Dialect } from './dialect'
 import { sqliteDialect } from './sqlite-dialect'
@@ -30,7 +30,7 @@ export interface SqliteStoreOptions extends SqlStoreOptions {
   /**
    * How long a statement waits, and this process with it, while another process writes. Only for a `path`.
    *
-   * 0 or more.
+   * 0 to 2^31 - 1.
    * @default 2000
    */
   busyTimeout?: Milliseconds
@@ -65,7 +65,7 @@ export class SqliteStore extends SqlStore<true> {
       database: optional('an open database of node:sqlite or better-sqlite3', (database) =>
         hasMethods(database, 'prepare', 'exec')
       ),
-      busyTimeout: optional('milliseconds from 0', (patience) => patience === 0 || isAboveZero(patience)),
+      busyTimeout: optional(`milliseconds from 0 to ${TIMER_MAX}`, (ms) => ms === 0 || isTimerSpan(ms)),
       durable: ANYTHING
     })
     const { path, database, table = 'sessions', createTable } = given

@@ -40,7 +40,7 @@ export interface PooledStoreOptions extends SqlStoreOptions {
    * a server that went away. Above `storeTimeout`, for that answers the request. MysqlStore counts the wait for a
    * connection as well; a Pool of `pg` has `connectionTimeoutMillis` for that.
    *
-   * Above 0.
+   * 1 to 2^31 - 1.
    * @default 10_000
    */
   timeout?: Milliseconds
