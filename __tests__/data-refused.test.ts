@@ -192,6 +192,10 @@ it('tells once in development, with its path, of a value that JSON changes', asy
     minusZero: -0,
     bytes: Buffer.from('x'),
     fn: () => 1,
+    // The most likely one: an `await` that is missing.
+    promise: Promise.resolve({ name: 'ann' }),
+    pattern: /x/,
+    error: new Error('x'),
     foreignDate: runInNewContext('new Date()'),
     foreignMap: runInNewContext('new Map()')
   }

@@ -202,5 +202,8 @@ function lossOf(value: unknown): string | undefined {
   if (types.isDate(value)) return 'a Date'
   if (types.isMap(value)) return 'a Map'
   if (types.isSet(value)) return 'a Set'
+  if (types.isPromise(value)) return 'a promise'
+  if (types.isRegExp(value)) return 'a RegExp'
+  if (types.isNativeError(value)) return 'an Error'
   return types.isUint8Array(value) ? 'binary data' : undefined
 }
