@@ -122,7 +122,8 @@ describe('securecookie', () => {
     ['JSON', { serializer: 'json' }, { user: 'ann', n: [1, null] }],
     ['bytes as they are', { serializer: 'nop' }, Buffer.from([0, 255])],
     ['SHA-512', { hash: 'sha512' }, { user: 'ann' }],
-    ['AES-192', { blockKey: Buffer.alloc(24, 1) }, { user: 'ann' }]
+    ['AES-192', { blockKey: Buffer.alloc(24, 1) }, { user: 'ann' }],
+    ['triple DES', { block: 'des3', blockKey: Buffer.alloc(24, 'three different keys...!') }, { user: 'ann' }]
   ])('knows %s', (_title, options, value) => {
     const codec = securecookie({ hashKey, ...options })
     expect(codec.decode('a', codec.encode('a', value))).toEqual(value)
@@ -145,10 +146,13 @@ describe('securecookie', () => {
     }
   })
 
-  it.each([{ hash: 'md4' }, { serializer: 'xml' }, { blockKey: 'short' }, { hashKey: '' }])(
-    'refuses %j at set-up',
-    (options) => {
-      expect(() => securecookie({ hashKey, ...options } as any)).toThrow(TypeError)
-    }
-  )
+  it.each([
+    { hash: 'md4' },
+    { block: 'des' },
+    { serializer: 'xml' },
+    { block: 'des3', blockKey: 'short' },
+    { hashKey: '' }
+  ])('refuses %j at set-up', (options) => {
+    expect(() => securecookie({ hashKey, ...options } as any)).toThrow(TypeError)
+  })
 })

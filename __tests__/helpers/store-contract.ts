@@ -182,7 +182,17 @@ export function hasPowers(opened: () => OpenStore): void {
     const calls = () => [store.set(early, record), store.destroy(early), store.set(early, record)]
     expect((await Promise.all([...calls(), store.length()])).pop()).toBe(1)
     await Promise.all([...calls(), store.clear()])
-    expect([await store.get(early), await store.ids()]).toEqual([null, []])
+    const late = newId()
+    const [, , , , gone, counted] = await Promise.all([
+      store.set(early, record),
+      store.set(early, record),
+      store.clear(),
+      store.set(late, record),
+      store.get(early),
+      store.length()
+    ])
+    expect([gone, counted, await store.ids()]).toEqual([null, 1, [late]])
+    await store.clear()
     const ids = Array.from({ length: 30 }, newId)
     for (const id of ids) await store.set(id, { ...record, own: id })
     await store.destroy(ids.pop())

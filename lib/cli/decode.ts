@@ -63,7 +63,7 @@ async function tell({ argument, values, terminal }: Call): Promise<Outcome> {
   const secrets = [...secretsOf(values, terminal), ...(application?.secrets ?? [])]
   const { given, form, found } = sessionAmong(givenCookies(argument, name), secrets)
   if (form === undefined) {
-    const text = 'This is no session cookie of express-session, silverback or gorilla/securecookie.\n'
+    const text = 'This is no session cookie of express-session, silverback, cookie-session or gorilla/securecookie.\n'
     return { exit: EXIT.found, text, json: { form: null } }
   }
   const end = found && (await endOf(found, application?.settings, values, terminal))
@@ -71,7 +71,7 @@ async function tell({ argument, values, terminal }: Call): Promise<Outcome> {
   const authentic = secrets.length === 0 ? undefined : found !== undefined
   const rows: [string, string][] = [['what', SIGNED_HOW[form]]]
   if (found?.name !== undefined) rows.push(['name', found.name])
-  rows.push(['authentic', verdict(found, secrets.length)])
+  rows.push(['authentic', verdict(found, secrets.length, form === 'cookie-session' && given.signature === undefined)])
   if (id !== undefined) rows.push(['session', values['show-ids'] === true ? id : handleOf(id)])
   if (issuedAt !== undefined) rows.push(['issued', timeText(issuedAt)])
   if (end !== undefined) rows.push(['ends', end.text])
@@ -90,9 +90,10 @@ async function tell({ argument, values, terminal }: Call): Promise<Outcome> {
   return { exit: authentic === false ? EXIT.found : EXIT.ok, text: table(rows), json }
 }
 
-function verdict(found: Authentic | undefined, secrets: number): string {
+function verdict(found: Authentic | undefined, secrets: number, unsigned: boolean): string {
   if (found !== undefined) return `yes, by secret ${found.key + 1} of ${secrets}`
   if (secrets === 0) return 'not known: no secret was given'
+  if (unsigned) return 'no: the cookie NAME.sig, which signs it, was not given'
   const which = secrets === 1 ? 'the secret has not' : `none of the ${secrets} secrets has`
   return `no: ${which} made it, under this name, or it was changed`
 }

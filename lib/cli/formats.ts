@@ -1,3 +1,4 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import { DAY, type Milliseconds } from '../base/time'
 import { decodeValue } from '../cookie/cookie'
 import { KeyRing, type Opening, type Secret, type Verified } from '../cookie/keys'
@@ -10,11 +11,13 @@ import { decodeRecord } from '../record/record'
 export { decodeValue }
 
 /** What a cookie is, by its looks. */
-export type Form = 'express-session' | 'bound' | 'sealed' | 'signed' | 'securecookie'
+export type Form = 'express-session' | 'bound' | 'sealed' | 'signed' | 'securecookie' | 'cookie-session'
 
 export interface Given {
   readonly name: string | undefined
   readonly value: string
+  /** What cookie-session keeps in a second cookie, `NAME.sig`. */
+  readonly signature: string | undefined
 }
 
 export interface Authentic {
@@ -38,7 +41,8 @@ export const SIGNED_HOW: Readonly<Record<Form, string>> = {
   bound: 'an ID, signed by silverback under the name of its cookie: HMAC-SHA256',
   sealed: 'a whole session, sealed by silverback under the name of its cookie: AES-256-GCM',
   signed: 'a whole session, readable, signed by silverback under the name of its cookie: HMAC-SHA256',
-  securecookie: "a value of Go's gorilla/securecookie, signed under the name of its cookie: HMAC"
+  securecookie: "a value of Go's gorilla/securecookie, signed under the name of its cookie: HMAC",
+  'cookie-session': 'a whole session of cookie-session, readable, signed in a second cookie: HMAC-SHA1'
 }
 
 /** Names to try where none was given: a value that is bound to its name is authentic under that alone. */
@@ -53,10 +57,11 @@ export function givenCookies(text: string, name: string | undefined): [Given, ..
     .split(';')
     .map((part) => /^([!#$%&'*+\-.^`|~\w]+)=(?!=*$)\s*(.*)$/s.exec(part.trim()))
     .flatMap((match) => (match === null ? [] : [[match[1]!, match[2]!] as const]))
+  const signatureOf = (of: string) => pairs.find(([each]) => each === `${of}.sig`)?.[1]
   const [first, ...others] = pairs
     .filter(([each]) => name === undefined || each === name)
-    .map(([each, value]) => ({ name: each, value: decoded(value) }))
-  return first === undefined ? [{ name, value: decoded(text.trim()) }] : [first, ...others]
+    .map(([each, value]) => ({ name: each, value: decoded(value), signature: signatureOf(each) }))
+  return first === undefined ? [{ name, value: decoded(text.trim()), signature: undefined }] : [first, ...others]
 }
 
 function decoded(value: string): string {
@@ -68,6 +73,7 @@ export function formOf(value: string): Form | undefined {
   if (/^s:.+\.[A-Za-z0-9+/]{43}=?$/.test(value)) return 'express-session'
   if (/^[\w~.-]+\.[\w-]{43}$/.test(value)) return 'bound'
   if (goText(value) !== undefined) return 'securecookie'
+  if (isJson(value)) return 'cookie-session'
   // Time, nonce and tag at least; time and MAC.
   if (/^E[\w-]{46,}$/.test(value)) return 'sealed'
   return /^S[\w-]{51,}$/.test(value) ? 'signed' : undefined
@@ -85,6 +91,7 @@ export function authenticate(form: Form, given: Given, secrets: readonly Secret[
   const keys = new KeyRing(secrets)
   const names = given.name === undefined ? NAMES : [given.name]
   if (form === 'express-session') return identified(keys.verifyPlain(given.value))
+  if (form === 'cookie-session') return grip(given, secrets)
   for (const name of names) {
     const found = underName(form, name, given.value, keys)
     if (found !== undefined) return { ...found, name }
@@ -144,6 +151,27 @@ function inJson(_key: string, value: unknown): unknown {
 function goText(value: string): string | undefined {
   const text = Buffer.from(value, 'base64url').toString('latin1')
   return /^\d{1,12}\|[\w-]*=*\|/.test(text) ? text : undefined
+}
+
+// As the package keygrip does, that cookie-session signs with.
+function grip({ name, value, signature }: Given, secrets: readonly Secret[]): Authentic | undefined {
+  if (name === undefined || signature === undefined) return undefined
+  const given = Buffer.from(signature)
+  const key = secrets.findIndex((secret) => {
+    const mac = Buffer.from(createHmac('sha1', bytesOf(secret)).update(`${name}=${value}`).digest('base64url'))
+    return mac.length === given.length && timingSafeEqual(mac, given)
+  })
+  return key === -1 ? undefined : { key, data: JSON.parse(Buffer.from(value, 'base64').toString()) as unknown }
+}
+
+function isJson(value: string): boolean {
+  if (!/^[\w+/-]+=*$/.test(value)) return false
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(value, 'base64').toString())
+    return typeof parsed === 'object' && parsed !== null
+  } catch {
+    return false
+  }
 }
 
 function bytesOf(secret: Secret): string | Uint8Array {

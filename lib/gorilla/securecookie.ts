@@ -16,6 +16,8 @@ export interface SecureCookieOptions {
   maxLength?: number | null | undefined
   /** What `HashFunc` was given: `sha512.New`, say. @default 'sha256' */
   hash?: 'sha1' | 'sha224' | 'sha256' | 'sha384' | 'sha512' | undefined
+  /** What `BlockFunc` was given: `des.NewTripleDESCipher` takes a `blockKey` of 24 bytes. @default 'aes' */
+  block?: 'aes' | 'des3' | undefined
   /** What `SetSerializer` was given; `'nop'`: bytes as they are. @default 'gob' */
   serializer?: 'gob' | 'json' | 'nop' | undefined
 }
@@ -34,6 +36,7 @@ export interface Pair {
   readonly maxAge: Milliseconds | null
   readonly maxLength: number | null
   readonly hash: string
+  readonly block: 'aes' | 'des3'
   readonly serializer: 'gob' | 'json' | 'nop'
 }
 
@@ -48,8 +51,6 @@ export interface Authentic {
 }
 
 const PIPE = 0x7c
-/** Bytes that encryption puts in front: the initialization vector. */
-const IV = 16
 
 /**
  * Encodes and decodes the values of Go's gorilla/securecookie, byte for byte.
@@ -101,21 +102,23 @@ const REASONS: Partial<Record<SessionErrorCode, string>> = {
 
 /** @throws {OptionError} for keys that cannot work */
 export function checkPair(options: SecureCookieOptions): Pair {
-  const known = ['hashKey', 'blockKey', 'maxAge', 'maxLength', 'hash', 'serializer']
+  const known = ['hashKey', 'blockKey', 'maxAge', 'maxLength', 'hash', 'block', 'serializer']
   const given = givenOptions('securecookie', options, known)
   const { hashKey, blockKey, maxAge = 30 * DAY, maxLength = 4096 } = given
   const hash = oneOf('hash', given.hash ?? 'sha256', ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'])
+  const block = oneOf('block', given.block ?? 'aes', ['aes', 'des3'])
   const serializer = oneOf('serializer', given.serializer ?? 'gob', ['gob', 'json', 'nop'])
   const authentic = keyBytes(hashKey)
   if (authentic === undefined || authentic.length === 0) {
     throw new OptionError('hashKey must be a string or bytes, not empty')
   }
   const secret = blockKey === undefined || blockKey === null ? undefined : (keyBytes(blockKey) ?? Buffer.alloc(0))
-  if (secret !== undefined && ![16, 24, 32].includes(secret.length)) {
-    throw new OptionError(`blockKey must be 16 or 24 or 32 bytes, got ${secret.length}`)
+  const lengths = block === 'aes' ? [16, 24, 32] : [24]
+  if (secret !== undefined && !lengths.includes(secret.length)) {
+    throw new OptionError(`blockKey must be ${lengths.join(' or ')} bytes, got ${secret.length}`)
   }
   checkLimits({ maxAge, maxLength })
-  return { hashKey: authentic, blockKey: secret, maxAge, maxLength, hash, serializer }
+  return { hashKey: authentic, blockKey: secret, maxAge, maxLength, hash, block, serializer }
 }
 
 /** @throws {OptionError} for what is no limit */
@@ -188,17 +191,30 @@ function macOf({ hashKey, hash }: Pair, name: string, covered: Buffer): Buffer {
 }
 
 function encrypt(pair: Pair, bytes: Buffer): Buffer {
-  const iv = randomBytes(IV)
+  const iv = randomBytes(blockSize(pair))
   return Buffer.concat([iv, inCounterMode(pair, iv, bytes)])
 }
 
 function decrypt(pair: Pair, bytes: Buffer): Buffer | undefined {
-  return bytes.length <= IV ? undefined : inCounterMode(pair, bytes.subarray(0, IV), bytes.subarray(IV))
+  const size = blockSize(pair)
+  return bytes.length <= size ? undefined : inCounterMode(pair, bytes.subarray(0, size), bytes.subarray(size))
+}
+
+/** Bytes that encryption puts in front: the initialization vector. */
+function blockSize({ block }: Pick<Pair, 'block'>): number {
+  return block === 'aes' ? 16 : 8
 }
 
 // Encrypting and decrypting are the same: the bytes are mixed with an encrypted counter.
-function inCounterMode({ blockKey }: Pair, iv: Buffer, bytes: Buffer): Buffer {
-  return createCipheriv(`aes-${blockKey!.length * 8}-ctr`, blockKey!, iv).update(bytes)
+function inCounterMode({ block, blockKey }: Pair, iv: Buffer, bytes: Buffer): Buffer {
+  const key = blockKey!
+  if (block === 'aes') return createCipheriv(`aes-${key.length * 8}-ctr`, key, iv).update(bytes)
+  const counters = Buffer.alloc(Math.ceil(bytes.length / 8) * 8)
+  for (let at = 0; at < counters.length; at += 8) {
+    counters.writeBigUInt64BE(BigInt.asUintN(64, iv.readBigUInt64BE() + BigInt(at / 8)), at)
+  }
+  const stream = createCipheriv('des-ede3', key, null).update(counters)
+  return Buffer.from(bytes.map((byte, at) => byte ^ stream[at]!))
 }
 
 function base64(bytes: Buffer): string {
@@ -220,11 +236,11 @@ function keyBytes(key: unknown): Buffer | undefined {
  * Lengthens a stream until its cookie needs no `=`: the middleware percent-encodes values, and Go does not decode that.
  * A gob decoder looks at nothing behind the value.
  */
-export function withoutPadding(bytes: Buffer, { blockKey, hash }: Pair): Buffer {
+export function withoutPadding(bytes: Buffer, { blockKey, block, hash }: Pair): Buffer {
   const date = String(Math.floor(Date.now() / SECOND)).length
   const around = date + '||'.length + createHash(hash).digest().length
   let length = bytes.length
-  const iv = blockKey === undefined ? 0 : IV
+  const iv = blockKey === undefined ? 0 : blockSize({ block })
   while ((around + Math.ceil((iv + length) / 3) * 4) % 3 !== 0) length++
   return Buffer.concat([bytes, Buffer.alloc(length - bytes.length)])
 }

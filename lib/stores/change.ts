@@ -6,6 +6,9 @@ import { KeyedQueue } from '../store/keyed-queue'
 /** A call that is not answered holds up those behind it for so long. */
 const PATIENCE: Milliseconds = 5 * SECOND
 const changesOf = madeFor((_store: object) => new KeyedQueue(PATIENCE))
+/** What is called behind a `clear` takes its turn when that is done, whichever session it changes. */
+const clearsOf = madeFor((_store: object) => new KeyedQueue(PATIENCE))
+const ALL = ''
 
 /**
  * Changes a session in the order of the calls, also where nobody waits for them.
@@ -32,12 +35,15 @@ export function change<A>(
 
 /** Reads a session behind those of its changes that were called before, where they are not carried out yet. */
 export function afterChanges<T>(store: object, id: string, read: () => MaybePromise<T>): MaybePromise<T> {
-  return changesOf(store).isBusy(String(id)) ? inTurn(store, id, read) : read()
+  const isBehind = changesOf(store).isBusy(String(id)) || clearsOf(store).isBusy(ALL)
+  return isBehind ? inTurn(store, id, read) : read()
 }
 
 /** Waits for the changes of a store that were called before. */
-export function changed(store: object): Promise<void> {
-  return changesOf(store).idle()
+export async function changed(store: object): Promise<void> {
+  // In a list it is not waited for there: what is called next need not wait for it.
+  const [idle] = await take(clearsOf(store), ALL, () => [changesOf(store).idle()])
+  await idle
 }
 
 /** Answers what concerns all sessions of a store, behind the changes that were called before. */
@@ -50,14 +56,30 @@ export function respondOfAll<T, A>(
   return respond(powers, () => (powers.sync ? work() : changed(store).then(work)), callback)
 }
 
-// What a turn fails with is told to its caller alone: those behind it are carried out after a timeout, too.
+/** Removes every session, in the order of the calls: what is set behind it stays. */
+export function clearAll<A>(
+  store: { readonly [POWERS]: Powers },
+  clear: () => MaybePromise<unknown>,
+  callback: Callback<null> | undefined
+): A {
+  const powers = store[POWERS]
+  const inOrder = () => take(clearsOf(store), ALL, () => changesOf(store).idle().then(clear))
+  return respond(powers, () => chain(powers.sync ? clear() : inOrder(), nothing), callback)
+}
+
 function inTurn<T>(store: object, id: string, send: () => MaybePromise<T>): MaybePromise<T> {
+  const begun = take(clearsOf(store), ALL, () => [take(changesOf(store), String(id), send)])
+  return chain(begun, ([answer]) => answer!)
+}
+
+// What a turn fails with is told to its caller alone: those behind it are carried out after a timeout, too.
+function take<T>(queue: KeyedQueue, key: string, send: () => MaybePromise<T>): MaybePromise<T> {
   let sent!: MaybePromise<T>
   const turn = () => {
     sent = send()
     return isPromise(sent) ? sent.then(nothing, nothing) : null
   }
-  return chain(changesOf(store).take(String(id), turn), () => sent)
+  return chain(queue.take(key, turn), () => sent)
 }
 
 /** Callers without a callback get what is declared; those with one get nothing. */

@@ -4,7 +4,7 @@ import { decodeRecord, isRecord, withCookie, withUsedAt } from '../record/record
 import { isForwarding } from '../store/record-cache'
 import { Store } from '../store/store'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
-import { afterChanges, change, nothing, respond, respondOfAll } from './change'
+import { afterChanges, change, clearAll, respond, respondOfAll } from './change'
 
 /** What the verbs of our stores need beside the powers. */
 export interface RecordPowers extends Powers {
@@ -137,7 +137,7 @@ export abstract class RecordStore<Sync extends boolean = false> extends KeyedSto
 
   /** Removes every session. */
   override clear(callback?: Callback<null>): Answer<void, Sync> {
-    return respondOfAll(this, () => chain(this[POWERS].clear(), nothing), callback)
+    return clearAll(this, () => this[POWERS].clear(), callback)
   }
 }
 

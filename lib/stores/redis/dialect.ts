@@ -22,13 +22,19 @@ export interface Dialect {
   /** What the client itself puts in front of every key. */
   keyPrefix(): string
   health(): Health
+  /** Something that stands for the server that keeps a key, as far as the client tells servers apart. */
+  nodeOf(key: string): unknown
   get(key: string): Promise<unknown>
   mget(keys: string[]): Promise<unknown[]>
   /** Where `expected` is given, only over that: `null` is nothing; texts only some servers compare. `null` if refused. */
   set(key: string, value: string, life: Milliseconds | null, expected?: string | null): Promise<unknown>
   del(key: string): Promise<unknown>
-  /** Runs a script, then waits for replicas, on one connection: its reply, and how many replicas have confirmed it. */
-  evalAndWait?(script: EvalAndWait): Promise<unknown[]>
+  /**
+   * Runs a script, then waits for replicas, on one connection: its reply, and how many replicas have confirmed it.
+   *
+   * @param asked the node of a cluster (`host:port`) that a slot is being moved to
+   */
+  evalAndWait?(script: EvalAndWait, asked?: string): Promise<unknown[]>
   expire(key: string, seconds: number): Promise<unknown>
   /** Runs a script: its source, or with `evalsha` the hash of one that the server knows. */
   script(command: 'eval' | 'evalsha', script: string, keys: string[], args: string[]): Promise<unknown>

@@ -26,9 +26,10 @@ export function unconfirmed(confirmed: number, { replicas, timeout }: RedisWait)
   )
 }
 
-/** Whether a cluster has moved the key elsewhere, so that the command has not been carried out. */
-export function isRedirection(err: unknown): boolean {
-  return err instanceof Error && /^(MOVED|ASK) \d+ \S/.test(err.message)
+/** Where a cluster has moved a key, so that the command has not been carried out; `asked` while it is being moved. */
+export function redirectionOf(err: unknown): { asked: string | undefined } | undefined {
+  const [, code, node] = /^(MOVED|ASK) \d+ (\S+)/.exec(err instanceof Error ? err.message : '') ?? []
+  return code === undefined ? undefined : { asked: code === 'ASK' ? node : undefined }
 }
 
 /** Whether a key holds something that is no string, so no session of ours: absent, and left alone. */

@@ -1,5 +1,5 @@
 import type { Dialect, Scanner } from './dialect'
-import { isRedirection } from './errors'
+import { redirectionOf } from './errors'
 
 export interface GlideShape {
   isClosed?: boolean
@@ -33,7 +33,7 @@ export function glide(client: GlideShape): Dialect {
     const reply = client.customCommand(args, route === undefined ? undefined : { route }) as Promise<T>
     return reply.catch(async (err: unknown) => {
       const said = asServerSaid(err)
-      if (!isCluster || attempt === ATTEMPTS_MAX || !isRedirection(said)) throw said
+      if (!isCluster || attempt === ATTEMPTS_MAX || redirectionOf(said) === undefined) throw said
       await new Promise((resolve) => setTimeout(resolve, Math.random() * PAUSE_MAX))
       return send<T>(args, route, attempt + 1)
     })
@@ -46,6 +46,8 @@ export function glide(client: GlideShape): Dialect {
     gathers: !isCluster,
     keyPrefix: () => '',
     health: () => (client.isClosed ? 'closed' : 'ready'),
+    // The core keeps to itself which server it asks.
+    nodeOf: () => undefined,
     get: (key) => send(['GET', key]),
     mget: (keys) => send(['MGET', ...keys]),
     set(key, value, life, expected) {

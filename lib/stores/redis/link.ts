@@ -3,15 +3,18 @@ import type { Milliseconds } from '../../base/time'
 import { listOf, textOf, type Dialect, type EvalAndWait } from './dialect'
 import {
   fault,
-  isRedirection,
   isRefusedTogether,
   isUnknownScript,
   isWrongType,
+  redirectionOf,
   unconfirmed,
   type RedisWait
 } from './errors'
 import { Gathering } from '../../base/gather'
 import type { Script } from './scripts'
+
+// A slot may be on its way to another node, and have arrived meanwhile.
+const REDIRECTIONS_MAX = 3
 
 interface Emitter {
   on?(event: string, listener: () => void): unknown
@@ -73,14 +76,19 @@ export function redisLink(client: object, dialect: Dialect) {
     return ask('mget', () => dialect.mget(keys), read)
   }
   const reads = new Gathering(getOne, (keys: string[]) => getMany(keys).catch((err) => apart(err, keys, getOne)))
-  // A batch follows no redirection. A command does, and the client learns from it where the key is now.
+  // A batch follows no redirection. A command does, and the client learns from it where the key is now; where its slot
+  // is still being moved, the error says where to.
   const evalAndWait = async (script: EvalAndWait): Promise<unknown[]> => {
-    try {
-      return await dialect.evalAndWait!(script)
-    } catch (err) {
-      if (!isRedirection(err)) throw err
-      await dialect.get(script.key)
-      return dialect.evalAndWait!(script)
+    let asked: string | undefined
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await dialect.evalAndWait!(script, asked)
+      } catch (err) {
+        const redirection = redirectionOf(err)
+        if (redirection === undefined || attempt > REDIRECTIONS_MAX) throw err
+        asked = redirection.asked
+        if (asked === undefined) await dialect.get(script.key)
+      }
     }
   }
 
@@ -91,6 +99,7 @@ export function redisLink(client: object, dialect: Dialect) {
     },
     apart,
     pipelines: dialect.pipelines,
+    nodeOf: (key: string) => dialect.nodeOf(key),
     /** `null` when nothing is there, or something that is no string. */
     get: (key: string) => (gathers ? reads.ask(key) : getOne(key)),
     /** `false` when `expected` was given and something else is there; `null` expects nothing. */

@@ -10,7 +10,9 @@ export interface NodeRedisShape {
   _keyPrefix?: string
   clientSideCache?: unknown
   options?: { keyPrefix?: string }
+  slots?: { master?: { address?: string } }[]
   masters?: object[]
+  nodeByAddress?: Map<string, object>
   nodeClient?(node: object): Promise<NodeRedisShape> | NodeRedisShape
   get(key: string): Promise<unknown>
   mGet(keys: string[]): Promise<unknown[]>
@@ -24,18 +26,21 @@ export interface NodeRedisShape {
 }
 
 interface NodeRedisBatch {
+  addCommand(args: string[]): NodeRedisBatch
   eval(source: string, options: object): NodeRedisBatch
   wait(replicas: number, timeout: Milliseconds): NodeRedisBatch
   execAsPipeline(): Promise<unknown[]>
 }
 
 export function nodeRedis(client: NodeRedisShape): Dialect {
+  const keyPrefix = () => String(client._keyPrefix ?? client.options?.keyPrefix ?? '')
   return {
     gathers: typeof client.nodeClient !== 'function' && client.clientSideCache === undefined,
     // A pool spreads them over its connections, and a sentinel's client sends one behind the answer to another.
     pipelines: client.socketEpoch !== undefined,
-    keyPrefix: () => String(client._keyPrefix ?? client.options?.keyPrefix ?? ''),
+    keyPrefix,
     health: () => (client.isOpen === false ? 'closed' : client.isReady === false ? 'down' : 'ready'),
+    nodeOf: (key) => client.slots?.[slotOf(keyPrefix() + key)]?.master?.address,
     get: (key) => client.get(key),
     mget: (keys) => client.mGet(keys),
     set: (key, value, life, expected) =>
@@ -48,9 +53,16 @@ export function nodeRedis(client: NodeRedisShape): Dialect {
     expire: (key, seconds) => client.expire(key, seconds),
     script: (command, script, keys, args) =>
       client[command === 'eval' ? 'eval' : 'evalSha'](script, { keys, arguments: args }),
-    evalAndWait({ source, key, args, replicas, timeout }) {
-      const batch = client.multi().eval(source, { keys: [key], arguments: args })
-      return batch.wait(replicas, timeout).execAsPipeline()
+    async evalAndWait({ source, key, args, replicas, timeout }, asked) {
+      if (asked === undefined) {
+        const batch = client.multi().eval(source, { keys: [key], arguments: args })
+        return batch.wait(replicas, timeout).execAsPipeline()
+      }
+      const node = client.nodeByAddress?.get(asked)
+      if (node === undefined) throw unknownNode()
+      const batch = (await client.nodeClient!(node)).multi().addCommand(['ASKING'])
+      const replies = batch.addCommand(['EVAL', source, '1', keyPrefix() + key, ...args]).wait(replicas, timeout)
+      return (await replies.execAsPipeline()).slice(1)
     },
     async scanners() {
       const { masters } = client
@@ -65,7 +77,8 @@ export function nodeRedis(client: NodeRedisShape): Dialect {
 
 export interface IoRedisShape {
   status?: string
-  options?: { keyPrefix?: string }
+  options?: { keyPrefix?: string; host?: string; port?: number }
+  slots?: (string[] | undefined)[]
   nodes?(role: 'master'): IoRedisShape[]
   get(key: string): Promise<unknown>
   mget(keys: string[]): Promise<unknown[]>
@@ -84,21 +97,30 @@ export interface IoRedisShape {
 type Evaluate = (script: string, keys: number, ...args: string[]) => Promise<unknown>
 
 interface IoRedisBatch {
+  asking(): IoRedisBatch
   eval(source: string, keys: number, ...args: string[]): IoRedisBatch
   wait(replicas: number, timeout: Milliseconds): IoRedisBatch
   exec(): Promise<[err: Error | null, reply: unknown][]>
 }
 
 export function ioRedis(client: IoRedisShape, as: 'Buffer' | '' = ''): Dialect {
+  const keyPrefix = () => String(client.options?.keyPrefix ?? '')
+  const nodeAt = (address: string): IoRedisShape => {
+    const nodes = client.nodes?.('master') ?? []
+    const found = nodes.find(({ options }) => `${options?.host}:${options?.port}` === address)
+    if (found === undefined) throw unknownNode()
+    return found
+  }
   return {
     gathers: typeof client.nodes !== 'function',
-    keyPrefix: () => String(client.options?.keyPrefix ?? ''),
+    keyPrefix,
     health() {
       const { status } = client
       if (status === 'end' || status === 'disconnecting') return 'closed'
       // `wait` (the option lazyConnect): the first command connects.
       return status === undefined || status === 'ready' || status === 'wait' ? 'ready' : 'down'
     },
+    nodeOf: (key) => client.slots?.[slotOf(keyPrefix() + key)]?.[0],
     get: (key) => client.get(key),
     mget: (keys) => client.mget(keys),
     set(key, value, life, expected) {
@@ -108,16 +130,42 @@ export function ioRedis(client: IoRedisShape, as: 'Buffer' | '' = ''): Dialect {
     del: (key) => client.del(key),
     expire: (key, seconds) => client.expire(key, seconds),
     script: (command, script, keys, args) => client[`${command}${as}`](script, keys.length, ...keys, ...args),
-    async evalAndWait({ source, key, args, replicas, timeout }) {
-      const batch = client.pipeline().eval(source, 1, key, ...args)
-      const replies = await batch.wait(replicas, timeout).exec()
+    async evalAndWait({ source, key, args, replicas, timeout }, asked) {
+      const node = asked === undefined ? client : nodeAt(asked)
+      const batch = asked === undefined ? node.pipeline() : node.pipeline().asking()
+      // The nodes of a cluster put no prefix in front of keys, unless they were given one of their own.
+      const full = asked === undefined || node.options?.keyPrefix ? key : keyPrefix() + key
+      const replies = await batch
+        .eval(source, 1, full, ...args)
+        .wait(replicas, timeout)
+        .exec()
       const failed = replies.find(([err]) => err !== null)
       if (failed !== undefined) throw failed[0]
-      return replies.map(([, reply]) => reply)
+      return replies.slice(-2).map(([, reply]) => reply)
     },
     async scanners() {
       const masters = client.nodes?.('master') ?? [client]
       return masters.map((node) => (cursor, pattern, count) => node.scan(cursor, 'MATCH', pattern, 'COUNT', count))
     }
   }
+}
+
+function unknownNode(): Error {
+  return new Error('A cluster is moving the key to a node that the client does not know')
+}
+
+/**
+ * The slot of a Redis Cluster that a key lies in: CRC-16 (XMODEM) of what its first braces hold, else of all of it.
+ *
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
+ */
+function slotOf(key: string): number {
+  const open = key.indexOf('{')
+  const close = open === -1 ? -1 : key.indexOf('}', open)
+  let crc = 0
+  for (const byte of Buffer.from(close > open + 1 ? key.slice(open + 1, close) : key)) {
+    crc ^= byte << 8
+    for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1
+  }
+  return crc & 0x3fff
 }

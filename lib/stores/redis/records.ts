@@ -43,8 +43,8 @@ type Exchanged = true | string | null
 
 /** Records in Redis, as the serializer writes them. */
 export function redisRecords(link: RedisLink, settings: RedisSettings) {
-  // Whether the server's SET compares, where that has been seen.
-  let compares: boolean | undefined
+  // Whether the SET of a server compares, where that has been seen.
+  const compares = new Map<unknown, boolean>()
   // What a serializer made lately of the records that were written.
   const written = new BoundedMap<string, { text: string; raw: string }>(REMEMBERED_MAX)
   const keyOf = (id: string) => settings.prefix + id
@@ -69,14 +69,15 @@ export function redisRecords(link: RedisLink, settings: RedisSettings) {
   }
 
   const exchangeAll = (all: Exchange[]): Promise<MaybePromise<Exchanged>[]> => {
-    const tries = compares !== false
+    const node = link.nodeOf(all[0]!.key)
+    const tries = compares.get(node) !== false
     const args = [tries ? '1' : '', ...all.flatMap(argumentsOf)]
     const keys = all.map(({ key }) => key)
     return link.run(WRITE, keys, args, (replies: unknown) =>
       listOf(replies, keys.length).map((reply, i) => {
         const { expected } = all[i]!
         const said = textOf(reply) ?? ''
-        if (tries && expected !== null && isShort(expected) && isDone(said)) compares = said === '*'
+        if (tries && expected !== null && isShort(expected) && isDone(said)) compares.set(node, said === '*')
         return resultOf(said, expected)
       })
     )
@@ -86,14 +87,15 @@ export function redisRecords(link: RedisLink, settings: RedisSettings) {
   // kept instead, in the rare case, and who is right meanwhile, the script tells as well.
   const exchangeOne = (exchange: Exchange): Promise<Exchanged> => {
     const { key, text, px, expected } = exchange
+    const node = link.nodeOf(key)
     const inScript = () => exchangeAll([exchange]).then(([result]) => result!)
-    if (expected !== null && !(isShort(expected) && compares)) return inScript()
+    if (expected !== null && !(isShort(expected) && compares.get(node))) return inScript()
     return link.set(key, text, px, expected).then(
       (done): MaybePromise<Exchanged> => done || inScript(),
       (err) => {
         if (expected === null || !isUnknownOption(err)) throw err
-        // A failover or a cluster has led to an older server, or a proxy is in between.
-        compares = false
+        // A failover has led to an older server, or a proxy is in between.
+        compares.set(node, false)
         return inScript()
       }
     )

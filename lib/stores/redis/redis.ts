@@ -5,7 +5,7 @@ import { Store } from '../../store/store'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
 import { ANYTHING, checkOptions, SERIALIZER, type Rule, type Serializer } from '../option-rules'
 import { USER_PREFIX } from '../user-index'
-import { afterChanges, change, nothing, respondOfAll } from '../change'
+import { afterChanges, change, clearAll, nothing, respondOfAll } from '../change'
 import { dialectOf, type RedisClient } from './client'
 import type { RedisWait } from './errors'
 import { redisLink, type RedisLink } from './link'
@@ -181,7 +181,7 @@ export class RedisStore extends Store implements RedisSettings {
 
   override clear(callback?: Callback<null>): Promise<null> | undefined {
     const remove = (id: string) => this.#link.del(this.prefix + id)
-    return respondOfAll(this, () => this.#inBatches(remove).then(nothing), callback)
+    return clearAll(this, () => this.#inBatches(remove), callback)
   }
 
   async #find(id: string): Promise<SessionRecord | null> {
