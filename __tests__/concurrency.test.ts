@@ -3,7 +3,7 @@ import diagnostics from 'node:diagnostics_channel'
 import { createClient } from 'redis'
 import request from 'supertest'
 import { KeyRing } from '../lib/cookie/keys'
-import { CookieStore, MemoryStore, sessions } from '../lib/index'
+import classic, { CookieStore, MemoryStore, sessions, update } from '../lib/index'
 import { RedisStore } from '../lib/stores/redis/redis'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
@@ -165,6 +165,55 @@ describe('session.update()', () => {
     // Nor one that comes only then.
     expect(await other.update((data: any) => (data.n += 1))).toBe(3)
     expect((await auth.get(session.id))!.data).toEqual({ n: 3 })
+  })
+
+  it.each([
+    ['sessions()', sessions],
+    ['session()', classic]
+  ])('that fails is undone: its request saves nothing over what others make of it (%s)', async (_door, door) => {
+    let refuses = false
+    class Refusing extends require('express-session').MemoryStore {
+      set(id: string, data: unknown, done: (err?: unknown) => void) {
+        if (refuses) setImmediate(done, new Error('refused'))
+        else super.set(id, data, done)
+      }
+    }
+    const [failed, go] = [deferred(), deferred()]
+    const auth = door({ secret, name: 'sid', store: new Refusing() as never, resave: false, saveUninitialized: false })
+    const add = (req: any) => update(req.session, (data: any) => (data.n = (data.n ?? 0) + 1))
+    const app = appWith(auth, {
+      ...basics,
+      '/add': async (req: any, res: any) => res.send(String(await add(req))),
+      '/fail': async (req: any, res: any) => {
+        refuses = true
+        req.session.before = true
+        const adding = add(req)
+        await expect(adding).rejects.toThrow()
+        refuses = false
+        failed.resolve()
+        await go.promise
+        req.session.after = true
+        res.send('not added')
+      }
+    })
+    const cookie = await login(app)
+    const failing = request(app)
+      .get('/fail')
+      .set('Cookie', cookie)
+      .then((res) => res)
+    await failed.promise
+    for (const n of ['1', '2']) expect((await request(app).get('/add').set('Cookie', cookie)).text).toBe(n)
+    go.resolve()
+    expect((await failing).status).toBe(200)
+    expect((await read(app, cookie)).body.data).toEqual({ user: 'u', n: 2, before: true, after: true })
+  })
+
+  it('whose result cannot be stored leaves a session that can', async () => {
+    const { auth, session } = await begun()
+    const broken = session.update((data: any) => (data.big = 1n))
+    await expect(broken).rejects.toMatchObject({ code: 'ERR_SESSION_UNSERIALIZABLE' })
+    await session.save()
+    expect((await auth.get(session.id))!.data).toEqual({ n: 1 })
   })
 
   it.each(['ends', 'never ends'])(

@@ -35,17 +35,19 @@ export function updateSession<T>(
         handle.updating = false
       }
       const known = handle.writable(session)
-      const made = serializeSession(session)
+      let made: string | undefined
       try {
+        made = serializeSession(session)
         await writeNow(handle, session, made, true)
         return result
       } catch (err) {
-        if (!(err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT')) throw err
+        // The end of the request would save it over what others make of it by then. What the rest of the request has set
+        // meanwhile is none of it.
         handle.snapshot = known
-        // What the rest of the request has set meanwhile is none of what is done again.
-        const late = changesSince(parseData(made), session)
+        const late = changesSince(made === undefined ? undefined : parseData(made), session)
         undo()
         repeatChanges(late, session)
+        if (!(err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT')) throw err
       }
     }
     throw new SessionError(
