@@ -6,6 +6,7 @@ import { POWERS } from '../lib/store/contract'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { Clock } from './helpers/clock'
 import { OWN_STORES } from './helpers/own-stores'
+import { SqliteStore } from '../lib/stores/sql/sqlite'
 import { DAY, MINUTE } from './helpers/times'
 
 const userId = (s: any) => s.user
@@ -172,6 +173,21 @@ describe('auth.reindex()', () => {
     expect(await auth.reindex({ signal: controller.signal, onProgress })).toEqual({ seen: 2, indexed: 2, total: 5 })
     expect(await auth.list('ann')).toHaveLength(2)
     expect(await auth.reindex({ signal: AbortSignal.abort() })).toMatchObject({ seen: 0 })
+  })
+
+  it.each([
+    ['MemoryStore', () => new MemoryStore()],
+    ['SqliteStore', () => new SqliteStore({ path: ':memory:' })]
+  ])('lets the process do other work meanwhile, on a %s that answers at once', async (_name, open) => {
+    const store: any = open()
+    const before = sessions<any>({ secret, store })
+    for (let i = 0; i < 500; i++) await before.create({ user: 'ann' })
+    const auth = sessions({ secret, store, userId })
+    const controller = new AbortController()
+    setImmediate(() => controller.abort())
+    const { seen } = await auth.reindex({ signal: controller.signal })
+    expect(seen).toBeLessThan(500)
+    store.close()
   })
 
   it('keeps the times of a session, its data and its ID', async () => {

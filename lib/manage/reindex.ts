@@ -13,6 +13,9 @@ import type { Session } from '../session/session'
 import { versionOf } from '../store/record-cache'
 import type { StoreKey } from '../store/port'
 
+/** Sessions between two turns of the event loop: a few milliseconds. */
+const AT_ONCE = 100
+
 /** Options of `auth.reindex()`. */
 export interface ReindexOptions {
   /** Ends it: what was done so far stays done. */
@@ -46,6 +49,8 @@ export async function reindex(engine: Engine, { signal, onProgress }: ReindexOpt
     if (await indexOne(engine, id)) progress.indexed++
     progress.seen++
     await report?.({ ...progress })
+    // Stores that answer at once would let nothing else run until the last one.
+    if (progress.seen % AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve))
   }
   return progress
 }
