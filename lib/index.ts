@@ -41,6 +41,7 @@ namespace session {
   export import FileStore = fileStoreModule.FileStore
   export import Session = modernModule.AppSession
   export import Cookie = cookieModule.Cookie
+  export import CookieOptions = cookieModule.CookieOptions
   export import SessionError = errorsModule.SessionError
   export import requireSession = guardModule.requireSession
   export import generateKey = keysModule.generateKey
@@ -56,7 +57,6 @@ namespace session {
   export type SessionsOptions<Request = any> = optionsModule.SessionsOptions<Request>
   export type NamedOptions = optionsModule.NamedOptions
   export type StandardSchema<Output = unknown> = optionsModule.StandardSchema<Output>
-  export type CookieOptions = cookieModule.CookieOptions
   export type MemoryStoreOptions = memoryStoreModule.MemoryStoreOptions
   export type CookieStoreOptions = cookieStoreModule.CookieStoreOptions
   export type FileStoreOptions = fileStoreModule.FileStoreOptions

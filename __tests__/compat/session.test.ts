@@ -236,3 +236,15 @@ it.each(['destroy', 'keep'])(
     expect((await visit(app, '/who', cookie)).body.user ?? null).toBe(user)
   }
 )
+
+it('two middlewares on one store begin sessions each with its own cookie and IDs', async () => {
+  const store = plainStore()
+  const [shop] = ['shop', 'admin'].map((name) =>
+    classicApp({ store, genid: () => name, cookie: { path: '/', domain: `${name}.test` } }, ROUTES)
+  )
+  // express-session takes those of the middleware that was made last.
+  expect(setCookies(await visit(shop, '/login'))).toEqual([
+    expect.stringMatching(/^connect\.sid=s%3Ashop.*=shop\.test;/)
+  ])
+  expect([...store.texts.keys()]).toEqual(['shop'])
+})
