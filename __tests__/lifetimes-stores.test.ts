@@ -1,7 +1,7 @@
 import request from 'supertest'
 import session, { infoOf, sessions } from '../lib/index'
 import { sessionCookie } from '../lib/testing'
-import { appWith, cookieOf, secret } from './helpers/app'
+import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { faultApp, type FaultApp } from './helpers/fault-app'
 import { FOREIGN, TimedStores } from './helpers/timed-stores'
 import { MINUTE } from './helpers/times'
@@ -151,8 +151,12 @@ describe.each([...OURS, 'SqliteStore'])("behind express-session's door, with coo
   const HALF_AN_HOUR = 30 * MINUTE
   const userId = ({ user }: any) => user as string
 
-  /** An hour's use of a session, extended a few times and never saved since its beginning. */
-  async function used(options: object, whenBegun: (auth: any, cookie: string) => unknown = () => undefined) {
+  /** An hour's use of a session, or as many minutes, extended a few times and never saved since its beginning. */
+  async function used(
+    options: object,
+    whenBegun: (auth: any, cookie: string) => unknown = () => undefined,
+    minutes = [20, 20, 20]
+  ) {
     const open = { secret, name: 'sid', resave: false, saveUninitialized: false, store: stores.open(name) }
     const given = { ...open, cookie: { maxAge: HALF_AN_HOUR }, ...options }
     const auth = session(given)
@@ -167,17 +171,32 @@ describe.each([...OURS, 'SqliteStore'])("behind express-session's door, with coo
         req.session.seen = true
         await req.session.save()
         res.json(req.session.user)
+      },
+      '/watch': async (req, res) => {
+        expect(infoOf(req.session).signal!.aborted).toBe(false)
+        res.write('watching')
+        watched.resolve(res)
       }
     })
     const begun = await request(app).get('/in')
     const cookie = cookieOf(begun)!
     const get = async (path: string) => (await request(app).get(path).set('Cookie', cookie)).body as unknown
     await whenBegun(auth, cookie)
-    for (let i = 0; i < 3; i++) {
-      await stores.forward(20 * MINUTE)
+    for (const span of minutes) {
+      await stores.forward(span * MINUTE)
       expect(await get('/see')).toBe('ann')
     }
     return { auth, get, ends, given, id: begun.body as string, cookie }
+  }
+
+  let watched: ReturnType<typeof deferred<any>>
+
+  // One that is watched from now on, and ends: by the time it is told so, those before it were asked for as well.
+  async function polled({ auth, given: { store } }: { auth: any; given: { store: any } }) {
+    const other = await auth.open({ headers: { cookie: await sessionCookie(auth, { user: 'bob' }) }, url: '/' })
+    const told = new Promise((resolve) => infoOf(other).signal!.addEventListener('abort', resolve))
+    await store.destroy(other.id, () => undefined)
+    await told
   }
 
   describe.each([
@@ -203,16 +222,31 @@ describe.each([...OURS, 'SqliteStore'])("behind express-session's door, with coo
 
     it('fires no signal while others use the session', async () => {
       let signal!: AbortSignal
-      const { auth, given } = await used(options, async (manager, cookie) => {
+      const visit = await used(options, async (manager, cookie) => {
         signal = infoOf(await manager.open({ headers: { cookie }, url: '/' })).signal!
       })
-      // One that is watched from now on, and ends: by the time it is told so, the other was asked for as well.
-      const cookie = await sessionCookie(auth, { user: 'bob' })
-      const other = await auth.open({ headers: { cookie }, url: '/' })
-      const told = new Promise((resolve) => infoOf(other).signal!.addEventListener('abort', resolve))
-      await given.store.destroy(other.id, () => undefined)
-      await told
+      await polled(visit)
       expect(signal.aborted).toBe(false)
+    })
+
+    it('is extended at the end of a response that watched it', async () => {
+      watched = deferred()
+      const visit = await used(options)
+      const watching = visit.get('/watch')
+      const response = await watched.promise
+      await stores.forward(20 * MINUTE)
+      await polled(visit)
+      response.end()
+      await watching
+      await stores.forward(20 * MINUTE)
+      expect(await visit.get('/see')).toBe('ann')
+    })
+
+    it('is not ended by a save() after an extension that touchAfter allows', async () => {
+      const { get } = await used({ touchAfter: 5 * MINUTE, ...options }, undefined, [20, 8])
+      expect(await get('/save')).toBe('ann')
+      await stores.forward(4 * MINUTE)
+      expect(await get('/see')).toBe('ann')
     })
   })
 

@@ -73,7 +73,7 @@ export function deadline(settings: Settings, req: HttpRequest, cookie: CookieLif
 
 /**
  * The same of a session that a store keeps. A touch moves the end there, and may leave the date in the record as it was:
- * where the date ends it, its span since the last use counts.
+ * where the date ends it, its span since the last use counts, if that is later.
  */
 export function keptDeadline(
   settings: Settings,
@@ -83,8 +83,9 @@ export function keptDeadline(
 ): Milliseconds | null {
   const { originalMaxAge: own } = cookie
   const isSpan = settings.limits.endsByDate && typeof own === 'number' && own > 0
-  const life = isSpan ? { originalMaxAge: own, expires: new Date(times.usedAt + own) } : cookie
-  return deadline(settings, req, life, times)
+  if (!isSpan) return deadline(settings, req, cookie, times)
+  const expires = new Date(Math.max(times.usedAt + own, timeOf(cookie.expires) ?? 0))
+  return deadline(settings, req, { originalMaxAge: own, expires }, times)
 }
 
 /** Whether what we wrote ourselves says that a session is over. `usedAt` is `undefined` where the store settles idling. */

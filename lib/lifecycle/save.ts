@@ -1,7 +1,7 @@
 import { conflictError, destroyedError, guarded, idTakenError, tooLateError } from '../engine/faults'
 import { evictSurplus } from './end'
 import type { Handle } from './handle'
-import { chain, timeOf, type MaybePromise, type Milliseconds } from '../base/time'
+import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf, markOfId, type Visit } from '../engine/engine'
 import type { Settings } from '../options/settings'
 import { mergeData, parseData } from '../record/merge'
@@ -13,7 +13,7 @@ import type { Found } from '../store/contract'
 import { decodeFound, remember, versionOf } from '../store/record-cache'
 import { writers } from '../store/keyed-queue'
 import { sessionToGive, type Merged } from './given-session'
-import { deadline, keptDeadline, tellsExtension, type CookieLife } from './lifetime'
+import { deadline, keptDeadline, tellsExtension } from './lifetime'
 import type { Snapshot } from './snapshot'
 
 /** Writers that keep getting in each other's way give up here; far beyond what real traffic needs. */
@@ -65,10 +65,7 @@ export function saveSession(
   // Stores of ours are given the text, others the object: of neither is made what nobody reads.
   const record = native ? encodeRecord(jsonOfCookie(state), meta, merged) : ''
   const times = { createdAt: state.createdAt, usedAt }
-  const cookie: CookieLife = state.cookie ?? state.keptCookie!.cookie
-  // A date that is over, of a session that our store has, is one from before it was extended.
-  const isStale = native && (timeOf(cookie.expires) ?? Infinity) <= usedAt
-  const expiresAt = (isStale ? keptDeadline : deadline)(settings, req, cookie, times)
+  const expiresAt = (native ? keptDeadline : deadline)(settings, req, state.cookie ?? state.keptCookie!.cookie, times)
   const token = tokens.seal?.(record, settings.keys!)
   if (isNew) saving.offered?.push(record)
   // Made now, for the session may change while the store is asked; of ours those alone ask for it that take objects.

@@ -50,8 +50,11 @@ export function watch(handle: Handle): AbortSignal {
       const found = await port.read(snapshot.storeId)
       // A store that could not be asked says nothing; one that answers "absent" is believed.
       if (found === null) return fire()
-      const usedAt = found.usedAt ?? recordOf(found)?.meta?.u ?? Date.now()
-      handle.snapshot = { ...snapshot, usedAt: Math.max(usedAt, snapshot.usedAt) }
+      const usedAt = found.usedAt ?? recordOf(found)?.meta?.u
+      // Without a time of its last use the store alone knows its end, and has it still.
+      if (usedAt === undefined) return
+      // Which may have been written meanwhile.
+      handle.snapshot = { ...handle.snapshot, usedAt: Math.max(usedAt, handle.snapshot.usedAt) }
       const end = latest === undefined ? null : handle.endOf(latest)
       if (end !== null && end <= Date.now() && port.native) fire()
     } catch {
