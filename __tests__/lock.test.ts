@@ -9,7 +9,7 @@ import { TestFolder } from './helpers/folder'
 import { alone, expectFreeLockAfterKill, GROUNDS, Site, type Ground } from './helpers/race'
 import { CLIENTS } from './helpers/redis-clients'
 import { RedisServer, until } from './helpers/redis-server'
-import { HOUR } from './helpers/times'
+import { DAY, HOUR } from './helpers/times'
 
 const TheirMemoryStore = require('express-session').MemoryStore
 const FOREIGN = 'a store that only knows the contract, one process'
@@ -166,6 +166,15 @@ describe('a lock', () => {
     )
     expect(await holding).toBe(false)
     expect(others.mock.calls.flat()).toEqual(Array(10).fill('ERR_SESSION_LOCK_TIMEOUT'))
+  })
+
+  it('is renewed no sooner for a ttl that no timer waits for', async () => {
+    const store = new MemoryStore()
+    const { session } = await opened({ store })
+    const renew = jest.spyOn(store[POWERS].lock!, 'renew')
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] })
+    await session.lock(() => jest.advanceTimersByTimeAsync(1000), { ttl: 90 * DAY })
+    expect(renew).not.toHaveBeenCalled()
   })
 
   it('tells its holder when somebody else has taken it', async () => {

@@ -4,7 +4,7 @@ import type { LockPower, StoreContract } from '../../store/contract'
 import { OptionError, quote, SessionError } from '../../base/errors'
 import type { LockOptions } from '../../session/verbs'
 import { madeFor } from '../../base/maps'
-import type { Milliseconds } from '../../base/time'
+import { TIMER_MAX, type Milliseconds } from '../../base/time'
 import { givenOptions } from '../../base/warnings'
 import { Locks } from '../../stores/memory/locks'
 
@@ -81,7 +81,7 @@ function keepAlive(
       // Tried again at the next tick, while the lock still stands.
     }
   }
-  const renewal = setInterval(() => void renew(), ttl / 3)
+  const renewal = setInterval(() => void renew(), Math.min(ttl / 3, TIMER_MAX))
   renewal.unref()
   return () => clearInterval(renewal)
 }
