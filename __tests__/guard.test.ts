@@ -23,6 +23,11 @@ it('requireSession answers 401 or redirects', async () => {
   expect([res.status, res.headers.location]).toEqual([303, '/login'])
 })
 
+it.each([5, '', null, {}])('refuses to redirect to %p', (redirectTo) => {
+  const refused = expect.objectContaining({ name: 'TypeError', code: 'ERR_SESSION_OPTION' })
+  expect(() => requireSession({ redirectTo: redirectTo as never })).toThrow(refused)
+})
+
 it('lets nothing but a stored session pass, whatever its data is called and on both doors', async () => {
   const options = { secret, name: 'sid', resave: false, saveUninitialized: false }
   for (const door of [sessions(options), session(options)]) {

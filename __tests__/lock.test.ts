@@ -293,16 +293,21 @@ describe('a lock', () => {
   })
 })
 
-it.each([{ wait: NaN }, { wait: -1 }, { ttl: 'x' as any }, { ttl: '5000' as any }, { wait: null as any }])(
-  'refuses a time that is none: %j',
-  async (options) => {
-    const app = appWith(sessions({ secret }), {
-      '/': async (req, res) => {
-        await req.session.lock(() => undefined, options)
-        res.end()
-      }
-    })
-    const res = await request(app).get('/')
-    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
-  }
-)
+it.each([
+  { wait: NaN },
+  { wait: -1 },
+  { ttl: 'x' as any },
+  { ttl: '5000' as any },
+  { wait: null as any },
+  { ttl: 0 },
+  { ttl: Infinity }
+])('refuses a time that is none, and a ttl that no timer can keep: %p', async (options) => {
+  const app = appWith(sessions({ secret }), {
+    '/': async (req, res) => {
+      await req.session.lock(() => undefined, options)
+      res.end()
+    }
+  })
+  const res = await request(app).get('/')
+  expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
+})

@@ -60,7 +60,11 @@ describe('is refused while the middleware is set up, with the name of the option
       { named: { cart: { store: 'redis' } } },
       /named\["cart"\]\.store must have the methods/
     ],
-    ['no transport at all', { transport: [] }, /transport must name/]
+    ['no transport at all', { transport: [] }, /transport must name/],
+    ['adopt as a BigInt', { adopt: big }, /adopt/],
+    ['adopt.reissue as a text', { adopt: { from: 'express-session', reissue: 'no' } }, /adopt\.reissue/],
+    ['adopt from elsewhere', { adopt: { from: 'cookie-session' } }, /adopt/],
+    ['adopt from nowhere', { adopt: {} }, /adopt/]
   ]
 
   it.each(BOTH)('%s', (_what, given, named) => {
@@ -83,11 +87,7 @@ describe('is refused while the middleware is set up, with the name of the option
     ['null among the secrets', { secret: [secret, null] }, /secret/],
     ['an endless cookie.maxAge', { cookie: { maxAge: Infinity } }, /maxAge/],
     ['cookie as a BigInt', { cookie: big }, /cookie/],
-    ['path as a BigInt', { cookie: { path: big } }, /path/],
-    ['adopt as a BigInt', { adopt: big }, /adopt/],
-    ['adopt.reissue as a text', { adopt: { from: 'express-session', reissue: 'no' } }, /adopt\.reissue/],
-    ['adopt from elsewhere', { adopt: { from: 'cookie-session' } }, /adopt/],
-    ['adopt from nowhere', { adopt: {} }, /adopt/]
+    ['path as a BigInt', { cookie: { path: big } }, /path/]
   ])('%s, at sessions()', (_what, given, named) => {
     expect(refusal(() => sessions({ ...required, ...given } as never))?.message).toMatch(named)
   })

@@ -27,6 +27,8 @@ export function requireSession(
   const test = typeof check === 'function' ? check : (session: Session) => !infoOf(session).isNew
   const given = typeof check === 'object' ? (check ?? options) : options
   const { redirectTo } = givenOptions('requireSession()', given, ['redirectTo'])
+  const isPlace = redirectTo === undefined || (typeof redirectTo === 'string' && redirectTo !== '')
+  demand(isPlace, 'requireSession()', 'redirectTo', 'a URL or path', redirectTo)
   return async function sessionGuard(req: HttpRequest, res: ServerResponse, next) {
     try {
       // The application may have put a property of its own in the place of req.sessions.

@@ -97,6 +97,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
   const name = given.name || given.key || 'connect.sid'
   checkName(name)
   checkMaxAge(given.cookie)
+  adoptOf(given.adopt)
   const { key: _key, ...known } = given
   warnOfOptions(known)
   const idle = checkSpan('idle', given.idle, null)

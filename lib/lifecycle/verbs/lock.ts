@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { StorePort } from '../../store/port'
 import type { LockPower, StoreContract } from '../../store/contract'
-import { OptionError, quote, SessionError } from '../../base/errors'
+import { demand, isAboveZero, SessionError } from '../../base/errors'
 import type { LockOptions } from '../../session/verbs'
 import { madeFor } from '../../base/maps'
 import { TIMER_MAX, type Milliseconds } from '../../base/time'
@@ -30,11 +30,8 @@ export interface HeldLock {
  */
 export async function takeLock(port: StorePort, key: string, options: LockOptions | undefined): Promise<HeldLock> {
   const { wait = WAIT, ttl = TTL } = givenOptions('session.lock()', options, ['wait', 'ttl'])
-  for (const [option, ms] of Object.entries({ wait, ttl })) {
-    if (typeof ms !== 'number' || !(ms >= 0)) {
-      throw new OptionError(`session.lock(): ${option} must be a number of milliseconds, got ${quote(ms)}`)
-    }
-  }
+  demand(typeof wait === 'number' && wait >= 0, 'session.lock()', 'wait', 'a number of milliseconds', wait)
+  demand(isAboveZero(ttl), 'session.lock()', 'ttl', 'a number of milliseconds above 0', ttl)
   const locks = port.locks ?? localLocks(port.store)
   const token = randomUUID()
   // A lock that cannot be given back ends by itself: no reason to spoil the work that was done under it.
