@@ -2,7 +2,7 @@ import './helpers/quiet'
 import express from 'express'
 import request from 'supertest'
 import { KeyRing } from '../lib/cookie/keys'
-import session, { CookieStore, FileStore, MemoryStore, sessions } from '../lib/index'
+import session, { CookieStore, FileStore, MemoryStore, sessions, update } from '../lib/index'
 import { RedisStore } from '../lib/redis'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { TestFolder } from './helpers/folder'
@@ -147,6 +147,25 @@ describe('a record that another writer nested deeply', () => {
         }
       }
     })
+  })
+
+  it('of a depth that cannot be merged or copied is no unknown error', async () => {
+    for (const [name, door] of Object.entries(DOORS)) {
+      const store = await STORES.MemoryStore!(recordOf(lists(2800)))
+      const isRefused = { code: 'ERR_SESSION_UNSERIALIZABLE', message: expect.stringMatching(/nested too deeply/) }
+      const app = appWith(door({ store }), {
+        '/update': (req, res) => update(req.session, (s: any) => (s.user = 'bob')).then(() => res.json('kept')),
+        '/merge': (req, res) => {
+          req.session.user = 'bob'
+          store.sessions[ID] = recordOf(lists(2801))
+          res.json('kept')
+        }
+      })
+      for (const path of ['/update', '/merge']) {
+        const res = await request(app).get(path).set('Cookie', cookie)
+        expect([name, path, res.status, res.body]).toEqual([name, path, 500, expect.objectContaining(isRefused)])
+      }
+    }
   })
 
   it('of any depth stops no manager', async () => {

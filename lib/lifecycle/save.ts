@@ -7,7 +7,7 @@ import type { Settings } from '../options/settings'
 import { mergeData, parseData } from '../record/merge'
 import { encodeRecord, type Meta, type WrittenData } from '../record/parsed-record'
 import { asCookie, attributesOf } from '../session/cookie-state'
-import { firstKey, stringifyData, warnOfLosses } from '../session/data'
+import { firstKey, stringifyData, warnOfLosses, withinStack } from '../session/data'
 import { jsonOfCookie, Session, stateOf } from '../session/session'
 import type { Found } from '../store/contract'
 import { decodeFound, remember, versionOf } from '../store/record-cache'
@@ -149,7 +149,7 @@ function objectOf({ req, session }: Saving, meta: Meta | undefined, merged: Merg
 
 // What the store keeps, with our changes since `data` laid over it.
 function mergedText({ data: base, storedData }: Snapshot, data: string): string {
-  return JSON.stringify(mergeData(parseData(base), parseData(data), parseData(storedData)))
+  return withinStack(() => JSON.stringify(mergeData(parseData(base), parseData(data), parseData(storedData))))
 }
 
 function metaFor(saving: Saving, known: Snapshot, usedAt: Milliseconds, user: string | undefined): Meta {

@@ -124,7 +124,8 @@ export function serializeSession(session: object): string {
     return stringifyData(session)
   } catch (cause) {
     const found = faultOf(session)
-    throw unserializable(found?.path ?? '', found?.reason ?? 'a value of it cannot be stored as JSON', cause)
+    const reason = isTooDeep(cause) ? TOO_DEEP : 'a value of it cannot be stored as JSON'
+    throw unserializable(found?.path ?? '', found?.reason ?? reason, cause)
   }
 }
 
@@ -133,7 +134,21 @@ function unserializable(path: string, reason: string, cause?: unknown): SessionE
   return new SessionError('ERR_SESSION_UNSERIALIZABLE', `${where} cannot be stored: ${reason}.`, { cause })
 }
 
+/** Does what takes more of the stack than JSON.stringify. @throws {SessionError} as `serializeSession` where none is left */
+export function withinStack<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (err) {
+    throw isTooDeep(err) ? unserializable('', TOO_DEEP, err) : err
+  }
+}
+
+function isTooDeep(err: unknown): boolean {
+  return err instanceof RangeError && err.message.includes('call stack')
+}
+
 const UNREADABLE = 'reading it throws an error'
+const TOO_DEEP = 'it is nested too deeply'
 
 interface Fault {
   path: string
@@ -145,10 +160,8 @@ function faultOf(session: object): Fault | undefined {
   try {
     return findFault(session, path, new Set())
   } catch (err) {
-    // The stack has no room left; or a Proxy does not tell its keys.
-    if (err instanceof RangeError && err.message.includes('call stack'))
-      return { path: '', reason: 'it is nested too deeply' }
-    return { path: path.join('.'), reason: UNREADABLE }
+    // Or a Proxy does not tell its keys.
+    return isTooDeep(err) ? { path: '', reason: TOO_DEEP } : { path: path.join('.'), reason: UNREADABLE }
   }
 }
 

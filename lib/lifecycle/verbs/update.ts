@@ -2,7 +2,7 @@ import { SessionError } from '../../base/errors'
 import { destroyedError, guarded } from '../../engine/faults'
 import { parseData } from '../../record/merge'
 import { changesSince, repeatChanges } from '../../session/late-changes'
-import { serializeSession } from '../../session/data'
+import { serializeSession, withinStack } from '../../session/data'
 import { replaceData, stateOf, type Session } from '../../session/session'
 import { copyValues, mergeLive } from '../../session/values'
 import { versionOf } from '../../store/record-cache'
@@ -22,7 +22,7 @@ export function updateSession<T>(
   return writers.take(handle.settings.port, stateOf(session)!.id, async () => {
     for (let count = 0; count < UPDATES_MAX; count++) {
       await refresh(handle, session)
-      const before = copyValues(session)
+      const before = withinStack(() => copyValues(session))
       const undo = () => replaceData(session, copyValues(before))
       let result: T
       handle.updating = true
@@ -75,7 +75,8 @@ async function refresh(handle: SessionHandle, session: Session): Promise<void> {
   }
   const local = serializeSession(session)
   if (record.dataText !== local) {
-    replaceData(session, mergeLive(parseData(known.data), parseData(local), record.data, session))
+    const merge = () => mergeLive(parseData(known.data), parseData(local), record.data, session)
+    replaceData(session, withinStack(merge))
   }
   handle.snapshot = {
     ...known,
