@@ -96,6 +96,37 @@ describe.each([
   })
 })
 
+describe.each([
+  ['on the server', () => new MemoryStore()],
+  ['in the cookie', () => new CookieStore()]
+])(
+  'a cookie whose Path changes with a deployment when the old session is gone, in Chromium, %s',
+  (_where, makeStore) => {
+    it.each([
+      ['of the host', {}, `sid ${HOST} /`],
+      ['of a domain', { domain: 'example.test' }, 'sid .example.test /']
+    ])('%s: login works at once, and the old cookie is gone', async (_whose, scope, expected) => {
+      const mounted = () => Object.fromEntries(Object.entries(routes).map(([path, route]) => [`/app${path}`, route]))
+      const app = (path: string) => {
+        const login = async (req: any, res: any) => {
+          await req.session.regenerate()
+          req.session.user = 'ann'
+          res.redirect('/app/read')
+        }
+        const auth = sessions({ secret, store: makeStore(), cookie: { path, ...scope } })
+        return appWith(auth, { ...mounted(), '/app/login': login })
+      }
+      listener = app('/app')
+      await open('/app/begin')
+      listener = app('/')
+      expect(await open('/app/login')).toBe('ann')
+      expect(await jar()).toEqual([expected])
+      expect(await open('/app/logout')).toBe('out')
+      expect(await jar()).toEqual([])
+    })
+  }
+)
+
 it('an old cookie beside the new one locks nobody out for longer than one visit', async () => {
   const store = new MemoryStore()
   listener = appWith(sessions({ secret, store, cookie: hostOnly }), routes)

@@ -1,12 +1,13 @@
 import {
   type Cookie,
+  type CookieData,
   encodeValue,
   isSendable,
   serializeAttributes,
   serializeCookie,
   unsendableError
 } from '../cookie/cookie'
-import { hostOf } from '../base/http'
+import { hostOf, type HttpRequest } from '../base/http'
 import { isSecure } from '../engine/identify'
 import { newCookie } from '../engine/new-cookie'
 import type { Handle } from '../lifecycle/handle'
@@ -16,6 +17,8 @@ import { isEndless, stateOf, type Session } from '../session/session'
 const EPOCH = new Date(0)
 /** Parent domains tried when duplicate cookies are expired; more labels than any sensible host has. */
 const PARENTS_MAX = 4
+/** The folders of a request's path, as many and as long ones as applications are mounted under. */
+const FOLDERS = /^(?:\/[^/?#]{1,64}(?=\/)){1,4}/
 
 /** The value that stands for a session on the wire: signed, sealed, or made by the store. */
 export function tokenOf({ settings, tokens, snapshot }: Handle): string {
@@ -104,7 +107,8 @@ function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string
 
 /**
  * The texts that delete cookies of our name that are not ours, on the host itself and its parent domains, wherever ours
- * is not, and where an earlier release put it. Browsers ignore those that are not theirs to set (public suffixes).
+ * is not, in the folders of the request, and where an earlier release put it. Browsers ignore those that are not theirs
+ * to set (public suffixes).
  */
 export function expireDuplicates(handle: Handle): string[] {
   const { settings, req, found } = handle
@@ -115,16 +119,30 @@ export function expireDuplicates(handle: Handle): string[] {
   const domains: (string | undefined)[] = [undefined, ...parentDomains(hostOf(req))]
   // Of one name and domain browsers keep a cookie that is partitioned, and one that is not.
   const kinds = own.partitioned ? [true, false] : [false]
+  const expired = (data: Partial<CookieData>) => serializeCookie(settings.name, '', data, 0)
   const texts = domains
     // A client may call the host whatever it likes.
     .filter((domain) => domain !== ownDomain && isSendable({ domain }))
     .flatMap((domain) => kinds.map((partitioned) => ({ ...base, domain, partitioned })))
-    .map((data) => serializeCookie(settings.name, '', data, 0))
+    .map(expired)
+  // Browsers send the one of the longest path first, whichever release made it.
+  for (const path of foldersOf(req).filter((folder) => folder !== base.path && isSendable({ path: folder }))) {
+    for (const domain of new Set([undefined, own.domain])) {
+      texts.push(...kinds.map((partitioned) => expired({ ...base, path, domain, partitioned })))
+    }
+  }
   const { path, domain } = (found?.record.cookie ?? {}) as { path?: string; domain?: string }
   if (path !== undefined && path !== base.path && path !== own.path && isSendable({ path, domain })) {
-    texts.push(serializeCookie(settings.name, '', { ...base, domain, path }, 0))
+    texts.push(expired({ ...base, domain, path }))
   }
   return texts
+}
+
+// `/a/b` and `/a` of a request for `/a/b/c`.
+function foldersOf({ originalUrl, url }: HttpRequest): string[] {
+  const [folder = ''] = FOLDERS.exec(String(originalUrl ?? url)) ?? []
+  const names = folder.split('/').slice(1)
+  return names.map((_name, i) => `/${names.slice(0, i + 1).join('/')}`)
 }
 
 function parentDomains(host: string): string[] {
