@@ -222,11 +222,14 @@ describe.each([...OURS, 'SqliteStore'])("behind express-session's door, with coo
 
     it('fires no signal while others use the session', async () => {
       let signal!: AbortSignal
+      const over = new AbortController()
       const visit = await used(options, async (manager, cookie) => {
-        signal = infoOf(await manager.open({ headers: { cookie }, url: '/' })).signal!
+        const req = { headers: { cookie }, url: '/' }
+        signal = infoOf(await manager.open(req, { until: over.signal })).signal!
       })
       await polled(visit)
       expect(signal.aborted).toBe(false)
+      over.abort()
     })
 
     it('is extended at the end of a response that watched it', async () => {
