@@ -147,7 +147,7 @@ describe.each(STORES)('a session in use, in %s:', (name) => {
   })
 })
 
-describe.each([...OURS, 'SqliteStore'])("behind express-session's door, with cookie.maxAge, in %s,", (name) => {
+describe.each([...OURS, 'SqliteStore', FOREIGN])("behind express-session's door, with maxAge, in %s,", (name) => {
   const HALF_AN_HOUR = 30 * MINUTE
   const userId = ({ user }: any) => user as string
 
@@ -252,6 +252,28 @@ describe.each([...OURS, 'SqliteStore'])("behind express-session's door, with coo
       expect(await get('/see')).toBe('ann')
     })
   })
+
+  it('tells no later end than it has where touchAfter leaves a session as it is', async () => {
+    const { ends } = await used({ touchAfter: 10 * MINUTE }, undefined, [4, 16, 4, 20])
+    expect(ends).toEqual([26, 30, 26, 30])
+  })
+
+  it('tells no later end than it has to a request that must not extend it', async () => {
+    const extend = jest.fn().mockReturnValue(false)
+    const { ends, auth, cookie } = await used({ extend }, undefined, [4, 20])
+    expect(ends).toEqual([26, 6])
+    const opened = await auth.open({ headers: { cookie }, url: '/' })
+    expect(Math.round((infoOf(opened).expiresAt! - Date.now()) / MINUTE)).toBe(6)
+  })
+
+  it('tells such a request of an extension by another one', async () => {
+    const begun = stores.clock.now
+    const extend = () => stores.clock.now === begun + 20 * MINUTE
+    const { ends } = await used({ extend }, undefined, [20, 4])
+    expect(ends).toEqual([30, 26])
+  })
+
+  if (name === FOREIGN) return
 
   it('is not ended by auth.reindex()', async () => {
     const { get, given } = await used({})

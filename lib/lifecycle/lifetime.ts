@@ -115,15 +115,9 @@ export function extendedAt({ engine, settings, id, snapshot }: Handle): Millisec
   return Math.max(engine.extended.get(id) ?? 0, snapshot.meta?.u ?? 0)
 }
 
-/** When a session was used last, for its lifetime: now, if the response extends it. */
-export function lastUse(handle: Handle, cookie: CookieLife): Milliseconds {
-  const last = extendedAt(handle)
-  return isDue(handle.settings, handle.req, cookie, last) ? Date.now() : Math.max(handle.snapshot.usedAt, last)
-}
-
 /** Whether a record says when it was last extended: one of ours does, in a store of ours. Else this process remembers. */
-export function tellsExtension({ port, writesMeta, touchAfter }: Settings): boolean {
-  return touchAfter === 0 || (writesMeta && port.native)
+export function tellsExtension({ port, writesMeta, touchAfter, extend }: Settings): boolean {
+  return (touchAfter === 0 && extend === undefined) || (writesMeta && port.native)
 }
 
 // Whether a lifetime is the one that the options give a cookie. That counts from a clock that may have ticked meanwhile,

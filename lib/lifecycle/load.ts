@@ -44,7 +44,11 @@ function admit(visit: Visit, id: string, found: MaybePromise<Answer>, hops: numb
   if (!door.takesAnyRecord && expires != null && Number.isNaN(new Date(expires as string).valueOf())) {
     return refused('ERR_SESSION_CORRUPT')
   }
-  if (meta === undefined) return admitted(visit, id, found, record, undefined, hops)
+  if (meta === undefined) {
+    // What metadata are to be added to is written, whenever it was used.
+    const lastUse = settings.limits.endsByDate ? lastUseOf(settings, found, record) : undefined
+    return admitted(visit, id, found, record, lastUse, hops)
+  }
   if (meta.h !== undefined && !settings.tokens.assigned && meta.h !== markOfId(id)) {
     engine.monitor.note('error', settings.name, id, { reason: 'FOREIGN_RECORD' })
     return refused('ERR_SESSION_CORRUPT')
@@ -85,9 +89,14 @@ function admitted(
  * The time of last use, where a record tells it. In a foreign store an express-session instance may have written last,
  * which leaves ours as it was: a cookie that ends with the browser, and has an end all the same, is ours.
  */
-export function lastUseOf({ port }: Settings, found: Found, record: ParsedRecord): Milliseconds | undefined {
+export function lastUseOf({ port, limits }: Settings, found: Found, record: ParsedRecord): Milliseconds | undefined {
   const { meta, cookie } = record
-  if (port.native) return found.usedAt ?? meta?.u
+  if (port.native) {
+    const told = found.usedAt ?? meta?.u
+    const span = limits.endsByDate && typeof cookie.originalMaxAge === 'number' ? cookie.originalMaxAge : undefined
+    if (told !== undefined || span === undefined || typeof found.expiresAt !== 'number') return told
+    return Math.min(found.expiresAt - span, Date.now())
+  }
   const isOurs = cookie.originalMaxAge === null && typeof found.expiresAt === 'number'
   return port.tellsLastUse && isOurs ? meta?.u : undefined
 }

@@ -12,7 +12,7 @@ import type { Found } from '../../store/contract'
 import { versionOf } from '../../store/record-cache'
 import { endRecord, noteEnd } from '../end'
 import { Handle } from '../handle'
-import { lastUse } from '../lifetime'
+import { extendedAt, isDue, tellsExtension } from '../lifetime'
 import { recordOf } from '../load'
 import { writeNow } from '../save'
 import { storedSession, type Began, type Snapshot } from '../snapshot'
@@ -36,9 +36,15 @@ export class SessionHandle extends Handle {
 
   /** When the session ends if it is not used again; this request uses it, and its response extends it. */
   expiresAt(session: Session): Milliseconds | null {
+    const { settings, req, snapshot } = this
+    const { cookie, keptCookie, createdAt } = stateOf(session)!
+    const last = extendedAt(this)
     const isExtended = this.response !== undefined && !this.isLate && this.status === 'stored'
-    const { cookie, keptCookie } = stateOf(session)!
-    return this.endOf(session, isExtended ? lastUse(this, cookie ?? keptCookie!.cookie) : undefined)
+    if (isExtended && isDue(settings, req, cookie ?? keptCookie!.cookie, last)) return this.endOf(session, Date.now())
+    // A record that tells no last use was used when it was loaded: its date, and what this process knows, say it better.
+    const isTold = snapshot.usedAt !== createdAt || tellsExtension(settings)
+    const end = isTold ? null : this.endOf(session, last)
+    return end !== null && end > Date.now() ? end : this.endOf(session, Math.max(snapshot.usedAt, last))
   }
 
   reviveCookie(kept: Record<string, unknown>): Cookie {
