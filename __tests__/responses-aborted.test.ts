@@ -5,10 +5,13 @@ import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { plainStore } from './helpers/classic'
 import { get, serving } from './helpers/raw'
 
+// A store may take as long as it likes: nobody who has left waits for it.
+const storeTimeout = 2 ** 31 - 1
+
 const DOORS: Record<string, (store: unknown) => any> = {
-  'sessions()': (store) => sessions({ secret, store: store as never }),
+  'sessions()': (store) => sessions({ secret, store: store as never, storeTimeout }),
   'the drop-in door': (store) =>
-    session({ secret, store: store as never, name: 'sid', resave: false, saveUninitialized: false })
+    session({ secret, store: store as never, storeTimeout, name: 'sid', resave: false, saveUninitialized: false })
 }
 
 /** A store that tells of each write, and waits with it until it is let go. */
