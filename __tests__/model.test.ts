@@ -86,7 +86,7 @@ describe('whatever the order of what two processes do, nothing is lost and nothi
   it.each(Object.entries(WORLDS))(
     'on %s',
     async (_name, open) => {
-      const { world, runs = 200, without, close } = await open()
+      const { world, runs = 100, without, close } = await open()
       try {
         await holds(world, runs, without)
       } finally {

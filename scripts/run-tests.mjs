@@ -17,7 +17,7 @@ const CORE = [
   'faults/.*',
   'unit/.*',
   'compat/(both-packages|express-session|middleware|responses|session|store-base)',
-  'stores/(cookie|file.*|memory|sqlite)',
+  'stores/(cookie|file(?!-processes).*|memory|sqlite)',
   '(cookies|data|errors|hosts|keys|open|options|redirects|regenerate|registry|response.*|schema|transport)'
 ]
 const MESSAGE_LENGTH = 400

@@ -23,7 +23,7 @@ interface Ground {
 
 /** Each store twice, as two processes have it. */
 export const WORLDS: Record<string, () => Promise<Ground> | Ground> = {
-  MemoryStore: () => ({ world: worldOf([new MemoryStore()]), runs: 3000 }),
+  MemoryStore: () => ({ world: worldOf([new MemoryStore()]), runs: 1500 }),
 
   FileStore: () => {
     const folder = new TestFolder()
