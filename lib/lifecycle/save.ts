@@ -5,10 +5,11 @@ import { chain, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf, markOfId, type Visit } from '../engine/engine'
 import type { Settings } from '../options/settings'
 import { mergeData, parseData } from '../record/merge'
-import { encodeRecord, type Meta, type WrittenData } from '../record/parsed-record'
+import { encodeRecord, type Meta, type ParsedRecord, type WrittenData } from '../record/parsed-record'
 import { asCookie, attributesOf } from '../session/cookie-state'
 import { firstKey, stringifyData, warnOfLosses, withinStack } from '../session/data'
 import { jsonOfCookie, Session, stateOf } from '../session/session'
+import type { SessionState } from '../session/verbs'
 import type { Found } from '../store/contract'
 import { decodeFound, remember, versionOf } from '../store/record-cache'
 import { writers } from '../store/keyed-queue'
@@ -27,6 +28,8 @@ export interface Saving extends Visit {
   readonly session: Session
   /** JSON of its data. */
   readonly data: string
+  /** The same with its parts, where they are known. */
+  readonly changed?: WrittenData | undefined
   /** Whose it is, where its data does not say (`auth.create`). */
   readonly user: string | undefined
   /** The write fails where other data is found, instead of merging. */
@@ -49,7 +52,7 @@ export function saveSession(
   theirs = known.record,
   attempt = 1
 ): MaybePromise<Snapshot | 'gone'> {
-  const { settings, req, session, data } = saving
+  const { settings, req, session, data, changed } = saving
   const { port, tokens, door } = settings
   const isNew = known.version === null
   if (attempt === 1 && door.warns && !settings.production) warnOfLosses(session, port.store.keepsTypes === true)
@@ -82,7 +85,7 @@ export function saveSession(
     usedAt,
     attributes: state.cookie && attributesOf(state.cookie),
     // Of what another writer left, JSON has lost the types.
-    record: merged === data ? undefined : theirs,
+    record: merged === data ? changed && rewritten(state, known.record, changed, meta) : theirs,
     storeId: known.storeId,
     token
   }
@@ -180,17 +183,34 @@ export function writeSession(
   const before = handle.snapshot
   handle.writeAttempted = true
   const offered = before.version === null ? (handle.offered ??= []) : undefined
-  const saving = { engine, settings, req, id, session, data, user: told, exact, inTurn: handle.updating, offered }
+  const saving = {
+    engine,
+    settings,
+    req,
+    id,
+    session,
+    data,
+    changed,
+    user: told,
+    exact,
+    inTurn: handle.updating,
+    offered
+  }
   return chain(saveSession(saving, before), (outcome) => {
     // Another object of the same session (from before a reload) has saved its own data.
     const isOther = typeof outcome === 'object' && session !== handle.latest && id === handle.id
     handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome, data !== before.data)
     if (outcome === 'gone') return false
-    const { cookie, keptCookie } = stateOf(session)!
-    if (outcome.isAmended && handle.isPresented && (cookie ?? keptCookie!.cookie).expires != null) {
+    const state = stateOf(session)!
+    if (outcome.isAmended && handle.isPresented && (state.cookie ?? state.keptCookie!.cookie).expires != null) {
       handle.outgoing = 'send'
     }
-    if (changed !== undefined) rememberRecord(session, before, outcome, changed, settings.port.native)
+    const { record, version, storeId } = outcome
+    if (record !== undefined && outcome.storedData === data && state.cookie === undefined) {
+      // The next request of a burst will ask for what was just written: it need not be parsed then.
+      state.keptCookie = record
+      remember(storeId, settings.port.native ? version! : undefined, record)
+    }
     if (!tellsExtension(settings)) engine.extended.set(id, outcome.usedAt)
     if (before.version === null) {
       const key = firstKey(session)
@@ -216,18 +236,15 @@ function announce(handle: Handle, { version, data }: Snapshot, now: Snapshot): v
   }
 }
 
-// The next request of a burst will ask for what was just written: it need not be parsed then.
-function rememberRecord(
-  session: Session,
-  before: Snapshot,
-  { version, data, storedData, storeId, meta }: Snapshot,
+// The record of what is written, where all of it is known in parts: with the cookie of the last one, which nobody has
+// looked at.
+function rewritten(
+  { cookie, keptCookie }: SessionState,
+  before: ParsedRecord | undefined,
   changed: WrittenData,
-  isText: boolean
-) {
-  const { record } = before
-  const { cookie, keptCookie } = stateOf(session)!
-  if (record === undefined || cookie !== undefined || keptCookie !== record || storedData !== data) return
-  remember(storeId, isText ? version! : undefined, record.rewritten(changed, meta))
+  meta: Meta | undefined
+): ParsedRecord | undefined {
+  return cookie === undefined && keptCookie === before ? before?.rewritten(changed, meta) : undefined
 }
 
 /** The same for a verb. @throws {SessionError} `ERR_SESSION_DESTROYED` when it is gone, or the store's fault */
