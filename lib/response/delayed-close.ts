@@ -48,6 +48,7 @@ function destroy(this: PatchedSocket, err?: Error): PatchedSocket {
 
 function end(this: PatchedSocket, ...args: unknown[]): PatchedSocket {
   // Where the client has hung up, it is Node that ends the socket, whatever is still to be sent.
-  if (this.writable && !this.readableEnded && this[DEFER]?.(() => void Reflect.apply(this.end, this, args)) === true) return this
+  if (this.writable && !this.readableEnded && this[DEFER]?.(() => void Reflect.apply(this.end, this, args)) === true)
+    return this
   return Reflect.apply(this[END]!, this, args) as PatchedSocket
 }
