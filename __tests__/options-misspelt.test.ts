@@ -76,6 +76,27 @@ describe('a misspelt option is told once, with the name that was meant:', () => 
   })
 })
 
+describe('a text that stands for true or false at the drop-in door, which takes it as express-session does,', () => {
+  it.each<[given: object, said: string]>([
+    [{ resave: 'false' }, 'resave'],
+    [{ saveUninitialized: 'false' }, 'saveUninitialized'],
+    [{ rolling: '0' }, 'rolling'],
+    [{ proxy: 'true' }, 'proxy'],
+    [{ cookie: { secure: 'false' } }, 'cookie.secure'],
+    [{ cookie: { httpOnly: 'false' } }, 'cookie.httpOnly'],
+    [{ cookie: { partitioned: 'false' } }, 'cookie.partitioned']
+  ])('is told once: %j', (given, said) => {
+    for (let i = 0; i < 2; i++) session({ ...required, ...given } as object)
+    expect(told).toEqual([expect.stringMatching(new RegExp(`^The option ${said} must be true or false, got "`))])
+  })
+
+  it('is no text that is meant, or empty', () => {
+    session({ ...required, rolling: '', cookie: { secure: 'auto' } } as object)
+    session({ ...required, cookie: null } as object)
+    expect(told).toEqual([])
+  })
+})
+
 describe('a misspelt option of a store is told once, before what is missing without it:', () => {
   const open: Record<string, (options: any) => unknown> = {
     MemoryStore: (options) => new MemoryStore(options),

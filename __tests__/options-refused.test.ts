@@ -4,10 +4,14 @@ import request from 'supertest'
 import { gorillaSessions } from '../lib/gorilla'
 import session, { CookieStore, FileStore, MemoryStore, sessions } from '../lib/index'
 import { MongoStore } from '../lib/mongo'
+import { MysqlStore } from '../lib/mysql'
 import { PostgresStore } from '../lib/postgres'
 import { RedisStore } from '../lib/redis'
+import { SqliteStore } from '../lib/sqlite'
 import { appWith, secret } from './helpers/app'
 import { MongoDouble } from './helpers/mongo-double'
+
+const { Pool }: any = require('pg')
 
 const refusal = (make: () => unknown): any => {
   try {
@@ -87,7 +91,18 @@ describe('is refused while the middleware is set up, with the name of the option
     ['null among the secrets', { secret: [secret, null] }, /secret/],
     ['an endless cookie.maxAge', { cookie: { maxAge: Infinity } }, /maxAge/],
     ['cookie as a BigInt', { cookie: big }, /cookie/],
-    ['path as a BigInt', { cookie: { path: big } }, /path/]
+    ['path as a BigInt', { cookie: { path: big } }, /path/],
+    ...['rolling', 'resave', 'saveUninitialized', 'proxy'].map((flag): [string, object, RegExp] => [
+      `${flag} as a text`,
+      { [flag]: 'false' },
+      new RegExp(`^${flag} must be true or false, got "false": .* process\\.env\\.NAME === 'true'`)
+    ]),
+    ...['secure', 'httpOnly', 'partitioned'].map((flag): [string, object, RegExp] => [
+      `cookie.${flag} as a text`,
+      { cookie: { secure: true, [flag]: 'false' } },
+      new RegExp(`cookie\\.${flag} must be true`)
+    ]),
+    ['rolling of a named session as a text', { named: { cart: { rolling: 'false' } } }, /rolling must be true or false/]
   ])('%s, at sessions()', (_what, given, named) => {
     expect(refusal(() => sessions({ ...required, ...given } as never))?.message).toMatch(named)
   })
@@ -97,6 +112,24 @@ describe('is refused while the middleware is set up, with the name of the option
       code: 'ERR_SESSION_OPTION',
       message: 'revocations must be a store with the methods get, set and destroy'
     })
+  })
+})
+
+it.each<[string, () => unknown]>([
+  ['durable', () => new FileStore({ path: '/nowhere', durable: 'false' as never })],
+  ['durable', () => new SqliteStore({ path: ':memory:', durable: 'false' as never })],
+  ['createTable', () => new PostgresStore({ pool: new Pool(), createTable: 'false' as never })],
+  ['prepare', () => new PostgresStore({ pool: new Pool(), prepare: 'false' as never })],
+  ['createTable', () => new MysqlStore({ pool: {} as never, createTable: 'false' as never })],
+  ['disableTTL', () => new RedisStore({ client: new Redis({ lazyConnect: true }), disableTTL: 'false' as never })],
+  ['disableTouch', () => new RedisStore({ client: new Redis({ lazyConnect: true }), disableTouch: 'false' as never })],
+  ['stringify', () => new MongoStore({ collection: new MongoDouble() as never, stringify: 'false' as never })],
+  ['createIndexes', () => new MongoStore({ collection: new MongoDouble() as never, createIndexes: 'no' as never })],
+  ['encrypt', () => new CookieStore({ encrypt: 'false' as never })]
+])('a text where a store wants true or false: %s', (option, make) => {
+  expect(refusal(make)).toMatchObject({
+    code: 'ERR_SESSION_OPTION',
+    message: expect.stringContaining(`\`${option}\` must be true or false`)
   })
 })
 

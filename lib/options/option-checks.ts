@@ -92,6 +92,7 @@ function completed(name: string, given: CookieOptions): CookieOptions {
     throw new OptionError(`cookie.path must begin with '/', got ${quote(cookie.path)}`)
   }
   checkMaxAge(cookie)
+  for (const key of FLAGS) if (cookie[key] !== 'auto') checkFlag(`cookie.${key}`, cookie[key], false)
   checkAttributes(cookie)
   return cookie
 }
@@ -217,11 +218,28 @@ export function checkFunctions(options: Record<string, unknown>): void {
 }
 
 /** @throws {OptionError} for anything but `true` and `false` */
-export function checkFlag(option: string, value: boolean | null | undefined, fallback: boolean): boolean {
+export function checkFlag<T>(option: string, value: boolean | null | undefined, fallback: T): boolean | T {
   if (value === undefined || value === null) return fallback
-  must(typeof value === 'boolean', option, 'true or false', value)
-  return value
+  if (typeof value === 'boolean') return value
+  const remedy = typeof value === 'string' ? `: ${OF_TEXTS}` : ''
+  throw new OptionError(`${option} must be true or false, got ${quote(value)}${remedy}`)
 }
+
+/** Outside production, one warning for each text (from the environment, say) that stands for `true` or `false`. */
+export function warnOfTexts({ cookie, ...options }: SessionsOptions): void {
+  if (isProduction()) return
+  const { rolling, resave, saveUninitialized, proxy } = options
+  const flags: Record<string, unknown> = { rolling, resave, saveUninitialized, proxy }
+  if (typeof cookie === 'object') for (const key of FLAGS) flags[`cookie.${key}`] = cookie?.[key]
+  for (const [option, value] of Object.entries(flags)) {
+    if (typeof value !== 'string' || value === '' || value === 'auto') continue
+    const words = `The option ${option} must be true or false, got ${quote(value)}`
+    warnOnce('SILVERBACK_OPTION', `${words}: ${OF_TEXTS}.`, `text ${option}`)
+  }
+}
+
+const FLAGS = ['secure', 'httpOnly', 'partitioned'] as const
+const OF_TEXTS = "no text counts as false, write process.env.NAME === 'true' for one"
 
 /** @throws {OptionError} for what cannot be a store */
 export function checkStore(option: string, store: unknown): void {

@@ -28,7 +28,8 @@ import {
   overStore,
   policyOf,
   transportOf,
-  userAsText
+  userAsText,
+  warnOfTexts
 } from './option-checks'
 import { checkSecret, checkSecretTypes, missingSecret } from '../cookie/secret-checks'
 import { SealedRecords } from '../tokens/sealed-records'
@@ -60,9 +61,10 @@ export function resolveSessionsOptions(given: SessionsOptions): Settings {
     cookie,
     limits: limitsOf(modern, given, idle, absoluteOf(given.store, 30 * DAY)),
     touchAfter: touchAfterOf(given.touchAfter, spanOf(idle, cookie)),
-    rolling: given.rolling ?? false,
-    resave: given.resave ?? false,
-    saveUninitialized: given.saveUninitialized ?? false,
+    rolling: checkFlag('rolling', given.rolling, false),
+    resave: checkFlag('resave', given.resave, false),
+    saveUninitialized: checkFlag('saveUninitialized', given.saveUninitialized, false),
+    proxy: checkFlag('proxy', given.proxy, undefined),
     unsetDestroys: oneOf('unset', given.unset ?? 'destroy', ['destroy', 'keep']) === 'destroy',
     cacheGuard: checkFlag('cacheGuard', given.cacheGuard, true),
     rawFaults: false,
@@ -100,6 +102,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
   adoptOf(given.adopt)
   const { key: _key, ...known } = given
   warnOfOptions(known)
+  warnOfTexts(given)
   const idle = checkSpan('idle', given.idle, null)
   const shared = common(given, genid || null)
   const keys = secret ? new KeyRing(secret) : undefined
@@ -117,6 +120,7 @@ export function resolveClassicOptions(given: SessionsOptions & { key?: string | 
     rolling: Boolean(given.rolling),
     resave: resave === undefined ? true : Boolean(resave),
     saveUninitialized: saveUninitialized === undefined ? true : Boolean(saveUninitialized),
+    proxy: given.proxy,
     unsetDestroys: unset === 'destroy',
     cacheGuard: checkFlag('cacheGuard', given.cacheGuard, false),
     rawFaults: given.onStoreError === undefined,
@@ -144,7 +148,6 @@ function common(given: SessionsOptions, genid: SessionsOptions['genid'] | null =
     hashIds,
     extend: extendOf(given.extend),
     genid: genid ?? undefined,
-    proxy: given.proxy,
     ...transportOf(given.transport),
     load: oneOf('load', given.load ?? 'auto', ['auto', 'eager', 'lazy'] as const),
     onStoreError: policyOf(onStoreError),
@@ -228,9 +231,9 @@ export function namedSettings(main: Settings, name: string, given: NamedOptions 
     cookie,
     limits: { ...limits, idleIsExplicit: limits.idleIsExplicit || main.limits.idleIsExplicit },
     touchAfter: touchAfter === undefined && !isClassic ? inherited : touchAfterOf(touchAfter, span),
-    rolling: given.rolling ?? false,
+    rolling: checkFlag('rolling', given.rolling, false),
     resave: false,
-    saveUninitialized: given.saveUninitialized ?? false,
+    saveUninitialized: checkFlag('saveUninitialized', given.saveUninitialized, false),
     genid: undefined,
     schema: checkSchema(given.schema),
     userId: userAsText(given.userId),

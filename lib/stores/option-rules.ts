@@ -18,6 +18,9 @@ export function having(be: string, ...methods: string[]): Rule {
 /** For an option whose value is taken as it is. */
 export const ANYTHING: Rule = optional('anything', () => true)
 
+/** For one that is on or off. A text from the environment, 'false' say, would be on. */
+export const FLAG: Rule = optional('true or false', (value) => typeof value !== 'string' || value === '')
+
 /** What a timer waits for: beyond its bound Node waits for a millisecond. */
 export const TIMER_SPAN: Rule = optional(`milliseconds from 1 to ${TIMER_MAX}`, isTimerSpan)
 

@@ -10,7 +10,7 @@ import {
   type Powers,
   type StoreContract
 } from '../../store/contract'
-import { hasMethods, OptionError, type SessionErrorCode } from '../../base/errors'
+import { demand, hasMethods, OptionError, type SessionErrorCode } from '../../base/errors'
 import { givenOptions } from '../../base/warnings'
 import { decodeFound, versionOf, isForwarding } from '../../store/record-cache'
 import type { KeyRing, Opening } from '../../cookie/keys'
@@ -22,6 +22,7 @@ import { chain, DAY, MINUTE, SECOND, type MaybePromise, type Milliseconds } from
 import { KeyedQueue } from '../../store/keyed-queue'
 import { CarriedStore } from './carried-store'
 import { RecentWrites } from './recent'
+import { FLAG } from '../option-rules'
 import { COOKIE_BYTES_MAX, cookieTooLarge } from '../too-large'
 
 /** How far another machine's clock may be ahead. */
@@ -62,6 +63,7 @@ export class CookieStore extends CarriedStore implements Carrier {
   constructor(options?: CookieStoreOptions) {
     super()
     const { encrypt = true, revocations } = givenOptions('CookieStore', options, ['encrypt', 'revocations'])
+    demand(FLAG[1](encrypt), 'CookieStore', 'encrypt', FLAG[0], encrypt)
     this.#encrypt = encrypt
     if (revocations !== undefined) {
       if (!hasMethods(revocations, 'get', 'set', 'destroy')) {

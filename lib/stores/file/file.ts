@@ -2,7 +2,7 @@ import fs from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { POWERS } from '../../store/contract'
 import {
-  ANYTHING,
+  FLAG,
   checkOptions,
   isFilled,
   optional,
@@ -61,7 +61,7 @@ const RULES: Record<keyof FileStoreOptions, Rule> = {
   ttl: optional('milliseconds above 0', isAboveZero),
   sweepEvery: TIMER_SPAN,
   serializer: SERIALIZER,
-  durable: ANYTHING
+  durable: FLAG
 }
 
 /** Its mtime tells the processes on one folder when it was swept. */

@@ -1,7 +1,7 @@
 import { demand, hasMethods, isAboveZero } from '../../base/errors'
 import { isPromise, SECOND, type MaybePromise } from '../../base/time'
 import { warnOnce } from '../../base/warnings'
-import { ANYTHING, checkOptions, optional, type Rule } from '../option-rules'
+import { FLAG, checkOptions, optional, type Rule } from '../option-rules'
 import { RecordStore } from '../record-store'
 import { ACKNOWLEDGED, isAcknowledged, type MongoCollection } from './collection'
 import { Objects, TEXTS } from './format'
@@ -40,9 +40,9 @@ const RULES: Record<keyof MongoStoreOptions, Rule> = {
     `a collection of mongodb 6 or later (client.db().collection("sessions")), or a promise of one, ${ACKNOWLEDGED}`,
     (collection) => isPromise(collection) || (hasMethods(collection, ...METHODS) && isAcknowledged(collection))
   ],
-  stringify: ANYTHING,
+  stringify: FLAG,
   ttl: optional('seconds above 0', isAboveZero),
-  createIndexes: ANYTHING
+  createIndexes: FLAG
 }
 
 /**

@@ -3,7 +3,7 @@ import { beside, isMeta, isRecord } from '../../record/parsed-record'
 import { isAboveZero, OptionError } from '../../base/errors'
 import { Store } from '../../store/store'
 import { chain, SECOND, type MaybePromise, type Milliseconds } from '../../base/time'
-import { ANYTHING, checkOptions, SERIALIZER, type Rule, type Serializer } from '../option-rules'
+import { ANYTHING, checkOptions, FLAG, SERIALIZER, type Rule, type Serializer } from '../option-rules'
 import { USER_PREFIX } from '../user-index'
 import { afterChanges, change, clearAll, nothing, respondOfAll } from '../change'
 import { dialectOf, type RedisClient } from './client'
@@ -72,8 +72,8 @@ const RULES: Record<keyof RedisStoreOptions, Rule> = {
   ttl: filled('seconds above 0 or a function', (ttl) => typeof ttl === 'function' || isAboveZero(ttl)),
   serializer: filled(...SERIALIZER),
   scanCount: filled('a whole number above 0', isCount),
-  disableTTL: ANYTHING,
-  disableTouch: ANYTHING,
+  disableTTL: FLAG,
+  disableTouch: FLAG,
   wait: filled('{ replicas, timeout }, both whole numbers above 0', (wait) => {
     const { replicas, timeout } = wait as Partial<RedisWait>
     return isCount(replicas) && isCount(timeout ?? SECOND)

@@ -1,5 +1,5 @@
 import { SECOND } from '../../base/time'
-import { ANYTHING, checkOptions, having, optional, TIMER_SPAN } from '../option-rules'
+import { FLAG, checkOptions, having, optional, TIMER_SPAN } from '../option-rules'
 import { isName, NAME } from './dialect'
 import { postgresDialect, postgresDriver, type PostgresPool } from './postgres-dialect'
 import { RULES, SqlStore, type PooledStoreOptions } from './store'
@@ -42,7 +42,7 @@ export class PostgresStore extends SqlStore {
       ...RULES,
       pool: having('a Pool of pg', 'query', 'connect'),
       schema: optional(NAME, isName),
-      prepare: ANYTHING,
+      prepare: FLAG,
       timeout: TIMER_SPAN
     })
     const { pool, schema, table = 'session', createTable, prepare = true, timeout = 10 * SECOND } = given

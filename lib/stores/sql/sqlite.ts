@@ -1,6 +1,6 @@
 import { hasMethods, isTimerSpan, OptionError, SessionError } from '../../base/errors'
 import { TIMER_MAX, type Milliseconds } from '../../base/time'
-import { ANYTHING, checkOptions, isFilled, optional } from '../option-rules'
+import { FLAG, checkOptions, isFilled, optional } from '../option-rules'
 import type { Dialect } from './dialect'
 import { sqliteDialect } from './sqlite-dialect'
 import { openDatabase, sqliteDriver, type SqliteDatabase } from './sqlite-driver'
@@ -66,7 +66,7 @@ export class SqliteStore extends SqlStore<true> {
         hasMethods(database, 'prepare', 'exec')
       ),
       busyTimeout: optional(`milliseconds from 0 to ${TIMER_MAX}`, (ms) => ms === 0 || isTimerSpan(ms)),
-      durable: ANYTHING
+      durable: FLAG
     })
     const { path, database, table = 'sessions', createTable } = given
     if (database !== undefined && path !== undefined)

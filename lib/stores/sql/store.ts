@@ -1,6 +1,6 @@
 import { isAboveZero, isTimerSpan } from '../../base/errors'
 import { DAY, MINUTE, TIMER_MAX, type MaybePromise, type Milliseconds } from '../../base/time'
-import { ANYTHING, optional } from '../option-rules'
+import { FLAG, optional } from '../option-rules'
 import { LOCK_PREFIX } from '../../store/contract'
 import { RecordStore, type Answer } from '../record-store'
 import { SharedSweeper } from '../sweeper'
@@ -48,7 +48,7 @@ export interface PooledStoreOptions extends SqlStoreOptions {
 
 export const RULES = {
   table: optional(NAME, isName),
-  createTable: ANYTHING,
+  createTable: FLAG,
   ttl: optional('milliseconds above 0', isAboveZero),
   sweepEvery: optional(`milliseconds from 1 to ${TIMER_MAX} or null`, (span) => span === null || isTimerSpan(span))
 }
