@@ -2,7 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { CookieStore, MemoryStore, sessions } from '../lib/index'
+import session, { CookieStore, MemoryStore, sessions } from '../lib/index'
 import { contextOf, launchChromium } from './examples/chromium'
 import { appWith, secret } from './helpers/app'
 
@@ -126,6 +126,37 @@ describe.each([
     })
   }
 )
+
+describe('behind the default export, when the cookie has moved and the old session is gone, in Chromium,', () => {
+  const mounted = Object.fromEntries(Object.entries(routes).map(([path, route]) => [`/app${path}`, route]))
+  const login = async (req: any, res: any) => {
+    await req.session.regenerate()
+    req.session.user = 'ann'
+    res.redirect('/app/read')
+  }
+
+  it.each([
+    ['to a Domain', hostOnly, shared],
+    ['from a Domain', shared, hostOnly],
+    ['from a folder', { path: '/app' }, hostOnly],
+    ['to a folder', hostOnly, { path: '/app' }],
+    ['from a folder of a Domain', { ...shared, path: '/app' }, hostOnly]
+  ])('%s, login works at once, and so does logout', async (_where, before, after) => {
+    const deploy = (cookie: object) => {
+      const auth = session({ secret, resave: false, saveUninitialized: false, cookie })
+      listener = appWith(auth, { ...mounted, '/app/login': login })
+    }
+    deploy(before)
+    await open('/app/login')
+    deploy(after)
+    expect(await open('/app/read')).toBe('nobody')
+    for (let i = 0; i < 2; i++) {
+      expect(await open('/app/login')).toBe('ann')
+      expect(await open('/app/logout')).toBe('out')
+      expect(await open('/app/read')).toBe('nobody')
+    }
+  })
+})
 
 it('an old cookie beside the new one locks nobody out for longer than one visit', async () => {
   const store = new MemoryStore()

@@ -64,6 +64,27 @@ describe('a cookie', () => {
     expect(({} as any).x).toBeUndefined()
   })
 
+  it("of several authentic ones is the first whose session lives behind express-session's door, asking for no more", async () => {
+    const store = new MemoryStore()
+    const asked = jest.spyOn(store, 'get')
+    const app = appWith(session({ secret, name: 'sid', resave: false, saveUninitialized: false, store }), basics)
+    const begun = await Promise.all(['a', 'b', 'c'].map((user) => request(app).get(`/write?user=${user}`)))
+    const [a, b, c] = begun.map((res) => cookieOf(res)!)
+    const seen = async (...cookies: string[]) => {
+      asked.mockClear()
+      const { body } = await read(app, cookies.join('; '))
+      return [body.data.user, body.code, asked.mock.calls.length]
+    }
+    expect(await seen(a!, b!)).toEqual(['a', undefined, 1])
+    await request(app).get('/logout').set('Cookie', a!)
+    expect(await seen(a!)).toEqual([undefined, 'ERR_SESSION_MISSING', 1])
+    expect(await seen(a!, b!, c!)).toEqual(['b', undefined, 2])
+    await request(app).get('/logout').set('Cookie', `${a}; ${b}`)
+    expect(await seen(b!, a!, b!, c!)).toEqual(['c', undefined, 3])
+    await request(app).get('/logout').set('Cookie', c!)
+    expect(await seen(a!, 'sid=planted', b!, c!)).toEqual([undefined, 'ERR_SESSION_MISSING', 3])
+  })
+
   it('takes the authentic one of several cookies, and expires the planted ones', async () => {
     const app = appWith(sessions({ secret }), basics)
     const cookie = await login(app)

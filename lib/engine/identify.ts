@@ -204,6 +204,23 @@ export class RequestTokens implements Presented {
     return this.token ?? this.refusal ?? this.#choose()
   }
 
+  /** What may be believed instead, where the session of the first authentic token is gone: a deployment moved the cookie. */
+  *others(): Iterable<VerifiedToken> {
+    const { tokens, door } = this.visit.settings
+    if (!door.believesFirst || this.keys === undefined) return
+    const { token: first } = this
+    for (const value of this.values) {
+      const token = tokens.verify(value, this.keys)
+      if (typeof token === 'object' && !isPromise(token) && token.id !== first?.id) yield token
+    }
+  }
+
+  believe(token: VerifiedToken): void {
+    this.token = token
+    this.id = token.id
+    this.isStale = token.stale
+  }
+
   /** @param known what came of the values, where that had to be asked for */
   #choose(known?: Choice): MaybePromise<Choice> {
     const { engine, settings, req } = this.visit
@@ -217,9 +234,7 @@ export class RequestTokens implements Presented {
       choice = fromCookieParser(req, settings, keys) ?? choice
     }
     if (typeof choice === 'object') {
-      this.token = choice
-      this.id = choice.id
-      this.isStale = choice.stale
+      this.believe(choice)
       if (values.length > 1 && new Set(values).size > 1) {
         this.hasDuplicates = !settings.door.believesFirst
         engine.monitor.note('rejected', settings.name, choice.id, { reason: 'DUPLICATE' })

@@ -5,6 +5,7 @@ import type { SessionErrorCode } from '../base/errors'
 import { chain, isPromise, timeOf, type MaybePromise, type Milliseconds } from '../base/time'
 import { bindingOf, shaped, markOfId, type Visit } from '../engine/engine'
 import type { Choice } from '../engine/identify'
+import type { VerifiedToken } from '../tokens/tokens'
 import type { Settings } from '../options/settings'
 import { isRecord, type ParsedRecord, type Meta } from '../record/record'
 import { EXPIRED, type Found } from '../store/contract'
@@ -180,7 +181,10 @@ export function loadSession(handle: Handle, prepares = false): MaybePromise<Sess
   let loaded: MaybePromise<Loaded>
   try {
     if (token === undefined) loaded = chain(tokens.open(), (choice) => recordOfToken(handle, choice))
-    else loaded = admit(handle, token.id, token.found ?? settings.port.load(token.id), 0)
+    else {
+      loaded = admit(handle, token.id, token.found ?? settings.port.load(token.id), 0)
+      if (tokens.values.length > 1) loaded = orAnother(handle, loaded, tokens.others()[Symbol.iterator]())
+    }
   } catch (err) {
     return failLoad(handle, err)
   }
@@ -200,6 +204,24 @@ function keepLoading<T>(handle: Handle, loading: Promise<T>): Promise<T> {
   handle.loading = loading
   loading.then(done, done)
   return loading
+}
+
+// Of several authentic tokens the first that has a session; none: why the first is refused.
+function orAnother(
+  handle: Handle,
+  loaded: MaybePromise<Loaded>,
+  others: Iterator<VerifiedToken>
+): MaybePromise<Loaded> {
+  return chain(loaded, (first) => {
+    const next = 'id' in first ? undefined : others.next()
+    if (next === undefined || next.done) return first
+    const { value: token } = next
+    const other = chain(admit(handle, token.id, handle.settings.port.load(token.id), 0), (found) => {
+      if ('id' in found) handle.tokens.believe(token)
+      return found
+    })
+    return chain(orAnother(handle, other, others), (found) => ('id' in found ? found : first))
+  })
 }
 
 // Of a token that is the record, and had to be asked for.
