@@ -1,7 +1,7 @@
 import './helpers/quiet'
 import diagnostics from 'node:diagnostics_channel'
 import request from 'supertest'
-import session, { CookieStore, MemoryStore, sessions } from '../lib/index'
+import session, { CookieStore, MemoryStore, sessions, update } from '../lib/index'
 import { POWERS } from '../lib/store/contract'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { Clock } from './helpers/clock'
@@ -260,6 +260,30 @@ describe('maxPerUser', () => {
     expect((await request(appWith(auth, routes)).get('/in')).status).toBe(500)
     expect(list).toEqual([1, 2, 3].map(() => ['maxPerUser', 4]))
     expect(auth.stats().destroyed).toBe(3)
+  })
+
+  it.each(Object.keys(DOORS))('shows what update() has stored also when the removal fails (%s)', async (door) => {
+    const store = new MemoryStore()
+    const auth = DOORS[door]!({ store, userId, maxPerUser: 1 })
+    await login(auth)
+    jest.spyOn(powersOf(store), 'remove').mockImplementation(() => {
+      throw new Error('read-only')
+    })
+    const app = appWith(auth, {
+      ...routes,
+      '/update': async (req, res) => {
+        const enter = (s: any) => Object.assign(s, { user: 'ann', n: (s.n ?? 0) + 1 })
+        const failed = await update(req.session, enter).then(
+          () => false,
+          () => true
+        )
+        res.json([failed, req.session.user, req.session.n])
+      }
+    })
+    const res = await request(app).get('/update')
+    expect(res.body).toEqual([true, 'ann', 1])
+    const header = res.headers['x-session']
+    expect((await visit(auth, '/read', header ?? cookieOf(res)!)).body).toBe('ann')
   })
 
   it('counts a session that is indexed as it is seen', async () => {

@@ -41,6 +41,8 @@ export function updateSession<T>(
         await writeNow(handle, session, made, true)
         return result
       } catch (err) {
+        // It was written, and what came behind that has failed (maxPerUser).
+        if (handle.snapshot.version !== known.version) throw err
         // The end of the request would save it over what others make of it by then. What the rest of the request has set
         // meanwhile is none of it.
         handle.snapshot = known
