@@ -401,6 +401,27 @@ export function describeSqlStore(ground: () => SqlGround): void {
     }
   })
 
+  it('is counted in one statement, and lets others run while it lists for a callback', async () => {
+    const { store, sent } = ground().recorded({ table, createTable: true })
+    opened.push(store)
+    await fill(4 * PAGE)
+    await powersOf(store).lock.acquire('a', 'x', MINUTE)
+    sent.length = 0
+    expect([await store.length(), sent.length]).toEqual([4 * PAGE + 1, 1])
+    for (const verb of ['ids', 'all']) {
+      let turns = 0
+      const next = () => void (turns++, (turn = setImmediate(next)))
+      let turn = setImmediate(next)
+      const listed = await new Promise<object>((resolve) =>
+        store[verb]((_err: unknown, found: object) => resolve(found))
+      )
+      clearImmediate(turn)
+      expect([verb, Object.keys(listed).length]).toEqual([verb, 4 * PAGE + 1])
+      expect(turns).toBeGreaterThanOrEqual(4)
+      expect(await store[verb]()).toEqual(listed)
+    }
+  })
+
   async function fill(count: number): Promise<void> {
     const { id, text, expires } = ground().columns
     const store = open()

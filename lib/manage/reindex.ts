@@ -42,7 +42,10 @@ export async function reindex(engine: Engine, { signal, onProgress }: ReindexOpt
     throw new OptionError('reindex() needs a store of this package that can list its IDs')
   }
   const report = onProgress && asked('onProgress', onProgress)
-  const ids = (await (store.ids as () => unknown).call(store)) as StoreKey[]
+  // With a callback: a store that answers at once lets others have their turn then.
+  const ids = await new Promise<StoreKey[]>((resolve, reject) => {
+    store.ids!((err, found) => (err ? reject(err as Error) : resolve(found as StoreKey[])))
+  })
   const progress = { seen: 0, indexed: 0, total: ids.length }
   for (const id of ids) {
     if (signal?.aborted) break

@@ -46,14 +46,18 @@ export async function changed(store: object): Promise<void> {
   await idle
 }
 
-/** Answers what concerns all sessions of a store, behind the changes that were called before. */
+/**
+ * Answers what concerns all sessions of a store, behind the changes that were called before. With a callback others may
+ * have their turn meanwhile.
+ */
 export function respondOfAll<T, A>(
   store: { readonly [POWERS]: Powers },
-  work: () => MaybePromise<T>,
+  work: (isPatient: boolean) => MaybePromise<T>,
   callback: Callback<T> | undefined
 ): A {
   const powers = store[POWERS]
-  return respond(powers, () => (powers.sync ? work() : changed(store).then(work)), callback)
+  const ask = () => work(typeof callback === 'function')
+  return respond(powers, () => (powers.sync ? ask() : changed(store).then(ask)), callback)
 }
 
 /** Removes every session, in the order of the calls: what is set behind it stays. */

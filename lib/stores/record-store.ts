@@ -17,10 +17,10 @@ export interface RecordPowers extends Powers {
 
 /** The same for a store that can enumerate its sessions. */
 export interface ListedPowers extends RecordPowers {
-  /** Visits every live session as it is kept. */
-  each(visit: (found: Listed) => void): MaybePromise<unknown>
+  /** Visits every live session as it is kept. @param isPatient others may have their turn meanwhile */
+  each(visit: (found: Listed) => void, isPatient?: boolean): MaybePromise<unknown>
   /** The IDs of the live sessions, for a store that need not read them for that. */
-  ids?(): MaybePromise<string[]>
+  ids?(isPatient: boolean): MaybePromise<string[]>
   /** How many sessions are live, for a store that need not list them for that. */
   count?(): MaybePromise<number>
   /** Removes every session. */
@@ -108,13 +108,13 @@ export abstract class RecordStore<Sync extends boolean = false> extends KeyedSto
   override all(): Answer<Record<string, SessionRecord>, Sync>
   override all(callback: Callback<Record<string, any>>): void
   override all(callback?: Callback<Record<string, SessionRecord>>): unknown {
-    const collect = () => {
+    const collect = (isPatient: boolean) => {
       const records = Object.create(null) as Record<string, SessionRecord>
       const visit = (found: Listed) => {
         const record = parse(found)
         if (record !== null) records[found.id] = record
       }
-      return chain(this[POWERS].each(visit), () => records)
+      return chain(this[POWERS].each(visit, isPatient), () => records)
     }
     return respondOfAll(this, collect, callback)
   }
@@ -123,7 +123,7 @@ export abstract class RecordStore<Sync extends boolean = false> extends KeyedSto
   ids(): Answer<string[], Sync>
   ids(callback: Callback<string[]>): void
   ids(callback?: Callback<string[]>): unknown {
-    return respondOfAll(this, () => idsOf(this[POWERS]), callback)
+    return respondOfAll(this, (isPatient) => idsOf(this[POWERS], isPatient), callback)
   }
 
   /** How many sessions are live. */
@@ -131,7 +131,7 @@ export abstract class RecordStore<Sync extends boolean = false> extends KeyedSto
   override length(callback: Callback<number>): void
   override length(callback?: Callback<number>): unknown {
     const powers = this[POWERS]
-    const count = () => powers.count?.() ?? chain(idsOf(powers), (ids) => ids.length)
+    const count = (isPatient: boolean) => powers.count?.() ?? chain(idsOf(powers, isPatient), (ids) => ids.length)
     return respondOfAll(this, count, callback)
   }
 
@@ -192,8 +192,8 @@ function endOf(usedAt: Milliseconds, ttl: Milliseconds | null): Milliseconds | n
   return ttl === null ? null : usedAt + ttl
 }
 
-function idsOf(powers: ListedPowers): MaybePromise<string[]> {
-  if (powers.ids !== undefined) return powers.ids()
+function idsOf(powers: ListedPowers, isPatient: boolean): MaybePromise<string[]> {
+  if (powers.ids !== undefined) return powers.ids(isPatient)
   const ids: string[] = []
   return chain(
     powers.each(({ id }) => ids.push(id)),

@@ -141,6 +141,7 @@ export function statementsOf(parts: Parts) {
   const over = `${expires} <= ${time('@now')}`
   const insert = `INSERT INTO ${table} (${id}, ${text}, ${expires}) VALUES (@id, @text, ${time('@expires')})`
   const found = `${readText} AS text, ${readExpires} AS expires`
+  const isSession = `substr(${id}, 1, ${LOCK_PREFIX.length}) <> '${LOCK_PREFIX}'`
   const page = `${id} > @after AND ${live} ORDER BY ${id} LIMIT ${PAGE_SIZE}`
   return {
     read: `SELECT ${found} FROM ${table} WHERE ${row}`,
@@ -154,8 +155,10 @@ export function statementsOf(parts: Parts) {
     release: `DELETE FROM ${table} WHERE ${row} AND ${parts.same('@text')}`,
     list: `SELECT ${id} AS id, ${found} FROM ${table} WHERE ${parts.user} = ${parts.userValue} AND ${page}`,
     page: `SELECT ${id} AS id, ${found} FROM ${table} WHERE ${page}`,
+    ids: `SELECT ${id} AS id FROM ${table} WHERE ${page}`,
+    count: `SELECT COUNT(*) AS sessions FROM ${table} WHERE ${live} AND ${isSession}`,
     sweep: parts.removeSome(over, expires, parts.sweepSize),
-    clear: parts.removeSome(`substr(${id}, 1, ${LOCK_PREFIX.length}) <> '${LOCK_PREFIX}'`, id, PAGE_SIZE)
+    clear: parts.removeSome(isSession, id, PAGE_SIZE)
   }
 }
 

@@ -60,10 +60,10 @@ export function sqlPowers(table: SqlTable, ttl: Milliseconds): SqlPowers {
     const values = { id, text, expected, expires: life.expiresAt, now: Date.now() }
     return chain(changed('write', values), (written) => written || read(id))
   }
-  const pages = (name: StatementName, values: object, visit: (found: Listed) => void): MaybePromise<void> => {
+  const pages = (name: StatementName, values: object, visit: (found: Listed) => void, isPatient = false) => {
     return chain(table.open(), ({ times, parts: { lowest: after = '' } }) =>
-      repeat(() =>
-        chain(table.run(name, { ...values, after, now: Date.now() }), ({ rows }) => {
+      repeat(() => {
+        const page = chain(table.run(name, { ...values, after, now: Date.now() }), ({ rows }) => {
           for (const row of rows as Row[]) {
             after = row.id
             if (after.startsWith(LOCK_PREFIX)) continue
@@ -71,7 +71,8 @@ export function sqlPowers(table: SqlTable, ttl: Milliseconds): SqlPowers {
           }
           return rows.length === PAGE_SIZE
         })
-      )
+        return page === true && isPatient ? new Promise<boolean>((resolve) => setImmediate(resolve, true)) : page
+      })
     )
   }
   return {
@@ -121,7 +122,15 @@ export function sqlPowers(table: SqlTable, ttl: Milliseconds): SqlPowers {
         return chain(pages('list', { user, escaped }, visit), () => listed)
       })
     },
-    each: (visit) => pages('page', {}, visit),
+    each: (visit, isPatient) => pages('page', {}, visit, isPatient),
+    ids(isPatient) {
+      const ids: string[] = []
+      return chain(
+        pages('ids', {}, ({ id }) => ids.push(id), isPatient),
+        () => ids
+      )
+    },
+    count: () => chain(table.run('count', { now: Date.now() }), ({ rows: [row] }) => Number(row!.sessions)),
     clear: () => repeat(() => chain(table.run('clear', {}), ({ changes }) => changes === PAGE_SIZE)),
     sweep: () =>
       chain(table.open(), ({ parts }) =>
