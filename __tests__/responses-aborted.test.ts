@@ -1,17 +1,15 @@
+import { once } from 'node:events'
 import net from 'node:net'
 import request from 'supertest'
 import session, { sessions } from '../lib/index'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { plainStore } from './helpers/classic'
-import { get, serving } from './helpers/raw'
-
-// A store may take as long as it likes: nobody who has left waits for it.
-const storeTimeout = 2 ** 31 - 1
+import { exchange, get, serving } from './helpers/raw'
 
 const DOORS: Record<string, (store: unknown) => any> = {
-  'sessions()': (store) => sessions({ secret, store: store as never, storeTimeout }),
+  'sessions()': (store) => sessions({ secret, store: store as never }),
   'the drop-in door': (store) =>
-    session({ secret, store: store as never, storeTimeout, name: 'sid', resave: false, saveUninitialized: false })
+    session({ secret, store: store as never, name: 'sid', resave: false, saveUninitialized: false })
 }
 
 /** A store that tells of each write, and waits with it until it is let go. */
@@ -112,11 +110,33 @@ describe.each(Object.entries(DOORS))('with %s, a client that leaves', (_door, op
       await entered.promise
       finish.resolve()
       await watch.begun.promise
-      socket.destroy()
+      socket.resetAndDestroy()
       await left.promise
       watch.goOn.resolve()
       expect(await read(port, cookie)).toEqual(['ann', 1])
       expect(watch.writes).toBe(1)
+    })
+  })
+
+  it.each(answers)('half of the connection while the store saves, is %s all of the answer', async (_how, answer) => {
+    const { app, watch, entered, finish, login } = setUp(answer)
+    await serving(app, async (port) => {
+      const cookie = await login(port)
+      const chunks: Buffer[] = []
+      const half = net.connect({ port, allowHalfOpen: true }, () => half.end(get('/slow', { Cookie: cookie })))
+      half.on('data', (chunk) => void chunks.push(chunk))
+      const ended = once(half, 'end')
+      await entered.promise
+      finish.resolve()
+      await watch.begun.promise
+      // The server has seen that nothing more will come.
+      await exchange(port, get('/read'))
+      watch.goOn.resolve()
+      await ended
+      half.destroy()
+      expect(Buffer.concat(chunks).toString()).toMatch(
+        /^HTTP\/1\.1 (200|302) [^]*(done|b\r\n0\r\n\r\n|Redirecting to \/)$/
+      )
     })
   })
 
@@ -142,7 +162,7 @@ describe.each(Object.entries(DOORS))('with %s, a client that leaves', (_door, op
     await serving(app, async (port) => {
       const socket = await visit(port, '')
       await saving.promise
-      socket.destroy()
+      socket.resetAndDestroy()
       await left.promise
       fail.resolve()
       expect(String(await told.promise)).toMatch(/down|store/)

@@ -18,8 +18,9 @@ interface PatchedSocket extends Socket {
  * Keeps the connection of a response of node:http open until what is held back of it has been sent.
  *
  * A second `res.send` is an error, and Express's answer to an error that comes after the response is to destroy the
- * socket; other applications half-close it when they have answered. Without a session the response would be on its way
- * by then; so it goes first here, too.
+ * socket; other applications half-close it when they have answered, and Node does when a client has (`nc` has sent all
+ * that it will send with its request). Without a session the response would be on its way by then; so it goes first
+ * here, too.
  */
 export function delayClose(res: HeldResponse, defer: Defer): void {
   const socket: PatchedSocket | null | undefined = res.socket
@@ -47,8 +48,6 @@ function destroy(this: PatchedSocket, err?: Error): PatchedSocket {
 }
 
 function end(this: PatchedSocket, ...args: unknown[]): PatchedSocket {
-  // Where the client has hung up, it is Node that ends the socket, whatever is still to be sent.
-  if (this.writable && !this.readableEnded && this[DEFER]?.(() => void Reflect.apply(this.end, this, args)) === true)
-    return this
+  if (this.writable && this[DEFER]?.(() => void Reflect.apply(this.end, this, args)) === true) return this
   return Reflect.apply(this[END]!, this, args) as PatchedSocket
 }
