@@ -215,12 +215,6 @@ export class RequestTokens implements Presented {
     }
   }
 
-  believe(token: VerifiedToken): void {
-    this.token = token
-    this.id = token.id
-    this.isStale = token.stale
-  }
-
   /** @param known what came of the values, where that had to be asked for */
   #choose(known?: Choice): MaybePromise<Choice> {
     const { engine, settings, req } = this.visit
@@ -234,7 +228,9 @@ export class RequestTokens implements Presented {
       choice = fromCookieParser(req, settings, keys) ?? choice
     }
     if (typeof choice === 'object') {
-      this.believe(choice)
+      this.token = choice
+      this.id = choice.id
+      this.isStale = choice.stale
       if (values.length > 1 && new Set(values).size > 1) {
         this.hasDuplicates = !settings.door.believesFirst
         engine.monitor.note('rejected', settings.name, choice.id, { reason: 'DUPLICATE' })

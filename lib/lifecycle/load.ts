@@ -217,7 +217,7 @@ function orAnother(
     if (next === undefined || next.done) return first
     const { value: token } = next
     const other = chain(admit(handle, token.id, handle.settings.port.load(token.id), 0), (found) => {
-      if ('id' in found) handle.tokens.believe(token)
+      if ('id' in found) Object.assign(handle.tokens, { token, id: token.id, isStale: token.stale })
       return found
     })
     return chain(orAnother(handle, other, others), (found) => ('id' in found ? found : first))
