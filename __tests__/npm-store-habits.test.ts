@@ -942,6 +942,21 @@ describe.each(['reference', 'subject'] as const)('the %s', (side) => {
       expect(cookieOf(await get(app, '/who', given))).toBeUndefined()
     }
   )
+
+  it('sends none for what a store changes after a question of its own (connect-couchdb)', async () => {
+    const store = plainStore()
+    const { set } = store
+    let changes = 0
+    store.set = (id: string, session: any, done: any) =>
+      store.get(id, () => {
+        session.lastAccess = ++changes
+        set.call(store, id, session, done)
+      })
+    const lasting = { secret, name: 'sid', resave: true, saveUninitialized: false, store, cookie: { maxAge: HOUR } }
+    const app = appWith(SIDES[side](lasting), routes)
+    const given = await login(app)
+    for (const _ of [1, 2]) expect(cookieOf(await get(app, '/who', given))).toBeUndefined()
+  })
 })
 
 describe('a store of values', () => {

@@ -89,6 +89,7 @@ export function saveSession(
     storeId: known.storeId,
     token
   }
+  let isAmended = false
   const written = port.write({
     id: port.keyOf(known.storeId),
     text: record,
@@ -96,21 +97,21 @@ export function saveSession(
     life: { usedAt, expiresAt },
     user: before === undefined && user === undefined ? undefined : { from: before, to: user },
     live: () => given ?? objectOf(saving, meta, { text: merged, theirs }, stringifyData(session)),
+    // What the store changes later comes after express-session's headers.
+    called: () => (isAmended = door.countsStoreChanges && given !== undefined && amended(known, saved, given)),
     earlier: known.own
   })
-  if (written === true && given === undefined) return saved
-  return chain(written, (answer) =>
-    answer === true ? asTaken(saving, known, saved, given) : notTaken(saving, known, saved, record, answer, attempt)
-  )
+  if (written === true && !isAmended) return saved
+  return chain(written, (answer) => {
+    if (answer !== true) return notTaken(saving, known, saved, record, answer, attempt)
+    return isAmended ? { ...saved, isAmended } : saved
+  })
 }
 
-// The store has taken a write; whether it has changed the session that it was given is looked at only where nothing else
-// has changed: the text of a whole session is not free.
-function asTaken({ settings }: Saving, known: Snapshot, saved: Snapshot, given: Session | undefined): Snapshot {
-  if (given === undefined || saved.data !== known.data || saved.meta !== undefined) return saved
-  if (!settings.door.countsStoreChanges) return saved
-  const { cookie: _cookie, ...data } = given
-  return JSON.stringify(data) === saved.storedData ? saved : { ...saved, isAmended: true }
+// Whether the store has changed the session that it was given. It is looked at only where nothing else has changed: the
+// text of a whole session is not free.
+function amended(known: Snapshot, saved: Snapshot, { cookie: _cookie, ...data }: Session): boolean {
+  return saved.data === known.data && saved.meta === undefined && JSON.stringify(data) !== saved.storedData
 }
 
 // The store has not taken a write as it was: it has given the session another ID, keeps something else, or nothing.

@@ -105,11 +105,11 @@ export class AdaptedPowers implements Powers {
     }
   }
 
-  write({ id, text, expected, life, live, earlier }: Write): MaybePromise<Written> {
+  write({ id, text, expected, life, live, called, earlier }: Write): MaybePromise<Written> {
     const { removed } = this.#memory
     if (expected === null) removed.delete(id)
     return this.#inTurn('set', id, () => {
-      const set = () => this.#set(id, withDeadline(live?.() ?? revive(text), life))
+      const set = () => this.#set(id, withDeadline(live?.() ?? revive(text), life), called)
       if (expected === null) return set()
       const wasRemoved = removed.has(id)
       return chain(this.read(id), (current): MaybePromise<Written> => {
@@ -210,10 +210,12 @@ export class AdaptedPowers implements Powers {
     memory.touched = undefined
   }
 
-  #set(id: string, live: object): MaybePromise<true | string> {
+  #set(id: string, live: object, called?: () => void): MaybePromise<true | string> {
     const store = this.store
     if (this.#memory.touched?.id === id) this.#memory.touched = undefined
-    return chain(callStore<unknown>(store, store.set, [id, live]), (value) =>
+    const answer = callStore<unknown>(store, store.set, [id, live])
+    called?.()
+    return chain(answer, (value) =>
       store.tokens !== undefined && typeof value === 'string' && value !== id ? value : true
     )
   }

@@ -116,6 +116,8 @@ export interface Write {
   readonly user?: UserChange | undefined
   /** Makes the session object for stores that take objects. */
   readonly live?: (() => object) | undefined
+  /** Called as soon as a store that takes objects was given it, before it answers. */
+  readonly called?: (() => void) | undefined
   /**
    * `expected` was written by this very request, over these: a read that shows one of them, or nothing yet, lags behind.
    */
