@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { createHash, randomBytes } from 'node:crypto'
-import { channel, type Channel } from 'node:diagnostics_channel'
+import { channel, tracingChannel, type Channel } from 'node:diagnostics_channel'
 import { debuglog } from 'node:util'
 import { SessionError } from './errors'
 import { isPromise, type MaybePromise, type Milliseconds } from './time'
@@ -164,15 +164,10 @@ export interface StoreCall {
   error?: unknown
 }
 
-// Those of `tracingChannel('silverback:store')`: before 20.13 Node's does not tell whether anything listens.
-const start = channel('tracing:silverback:store:start')
-const end = channel('tracing:silverback:store:end')
-const asyncStart = channel('tracing:silverback:store:asyncStart')
-const asyncEnd = channel('tracing:silverback:store:asyncEnd')
-const error = channel('tracing:silverback:store:error')
+const { start, end, asyncStart, asyncEnd, error } = tracingChannel('silverback:store')
 const origins = new WeakMap<object, object>()
 
-/** Whether anything listens. */
+/** Whether anything listens: before 20.13 Node's channel does not tell. */
 export function isTraced(): boolean {
   return (
     end.hasSubscribers ||
