@@ -2,13 +2,12 @@ import type { SessionErrorCode } from '../base/errors'
 import type { HttpRequest } from '../base/http'
 import { randomId } from '../base/ids'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/time'
-import type { Cookie } from '../cookie/cookie'
 import type { Engine } from '../engine/engine'
 import { RequestTokens } from '../engine/identify'
 import type { Settings } from '../options/settings'
 import { dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
-import type { LockOptions, RegenerateOptions, SessionVerbs } from '../session/verbs'
+import type { SessionVerbs } from '../session/verbs'
 import { endRecord, noteEnd, type Ending } from './end'
 import { keptDeadline } from './lifetime'
 import { loadSession } from './load'
@@ -16,7 +15,7 @@ import { newSession, takeData, type Began, type LoadedSession, type Snapshot } f
 import type { HandleOwner, LeftSession, OpenOptions, Outgoing, ResponseState, Status } from './status'
 
 /** One session of one request: what is known of it, and what becomes of it. Its verbs are `SessionHandle`'s. */
-export abstract class Handle implements SessionVerbs {
+export abstract class Handle {
   readonly engine: Engine
   readonly settings: Settings
   readonly req: HttpRequest
@@ -210,16 +209,6 @@ export abstract class Handle implements SessionVerbs {
     const { cookie, keptCookie, createdAt } = stateOf(session)!
     return keptDeadline(settings, req, cookie ?? keptCookie!.cookie, { createdAt, usedAt })
   }
-
-  abstract readonly name: string
-  abstract readonly store: unknown
-  abstract save(session: Session): Promise<void>
-  abstract reload(session: Session): Promise<void>
-  abstract destroy(session: Session): Promise<void>
-  abstract regenerate(session: Session, options: RegenerateOptions): Promise<void>
-  abstract update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T>
-  abstract lock<T>(session: Session, fn: (signal: AbortSignal) => T | Promise<T>, options: LockOptions): Promise<T>
-  abstract watch(): AbortSignal
-  abstract expiresAt(session: Session): Milliseconds | null
-  abstract reviveCookie(kept: Record<string, unknown>): Cookie
 }
+
+export interface Handle extends SessionVerbs {}

@@ -8,7 +8,8 @@ import type { ParsedRecord, Meta, WrittenData } from '../record/record'
 import { attributesOf, cookieOf } from '../session/cookie-state'
 import { assignCopy, changesOf, firstKey, serializeSession } from '../session/data'
 import { isModern, stateOf, type Session } from '../session/session'
-import type { KeptCookie, SessionState, SessionVerbs } from '../session/verbs'
+import type { KeptCookie, SessionState } from '../session/verbs'
+import type { Handle } from './handle'
 
 /** What is known of a stored session. Never changed: replaced as a whole. */
 export interface Snapshot {
@@ -43,16 +44,10 @@ export interface Began {
   readonly snapshot: Snapshot
 }
 
-/** Where a session object comes from. */
-export interface Maker extends SessionVerbs {
-  readonly settings: Settings
-  readonly req: HttpRequest
-}
-
 /** Begins a session that nothing is stored of. */
-export function newSession(maker: Maker, id: string): Began {
-  const { settings, req } = maker
-  const session = new settings.door.Session(req, undefined, { verbs: maker, id })
+export function newSession(handle: Handle, id: string): Began {
+  const { settings, req } = handle
+  const session = new settings.door.Session(req, undefined, { verbs: handle, id })
   const state = stateOf(session)!
   beginCookie(state, settings, req)
   state.isNew = true
@@ -113,13 +108,13 @@ export interface LoadedSession extends LoadedRecord {
 
 /** Makes the session of a record. */
 export function storedSession(
-  maker: Maker,
+  handle: Handle,
   id: string,
   { record, version, usedAt }: LoadedRecord,
   storeId = id
 ): Began {
-  const { settings, req } = maker
-  const session = new settings.door.Session(req, undefined, { verbs: maker, id, createdAt: record.meta?.c })
+  const { settings, req } = handle
+  const session = new settings.door.Session(req, undefined, { verbs: handle, id, createdAt: record.meta?.c })
   const state = stateOf(session)!
   if (sendable.has(record.cookie) || isKept(record.cookie, settings)) state.keptCookie = record
   else beginAs(record, state, settings, req)

@@ -17,7 +17,6 @@ export interface HeldResponse extends HttpResponse {
   readonly socket?: Socket | null
   /** The rendered header block of node:http; null or empty until there is one. */
   _header?: string | null
-  _implicitHeader?: unknown
   readonly stream?: unknown
   writeHead?(...args: unknown[]): unknown
   write?(...args: unknown[]): unknown

@@ -26,16 +26,16 @@ export class SessionHandle extends Handle {
   private saving: Promise<unknown> | undefined
   private begun: Began | undefined
 
-  get name(): string {
+  override get name(): string {
     return this.settings.name
   }
 
-  get store(): unknown {
+  override get store(): unknown {
     return this.settings.port.store
   }
 
   /** When the session ends if it is not used again; this request uses it, and its response extends it. */
-  expiresAt(session: Session): Milliseconds | null {
+  override expiresAt(session: Session): Milliseconds | null {
     const { settings, req, snapshot } = this
     const { cookie, keptCookie, createdAt } = stateOf(session)!
     const last = extendedAt(this)
@@ -47,7 +47,7 @@ export class SessionHandle extends Handle {
     return end !== null && end > Date.now() ? end : this.endOf(session, Math.max(snapshot.usedAt, last))
   }
 
-  reviveCookie(kept: Record<string, unknown>): Cookie {
+  override reviveCookie(kept: Record<string, unknown>): Cookie {
     const { settings, snapshot } = this
     const cookie = settings.door.reviveCookie(kept)
     const { originalMaxAge } = cookie
@@ -84,7 +84,7 @@ export class SessionHandle extends Handle {
     return verb
   }
 
-  save(session: Session): Promise<void> {
+  override save(session: Session): Promise<void> {
     const saving = this.#waitFor(this.#save(session))
     this.saving = Promise.allSettled([this.saving, saving])
     return saving
@@ -104,7 +104,7 @@ export class SessionHandle extends Handle {
     if (this.isLate && door.refusesLateSaves && isLost) throw tooLateError(known.version === null)
   }
 
-  async reload(session: Session): Promise<void> {
+  override async reload(session: Session): Promise<void> {
     this.known(session)
     // What was saved before is read again, also by a caller that did not wait for it.
     return this.#waitFor(this.#reload(session, dataNow(session)))
@@ -140,7 +140,7 @@ export class SessionHandle extends Handle {
     return { text: port.native ? version : encodeRecord(jsonOfCookie(stateOf(latest)!), meta, storedData) }
   }
 
-  destroy(session: Session): Promise<void> {
+  override destroy(session: Session): Promise<void> {
     return this.#waitFor(this.#destroy(session))
   }
 
@@ -155,7 +155,7 @@ export class SessionHandle extends Handle {
     noteEnd(engine, settings, id)
   }
 
-  regenerate(session: Session, given: RegenerateOptions | undefined): Promise<void> {
+  override regenerate(session: Session, given: RegenerateOptions | undefined): Promise<void> {
     return this.#waitFor(this.#regenerate(session, given))
   }
 
@@ -230,13 +230,17 @@ export class SessionHandle extends Handle {
     return (this.begun = await this.begin(false))
   }
 
-  async update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {
+  override async update<T>(session: Session, fn: (session: Session) => T | Promise<T>): Promise<T> {
     demand(typeof fn === 'function', 'session.update()', 'fn', 'a function', fn)
     this.#refuseLate(session)
     return this.#waitFor(updateSession(this, session, fn))
   }
 
-  async lock<T>(session: Session, fn: (signal: AbortSignal) => T | Promise<T>, options?: LockOptions): Promise<T> {
+  override async lock<T>(
+    session: Session,
+    fn: (signal: AbortSignal) => T | Promise<T>,
+    options?: LockOptions
+  ): Promise<T> {
     demand(typeof fn === 'function', 'session.lock()', 'fn', 'a function', fn)
     const { port } = this.settings
     const key = port.keyOf(stateOf(session)!.id)
@@ -248,7 +252,7 @@ export class SessionHandle extends Handle {
     }
   }
 
-  watch(): AbortSignal {
+  override watch(): AbortSignal {
     return watch(this)
   }
 }

@@ -5,7 +5,7 @@ import { givenOptions } from '../../base/warnings'
 import { MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
 import { POWERS } from '../../store/contract'
 import { RecordStore } from '../record-store'
-import { MemoryPowers, type MemorySettings } from './powers'
+import { MemoryPowers } from './powers'
 
 export interface MemoryStoreOptions {
   /**
@@ -84,7 +84,7 @@ class BoundedMemoryStore extends RecordStore<true> {
 export const MemoryStore = callable(BoundedMemoryStore)
 export type MemoryStore = BoundedMemoryStore
 
-function checked(options: MemoryStoreOptions | undefined): MemorySettings {
+function checked(options: MemoryStoreOptions | undefined): Required<MemoryStoreOptions> {
   const given = givenOptions('MemoryStore', options, ['max', 'maxBytes', 'sweepEvery'])
   const quarter = Math.floor(getHeapStatistics().heap_size_limit / 4)
   const { max = DEFAULT_MAX, maxBytes = quarter || DEFAULT_MAX_BYTES, sweepEvery = MINUTE } = given

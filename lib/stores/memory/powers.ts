@@ -8,6 +8,7 @@ import type { ListedPowers } from '../record-store'
 import { Sweeper } from '../sweeper'
 import { sessionTooLarge } from '../too-large'
 import { Locks } from './locks'
+import type { MemoryStoreOptions } from './memory'
 import { Users, type Ownership } from './users'
 import { viewOf } from './view'
 
@@ -65,12 +66,6 @@ export class Entry {
   }
 }
 
-export interface MemorySettings {
-  max: number
-  maxBytes: number
-  sweepEvery: Milliseconds
-}
-
 /**
  * A MemoryStore's powers: sessions found by ID, freed when expired, the least recently used given up for new ones. Last
  * use, expiry and user lie beside the text, so that extending leaves it as it is.
@@ -98,7 +93,7 @@ export class MemoryPowers implements ListedPowers {
   /** When the last sweep began, since `START`. */
   #sweptFrom: Milliseconds = -Infinity
 
-  constructor({ max, maxBytes, sweepEvery }: MemorySettings) {
+  constructor({ max, maxBytes, sweepEvery }: Required<MemoryStoreOptions>) {
     this.#max = max
     this.#maxBytes = maxBytes
     this.#sweeper = new Sweeper(

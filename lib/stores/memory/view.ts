@@ -1,17 +1,9 @@
-import type { Found, Life } from '../../store/contract'
 import { lifeOf } from '../record-store'
 import { compact } from '../../base/maps'
-
-/** What the view shows, and changes. */
-interface Texts {
-  read(id: string): Found | null
-  put(id: string, text: string, life: Life, user: string | undefined): void
-  remove(id: string): unknown
-  ids(): string[]
-}
+import type { MemoryPowers } from './powers'
 
 /** A plain-looking object, ID -> JSON, over texts that lie elsewhere: what apps know as `MemoryStore.sessions`. */
-export function viewOf(kept: Texts): Record<string, string> {
+export function viewOf(kept: MemoryPowers): Record<string, string> {
   const read = (id: string | symbol) => (typeof id === 'string' ? kept.read(id)?.text : undefined)
   const write = (id: string | symbol, text: unknown): true => {
     if (typeof id !== 'string') return true
