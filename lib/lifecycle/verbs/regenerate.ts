@@ -13,10 +13,10 @@ import type { Found } from '../../store/contract'
 import type { StorePort } from '../../store/port'
 import { decodeFound, versionOf } from '../../store/record-cache'
 import { endRecord, noteEnd } from '../end'
-import type { Handle } from '../handle'
 import { nameNext, nextOf } from '../next-id'
 import { assignedUser, saveSession } from '../save'
 import { storedSession, type Began, type Snapshot } from '../snapshot'
+import type { SessionHandle } from './session-handle'
 
 /**
  * How long a record that leads on is kept at least. Requests that began with the old ID and end later than that find
@@ -40,16 +40,6 @@ export function checkRotation(options: RegenerateOptions | undefined): Regenerat
   return given
 }
 
-/** A session whose ID is to end. */
-export interface Rotation {
-  readonly handle: Handle
-  readonly id: string
-  /** Whose it is, where its data does not say. */
-  readonly user: string | undefined
-  /** Begins another session under a new ID. */
-  begin(): Promise<Began>
-}
-
 /** What takes the place of a session. */
 export interface Successor extends Began {
   /** It has to be stored even if it is empty. */
@@ -67,39 +57,38 @@ export interface Successor extends Began {
  * another rotation is joined, and a logout, which removed the record, leaves nothing to carry on.
  */
 export async function succeed(
-  rotation: Rotation,
+  handle: SessionHandle,
   session: Session,
   old: Snapshot,
   { keep, grace = 0 }: RegenerateOptions
 ): Promise<Successor> {
-  const { handle } = rotation
-  const { settings, isLate } = handle
-  const next = await rotation.begin()
+  const { settings, isLate, id, user } = handle
+  const next = await handle.beginNext()
   if (old.version === null) {
     // The store may know the ID although nothing is known of its record.
     const unknown = handle.ending
     if (unknown !== undefined) await endRecord(settings, unknown)
-    return carried(rotation, session, old, next, keep)
+    return carried(settings, user, session, old, next, keep)
   }
   if (keep === undefined && grace <= 0) {
     const { version, storeId, meta } = old
-    await endRecord(settings, { id: rotation.id, storeId, version, user: meta?.i })
+    await endRecord(settings, { id, storeId, version, user: meta?.i })
     return { ...next, renewed: true, user: undefined }
   }
   // The client could not be told any more, and its ID would be dead after the grace.
   if (isLate && (grace > 0 || settings.door.refusesLateSaves)) throw tooLateError(true)
-  return moveOn(rotation, session, old, carried(rotation, session, old, next, keep), keep, grace)
+  return moveOn(handle, session, old, carried(settings, user, session, old, next, keep), keep, grace)
 }
 
 async function moveOn(
-  rotation: Rotation,
+  handle: SessionHandle,
   session: Session,
   given: Snapshot,
   first: Successor,
   keep: Keep,
   grace: Milliseconds
 ): Promise<Successor> {
-  const { settings, engine, req } = rotation.handle
+  const { settings, engine, req } = handle
   const { id } = first
   // What was stored is carried already.
   let old = { ...given, data: given.storedData }
@@ -120,7 +109,7 @@ async function moveOn(
     const data = serializeSession(carrier)
     const saving = { engine, settings, req, id, session: carrier, data, user, exact: false, inTurn: true }
     const snapshot = await saveSession(saving, next.snapshot)
-    if (snapshot === 'gone') return { ...(await rotation.begin()), renewed: true, user: undefined }
+    if (snapshot === 'gone') return { ...(await handle.beginNext()), renewed: true, user: undefined }
     next = { ...next, snapshot, renewed: false }
     if (snapshot.storeId !== id) {
       // A store that assigns tokens finds the session by that alone, which no old record could tell.
@@ -152,8 +141,8 @@ async function moveOn(
       continue
     }
     await discard()
-    const joined = other === undefined || !isRoutine ? undefined : await join(rotation, session, given, other, keep)
-    return joined ?? { ...(await rotation.begin()), renewed: true, user: undefined }
+    const joined = other === undefined || !isRoutine ? undefined : await join(handle, session, given, other, keep)
+    return joined ?? { ...(await handle.beginNext()), renewed: true, user: undefined }
   }
 }
 
@@ -203,28 +192,29 @@ async function leadOn(
 
 // Goes on with the session as another request has moved it on, with the unsaved changes of this one.
 async function join(
-  rotation: Rotation,
+  handle: SessionHandle,
   session: Session,
   old: Snapshot,
   first: string,
   keep: Keep
 ): Promise<Successor | undefined> {
-  const { settings } = rotation.handle
+  const { settings } = handle
   const { id, found, record } = await follow(settings.port, first)
   if (record === undefined) {
     if (!settings.tokens.selfContained) return undefined
     // Its cookie is on the way from another process: ours must not take its place.
-    return { id: rotation.id, session, snapshot: old, renewed: false, readOnly: true, user: undefined }
+    return { id: stateOf(session)!.id, session, snapshot: old, renewed: false, readOnly: true, user: undefined }
   }
   const loaded = { record, version: versionOf(found!, record), usedAt: found!.usedAt }
-  const next = storedSession(rotation.handle, id, loaded)
+  const next = storedSession(handle, id, loaded)
   const ours = partOf(parseData(serializeSession(session)), keep)
   replaceData(next.session, mergeLive(partOf(parseData(old.data), keep), ours, record.data, session))
   return { ...next, renewed: false, user: undefined }
 }
 
 function carried(
-  { handle: { settings }, user }: Rotation,
+  settings: Settings,
+  user: string | undefined,
   from: Session,
   old: Snapshot,
   to: Began,

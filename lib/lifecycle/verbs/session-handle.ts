@@ -180,7 +180,7 @@ export class SessionHandle extends Handle {
     }
     // What was carried over may have been offered to the store already, and is not offered again.
     const begun = options.keep === undefined ? this.begun : undefined
-    next ??= { ...(begun ?? (await this.#begin())), renewed: true, user: undefined }
+    next ??= { ...(begun ?? (await this.beginNext())), renewed: true, user: undefined }
     this.begun = undefined
     engine.ended(id)
     engine.monitor.note('destroyed', settings.name, isCurrent ? id : undefined, { reason: 'regenerate' })
@@ -218,15 +218,15 @@ export class SessionHandle extends Handle {
     // One that is gone may have been moved on to another ID: a rotation follows it.
     const isLost = this.status === 'gone' && this.snapshot.version === null
     if (!isCurrent || isLost || this.status === 'ended') {
-      return { ...(await this.#begin()), renewed: true, user: undefined }
+      return { ...(await this.beginNext()), renewed: true, user: undefined }
     }
     const ending = this.status === 'standin' || this.status === 'readonly' ? this.ending : undefined
     const snapshot = ending === undefined ? this.snapshot : { ...this.snapshot, version: null }
-    const rotation = { handle: this, id: this.id, user: this.user, begin: () => this.#begin() }
-    return succeed(rotation, session, snapshot, options)
+    return succeed(this, session, snapshot, options)
   }
 
-  async #begin(): Promise<Began> {
+  /** Begins another session under a new ID, once it is known that this one is to end. */
+  async beginNext(): Promise<Began> {
     return (this.begun = await this.begin(false))
   }
 
