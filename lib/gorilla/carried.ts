@@ -1,4 +1,5 @@
 import { decodeRecord, encodeRecord, META, OLD_META, type ParsedRecord, type Meta } from '../record/record'
+import { randomId } from '../base/ids'
 import type { Milliseconds } from '../base/time'
 import { decodeGob } from './codec/decode'
 import type { Definition, Definitions } from './codec/definitions'
@@ -64,16 +65,11 @@ function textNode(value: string): GoNode {
   return { type: STRING, value }
 }
 
-/** `version` tells one writing from every other, so that a cookie tells which one it goes on from. */
-export function encodeCarried(
-  record: ParsedRecord,
-  issuedAt: Milliseconds,
-  version: string,
-  end?: Milliseconds | null
-): string {
+/** Each has a version of its own, so that a cookie tells which writing it goes on from. */
+export function encodeCarried(record: ParsedRecord, issuedAt: Milliseconds, end?: Milliseconds | null): string {
   // The values tell their types themselves.
   const { t: _types, ...meta } = record.meta ?? {}
-  return JSON.stringify([version, issuedAt, record.meta && meta, record.cookie, end])
+  return JSON.stringify([randomId().slice(0, 8), issuedAt, record.meta && meta, record.cookie, end])
 }
 
 /** `undefined` for whatever is not ours. */

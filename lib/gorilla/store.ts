@@ -1,7 +1,7 @@
 import { CARRIER, POWERS, type Carrier, type Opened, type SessionDefaults, type StoreContract } from '../store/contract'
 import { SessionError, type SessionErrorCode } from '../base/errors'
 import { hashOf } from '../base/hash'
-import { isSessionId, randomId } from '../base/ids'
+import { isSessionId } from '../base/ids'
 import { BoundedMap } from '../base/maps'
 import { decodeRecord, encodeRecord, type Meta } from '../record/record'
 import { CarriedStore } from '../stores/cookie/carried-store'
@@ -72,7 +72,7 @@ export class GorillaStore extends CarriedStore implements Carrier, StoreContract
     const id = record.meta?.d
     const kept = decodeKept(record.meta?.t)
     const issuedAt = Math.floor(Date.now() / SECOND) * SECOND
-    const carried = record.meta && encodeCarried(record, issuedAt, randomId().slice(0, 8))
+    const carried = record.meta && encodeCarried(record, issuedAt)
     if (id !== undefined && carried !== undefined) this.#written.set(id, carried)
     const bytes = encodeValues(record.data, kept, this.#types, carried)
     const pair = { ...this.#pairs[0]!, maxLength: null }

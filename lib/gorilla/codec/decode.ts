@@ -20,7 +20,6 @@ import {
 
 /** Interfaces inside interfaces; beyond that, what is inside is carried as it came. */
 const DEPTH_MAX = 100
-const NAME_MAX = 1024
 
 const NAMEABLE = [BOOL, INT64, UINT64, FLOAT64, BYTES, STRING]
 
@@ -152,7 +151,7 @@ class Decoder {
   // A type that every Go program spells alike; or a basic one under a name of the program's own.
   #typeNamed(name: string, id: number): GoType | undefined {
     if (name === INTERFACE.name) throw corrupt('a value is of no type at all')
-    const known = name.length <= NAME_MAX ? parseGoType(name) : undefined
+    const known = parseGoType(name)
     if (known !== undefined && known.name === name) return known
     const basic = NAMEABLE.find(({ kind }) => BASIC_IDS[kind] === id)
     // complex64 and complex128 have an ID of their own, all others that Go registers itself are known.

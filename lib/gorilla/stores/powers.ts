@@ -4,7 +4,6 @@ import { extendedText, live, loaded, type RecordPowers } from '../../stores/reco
 import { sessionTooLarge } from '../../stores/too-large'
 import { SessionError } from '../../base/errors'
 import { hashOf } from '../../base/hash'
-import { randomId } from '../../base/ids'
 import { BoundedMap } from '../../base/maps'
 import { decodeRecord, encodeRecord, type Meta } from '../../record/record'
 import { MINUTE, type Milliseconds } from '../../base/time'
@@ -63,7 +62,7 @@ export function goPowers(shelf: Shelf, format: Format, tokens: GoTokens, { maxAg
   const rawOf = (id: string, text: string, end: Milliseconds | null): Buffer => {
     const record = decodeRecord(text)!
     const kept = decodeKept(record.meta?.t)
-    const carried = encodeCarried(record, Date.now(), randomId().slice(0, 8), end)
+    const carried = encodeCarried(record, Date.now(), end)
     const raw = format.encode(record.data, kept, carried, kept?.name ?? tokens.nameOf(id))
     if (maxLength === null || raw.length <= maxLength) return raw
     throw sessionTooLarge(raw.length, `the ${maxLength} of maxLength, beyond which Go takes none`, text)
