@@ -17,10 +17,6 @@ interface Call {
   /** The session, if this is a load. */
   readonly key: string | undefined
   readonly reject: (err: SessionError) => void
-  /** Whether it waits no longer. */
-  isOver: boolean
-  before: Call | undefined
-  after: Call | undefined
 }
 
 /**
@@ -30,10 +26,8 @@ interface Call {
  * shows that it goes on; while they fill all places, one load at a time finds out.
  */
 export class CallDeadlines {
-  // A list from the earliest deadline, which is the order in which they come, to the latest: a Set or a Map that is
-  // emptied again and again gets another table every time.
-  #first: Call | undefined
-  #last: Call | undefined
+  // From the earliest deadline to the latest, which is the order in which they come.
+  readonly #calls = new Set<Call>()
   #loading = 0
   // How many loads each session waits for; kept from when there are so many that it matters until there are none.
   #loads: Map<string, number> | undefined
@@ -75,7 +69,7 @@ export class CallDeadlines {
       // Not the wall clock: it may be set while a call waits. A little early: writers who wait behind this one have the
       // same patience, and must hear that the store hangs before they ask it too.
       const due = performance.now() + this.timeout * 0.98
-      const call: Call = { due, verb, key, reject, isOver: false, before: undefined, after: undefined }
+      const call: Call = { due, verb, key, reject }
       this.#begin(call)
       answer.then(
         (value) => {
@@ -94,39 +88,27 @@ export class CallDeadlines {
 
   #count(): Map<string, number> {
     const loads = new Map<string, number>()
-    for (let call = this.#first; call !== undefined; call = call.after) noteLoad(loads, call.key, 1)
+    for (const { key } of this.#calls) noteLoad(loads, key, 1)
     return loads
   }
 
   #begin(call: Call): void {
-    const last = this.#last
     if (call.key !== undefined) this.#loading++
     if (this.#loads !== undefined) noteLoad(this.#loads, call.key, 1)
-    call.before = last
-    this.#last = call
-    if (last !== undefined) last.after = call
-    else this.#first = call
+    this.#calls.add(call)
     if (this.#timer === undefined) this.#timer = setTimeout(this.#expire, this.timeout)
-    else if (last === undefined) this.#timer.ref()
+    else if (this.#calls.size === 1) this.#timer.ref()
   }
 
   #answered(call: Call): void {
     if (call.key !== undefined) this.#unanswered = 0
     this.#end(call)
     // It stays, for the next call: only nobody must be kept alive by it.
-    if (this.#first === undefined) this.#timer?.unref()
+    if (this.#calls.size === 0) this.#timer?.unref()
   }
 
   #end(call: Call): void {
-    const { before, after } = call
-    if (call.isOver) return
-    call.isOver = true
-    // One that is never answered must not keep those that came after it.
-    call.before = call.after = undefined
-    if (before === undefined) this.#first = after
-    else before.after = after
-    if (after === undefined) this.#last = before
-    else after.before = before
+    if (!this.#calls.delete(call)) return
     if (this.#loads !== undefined) noteLoad(this.#loads, call.key, -1)
     if (call.key !== undefined && --this.#loading === 0) this.#loads = undefined
   }
@@ -139,7 +121,7 @@ export class CallDeadlines {
   readonly #refuse = (): void => {
     this.#timer = undefined
     const now = performance.now()
-    for (let call = this.#first; call !== undefined; call = this.#first) {
+    for (const call of this.#calls) {
       if (call.due > now) {
         this.#timer = setTimeout(this.#expire, call.due - now)
         return
