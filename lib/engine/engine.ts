@@ -149,20 +149,8 @@ const DROPPED: Partial<Record<DropReason, string>> = {
     'A request changed the session that stood in for one which the store could not read: its data was not stored.'
 }
 
-// A hash takes less than a place in a large map.
-const MARKS_MAX = 512
-
-const marks = new BoundedMap<string, string>(MARKS_MAX)
-
-/** The mark of a session ID. Those of late are remembered: a record is checked against its own at every request. */
-export function markOfId(id: string): string {
-  let mark = marks.get(id)
-  if (mark === undefined) marks.set(id, (mark = markOf(id)))
-  return mark
-}
-
-/** A short one-way mark of a value that must not be stored in clear. */
-function markOf(value: string): string {
+/** A short one-way mark of a value that must not be stored in clear: of a session ID, say. */
+export function markOf(value: string): string {
   return hashOf('sha256', value, 'base64url').slice(0, 22)
 }
 

@@ -3,7 +3,7 @@ import { storeFault } from '../engine/faults'
 import type { Handle } from './handle'
 import type { SessionErrorCode } from '../base/errors'
 import { chain, isPromise, timeOf, type MaybePromise, type Milliseconds } from '../base/time'
-import { bindingOf, shaped, markOfId, type Visit } from '../engine/engine'
+import { bindingOf, shaped, markOf, type Visit } from '../engine/engine'
 import type { Choice } from '../engine/identify'
 import type { VerifiedToken } from '../tokens/tokens'
 import type { Settings } from '../options/settings'
@@ -50,7 +50,7 @@ function admit(visit: Visit, id: string, found: MaybePromise<Answer>, hops: numb
     const lastUse = settings.limits.endsByDate ? lastUseOf(settings, found, record) : undefined
     return admitted(visit, id, found, record, lastUse, hops)
   }
-  if (meta.h !== undefined && !settings.tokens.assigned && meta.h !== markOfId(id)) {
+  if (meta.h !== undefined && !settings.tokens.assigned && meta.h !== markOf(id)) {
     engine.monitor.note('error', settings.name, id, { reason: 'FOREIGN_RECORD' })
     return refused('ERR_SESSION_CORRUPT')
   }

@@ -2,7 +2,7 @@ import { conflictError, destroyedError, guarded, idTakenError, tooLateError } fr
 import { evictSurplus } from './end'
 import type { Handle } from './handle'
 import { chain, type MaybePromise, type Milliseconds } from '../base/time'
-import { bindingOf, markOfId, type Visit } from '../engine/engine'
+import { bindingOf, markOf, type Visit } from '../engine/engine'
 import type { Settings } from '../options/settings'
 import { mergeData, parseData } from '../record/merge'
 import { encodeRecord, type Meta, type ParsedRecord, type WrittenData } from '../record/parsed-record'
@@ -162,7 +162,7 @@ function metaFor(saving: Saving, known: Snapshot, usedAt: Milliseconds, user: st
   const meta: Meta = { u: usedAt, c: stateOf(session)!.createdAt }
   // A record that leaves this process may come back as another's. express-session's door adds nothing to its records but
   // in stores of ours, which know what is asked of them.
-  if (port.native ? port.own!.remote : door.marksForeignRecords) meta.h = markOfId(tokens.assigned ? id : known.storeId)
+  if (port.native ? port.own!.remote : door.marksForeignRecords) meta.h = markOf(tokens.assigned ? id : known.storeId)
   const bound = known.meta?.b ?? (settings.bind && bindingOf(settings, req))
   if (bound !== undefined) meta.b = bound
   if (user !== undefined) meta.i = user
