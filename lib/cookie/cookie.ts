@@ -173,16 +173,10 @@ export function withinBounds(stored: Record<string, unknown>): Record<string, un
 
 // token of RFC 9110 5.6.2.
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-const UNRESERVED = /^[\w.~-]*$/
 
 /** Whether a text can be a cookie name. @see RFC 6265 4.1.1 */
 export function isCookieName(name: string): boolean {
   return NAME.test(name)
-}
-
-/** `encodeURIComponent`, which takes its time even where there is nothing to do for it. */
-export function encodeValue(value: string): string {
-  return UNRESERVED.test(value) ? value : encodeURIComponent(value)
 }
 
 /** A value without percent-encoding; as it is where that is not sound. */
@@ -202,7 +196,6 @@ export function serializeCookie(name: string, value: string, data: Partial<Cooki
   const { domain, path, expires, httpOnly, secure, partitioned, priority, sameSite } = data
   const options = {
     maxAge,
-    encode: encodeValue,
     domain,
     path,
     expires,

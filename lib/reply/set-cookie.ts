@@ -1,7 +1,6 @@
 import {
   type Cookie,
   type CookieData,
-  encodeValue,
   isSendable,
   serializeAttributes,
   serializeCookie,
@@ -37,7 +36,7 @@ export function sendText(handle: Handle, session: Session): string {
     isEndless(state.keptCookie) &&
     !settings.door.endsByDate
   ) {
-    const value = settings.tokens.selfContained ? token : encodeValue(token)
+    const value = settings.tokens.selfContained ? token : encodeURIComponent(token)
     return `${settings.name}=${value}${serializeAttributes(state.keptCookie.cookie)}`
   }
   const cookie = asCookie(session.cookie)
