@@ -88,6 +88,17 @@ const wrong: Record<string, [code: string, names: RegExp, setUp: SetUp]> = {
       app: (session) => appWith(session({ ...classic, cookie: { path: 'app' } }), { '/': (_req, res) => res.send('x') })
     }
   ],
+  'a Path that the mount is not in': [
+    'SILVERBACK_MOUNT',
+    /the mount's path/,
+    {
+      app: (session) => {
+        const mounted = session({ ...classic, cookie: { path: '/account' } })
+        return require('express')().use('/shop', appWith(mounted, { '/': (req, res) => res.send(typeof req.session) }))
+      },
+      path: '/shop'
+    }
+  ],
   'two session middlewares': [
     'SILVERBACK_MOUNTED_TWICE',
     /option named/,
