@@ -1,6 +1,6 @@
 import request from 'supertest'
 import { POWERS } from '../lib/store/contract'
-import { MemoryStore, sessions, type SessionsOptions } from '../lib/index'
+import session, { lock, MemoryStore, sessions, update, type SessionsOptions } from '../lib/index'
 import { RedisStore } from '../lib/redis'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
@@ -310,4 +310,26 @@ it.each([
   })
   const res = await request(app).get('/')
   expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_OPTION'])
+})
+
+it.each([
+  ['sessions()', (options: object) => sessions({ secret, ...options })],
+  ['the default export', (options: object) => session({ secret, resave: false, saveUninitialized: false, ...options })]
+])('refuses a mistake as every verb does, and counts no fault of the store (%s)', async (_door, door) => {
+  const auth = door({})
+  const req: any = { headers: {}, url: '/' }
+  const opened: any = await auth.open(req)
+  const mistakes = [
+    () => lock(opened, () => 1, { wait: -1 }),
+    () => lock(opened, () => 1, { ttl: 0 }),
+    () => lock(opened, () => 1, 5 as any),
+    () => lock(opened, 5 as any),
+    () => update(opened, 5 as any),
+    () => opened.regenerate({ grace: -1 })
+  ]
+  for (const make of mistakes) {
+    const err = await make().catch((refusal: unknown) => refusal)
+    expect(err).toMatchObject({ name: 'TypeError', code: 'ERR_SESSION_OPTION', kind: 'usage' })
+  }
+  expect(auth.stats().errors).toBe(0)
 })

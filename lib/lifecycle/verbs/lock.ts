@@ -23,15 +23,20 @@ export interface HeldLock {
   release(): Promise<void>
 }
 
+/** @throws {OptionError} for times that are none */
+export function checkLock(options: LockOptions | undefined): Required<LockOptions> {
+  const { wait = WAIT, ttl = TTL } = givenOptions('session.lock()', options, ['wait', 'ttl'])
+  demand(typeof wait === 'number' && wait >= 0, 'session.lock()', 'wait', 'a number of milliseconds', wait)
+  demand(isAboveZero(ttl), 'session.lock()', 'ttl', 'a number of milliseconds above 0', ttl)
+  return { wait, ttl }
+}
+
 /**
  * Takes the lock of one session, and renews it until it is released.
  *
  * @throws {SessionError} `ERR_SESSION_LOCK_TIMEOUT` when it is not free within `wait`
  */
-export async function takeLock(port: StorePort, key: string, options: LockOptions | undefined): Promise<HeldLock> {
-  const { wait = WAIT, ttl = TTL } = givenOptions('session.lock()', options, ['wait', 'ttl'])
-  demand(typeof wait === 'number' && wait >= 0, 'session.lock()', 'wait', 'a number of milliseconds', wait)
-  demand(isAboveZero(ttl), 'session.lock()', 'ttl', 'a number of milliseconds above 0', ttl)
+export async function takeLock(port: StorePort, key: string, { wait, ttl }: Required<LockOptions>): Promise<HeldLock> {
   const locks = port.locks ?? localLocks(port.store)
   const token = randomUUID()
   // A lock that cannot be given back ends by itself: no reason to spoil the work that was done under it.

@@ -16,7 +16,7 @@ import { extendedAt, isDue, tellsExtension } from '../lifetime'
 import { recordOf } from '../load'
 import { writeNow } from '../save'
 import { storedSession, type Began, type Snapshot } from '../snapshot'
-import { takeLock } from './lock'
+import { checkLock, takeLock } from './lock'
 import { checkRotation, succeed, type Successor } from './regenerate'
 import { updateSession } from './update'
 import { watch } from './watch'
@@ -242,9 +242,10 @@ export class SessionHandle extends Handle {
     options?: LockOptions
   ): Promise<T> {
     demand(typeof fn === 'function', 'session.lock()', 'fn', 'a function', fn)
+    const times = checkLock(options)
     const { port } = this.settings
     const key = port.keyOf(stateOf(session)!.id)
-    const lock = await guarded(this, 'lock the session', () => takeLock(port, key, options))
+    const lock = await guarded(this, 'lock the session', () => takeLock(port, key, times))
     try {
       return await fn(lock.signal)
     } finally {
