@@ -197,7 +197,16 @@ it('tells once in development, with its path, of a value that JSON changes', asy
     pattern: /x/,
     error: new Error('x'),
     foreignDate: runInNewContext('new Date()'),
-    foreignMap: runInNewContext('new Map()')
+    foreignMap: runInNewContext('new Map()'),
+    weakMap: new WeakMap(),
+    weakSet: new WeakSet(),
+    url: new URL('https://example.org/'),
+    query: new URLSearchParams('a=1'),
+    numbers: new Float64Array(2),
+    buffer: new ArrayBuffer(2),
+    // eslint-disable-next-line no-sparse-arrays
+    sparse: [1, , 3],
+    matched: /x/.exec('x')
   }
   const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
   const app = appWith(sessions({ secret }), {
@@ -212,6 +221,24 @@ it('tells once in development, with its path, of a value that JSON changes', asy
     (options as { code: string }).code
   ])
   expect(told).toEqual(Object.keys(values).map((key) => [key, 'SILVERBACK_LOSSY']))
+})
+
+it('says nothing of what JSON keeps', async () => {
+  const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  const app = appWith(sessions({ secret }), {
+    '/': (req, res) => {
+      const bare = Object.assign(Object.create(null), { list: [[], {}, [null, 'x']] })
+      req.session.kept = {
+        bare,
+        foreign: runInNewContext('({ a: [] })'),
+        flag: new Boolean(true),
+        empty: Object.create(null)
+      }
+      res.send('x')
+    }
+  })
+  await visit(app, '/')
+  expect(warned.mock.calls).toEqual([])
 })
 
 it('says nothing of a Date where the store declares that it keeps types', async () => {

@@ -212,11 +212,15 @@ function lossOf(value: unknown): string | undefined {
   if (typeof value === 'symbol') return 'a symbol'
   if (typeof value === 'number')
     return Number.isFinite(value) ? (Object.is(value, -0) ? '-0' : undefined) : String(value)
-  if (types.isDate(value)) return 'a Date'
-  if (types.isMap(value)) return 'a Map'
-  if (types.isSet(value)) return 'a Set'
+  if (typeof value !== 'object' || value === null) return undefined
+  if (types.isUint8Array(value)) return 'binary data'
   if (types.isPromise(value)) return 'a promise'
-  if (types.isRegExp(value)) return 'a RegExp'
-  if (types.isNativeError(value)) return 'an Error'
-  return types.isUint8Array(value) ? 'binary data' : undefined
+  const keys = Object.keys(value).length
+  if (Array.isArray(value))
+    return keys === value.length ? undefined : 'an array with holes, or with properties of its own'
+  // What JSON finds nothing in, or takes apart: of which built-in kind it is.
+  if (keys > 0 && !ArrayBuffer.isView(value) && !types.isNativeError(value)) return undefined
+  const kind = Object.prototype.toString.call(value).slice('[object '.length, -1)
+  if (kind === 'Object' || types.isBoxedPrimitive(value)) return undefined
+  return `${/^[AEIO]/.test(kind) ? 'an' : 'a'} ${kind}`
 }
