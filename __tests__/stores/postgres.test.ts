@@ -63,6 +63,17 @@ describe('PostgresStore', () => {
   it('frees the lock of a process that was killed', () => expectFreeLockAfterKill({ ...ground.place, table: 'held' }))
 })
 
+it('PostgresStore waits in close() for what is under way: a pool that ends drops what has no connection yet', async () => {
+  const own = new Pool({ host: '127.0.0.1', port: server.port, user: 'postgres', database: 'postgres', max: 1 })
+  const store = new PostgresStore({ pool: own, createTable: true, table: 'closed' })
+  await store.set('a', { cookie: {} })
+  const set = Promise.all(['b', 'c', 'd'].map((id) => store.set(id, { cookie: {} })))
+  await store.close()
+  await own.end()
+  await set
+  expect((await pool.query('SELECT sid FROM closed ORDER BY sid')).rows.map(({ sid }: any) => sid)).toEqual([...'abcd'])
+})
+
 describe('PostgresStore on a column of jsonb', () => {
   let store: PostgresStore
 

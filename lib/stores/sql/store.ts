@@ -1,5 +1,6 @@
 import { isAboveZero, isTimerSpan } from '../../base/errors'
 import { DAY, MINUTE, TIMER_MAX, type MaybePromise, type Milliseconds } from '../../base/time'
+import { changed } from '../change'
 import { FLAG, optional } from '../option-rules'
 import { LOCK_PREFIX } from '../../store/contract'
 import { RecordStore, type Answer } from '../record-store'
@@ -90,9 +91,10 @@ export abstract class SqlStore<Sync extends boolean = false> extends RecordStore
     return this.#sweeper.run(() => this.#sweep(() => true))
   }
 
-  /** Stops sweeping, for good. What is kept stays, and what was given stays open. */
-  close(): Promise<void> {
-    return this.#sweeper.close()
+  /** Stops sweeping, for good, and waits for what is under way. What is kept stays, and what was given stays open. */
+  async close(): Promise<void> {
+    await this.#sweeper.close()
+    await changed(this)
   }
 
   // The lock is left to end by itself: until then nobody else need sweep.
