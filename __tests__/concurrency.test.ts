@@ -8,6 +8,7 @@ import { RedisStore } from '../lib/stores/redis/redis'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { basics, login, read } from './helpers/basics'
+import { plainStore } from './helpers/classic'
 import { pass } from './helpers/direct'
 import { HeldStore } from './helpers/held-store'
 import { RedisServer } from './helpers/redis-server'
@@ -206,6 +207,21 @@ describe('session.update()', () => {
     go.resolve()
     expect((await failing).status).toBe(200)
     expect((await read(app, cookie)).body.data).toEqual({ user: 'u', n: 2, before: true, after: true })
+  })
+
+  it('behind the first byte of the response runs again on what that has saved', async () => {
+    const app = appWith(sessions({ secret, store: plainStore() }), {
+      ...basics,
+      '/stream': async (req: any, res: any) => {
+        req.session.n = 'streamed'
+        res.write('a')
+        await req.session.update((session: any) => (session.n += ', updated'))
+        res.end('b')
+      }
+    })
+    const cookie = await login(app)
+    expect((await request(app).get('/stream').set('Cookie', cookie)).text).toBe('ab')
+    expect((await read(app, cookie)).body.data).toEqual({ user: 'u', n: 'streamed, updated' })
   })
 
   it('whose result cannot be stored leaves a session that can', async () => {

@@ -41,15 +41,16 @@ export function updateSession<T>(
         await writeNow(handle, session, made, true)
         return result
       } catch (err) {
+        const isConflict = err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT'
         // It was written, and what came behind that has failed (maxPerUser).
-        if (handle.snapshot.version !== known.version) throw err
+        if (!isConflict && handle.snapshot !== known && handle.snapshot.savedData === made) throw err
         // The end of the request would save it over what others make of it by then. What the rest of the request has set
         // meanwhile is none of it.
         handle.snapshot = known
         const late = changesSince(made === undefined ? undefined : parseData(made), session)
         undo()
         repeatChanges(late, session)
-        if (!(err instanceof SessionError && err.code === 'ERR_SESSION_CONFLICT')) throw err
+        if (!isConflict) throw err
       }
     }
     throw new SessionError(
