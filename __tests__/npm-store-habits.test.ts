@@ -797,6 +797,36 @@ describe.each(DOORS)('behind %s', (_name, door) => {
       }
     })
 
+    it('last for moments: a socket finds a session ended that another process has destroyed', async () => {
+      const clock = new Clock()
+      let socket: any
+      const here = plainStore()
+      const open: typeof routes = {
+        '/socket': async (req, res) => {
+          socket = req
+          req.session.n = 1
+          await req.session.save()
+          res.send('open')
+        },
+        '/out': async (req, res) => {
+          await req.session.destroy()
+          res.send('out')
+        }
+      }
+      const app = appOn(here, {}, open)
+      const { get: read, set, destroy } = here
+      const elsewhere = appOn({ get: read, set, destroy }, {}, open)
+      const cookie = await login(app)
+      await get(app, '/socket', cookie)
+      await get(elsewhere, '/out', cookie)
+      clock.forward(10 * SECOND)
+      socket.session.n = 2
+      await expect(socket.session.reload()).rejects.toThrow()
+      await expect(socket.session.save()).rejects.toMatchObject({ code: 'ERR_SESSION_DESTROYED' })
+      expect(here.texts.size).toBe(0)
+      clock.restore()
+    })
+
     it('bring nothing back that was destroyed', async () => {
       const store = lagging(1)
       const [here, go] = [deferred(), deferred()]

@@ -191,6 +191,28 @@ describe.each(Object.entries(SIDES))('with the %s', (_name, side: Side) => {
     expect(store.texts.size).toBe(0)
   })
 
+  it.each(['MemoryStore', 'another store'])(
+    'reload() of a socket finds a session ended that it has saved, in %s',
+    async (kind) => {
+      let socket: any
+      const app = appOf(
+        { store: kind === 'MemoryStore' ? new side.MemoryStore() : storeOf() },
+        {
+          '/socket': (req, res) => {
+            socket = req
+            req.session.save(() => res.send('open'))
+          }
+        }
+      )
+      const { cookie } = await visit(app, '/login')
+      await visit(app, '/socket', cookie)
+      const reload = () => new Promise((told) => socket.session.reload((err: unknown) => told(err instanceof Error)))
+      expect(await reload()).toBe(false)
+      await visit(app, '/logout', cookie)
+      expect(await reload()).toBe(true)
+    }
+  )
+
   it('regenerate() beside save() and reload() begins another session', async () => {
     const store = storeOf()
     const app = appOf(

@@ -15,7 +15,7 @@ import { decodeFound, remember, versionOf } from '../store/record-cache'
 import { writers } from '../store/keyed-queue'
 import { sessionToGive, type Merged } from './given-session'
 import { deadline, keptDeadline, tellsExtension } from './lifetime'
-import type { Snapshot } from './snapshot'
+import { shownLate, type Snapshot } from './snapshot'
 
 /** Writers that keep getting in each other's way give up here; far beyond what real traffic needs. */
 const ATTEMPTS_MAX = 64
@@ -78,6 +78,7 @@ export function saveSession(
     version,
     // A save may write what is there already: that is not an earlier version.
     own: isNew ? NONE : [...(known.own ?? NONE), known.version].filter((text) => text !== version),
+    writtenAt: Date.now(),
     data,
     storedData: merged,
     savedData: data,
@@ -99,7 +100,7 @@ export function saveSession(
     live: () => given ?? objectOf(saving, meta, { text: merged, theirs }, stringifyData(session)),
     // What the store changes later comes after express-session's headers.
     called: () => (isAmended = door.countsStoreChanges && given !== undefined && amended(known, saved, given)),
-    earlier: known.own
+    earlier: shownLate(known)
   })
   if (written === true && !isAmended) return saved
   return chain(written, (answer) => {

@@ -1,5 +1,5 @@
 import type { HttpRequest } from '../base/http'
-import type { Milliseconds } from '../base/time'
+import { SECOND, type Milliseconds } from '../base/time'
 import { MAX_AGE, type Cookie, type CookieOptions } from '../cookie/cookie'
 import { isSecure } from '../engine/identify'
 import { newCookie } from '../engine/new-cookie'
@@ -11,12 +11,17 @@ import { isModern, stateOf, type Session } from '../session/session'
 import type { KeptCookie, SessionState } from '../session/verbs'
 import type { Handle } from './handle'
 
+/** Longest that a store shows late what was written. */
+const LAG_MAX = 5 * SECOND
+
 /** What is known of a stored session. Never changed: replaced as a whole. */
 export interface Snapshot {
   /** What the store keeps, for a conditional write to compare against; `null`: nothing yet. */
   readonly version: string | null
   /** This very request wrote it, over these versions. */
   readonly own: readonly string[] | undefined
+  /** When it last did. */
+  readonly writtenAt?: Milliseconds
   /** JSON of the data that the application's changes are counted from. */
   readonly data: string
   /** JSON of the data in the store: differs from `data` after a merge, or where a schema has migrated it. */
@@ -35,6 +40,11 @@ export interface Snapshot {
   readonly token: string | undefined
   /** The store has changed the session that it was given, where the application had not. */
   readonly isAmended?: boolean
+}
+
+/** What this request wrote over a moment ago: a read may still show it, or nothing. A socket's request lasts longer. */
+export function shownLate({ own, writtenAt }: Snapshot): readonly string[] | undefined {
+  return writtenAt !== undefined && Date.now() - writtenAt < LAG_MAX ? own : undefined
 }
 
 /** A session object, its ID, and what is known of its record. */

@@ -81,6 +81,11 @@ export class AdaptedPowers implements Powers {
     })
   }
 
+  /** Whether this process has removed it. */
+  hasRemoved(id: string): boolean {
+    return this.#memory.removed.has(id)
+  }
+
   read(id: string): MaybePromise<Found | null> {
     const store = this.store
     const wasRemoved = this.#memory.removed.has(id)

@@ -155,6 +155,11 @@ export class StorePort {
     return this.#ask('touch', 'extend', [key, life, live])
   }
 
+  /** Whether a session that no read has found lives: a store of the contract knows of none that another process removed. */
+  lives(key: StoreKey, life: Life): MaybePromise<boolean> {
+    return this.native ? this.extend(key, life) : !this.#adapter.hasRemoved(key)
+  }
+
   /** With `expected`, only over that: what is kept instead is answered. `plainId`: from before IDs were hashed. */
   remove(key: StoreKey, user?: string, expected?: string, plainId?: string): MaybePromise<boolean | Found> {
     const remove = () => this.#ask('destroy', 'remove', [key, user, expected])

@@ -12,10 +12,10 @@ import type { Found } from '../../store/contract'
 import { versionOf } from '../../store/record-cache'
 import { endRecord, noteEnd } from '../end'
 import { Handle } from '../handle'
-import { extendedAt, isDue, tellsExtension } from '../lifetime'
+import { deadline, extendedAt, isDue, tellsExtension } from '../lifetime'
 import { recordOf } from '../load'
 import { writeNow } from '../save'
-import { storedSession, type Began, type Snapshot } from '../snapshot'
+import { shownLate, storedSession, type Began, type Snapshot } from '../snapshot'
 import { checkLock, takeLock } from './lock'
 import { checkRotation, succeed, type Successor } from './regenerate'
 import { updateSession } from './update'
@@ -115,7 +115,7 @@ export class SessionHandle extends Handle {
     const { id, settings, status, snapshot: known } = this
     const read = await guarded(this, 'read the session', () => settings.port.read(known.storeId))
     const seen = recordOf(read)
-    const lags = seen === undefined || known.own?.includes(versionOf(read!, seen))
+    const lags = seen === undefined || shownLate(known)?.includes(versionOf(read!, seen))
     const found = (lags ? await this.#unread(known) : null) ?? read
     const record = recordOf(found)
     // Another verb may have put another session in its place meanwhile.
@@ -123,20 +123,27 @@ export class SessionHandle extends Handle {
     if (found === null || record === undefined) throw missingError()
     const loaded = { record, version: versionOf(found, record), usedAt: found.usedAt }
     const fresh = storedSession(this, id, loaded, known.storeId)
-    const { own, savedData, token } = known
-    this.replaceBy({ ...fresh, snapshot: { ...fresh.snapshot, own, savedData, token } }, status)
+    const { own, writtenAt, savedData, token } = known
+    this.replaceBy({ ...fresh, snapshot: { ...fresh.snapshot, own, writtenAt, savedData, token } }, status)
     this.owner?.began(record)
     repeatChanges(changesSince(before, session), this.latest!)
     this.leave(session)
   }
 
   // What a cookie carries, and what a store shows late, is not gone because it cannot be read.
-  async #unread({ version, own, meta, storedData, usedAt }: Snapshot): Promise<Found | null> {
-    const { settings, id, latest } = this
+  async #unread(known: Snapshot): Promise<Found | null> {
+    const { settings, req, id, latest } = this
     const { port, tokens } = settings
-    if (version === null || latest === undefined || !(own || tokens.selfContained)) return null
+    const { version, meta, storedData, storeId } = known
+    if (version === null || latest === undefined || !(shownLate(known) || tokens.selfContained)) return null
+    const { cookie, keptCookie, createdAt } = stateOf(latest)!
+    const usedAt = Date.now()
+    const expiresAt = deadline(settings, req, cookie ?? keptCookie!.cookie, { createdAt, usedAt })
     // Whether it was destroyed can be asked all the same.
-    if (tokens.selfContained && !(await port.extend(port.keyOf(id), { usedAt, expiresAt: null }))) return null
+    const asked = tokens.selfContained
+      ? port.extend(port.keyOf(id), { usedAt: known.usedAt, expiresAt: null })
+      : port.lives(port.keyOf(storeId), { usedAt, expiresAt })
+    if (!(await asked)) return null
     return { text: port.native ? version : encodeRecord(jsonOfCookie(stateOf(latest)!), meta, storedData) }
   }
 

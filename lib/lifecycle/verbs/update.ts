@@ -9,6 +9,7 @@ import { versionOf } from '../../store/record-cache'
 import { writers } from '../../store/keyed-queue'
 import { recordOf } from '../load'
 import { writeNow } from '../save'
+import { shownLate } from '../snapshot'
 import type { SessionHandle } from './session-handle'
 
 const UPDATES_MAX = 1000
@@ -67,10 +68,10 @@ async function refresh(handle: SessionHandle, session: Session): Promise<void> {
   if (known.version === null) return
   const found = await guarded(handle, 'read the session', () => settings.port.read(known.storeId))
   // What a cookie carries, and what a store shows late, is not gone because it cannot be read.
-  if (found === null && (settings.tokens.selfContained || known.own)) return
+  if (found === null && (settings.tokens.selfContained || shownLate(known))) return
   const record = recordOf(found)
   // A store that answers at once shows nothing late: what reads like our earlier text was written again by another.
-  if (record !== undefined && !settings.port.sync && known.own?.includes(versionOf(found!, record))) return
+  if (record !== undefined && !settings.port.sync && shownLate(known)?.includes(versionOf(found!, record))) return
   // A rotated ID is read-only, and an ended one nothing.
   if (found === null || record === undefined) {
     handle.lose()
