@@ -17,6 +17,10 @@ interface Call {
   /** The session, if this is a load. */
   readonly key: string | undefined
   readonly reject: (err: SessionError) => void
+  /** Whether it waits no longer. */
+  isOver: boolean
+  before: Call | undefined
+  after: Call | undefined
 }
 
 /**
@@ -26,8 +30,10 @@ interface Call {
  * shows that it goes on; while they fill all places, one load at a time finds out.
  */
 export class CallDeadlines {
-  // From the earliest deadline to the latest, which is the order in which they come.
-  readonly #calls = new Set<Call>()
+  // A list from the earliest deadline, which is the order in which they come, to the latest: a Set or a Map that is
+  // emptied again and again gets another table every time.
+  #first: Call | undefined
+  #last: Call | undefined
   #loading = 0
   // How many loads each session waits for; kept from when there are so many that it matters until there are none.
   #loads: Map<string, number> | undefined
@@ -69,7 +75,7 @@ export class CallDeadlines {
       // Not the wall clock: it may be set while a call waits. A little early: writers who wait behind this one have the
       // same patience, and must hear that the store hangs before they ask it too.
       const due = performance.now() + this.timeout * 0.98
-      const call: Call = { due, verb, key, reject }
+      const call: Call = { due, verb, key, reject, isOver: false, before: undefined, after: undefined }
       this.#begin(call)
       answer.then(
         (value) => {
@@ -88,27 +94,39 @@ export class CallDeadlines {
 
   #count(): Map<string, number> {
     const loads = new Map<string, number>()
-    for (const { key } of this.#calls) noteLoad(loads, key, 1)
+    for (let call = this.#first; call !== undefined; call = call.after) noteLoad(loads, call.key, 1)
     return loads
   }
 
   #begin(call: Call): void {
+    const last = this.#last
     if (call.key !== undefined) this.#loading++
     if (this.#loads !== undefined) noteLoad(this.#loads, call.key, 1)
-    this.#calls.add(call)
+    call.before = last
+    this.#last = call
+    if (last !== undefined) last.after = call
+    else this.#first = call
     if (this.#timer === undefined) this.#timer = setTimeout(this.#expire, this.timeout)
-    else if (this.#calls.size === 1) this.#timer.ref()
+    else if (last === undefined) this.#timer.ref()
   }
 
   #answered(call: Call): void {
     if (call.key !== undefined) this.#unanswered = 0
     this.#end(call)
     // It stays, for the next call: only nobody must be kept alive by it.
-    if (this.#calls.size === 0) this.#timer?.unref()
+    if (this.#first === undefined) this.#timer?.unref()
   }
 
   #end(call: Call): void {
-    if (!this.#calls.delete(call)) return
+    const { before, after } = call
+    if (call.isOver) return
+    call.isOver = true
+    // One that is never answered must not keep those that came after it.
+    call.before = call.after = undefined
+    if (before === undefined) this.#first = after
+    else before.after = after
+    if (after === undefined) this.#last = before
+    else after.before = before
     if (this.#loads !== undefined) noteLoad(this.#loads, call.key, -1)
     if (call.key !== undefined && --this.#loading === 0) this.#loads = undefined
   }
@@ -121,7 +139,7 @@ export class CallDeadlines {
   readonly #refuse = (): void => {
     this.#timer = undefined
     const now = performance.now()
-    for (const call of this.#calls) {
+    for (let call = this.#first; call !== undefined; call = this.#first) {
       if (call.due > now) {
         this.#timer = setTimeout(this.#expire, call.due - now)
         return
