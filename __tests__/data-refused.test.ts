@@ -206,7 +206,14 @@ it('tells once in development, with its path, of a value that JSON changes', asy
     buffer: new ArrayBuffer(2),
     // eslint-disable-next-line no-sparse-arrays
     sparse: [1, , 3],
-    matched: /x/.exec('x')
+    matched: /x/.exec('x'),
+    // With properties of their own, which is all that is left of them.
+    cart: Object.assign(new Map([['apple', 2]]), { currency: 'EUR' }),
+    tags: Object.assign(new Set(['x']), { owner: 'u' }),
+    day: Object.assign(new Date(), { zone: 'UTC' }),
+    mask: Object.assign(/x/, { label: 'x' }),
+    failure: Object.assign(new Error('x'), { code: 'E' }),
+    later: Object.assign(Promise.resolve(), { label: 'x' })
   }
   const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
   const app = appWith(sessions({ secret }), {
@@ -221,6 +228,26 @@ it('tells once in development, with its path, of a value that JSON changes', asy
     (options as { code: string }).code
   ])
   expect(told).toEqual(Object.keys(values).map((key) => [key, 'SILVERBACK_LOSSY']))
+})
+
+it('keeps what JSON keeps also where its Symbol.toStringTag throws an error, and tells of the rest', async () => {
+  const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  const app = appWith(sessions({ secret }), {
+    '/': (req, res) => {
+      const get = () => {
+        throw new Error('no tag')
+      }
+      req.session.tagged = { empty: Object.defineProperty({}, Symbol.toStringTag, { get }), map: new Map() }
+      res.send('x')
+    },
+    '/data': (req, res) => res.json(req.session.tagged)
+  })
+  const stored = await visit(app, '/')
+  expect([stored.status, warned.mock.calls.map(([message]) => String(message).split(' ')[0])]).toEqual([
+    200,
+    ['session.tagged.map']
+  ])
+  expect((await visit(app, '/data', cookieOf(stored))).body).toEqual({ empty: {}, map: {} })
 })
 
 it('says nothing of what JSON keeps', async () => {

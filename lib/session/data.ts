@@ -16,6 +16,8 @@ export const MEMBERS = ['req', 'id', 'touch', 'resetMaxAge', 'save', 'reload', '
 /** Keys that express-session never copies out of a record: they would shadow a method or a built-in. */
 const CLASSIC_RESERVED = new Set([...Object.getOwnPropertyNames(Object.prototype), ...MEMBERS])
 
+/** Kinds of which JSON loses what they hold, whatever properties they have beside it. */
+const LOSSY = [types.isMap, types.isSet, types.isDate, types.isRegExp, types.isNativeError, ArrayBuffer.isView]
 /** So deep is looked for values that JSON changes. */
 const LOSSES_DEPTH = 8
 
@@ -193,15 +195,19 @@ function findFault(value: unknown, path: string[], above: Set<unknown>): Fault |
 export function warnOfLosses(data: object, keepsTypes: boolean, path = '', depth = 0): void {
   for (const key of Object.keys(data)) {
     if (depth === 0 && key === 'cookie') continue
-    const value = (data as Data)[key]
-    if (keepsTypes && (types.isDate(value) || types.isUint8Array(value))) continue
-    const at = depth === 0 ? key : `${path}.${key}`
-    const loss = lossOf(value)
-    if (loss !== undefined) {
-      const said = `session.${at} is ${loss}: it does not survive being stored as JSON.`
-      warnOnce('SILVERBACK_LOSSY', said, `lossy ${at}`)
-    } else if (typeof value === 'object' && value !== null && depth < LOSSES_DEPTH) {
-      warnOfLosses(value, keepsTypes, at, depth + 1)
+    try {
+      const value = (data as Data)[key]
+      if (keepsTypes && (types.isDate(value) || types.isUint8Array(value))) continue
+      const at = depth === 0 ? key : `${path}.${key}`
+      const loss = lossOf(value)
+      if (loss !== undefined) {
+        const said = `session.${at} is ${loss}: it does not survive being stored as JSON.`
+        warnOnce('SILVERBACK_LOSSY', said, `lossy ${at}`)
+      } else if (typeof value === 'object' && value !== null && depth < LOSSES_DEPTH) {
+        warnOfLosses(value, keepsTypes, at, depth + 1)
+      }
+    } catch {
+      // Code of the data's own, a Symbol.toStringTag say: what can be stored is, also where nothing can be told of it.
     }
   }
 }
@@ -219,7 +225,7 @@ function lossOf(value: unknown): string | undefined {
   if (Array.isArray(value))
     return keys === value.length ? undefined : 'an array with holes, or with properties of its own'
   // What JSON finds nothing in, or takes apart: of which built-in kind it is.
-  if (keys > 0 && !ArrayBuffer.isView(value) && !types.isNativeError(value)) return undefined
+  if (keys > 0 && !LOSSY.some((is) => is(value))) return undefined
   const kind = Object.prototype.toString.call(value).slice('[object '.length, -1)
   if (kind === 'Object' || types.isBoxedPrimitive(value)) return undefined
   return `${/^[AEIO]/.test(kind) ? 'an' : 'a'} ${kind}`
