@@ -9,9 +9,6 @@ const ADVICE = {
     'A request that has a session already came to another session middleware, which does nothing then. Mount one, and ' +
     'use the option named for further sessions.',
   PATH: 'cookie.path must begin with "/": as it is, no request is within it, and req.session is undefined.',
-  MOUNT:
-    'The session middleware is mounted where cookie.path does not reach: of the requests that come there none has a ' +
-    "req.session. Let cookie.path be the mount's path as browsers see it, or leave it out.",
   SIGNATURE:
     'A session cookie came that none of the secrets in use has made. If the secret has changed (is it a random one at ' +
     'every start?), sessions go on with secret: [newSecret, oldSecret].',

@@ -23,8 +23,6 @@ export interface HttpRequest {
   url?: string
   /** Express: the URL before routers cut it. */
   originalUrl?: string
-  /** Express: where the router is mounted. */
-  baseUrl?: unknown
   /** Express: whether the connection is encrypted, as `trust proxy` has it. */
   secure?: boolean
   socket?: Connection | null

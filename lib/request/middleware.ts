@@ -57,13 +57,7 @@ export function handlerOf(engine: Engine): Handler {
 function isCovered(settings: Settings, req: HttpRequest): boolean {
   const path = cookieOptions(settings, req).path || '/'
   if (path === '/' || coversRequest(req, path, settings)) return true
-  if (settings.production) return false
-  const { baseUrl } = req
-  if (!String(path).startsWith('/')) advise('PATH', settings.name)
-  // Where it is mounted nothing can be within the path.
-  else if (typeof baseUrl === 'string' && !baseUrl.startsWith(path) && !path.startsWith(baseUrl)) {
-    advise('MOUNT', settings.name)
-  }
+  if (!settings.production && !String(path).startsWith('/')) advise('PATH', settings.name)
   return false
 }
 
