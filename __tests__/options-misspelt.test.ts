@@ -84,7 +84,7 @@ describe('a text that stands for true or false at the drop-in door, which takes 
     [{ proxy: 'true' }, 'proxy'],
     [{ cookie: { secure: 'false' } }, 'cookie.secure'],
     [{ cookie: { httpOnly: 'false' } }, 'cookie.httpOnly'],
-    [{ cookie: { partitioned: 'false' } }, 'cookie.partitioned']
+    [{ cookie: { partitioned: 'auto' } }, 'cookie.partitioned']
   ])('is told once: %j', (given, said) => {
     for (let i = 0; i < 2; i++) session({ ...required, ...given } as object)
     expect(told).toEqual([expect.stringMatching(new RegExp(`^The option ${said} must be true or false, got "`))])

@@ -102,6 +102,11 @@ describe('is refused while the middleware is set up, with the name of the option
       { cookie: { secure: true, [flag]: 'false' } },
       new RegExp(`cookie\\.${flag} must be true`)
     ]),
+    ...['httpOnly', 'partitioned'].map((flag): [string, object, RegExp] => [
+      `'auto', which secure alone can be, as cookie.${flag}`,
+      { cookie: { secure: true, [flag]: 'auto' } },
+      new RegExp(`cookie\\.${flag} must be true or false, got "auto"`)
+    ]),
     ['rolling of a named session as a text', { named: { cart: { rolling: 'false' } } }, /rolling must be true or false/]
   ])('%s, at sessions()', (_what, given, named) => {
     expect(refusal(() => sessions({ ...required, ...given } as never))?.message).toMatch(named)
@@ -156,6 +161,18 @@ it('hashed IDs of sessions that Go knows by them, with a bare ID for a cookie am
     sessions({ secret, hashIds: true, named: { go: { store, hashIds: false } } })
   }
   client.disconnect()
+})
+
+it.each(['rolling', 'resave', 'saveUninitialized', 'proxy', 'hashIds', 'cacheGuard'])(
+  'takes an empty text as false, as stores and the drop-in door do: %s',
+  (flag) => expect(() => sessions({ secret, [flag]: '' })).not.toThrow()
+)
+
+it('takes an empty text as false among the attributes of the cookie', async () => {
+  const auth = sessions({ secret, cookie: { secure: '', httpOnly: '', partitioned: '' } as object })
+  const app = appWith(auth, { '/': (req, res) => res.json((req.session.a = 1)) })
+  const [cookie] = (await request(app).get('/')).headers['set-cookie']!
+  expect(cookie!.split('; ').slice(1)).toEqual(['Path=/', 'SameSite=Lax'])
 })
 
 it('takes undefined for an option that was left out', () => {

@@ -92,7 +92,10 @@ function completed(name: string, given: CookieOptions): CookieOptions {
     throw new OptionError(`cookie.path must begin with '/', got ${quote(cookie.path)}`)
   }
   checkMaxAge(cookie)
-  for (const key of FLAGS) if (cookie[key] !== 'auto') checkFlag(`cookie.${key}`, cookie[key], false)
+  for (const key of FLAGS) {
+    const isAuto = key === 'secure' && cookie.secure === 'auto'
+    if (!isAuto) checkFlag(`cookie.${key}`, cookie[key] as boolean | undefined, false)
+  }
   checkAttributes(cookie)
   return cookie
 }
@@ -217,10 +220,11 @@ export function checkFunctions(options: Record<string, unknown>): void {
   }
 }
 
-/** @throws {OptionError} for anything but `true` and `false` */
+/** @throws {OptionError} for anything but `true` and `false`, and an empty text, a variable that was left blank */
 export function checkFlag<T>(option: string, value: boolean | null | undefined, fallback: T): boolean | T {
   if (value === undefined || value === null) return fallback
   if (typeof value === 'boolean') return value
+  if (value === '') return false
   const remedy = typeof value === 'string' ? `: ${OF_TEXTS}` : ''
   throw new OptionError(`${option} must be true or false, got ${quote(value)}${remedy}`)
 }
@@ -232,14 +236,14 @@ export function warnOfTexts({ cookie, ...options }: SessionsOptions): void {
   const flags: Record<string, unknown> = { rolling, resave, saveUninitialized, proxy }
   if (typeof cookie === 'object') for (const key of FLAGS) flags[`cookie.${key}`] = cookie?.[key]
   for (const [option, value] of Object.entries(flags)) {
-    if (typeof value !== 'string' || value === '' || value === 'auto') continue
+    if (typeof value !== 'string' || value === '' || (value === 'auto' && option === 'cookie.secure')) continue
     const words = `The option ${option} must be true or false, got ${quote(value)}`
     warnOnce('SILVERBACK_OPTION', `${words}: ${OF_TEXTS}.`, `text ${option}`)
   }
 }
 
 const FLAGS = ['secure', 'httpOnly', 'partitioned'] as const
-const OF_TEXTS = "no text counts as false, write process.env.NAME === 'true' for one"
+const OF_TEXTS = "only an empty text counts as false, write process.env.NAME === 'true' for one"
 
 /** @throws {OptionError} for what cannot be a store */
 export function checkStore(option: string, store: unknown): void {
