@@ -1,5 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import request from 'supertest'
+import { sessions } from '../../lib/index'
 import { PostgresStore } from '../../lib/postgres'
 import { META } from '../../lib/record/record'
+import { appWith, secret } from '../helpers/app'
 import { describeSideBySide, type Generations } from '../helpers/incumbents'
 import { expectFreeLockAfterKill } from '../helpers/race'
 import { startPostgres, type Database } from '../helpers/servers'
@@ -73,6 +77,38 @@ it('PostgresStore waits in close() for what is under way: a pool that ends drops
   await set
   expect((await pool.query('SELECT sid FROM closed ORDER BY sid')).rows.map(({ sid }: any) => sid)).toEqual([...'abcd'])
 })
+
+it('PostgresStore waits in close() for what the middleware and the manager have under way, too', async () => {
+  const own = new Pool({ host: '127.0.0.1', port: server.port, user: 'postgres', database: 'postgres', max: 1 })
+  const store = new PostgresStore({ pool: own, createTable: true, table: 'closed_behind' })
+  const auth = sessions({ secret, store })
+  const app = appWith(auth, { '/': (req, res) => res.json((req.session.a = 1)) })
+  await auth.create({})
+  const held = await own.connect()
+  const visited = request(app).get('/').then()
+  while (own.waitingCount === 0) await delay(1)
+  const created = auth.create({})
+  const closed = store.close()
+  expect(await Promise.race([closed, delay(50, 'waits')])).toBe('waits')
+  held.release()
+  await closed
+  await own.end()
+  await created
+  expect((await visited).status).toBe(200)
+  expect((await pool.query('SELECT sid FROM closed_behind')).rowCount).toBe(3)
+})
+
+it('PostgresStore ends close() also where the pool has no connection to give', async () => {
+  const own = connect({ max: 1 })
+  const store = new PostgresStore({ pool: own, createTable: true, table: 'closed_late' })
+  const auth = sessions({ secret, store, storeTimeout: 60_000 })
+  await auth.create({})
+  const held = await own.connect()
+  const created = auth.create({})
+  await store.close()
+  held.release()
+  await created
+}, 20_000)
 
 describe('PostgresStore on a column of jsonb', () => {
   let store: PostgresStore

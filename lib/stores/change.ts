@@ -4,7 +4,7 @@ import { madeFor } from '../base/maps'
 import { KeyedQueue } from '../store/keyed-queue'
 
 /** A call that is not answered holds up those behind it for so long. */
-const PATIENCE: Milliseconds = 5 * SECOND
+export const PATIENCE: Milliseconds = 5 * SECOND
 const changesOf = madeFor((_store: object) => new KeyedQueue(PATIENCE))
 /** What is called behind a `clear` takes its turn when that is done, whichever session it changes. */
 const clearsOf = madeFor((_store: object) => new KeyedQueue(PATIENCE))

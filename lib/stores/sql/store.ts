@@ -1,6 +1,8 @@
+// Taken from the module: where an application's tests replace the global, close() would never end.
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { isAboveZero, isTimerSpan } from '../../base/errors'
-import { DAY, MINUTE, TIMER_MAX, type MaybePromise, type Milliseconds } from '../../base/time'
-import { changed } from '../change'
+import { DAY, isPromise, MINUTE, TIMER_MAX, type MaybePromise, type Milliseconds } from '../../base/time'
+import { changed, PATIENCE } from '../change'
 import { FLAG, optional } from '../option-rules'
 import { LOCK_PREFIX } from '../../store/contract'
 import { RecordStore, type Answer } from '../record-store'
@@ -61,12 +63,16 @@ export abstract class SqlStore<Sync extends boolean = false> extends RecordStore
   readonly #table: SqlTable
   readonly #powers: SqlPowers
   readonly #sweeper: SharedSweeper
+  /** Statements that are not answered yet. */
+  readonly #underWay: Set<Promise<unknown>>
 
   constructor(table: SqlTable, { ttl = DAY, sweepEvery = 10 * MINUTE }: SqlStoreOptions) {
-    const powers = sqlPowers(table, ttl)
+    const underWay = new Set<Promise<unknown>>()
+    const powers = sqlPowers(watched(table, underWay), ttl)
     super(powers)
     this.#table = table
     this.#powers = powers
+    this.#underWay = underWay
     this.#sweeper = new SharedSweeper('SqlStore', sweepEvery, (span) => this.#turn(span))
   }
 
@@ -95,6 +101,16 @@ export abstract class SqlStore<Sync extends boolean = false> extends RecordStore
   async close(): Promise<void> {
     await this.#sweeper.close()
     await changed(this)
+    // The middleware and the manager come to their statements, the second one as well, by way of promises.
+    // Not for ever: a pool may have no connection to give, and requests may go on.
+    const begun = performance.now()
+    do {
+      let timer: NodeJS.Timeout | undefined
+      const late = new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE)))
+      await Promise.race([Promise.allSettled(this.#underWay), late])
+      clearTimeout(timer)
+      await new Promise(setImmediate)
+    } while (this.#underWay.size > 0 && performance.now() < begun + PATIENCE)
   }
 
   // The lock is left to end by itself: until then nobody else need sweep.
@@ -112,5 +128,21 @@ export abstract class SqlStore<Sync extends boolean = false> extends RecordStore
       if (this.#sweeper.closed || !(await goOn())) return
     }
     this.#sweeper.finishedAt = Date.now()
+  }
+}
+
+/** The same table; what has been begun on it is kept until it is answered. */
+function watched(table: SqlTable, underWay: Set<Promise<unknown>>): SqlTable {
+  return {
+    ...table,
+    run(name, values) {
+      const answered = table.run(name, values)
+      if (isPromise(answered)) {
+        const done = () => underWay.delete(answered)
+        underWay.add(answered)
+        answered.then(done, done)
+      }
+      return answered
+    }
   }
 }
