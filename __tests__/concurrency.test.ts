@@ -3,13 +3,14 @@ import diagnostics from 'node:diagnostics_channel'
 import { createClient } from 'redis'
 import request from 'supertest'
 import { KeyRing } from '../lib/cookie/keys'
-import classic, { CookieStore, MemoryStore, sessions, update } from '../lib/index'
+import classic, { CookieStore, FileStore, MemoryStore, sessions, update } from '../lib/index'
 import { RedisStore } from '../lib/stores/redis/redis'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { basics, login, read } from './helpers/basics'
 import { plainStore } from './helpers/classic'
 import { pass } from './helpers/direct'
+import { TestFolder } from './helpers/folder'
 import { HeldStore } from './helpers/held-store'
 import { RedisServer } from './helpers/redis-server'
 
@@ -222,6 +223,31 @@ describe('session.update()', () => {
     const cookie = await login(app)
     expect((await request(app).get('/stream').set('Cookie', cookie)).text).toBe('ab')
     expect((await read(app, cookie)).body.data).toEqual({ user: 'u', n: 'streamed, updated' })
+  })
+
+  it('takes nothing back that others write after it, beside a save that has not been waited for', async () => {
+    const folder = new TestFolder()
+    const store = new FileStore({ path: folder.at('s') })
+    const add = (session: any) => session.update((data: any) => (data.n = (data.n ?? 0) + 1))
+    const app = appWith(sessions({ secret, store }), {
+      ...basics,
+      '/add': async (req, res) => res.json(await add(req.session)),
+      '/both': async (req, res) => {
+        void req.session.user
+        await request(app).get('/add').set('Cookie', cookie)
+        req.session.k = 1
+        const saving = req.session.save()
+        await add(req.session)
+        await saving
+        await request(app).get('/add').set('Cookie', cookie)
+        res.send('done')
+      }
+    })
+    const cookie = await login(app)
+    await request(app).get('/both').set('Cookie', cookie)
+    expect((await read(app, cookie)).body.data).toEqual({ user: 'u', k: 1, n: 3 })
+    await store.close()
+    folder.remove()
   })
 
   it('whose result cannot be stored leaves a session that can', async () => {

@@ -48,6 +48,9 @@ export abstract class Handle {
   /** A write was begun: the store may know the session, whatever came of it. */
   writeAttempted = false
   updating = false
+  /** Counts the states of the data that were taken to the store, or from there; `based`: the one of `snapshot.data`. */
+  taken = 0
+  based = 0
   /** Records that were offered to the store for a session that it did not know. */
   offered: string[] | undefined
   /** A touch that failed: it never spoils a response, and express-session's door tells the application afterwards. */
@@ -90,6 +93,7 @@ export abstract class Handle {
     this.id = id
     this.session = this.latest = session
     this.snapshot = snapshot
+    this.based = ++this.taken
     this.status = status
     this.writeAttempted = snapshot.version !== null
     this.offered = this.cookieText = undefined

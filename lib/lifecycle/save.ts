@@ -183,6 +183,7 @@ export function writeSession(
 ): MaybePromise<boolean> {
   const { engine, settings, req, id, status, user: told } = handle
   const before = handle.snapshot
+  const taken = ++handle.taken
   handle.writeAttempted = true
   const offered = before.version === null ? (handle.offered ??= []) : undefined
   const saving = {
@@ -200,8 +201,13 @@ export function writeSession(
   }
   return chain(saveSession(saving, before), (outcome) => {
     // Another object of the same session (from before a reload) has saved its own data.
-    const isOther = typeof outcome === 'object' && session !== handle.latest && id === handle.id
-    handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome, data !== before.data)
+    const isOther = outcome !== 'gone' && session !== handle.latest && id === handle.id
+    // An update has begun from later data while this was written: its own changes are counted from there.
+    if (outcome !== 'gone' && taken < handle.based) handle.apply(id, handle.snapshot)
+    else {
+      handle.based = taken
+      handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome, data !== before.data)
+    }
     if (outcome === 'gone') return false
     const state = stateOf(session)!
     if (outcome.isAmended && handle.isPresented && (state.cookie ?? state.keptCookie!.cookie).expires != null) {

@@ -82,6 +82,7 @@ async function refresh(handle: SessionHandle, session: Session): Promise<void> {
     const merge = () => mergeLive(parseData(known.data), parseData(local), record.data, session)
     replaceData(session, withinStack(merge))
   }
+  handle.based = ++handle.taken
   handle.snapshot = {
     ...known,
     version: versionOf(found, record),
