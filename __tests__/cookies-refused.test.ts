@@ -80,9 +80,27 @@ describe('a cookie', () => {
     expect(await seen(a!)).toEqual([undefined, 'ERR_SESSION_MISSING', 1])
     expect(await seen(a!, b!, c!)).toEqual(['b', undefined, 2])
     await request(app).get('/logout').set('Cookie', `${a}; ${b}`)
-    expect(await seen(b!, a!, b!, c!)).toEqual(['c', undefined, 3])
+    expect(await seen(b!, a!, b!, a!, c!)).toEqual(['c', undefined, 3])
     await request(app).get('/logout').set('Cookie', c!)
     expect(await seen(a!, 'sid=planted', b!, c!)).toEqual([undefined, 'ERR_SESSION_MISSING', 3])
+  })
+
+  it("of several that hold a session each is the first that is not over behind express-session's door", async () => {
+    const clock = new Clock()
+    const app = appWith(session({ secret, name: 'sid', saveUninitialized: false, store: new CookieStore() }), {
+      ...basics,
+      '/short': (req, res) => {
+        Object.assign(req.session, { user: 'a' })
+        req.session.cookie.maxAge = 1000
+        res.send('in')
+      }
+    })
+    const short = cookieOf(await request(app).get('/short'))
+    const long = cookieOf(await request(app).get('/write?user=b'))
+    expect((await read(app, `${short}; ${long}`)).body.data.user).toBe('a')
+    clock.forward(2000)
+    expect((await read(app, `${short}; ${long}`)).body.data.user).toBe('b')
+    clock.restore()
   })
 
   it('takes the authentic one of several cookies, and expires the planted ones', async () => {

@@ -208,10 +208,14 @@ export class RequestTokens implements Presented {
   *others(): Iterable<VerifiedToken> {
     const { tokens, door } = this.visit.settings
     if (!door.believesFirst || this.keys === undefined) return
-    const { token: first } = this
-    for (const value of this.values) {
+    // One that is the record tells another state of the same session.
+    const keyOf = (token: VerifiedToken) => token.found ?? token.id
+    const seen = new Set([this.token && keyOf(this.token)])
+    for (const value of new Set(this.values)) {
       const token = tokens.verify(value, this.keys)
-      if (typeof token === 'object' && !isPromise(token) && token.id !== first?.id) yield token
+      if (typeof token !== 'object' || isPromise(token) || seen.has(keyOf(token))) continue
+      seen.add(keyOf(token))
+      yield token
     }
   }
 

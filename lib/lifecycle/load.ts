@@ -181,10 +181,8 @@ export function loadSession(handle: Handle, prepares = false): MaybePromise<Sess
   let loaded: MaybePromise<Loaded>
   try {
     if (token === undefined) loaded = chain(tokens.open(), (choice) => recordOfToken(handle, choice))
-    else {
-      loaded = admit(handle, token.id, token.found ?? settings.port.load(token.id), 0)
-      if (tokens.values.length > 1) loaded = orAnother(handle, loaded, tokens.others()[Symbol.iterator]())
-    }
+    else loaded = admit(handle, token.id, token.found ?? settings.port.load(token.id), 0)
+    if (tokens.values.length > 1) loaded = orAnother(handle, loaded, tokens.others()[Symbol.iterator]())
   } catch (err) {
     return failLoad(handle, err)
   }
@@ -216,7 +214,7 @@ function orAnother(
     const next = 'id' in first ? undefined : others.next()
     if (next === undefined || next.done) return first
     const { value: token } = next
-    const other = chain(admit(handle, token.id, handle.settings.port.load(token.id), 0), (found) => {
+    const other = chain(admit(handle, token.id, token.found ?? handle.settings.port.load(token.id), 0), (found) => {
       if ('id' in found) Object.assign(handle.tokens, { token, id: token.id, isStale: token.stale })
       return found
     })
