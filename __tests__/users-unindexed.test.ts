@@ -206,6 +206,17 @@ describe('auth.reindex()', () => {
     }
   })
 
+  it('asks a store that lists its IDs without a callback as well', async () => {
+    class Listing extends MemoryStore {
+      override ids(): any {
+        return super.ids()
+      }
+    }
+    const store = new Listing()
+    await login(sessions({ secret, store }))
+    expect(await sessions({ secret, store, userId }).reindex()).toEqual({ seen: 1, indexed: 1, total: 1 })
+  })
+
   it('sees data as requests do, where a schema migrates it, and leaves alone what the schema refuses', async () => {
     const store = new MemoryStore()
     const before = sessions({ secret, store })

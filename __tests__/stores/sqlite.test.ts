@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { statSync, writeFileSync } from 'node:fs'
+import { sessions } from '../../lib/index'
 import { SqliteStore } from '../../lib/sqlite'
+import { secret } from '../helpers/app'
 import { Child } from '../helpers/child'
 import { TestFolder } from '../helpers/folder'
 import { describeSideBySide, type Generations } from '../helpers/incumbents'
@@ -134,6 +136,14 @@ describe('SqliteStore, when SQLite fails,', () => {
       message: expect.stringMatching(message),
       cause: expect.objectContaining({ message: expect.any(String) })
     })
+
+  it('is told of without being asked for its sessions', async () => {
+    const { database, store: closed } = store()
+    const auth = sessions({ secret, store: closed })
+    await auth.create({})
+    database.close()
+    expect(auth.stats()).toMatchObject({ created: 1, active: 1 })
+  })
 
   it('says so where another process holds it for too long, and goes on afterwards', async () => {
     const waiting = new SqliteStore({ path, busyTimeout: 10 })

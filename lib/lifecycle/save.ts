@@ -100,7 +100,7 @@ export function saveSession(
     live: () => given ?? objectOf(saving, meta, { text: merged, theirs }, stringifyData(session)),
     // What the store changes later comes after express-session's headers.
     called: () => (isAmended = door.countsStoreChanges && given !== undefined && amended(known, saved, given)),
-    earlier: shownLate(known)
+    earlier: known.own && shownLate(known)
   })
   if (written === true && !isAmended) return saved
   return chain(written, (answer) => {

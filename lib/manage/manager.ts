@@ -162,9 +162,11 @@ export class Manager implements SessionManager {
   stats(): SessionStats {
     const { monitor, settings } = this.#engine
     const { port } = settings
-    const store = port.store as { lastCleanup?: number | null; [POWERS]?: { count?(): number } }
-    // Not by length(), which may have to list them all.
-    const live = port.sync ? store[POWERS]?.count?.() : undefined
+    const store = port.store as {
+      lastCleanup?: number | null
+      [POWERS]?: { countsAtOnce?: boolean; count(): number }
+    }
+    const live = store[POWERS]?.countsAtOnce ? store[POWERS].count() : undefined
     const keys = (settings.keys?.lastUses() ?? []).map((lastUsedAt) => ({ lastUsedAt }))
     return monitor.stats(keys, store.lastCleanup ?? null, live)
   }

@@ -11,6 +11,7 @@ import { encodeRecord } from '../record/record'
 import { asked } from '../options/option-checks'
 import type { Session } from '../session/session'
 import { versionOf } from '../store/record-cache'
+import { callStore, type Method } from '../store/call'
 import type { StoreKey } from '../store/port'
 
 /** Sessions between two turns of the event loop: a few milliseconds. */
@@ -43,9 +44,7 @@ export async function reindex(engine: Engine, { signal, onProgress }: ReindexOpt
   }
   const report = onProgress && asked('onProgress', onProgress)
   // With a callback: a store that answers at once lets others have their turn then.
-  const ids = await new Promise<StoreKey[]>((resolve, reject) => {
-    store.ids!((err, found) => (err ? reject(err as Error) : resolve(found as StoreKey[])))
-  })
+  const ids = await callStore<StoreKey[]>(store, store.ids as Method, [])
   const progress = { seen: 0, indexed: 0, total: ids.length }
   for (const id of ids) {
     if (signal?.aborted) break

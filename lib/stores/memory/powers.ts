@@ -163,6 +163,9 @@ export class MemoryPowers implements ListedPowers {
     return Array.from(this.#live(), ({ id }) => id)
   }
 
+  /** Without a question to anything that may be out of reach, or take long. */
+  readonly countsAtOnce = true
+
   /** Of many sessions, those that expired since the last sweep are counted as well: to look at each takes too long. */
   count(): number {
     return this.#size > COUNTED_MAX ? this.#size : this.ids().length
