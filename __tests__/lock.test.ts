@@ -1,8 +1,8 @@
 import request from 'supertest'
 import { POWERS } from '../lib/store/contract'
-import session, { lock, MemoryStore, sessions, update, type SessionsOptions } from '../lib/index'
+import session, { CookieStore, lock, MemoryStore, sessions, update, type SessionsOptions } from '../lib/index'
 import { RedisStore } from '../lib/redis'
-import { sessionCookie } from '../lib/testing'
+import { clock, sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { Child } from './helpers/child'
 import { TestFolder } from './helpers/folder'
@@ -167,6 +167,24 @@ describe('a lock', () => {
     expect(await holding).toBe(false)
     expect(others.mock.calls.flat()).toEqual(Array(10).fill('ERR_SESSION_LOCK_TIMEOUT'))
   })
+
+  it.each([new MemoryStore(), new CookieStore(), new TheirMemoryStore()])(
+    'of one process lets nobody in when the clock goes ahead, or the process stood still (%#)',
+    async (store) => {
+      const { session } = await opened({ store })
+      const time = clock()
+      try {
+        const during = session.lock(() => {
+          time.forward(HOUR)
+          return session.lock(() => 'in', { wait: 0 }).catch((err: any) => err.code)
+        })
+        expect(await during).toBe('ERR_SESSION_LOCK_TIMEOUT')
+        expect(await session.lock(() => 'in', { wait: 0 })).toBe('in')
+      } finally {
+        time.restore()
+      }
+    }
+  )
 
   it('is renewed no sooner for a ttl that no timer waits for', async () => {
     const store = new MemoryStore()

@@ -179,7 +179,7 @@ export interface UserChange {
 }
 
 export interface LockPower {
-  /** `false` while somebody else holds it. A lock not renewed for `ttl` is free again. */
+  /** `false` while somebody else holds it. A lock not renewed for `ttl` is free again, where its holder may be dead. */
   acquire(id: string, token: string, ttl: Milliseconds): MaybePromise<boolean>
   /** `false` when the lock was lost. */
   renew(id: string, token: string, ttl: Milliseconds): MaybePromise<boolean>
