@@ -172,6 +172,10 @@ describe.each([...OURS, 'SqliteStore', FOREIGN])("behind express-session's door,
         await req.session.save()
         res.json(req.session.user)
       },
+      '/write': (req, res) => {
+        req.session.seen = Date.now()
+        res.json(req.session.user ?? null)
+      },
       '/watch': async (req, res) => {
         expect(infoOf(req.session).signal!.aborted).toBe(false)
         res.write('watching')
@@ -180,13 +184,14 @@ describe.each([...OURS, 'SqliteStore', FOREIGN])("behind express-session's door,
     })
     const begun = await request(app).get('/in')
     const cookie = cookieOf(begun)!
-    const get = async (path: string) => (await request(app).get(path).set('Cookie', cookie)).body as unknown
+    const send = (path: string) => request(app).get(path).set('Cookie', cookie)
+    const get = async (path: string) => (await send(path)).body as unknown
     await whenBegun(auth, cookie)
     for (const span of minutes) {
       await stores.forward(span * MINUTE)
       expect(await get('/see')).toBe('ann')
     }
-    return { auth, get, ends, given, id: begun.body as string, cookie }
+    return { auth, get, send, ends, given, id: begun.body as string, cookie }
   }
 
   let watched: ReturnType<typeof deferred<any>>
@@ -207,6 +212,18 @@ describe.each([...OURS, 'SqliteStore', FOREIGN])("behind express-session's door,
       const { auth, ends, id } = await used(options)
       expect(ends).toEqual([30, 30, 30])
       expect(Math.round(((await auth.get(id))!.expiresAt! - Date.now()) / MINUTE)).toBe(30)
+    })
+
+    it('is not ended by the write of a request that must not extend it', async () => {
+      const extend = (req: any) => req.path !== '/write'
+      const { get, send } = await used({ extend, ...options }, undefined, [20])
+      await stores.forward(5 * MINUTE)
+      const written = await send('/write')
+      // What the browser is told is no earlier.
+      const [, date] = /Expires=([^;]+)/.exec(String(written.headers['set-cookie']))!
+      expect((new Date(date!).valueOf() - stores.clock.now) / MINUTE).toBeGreaterThan(24.9)
+      await stores.forward(20 * MINUTE)
+      expect(await get('/see')).toBe('ann')
     })
 
     it('is not ended by auth.extend()', async () => {
@@ -281,5 +298,18 @@ describe.each([...OURS, 'SqliteStore', FOREIGN])("behind express-session's door,
     expect(await auth.reindex()).toEqual({ seen: 1, indexed: 1, total: 1 })
     expect((await auth.list('ann')).length).toBe(1)
     expect(await get('/see')).toBe('ann')
+  })
+
+  // Redis knows of no last use where there are no metadata.
+  if (name === 'RedisStore') return
+
+  it('is not kept alive by writes of requests that must not extend it', async () => {
+    const { get } = await used({ extend: (req: any) => req.path !== '/write' }, undefined, [])
+    for (let i = 0; i < 2; i++) {
+      await stores.forward(14 * MINUTE)
+      expect(await get('/write')).toBe('ann')
+    }
+    await stores.forward(3 * MINUTE)
+    expect(await get('/write')).toBeNull()
   })
 })

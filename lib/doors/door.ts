@@ -62,7 +62,7 @@ export interface Door {
   readonly countsFromFirst: boolean
   plan(facts: Facts): Plan
   /** Starts the lifetime of the session's cookie anew. */
-  prolong(session: Session, mayExtend: boolean): void
+  prolong(session: Session): void
   /** A `save` of the application's own, to be called instead of ours. */
   ownSave?(session: Session): ((done: (err?: unknown) => void) => void) | undefined
   /** Whether the handler's own response goes out where the application leaves the error of a failed save unanswered. */

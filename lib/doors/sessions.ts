@@ -19,10 +19,8 @@ export const modern: Door = {
     path.endsWith('/') || pathname.length === path.length || pathname.charAt(path.length) === '/',
   countsFromFirst: false,
   plan,
-  prolong(session, mayExtend) {
-    // Data of that name must not get in the way.
-    if (mayExtend) Session.prototype.resetMaxAge.call(session)
-  },
+  // Data of that name must not get in the way.
+  prolong: (session) => void Session.prototype.resetMaxAge.call(session),
   isLenient: () => false,
   endsByDate: false,
   watchesCookie: true,

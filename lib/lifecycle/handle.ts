@@ -5,11 +5,12 @@ import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/
 import type { Engine } from '../engine/engine'
 import { RequestTokens } from '../engine/identify'
 import type { Settings } from '../options/settings'
+import { asCookie } from '../session/cookie-state'
 import { dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
 import type { SessionVerbs } from '../session/verbs'
 import { endRecord, noteEnd, type Ending } from './end'
-import { keptDeadline } from './lifetime'
+import { keptDate, keptDeadline } from './lifetime'
 import { loadSession } from './load'
 import { newSession, takeData, type Began, type LoadedSession, type Snapshot } from './snapshot'
 import type { HandleOwner, LeftSession, OpenOptions, Outgoing, ResponseState, Status } from './status'
@@ -204,7 +205,15 @@ export abstract class Handle {
     const { session, settings, req } = this
     if (session === undefined || (this.prolonged && !this.isLate)) return
     this.prolonged = true
-    settings.door.prolong(session, settings.extend?.(req) ?? true)
+    const { door, port, extend } = settings
+    if (extend?.(req) ?? true) return door.prolong(session)
+    if (!door.endsByDate) return
+    // What does not tell when it was extended may live longer than its date says.
+    if (!port.native || this.found?.usedAt === undefined) return door.prolong(session)
+    const cookie = asCookie(session.cookie)
+    const { originalMaxAge } = cookie
+    const expires = keptDate(cookie, this.snapshot.usedAt)
+    if (expires !== undefined) Object.assign(cookie, { expires, originalMaxAge })
   }
 
   /** When the session ends that was used last at a time. */

@@ -81,11 +81,13 @@ export function keptDeadline(
   cookie: CookieLife,
   times: Times
 ): Milliseconds | null {
-  const { originalMaxAge: own } = cookie
-  const isSpan = settings.limits.endsByDate && typeof own === 'number' && own > 0
-  if (!isSpan) return deadline(settings, req, cookie, times)
-  const expires = new Date(Math.max(times.usedAt + own, timeOf(cookie.expires) ?? 0))
-  return deadline(settings, req, { originalMaxAge: own, expires }, times)
+  const expires = settings.limits.endsByDate ? keptDate(cookie, times.usedAt) : undefined
+  return deadline(settings, req, expires === undefined ? cookie : { ...cookie, expires }, times)
+}
+
+/** The date that ends a session which was used last at a time; `undefined` for a cookie without a span. */
+export function keptDate({ originalMaxAge: own, expires }: CookieLife, usedAt: Milliseconds): Date | undefined {
+  return typeof own === 'number' && own > 0 ? new Date(Math.max(usedAt + own, timeOf(expires) ?? 0)) : undefined
 }
 
 /** Whether what we wrote ourselves says that a session is over. `usedAt` is `undefined` where the store settles idling. */

@@ -58,7 +58,7 @@ export function saveSession(
   if (attempt === 1 && door.warns && !settings.production) warnOfLosses(session, port.store.keepsTypes === true)
   const merged = known.storedData === known.data || data === known.storedData ? data : mergedText(known, data)
   const state = stateOf(session)!
-  const usedAt = isNew || (settings.extend?.(req) ?? true) ? Date.now() : known.usedAt
+  const usedAt = isNew || (settings.extend?.(req) ?? true) ? Date.now() : lastUse(saving, known)
   const before = known.meta?.i
   const told = settings.userId?.(session) ?? saving.user
   const user = told ?? (before === undefined ? undefined : assignedUser(settings, session, known))
@@ -107,6 +107,11 @@ export function saveSession(
     if (answer !== true) return notTaken(saving, known, saved, record, answer, attempt)
     return isAmended ? { ...saved, isAmended } : saved
   })
+}
+
+// A touch may leave the record as it was.
+function lastUse({ engine, id }: Saving, { usedAt }: Snapshot): Milliseconds {
+  return Math.max(usedAt, engine.extended.get(id) ?? 0)
 }
 
 // Whether the store has changed the session that it was given. It is looked at only where nothing else has changed: the
