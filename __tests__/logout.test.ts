@@ -2,6 +2,7 @@ import request from 'supertest'
 import { CookieStore, MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, login } from './helpers/basics'
+import { Clock } from './helpers/clock'
 import { deletions, eager, eagerRoutes } from './helpers/eager'
 
 describe('logout', () => {
@@ -25,6 +26,25 @@ describe('logout', () => {
     expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_STORE'])
     expect(cookieOf(res)).toBe('sid=')
   })
+})
+
+it('sends no cookie again for a session that ended seconds after the request had saved it', async () => {
+  const clock = new Clock()
+  const store = new MemoryStore()
+  const app = appWith(sessions({ secret, store, rolling: true }), {
+    ...basics,
+    '/slow': async (req, res) => {
+      req.session.seen = true
+      await req.session.save()
+      if (req.query.logout !== undefined) await store.destroy(req.session.id)
+      clock.forward(6000)
+      res.send('done')
+    }
+  })
+  const cookie = await login(app)
+  expect(cookieOf(await request(app).get('/slow').set('Cookie', cookie))).toBe(cookie)
+  expect(cookieOf(await request(app).get('/slow?logout').set('Cookie', cookie))).toBeUndefined()
+  clock.restore()
 })
 
 describe('a session that was not asked for', () => {

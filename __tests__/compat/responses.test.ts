@@ -3,7 +3,7 @@ import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import request from 'supertest'
-import { sessions } from '../../lib/index'
+import session, { sessions } from '../../lib/index'
 import { appWith, cookieOf, deferred, secret } from '../helpers/app'
 import { classic, classicApp, plainStore, ROUTES, setCookies, visit } from '../helpers/classic'
 import { exchange, get, serving, withoutSession } from '../helpers/raw'
@@ -235,6 +235,27 @@ describe('a response', () => {
       expect(calls).toBe(1)
     }
   )
+
+  it.each([
+    ['express-session', require('express-session')],
+    ['the default export', session]
+  ])('stores a lifetime that the cookie is given right behind the first byte (%s)', async (_name, make) => {
+    const store = plainStore()
+    store.touch = store.set
+    const options = { secret, store, resave: false, saveUninitialized: false, cookie: { maxAge: 60_000 } }
+    const app = appWith(make(options), {
+      ...ROUTES,
+      '/': async (req, res) => {
+        await new Promise((sent) => res.write('first', sent))
+        req.session.cookie.maxAge = 3_600_000
+        res.end()
+      }
+    })
+    const { cookie } = await visit(app, '/login')
+    await visit(app, '/', cookie)
+    const [text] = [...store.texts.values()]
+    expect(JSON.parse(text)).toMatchObject({ user: 'ann', cookie: { originalMaxAge: 3_600_000 } })
+  })
 
   it('ends over HTTP/2 without writeHead()', async () => {
     const auth = classic()

@@ -6,12 +6,13 @@ import { isSameJson } from '../record/json'
 import { attributesOf, keptAttributesOf } from '../session/cookie-state'
 import { changesSince, dataNow } from '../session/late-changes'
 import { isEndless, stateOf, type Session } from '../session/session'
+import type { SessionState } from '../session/verbs'
 import type { Life } from '../store/contract'
 import { sessionToGive } from './given-session'
 import type { Handle } from './handle'
 import { deadline, extendedAt, isDeleting, isDue, tellsExtension } from './lifetime'
 import { isAtRest, recordOf } from './load'
-import { takeData } from './snapshot'
+import { shownLate, takeData, type Snapshot } from './snapshot'
 import type { LeftSession } from './status'
 
 /**
@@ -36,7 +37,7 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   if (plan.sendCookie) handle.outgoing = 'send'
   else if (handle.refusal === 'ERR_SESSION_AMBIGUOUS') handle.outgoing = 'expire'
   if (plan.sendCookie && handle.isLate && isUnannounced(handle, plan)) return tooLate(handle, session)
-  if (plan.store === 'touch' && needsNoTouch(handle)) return undefined
+  if (plan.store === 'touch' && needsNoTouch(handle, session)) return undefined
   if (plan.store === 'none') return plan.sendCookie && !handle.isLate ? confirm(handle) : undefined
   // One that has no end, and that nobody has looked at, is as it should be.
   if (door.touchesCookie || cookie !== undefined || !isEndless(keptCookie!)) handle.prolong()
@@ -69,9 +70,7 @@ function planFor(handle: Handle, session: Session, data: string): Plan {
   const state = stateOf(session)!
   const cookie = state.cookie ?? state.keptCookie!.cookie
   const stored = snapshot.version !== null
-  const attributes =
-    state.cookie !== undefined && (door.watchesCookie || firstId !== id) ? attributesOf(state.cookie) : undefined
-  const cookieChanged = attributes !== undefined && attributes !== (snapshot.attributes ?? keptAttributesOf(state))
+  const cookieChanged = (door.watchesCookie || firstId !== id) && isCookieChanged(state, snapshot)
   // A record of express-session does not say when the session began: unless that is written down, it never gets old.
   const lacksMeta = stored && writesMeta && !selfContained && !snapshot.meta
   const mustSave =
@@ -99,6 +98,10 @@ function planFor(handle: Handle, session: Session, data: string): Plan {
   // A cookie that is the record can only be sent by writing it, and written by sending it.
   if (plan.store === 'none') return plan.sendCookie ? { ...plan, store: 'touch' } : plan
   return { ...plan, sendCookie: true }
+}
+
+function isCookieChanged(state: SessionState, { attributes }: Snapshot): boolean {
+  return state.cookie !== undefined && attributesOf(state.cookie) !== (attributes ?? keptAttributesOf(state))
 }
 
 /** Whether the record does not name the session's user: the option may be younger than the session, or have changed. */
@@ -150,10 +153,11 @@ function dropUnnamed({ snapshot, engine, settings, id }: Handle, session: Sessio
   if (takeData(session, snapshot).text !== snapshot.data) engine.drop(settings, id, 'ERR_SESSION_OPTION')
 }
 
-// The first byte of a streaming response has stored it; the last byte extends it only if that was a while ago. A
-// cookie that is the record cannot follow the first byte at all.
-function needsNoTouch({ isLate, settings, snapshot }: Handle): boolean {
-  return isLate && (settings.tokens.selfContained || Date.now() - snapshot.usedAt < SECOND)
+// The first byte of a streaming response has stored it; the last byte extends it only if that was a while ago, or to
+// another end. A cookie that is the record cannot follow the first byte at all.
+function needsNoTouch({ isLate, settings, snapshot }: Handle, session: Session): boolean {
+  if (!isLate || settings.tokens.selfContained) return isLate
+  return Date.now() - snapshot.usedAt < SECOND && !isCookieChanged(stateOf(session)!, snapshot)
 }
 
 // What the client would have to be told, and cannot be any more.
@@ -199,7 +203,7 @@ function touch(handle: Handle, session: Session): MaybePromise<void> {
 // must not put the ID of a session that ended meanwhile in the place of the next one.
 function confirm(handle: Handle): MaybePromise<void> {
   const { settings, snapshot } = handle
-  if (!settings.door.watchesCookie || !handle.isPresented || snapshot.own) return undefined
+  if (!settings.door.watchesCookie || !handle.isPresented || shownLate(snapshot)) return undefined
   const ask = () => chain(settings.port.read(snapshot.storeId), (found) => recordOf(found) !== undefined)
   return unlessGone(handle, ask, () => undefined)
 }
