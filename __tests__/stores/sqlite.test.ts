@@ -69,6 +69,14 @@ describe('SqliteStore', () => {
 describe('SqliteStore on a file', () => {
   const open = (options: object = {}) => new SqliteStore({ path, ...options })
 
+  it('clears a table of thousands in one statement: nothing else runs meanwhile', () => {
+    const { store, sent } = ground.recorded({ createTable: true })
+    for (let i = 0; i < 1500; i++) void store.set(`id${i}`, { cookie: {} })
+    void store.clear()
+    expect(store.length()).toBe(0)
+    expect(sent.filter(([sql]) => sql.startsWith('DELETE'))).toHaveLength(1)
+  })
+
   it('keeps it from other users of the machine', async () => {
     const store = new SqliteStore({ path: folder.at('own.db') })
     await store.set('a', { cookie: {} })

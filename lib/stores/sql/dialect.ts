@@ -126,8 +126,9 @@ export interface Parts {
   removeSome(condition: string, order: string, limit: number): string
   /** What sorts before every ID, where a text of no letters does not. */
   readonly lowest?: string
-  /** How many rows one statement of a sweep removes. */
+  /** How many rows one statement of a sweep removes, and one that clears the table. */
   readonly sweepSize: number
+  readonly clearSize: number
 }
 
 export type StatementName = keyof ReturnType<typeof statementsOf>
@@ -158,7 +159,7 @@ export function statementsOf(parts: Parts) {
     ids: `SELECT ${id} AS id FROM ${table} WHERE ${page}`,
     count: `SELECT COUNT(*) AS sessions FROM ${table} WHERE ${live} AND ${isSession}`,
     sweep: parts.removeSome(over, expires, parts.sweepSize),
-    clear: parts.removeSome(isSession, id, PAGE_SIZE)
+    clear: parts.removeSome(isSession, id, parts.clearSize)
   }
 }
 

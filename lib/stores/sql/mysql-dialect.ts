@@ -202,7 +202,8 @@ function partsOf(table: string, hasUsers: boolean): Parts {
     removeSome: (condition, order, limit) => `DELETE FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit}`,
     // Compared as if there were blanks behind it.
     lowest: '\0'.repeat(128),
-    sweepSize: PAGE_SIZE
+    sweepSize: PAGE_SIZE,
+    clearSize: PAGE_SIZE
   }
 }
 

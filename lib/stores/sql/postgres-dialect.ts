@@ -141,7 +141,8 @@ function partsOf(table: string, isBinary: boolean): Parts {
     // As an array, which is made once: a plan may run a subquery again and again.
     removeSome: (condition, order, limit) =>
       `DELETE FROM ${table} WHERE "sid" = ANY (ARRAY(SELECT "sid" FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit} FOR UPDATE SKIP LOCKED))`,
-    sweepSize: PAGE_SIZE
+    sweepSize: PAGE_SIZE,
+    clearSize: PAGE_SIZE
   }
 }
 

@@ -60,6 +60,11 @@ export function sqlPowers(table: SqlTable, ttl: Milliseconds): SqlPowers {
     const values = { id, text, expected, expires: life.expiresAt, now: Date.now() }
     return chain(changed('write', values), (written) => written || read(id))
   }
+  // Whether there may be more.
+  const removes = (name: 'clear' | 'sweep') =>
+    chain(table.open(), ({ parts }) =>
+      chain(table.run(name, { now: Date.now() }), ({ changes }) => changes === parts[`${name}Size`])
+    )
   const pages = (name: StatementName, values: object, visit: (found: Listed) => void, isPatient = false) => {
     return chain(table.open(), ({ times, parts: { lowest: after = '' } }) =>
       repeat(() => {
@@ -131,11 +136,8 @@ export function sqlPowers(table: SqlTable, ttl: Milliseconds): SqlPowers {
       )
     },
     count: () => chain(table.run('count', { now: Date.now() }), ({ rows: [row] }) => Number(row!.sessions)),
-    clear: () => repeat(() => chain(table.run('clear', {}), ({ changes }) => changes === PAGE_SIZE)),
-    sweep: () =>
-      chain(table.open(), ({ parts }) =>
-        chain(table.run('sweep', { now: Date.now() }), ({ changes }) => changes === parts.sweepSize)
-      )
+    clear: () => repeat(() => removes('clear')),
+    sweep: () => removes('sweep')
   }
 }
 
