@@ -11,7 +11,8 @@ const client = new Memcached(process.env.MEMCACHED_SERVERS?.split(',') ?? 'local
   minTimeout: 20,
   factor: 2,
   retry: 1000, // ms until a server that failed is tried again
-  failures: 1e9 // as often as it takes
+  failures: 1e9, // as often as it takes
+  failuresTimeout: 1000 // ms that a failure keeps a process from ending
 })
 
 const app = express()
