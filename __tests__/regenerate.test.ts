@@ -95,11 +95,19 @@ describe.each(Object.entries(grounds))('regenerate({ keep, grace }) (%s)', (name
     const written = await site.get('/set?late=1', cookie)
     expect([written.status, written.headers['set-cookie']]).toEqual([200, undefined])
     expect((await site.get('/dropped')).body).toEqual(['ERR_SESSION_DESTROYED'])
-    for (const path of ['/save?late=1', '/count', '/rotate', `/rotate?grace=${GRACE}`]) {
+    for (const path of ['/save?late=1', '/count', '/rotate']) {
       const res = await site.get(path, cookie)
       expect([path, res.status, res.body.code]).toEqual([path, 500, 'ERR_SESSION_DESTROYED'])
       expect(res.headers['set-cookie']).toBeUndefined()
     }
+    expect((await here.get('/read', next)).body.data).toEqual({ user })
+    await expectSessions(1)
+  })
+
+  it('has rotated for those who come to it with the old ID', async () => {
+    const next = await rotated()
+    const late = await (split ? here : there).get(`/rotate?grace=${GRACE}`, cookie)
+    expect([late.status, late.headers['set-cookie']]).toEqual([200, undefined])
     expect((await here.get('/read', next)).body.data).toEqual({ user })
     await expectSessions(1)
   })

@@ -40,6 +40,11 @@ export function checkRotation(options: RegenerateOptions | undefined): Regenerat
   return given
 }
 
+/** Whether it is a matter of time alone, so that one serves all who ask for it at once. */
+export function isRoutine({ keep, grace }: RegenerateOptions): boolean {
+  return keep === true && (grace ?? 0) > 0
+}
+
 /** What takes the place of a session. */
 export interface Successor extends Began {
   /** It has to be stored even if it is empty. */
@@ -132,16 +137,16 @@ async function moveOn(
       continue
     }
     // A routine rotation joins another one. Of any other nobody else may know the ID: the one before leads on to it.
-    const isRoutine = keep === true && grace > 0
+    const routine = isRoutine({ keep, grace })
     const other = record && nextOf(settings.port, old.storeId, record.meta!.n!).id
-    const moved = other === undefined || isRoutine ? undefined : await latest(settings, old, other)
+    const moved = other === undefined || routine ? undefined : await latest(settings, old, other)
     if (moved !== undefined) {
       take(parseData(moved.data))
       old = moved
       continue
     }
     await discard()
-    const joined = other === undefined || !isRoutine ? undefined : await join(handle, session, given, other, keep)
+    const joined = other === undefined || !routine ? undefined : await join(handle, session, given, other, keep)
     return joined ?? { ...(await handle.beginNext()), renewed: true, user: undefined }
   }
 }

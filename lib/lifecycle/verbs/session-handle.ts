@@ -17,7 +17,7 @@ import { recordOf } from '../load'
 import { writeNow } from '../save'
 import { shownLate, storedSession, type Began, type Snapshot } from '../snapshot'
 import { checkLock, takeLock } from './lock'
-import { checkRotation, succeed, type Successor } from './regenerate'
+import { checkRotation, isRoutine, succeed, type Successor } from './regenerate'
 import { updateSession } from './update'
 import { watch } from './watch'
 
@@ -171,8 +171,12 @@ export class SessionHandle extends Handle {
     const { settings, engine } = this
     const { id } = stateOf(session)!
     const isCurrent = id === this.id && this.latest !== undefined
-    // A request with an ID of a moment ago may log in, but not carry on a session under an ID of its own.
-    if (isCurrent && this.status === 'readonly' && options.keep !== undefined) throw destroyedError()
+    // A request with an ID of a moment ago may log in, but not carry on a session under an ID of its own. A routine
+    // rotation has been done for it.
+    if (isCurrent && this.status === 'readonly' && options.keep !== undefined) {
+      if (isRoutine(options)) return
+      throw destroyedError()
+    }
     const before = dataNow(session)
     const own = this.owner?.regenerate?.()
     if (own !== undefined) return this.#regenerateAsTheStore(own, session, before, options)
