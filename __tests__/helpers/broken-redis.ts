@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 
-/** What to send instead of the reply to a read; `undefined`: the reply. */
+/** What to send instead of the reply to a read, or a PING; `undefined`: nothing. */
 export type Disturb = (reply: Buffer, socket: Socket) => Buffer | undefined
 
 /** Something that speaks as much of Redis's protocol as the store needs, rightly until it is told otherwise. */
@@ -52,7 +52,7 @@ export class BrokenRedis {
 
   #answer([name, ...args]: string[], socket: Socket): void {
     const reply = this.#replyTo(name!.toUpperCase(), args)
-    const isRead = ['GET', 'MGET', 'EVALSHA'].includes(name!.toUpperCase())
+    const isRead = ['GET', 'MGET', 'EVALSHA', 'PING'].includes(name!.toUpperCase())
     if (isRead && this.disturb !== undefined) {
       this.disturbed++
       const other = this.disturb(reply, socket)

@@ -82,8 +82,9 @@ export class RedisServer {
     for (;;) {
       const at = port ?? (await freePort())
       const folder = await mkdtemp(join(tmpdir(), 'redis-'))
-      const common = ['--port', String(at), '--bind', '127.0.0.1', '--dir', folder]
-      const server = new RedisServer(at, folder, [...common, '--save', '', '--appendonly', 'no', ...flags])
+      const common = ['--port', String(at), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no']
+      // A master waits 5 s before it sends its data to a replica, in case another one comes.
+      const server = new RedisServer(at, folder, [...common, '--repl-diskless-sync-delay', '0', ...flags])
       try {
         await server.restart()
         return server
@@ -237,7 +238,7 @@ async function startNode(): Promise<RedisServer> {
   const bus = String(await freePort())
   // Short, for then they also hear of each other soon.
   const cluster = ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '2000']
-  return RedisServer.start([...cluster, '--repl-diskless-sync-delay', '0'])
+  return RedisServer.start(cluster)
 }
 
 async function meet(first: RedisServer, others: RedisServer[]): Promise<void> {
@@ -283,7 +284,7 @@ export async function failSoon(watchers: RedisServer[]): Promise<void> {
 
 /** A master (named `main`), a replica, and a sentinel that watches them. */
 export async function startSentinel(): Promise<{ master: RedisServer; replica: RedisServer; sentinel: RedisServer }> {
-  const master = await RedisServer.start(['--repl-diskless-sync-delay', '0'])
+  const master = await RedisServer.start()
   const replica = await RedisServer.start(['--replicaof', '127.0.0.1', String(master.port)])
   await linked(replica)
   const sentinel = await RedisServer.startSentinel(master.port)

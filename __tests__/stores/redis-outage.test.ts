@@ -1,11 +1,14 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
 import type { Response } from 'supertest'
 import type { RedisClient } from '../../lib/stores/redis/client'
 import { sessions } from '../../lib/index'
 import { RedisStore } from '../../lib/stores/redis/redis'
 import { sessionCookie } from '../../lib/testing'
 import { cookieOf, secret } from '../helpers/app'
+import { BrokenRedis } from '../helpers/broken-redis'
 import { enter } from '../helpers/direct'
+import { blocksOf, run } from '../helpers/documented'
 import { redisApp, type FaultApp } from '../helpers/fault-app'
 import { CLIENTS } from '../helpers/redis-clients'
 import { RedisServer, until } from '../helpers/redis-server'
@@ -232,3 +235,25 @@ describe.each(['node-redis 6', 'ioredis'])('With %s', (name) => {
     expect((await app.get('/read', fresh)).body).toMatchObject({ n: 1, isNew: false })
   })
 })
+
+it.each(['node-redis 6', 'node-redis 5', 'node-redis 6 pool'])(
+  'the watch of docs/stores.md has %s leave a connection that fell silent, however many requests go on asking',
+  async (name) => {
+    const server = await BrokenRedis.start()
+    closing.push(() => server.stop())
+    const { client, close } = await CLIENTS[name]!(server.url)
+    closing.push(close)
+    const app = redisApp(client, { storeTimeout: SOON })
+    const cookie = await app.login()
+    const silent = new Set<Socket>()
+    server.disturb = (reply, socket) => (silent.add(socket), reply)
+    expect((await redisApp(client).get('/read', cookie)).status).toBe(200)
+    server.disturb = (reply, socket) => (silent.has(socket) ? undefined : reply)
+    expectFault(await app.get('/read', cookie), 'ERR_SESSION_STORE_TIMEOUT')
+
+    const block = blocksOf('docs/stores.md').find(({ code }) => code.includes('async function watch'))!
+    const { watch } = await run(block, {}, { 2000: '20', 5000: '500' })
+    void (watch as (client: RedisClient) => Promise<void>)(client)
+    await until(async () => (await app.get('/read', cookie)).status === 200, 'the new connection is used')
+  }
+)
