@@ -16,16 +16,13 @@ export interface CommonOptions {
   maxAge?: Milliseconds | null | undefined
   /**
    * What else `store.Options` says, under the names of the option `cookie` of `sessions()`, which goes before it.
-   *
    * @default what `sessions()` has: HttpOnly, SameSite=Lax, Secure with HTTPS
    */
   cookie?: (Pick<CookieOptions, 'path' | 'domain' | 'sameSite' | 'httpOnly'> & { secure?: boolean }) | undefined
   /**
    * Go types of values by key, for what a program in Go asserts: `{ userId: 'int64', roles: '[]string' }`. The name of a
    * type of its own (`'main.User'`, `'example.com/app/models.User'`) has its structs read as plain objects.
-   *
    * A value that was read keeps its type without this; one that is new has none yet.
-   *
    * @default integers `int`, other numbers `float64`, lists `[]interface {}`, objects `map[string]interface {}`
    */
   types?: Readonly<Record<string, string>> | undefined

@@ -44,7 +44,6 @@ export interface GorillaSessionsOptions extends Partial<CommonOptions> {
   name?: string | undefined
   /**
    * What keys begin with (`SetKeyPrefix`, `KeyPrefix`).
-   *
    * @default `'session:'` of redisstore, `'session_'` of redistore, none of memcache
    */
   keyPrefix?: string | undefined

@@ -22,7 +22,6 @@ export interface SuiteOptions {
   /**
    * Whether the promises across processes are asked as well: they need conditional writes, which express-session's
    * contract does not have.
-   *
    * @default false
    */
   acrossProcesses?: boolean

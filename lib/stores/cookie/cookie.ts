@@ -37,9 +37,7 @@ export interface CookieStoreOptions {
   encrypt?: boolean | undefined
   /**
    * Where destroyed sessions are noted, so that logout is final for copied cookies as well, in every process.
-   *
    * Any store, one round trip a request. A cookie that was not re-issued for 30 days is then refused as expired.
-   *
    * @default nowhere
    */
   revocations?: StoreContract | undefined

@@ -29,28 +29,19 @@ export interface FileStoreOptions {
   /**
    * How long to keep a session whose cookie has no expiry, for `set` and `touch`. The middleware of `sessions()` sets
    * the time itself.
-   *
-   * Above 0.
-   * @default 86_400_000
+   * Above 0. @default 86_400_000
    */
   ttl?: Milliseconds
   /**
    * Span between two sweeps that remove expired sessions. Processes on one folder share the work.
-   *
-   * 1 to 2^31 - 1.
-   * @default 600_000
+   * 1 to 2^31 - 1. @default 600_000
    */
   sweepEvery?: Milliseconds
-  /**
-   * Turns records into text and back, to encrypt them at rest, say.
-   *
-   * @default JSON
-   */
+  /** Turns records into text and back, to encrypt them at rest, say. @default JSON */
   serializer?: Serializer
   /**
    * Waits until the disk has it before a write is confirmed. Without, a write survives the end of the process, but
    * the last seconds' writes may be lost in a power cut.
-   *
    * @default false
    */
   durable?: boolean

@@ -10,22 +10,13 @@ const DAY_IN_SECONDS = 86_400
 export interface MemcachedStoreOptions {
   /** A client of `memcached` 2: `new Memcached(servers, options)`. */
   client: MemcachedClient
-  /**
-   * What every key begins with, as with connect-memcached.
-   *
-   * @default ''
-   */
+  /** What every key begins with, as with connect-memcached. @default '' */
   prefix?: string
-  /**
-   * Seconds to keep a session whose cookie has no expiry, and that has no idle time either.
-   *
-   * @default 86400
-   */
+  /** Seconds to keep a session whose cookie has no expiry, and that has no idle time either. @default 86400 */
   ttl?: number
   /**
    * Ms until a command is given up: the client never answers one whose connection broke. Not less than the option
    * `storeTimeout` of the middleware. 1 to 2^31 - 1.
-   *
    * @default 5000
    */
   storeTimeout?: Milliseconds

@@ -10,15 +10,12 @@ import { MemoryPowers } from './powers'
 export interface MemoryStoreOptions {
   /**
    * Most sessions to hold: beyond it the least recently used goes.
-   *
-   * A positive integer, or `Infinity`.
-   * @default 1_000_000
+   * A positive integer, or `Infinity`. @default 1_000_000
    */
   max?: number
   /**
    * Most bytes of session JSON to hold: beyond it the least recently used goes. Each session takes some 200 bytes
    * more, 320 if it has a user.
-   *
    * A positive integer, or `Infinity`. A session that exceeds it alone is refused with `ERR_SESSION_TOO_LARGE`.
    * @default a quarter of the heap that the process may use; 32 MiB where the platform does not tell it
    */
@@ -26,9 +23,7 @@ export interface MemoryStoreOptions {
   /**
    * Span between two sweeps that free expired sessions, and pack those that were not used since the last one (a sweep
    * works in slices of about a millisecond).
-   *
-   * 1 to 2^31 - 1.
-   * @default 60_000
+   * 1 to 2^31 - 1. @default 60_000
    */
   sweepEvery?: Milliseconds
 }

@@ -16,20 +16,17 @@ export interface MongoStoreOptions {
   /**
    * Whether sessions are kept as JSON text, as with connect-mongo. `false`: as documents, in which Dates, ObjectIds and
    * other BSON types stay what they are.
-   *
    * @default true
    */
   stringify?: boolean
   /**
    * Seconds to keep a session whose cookie has no expiry, and that has no idle time either, as with connect-mongo.
-   *
    * @default 1209600
    */
   ttl?: number
   /**
    * Makes the indexes at first use if they are missing: connect-mongo's, by which MongoDB removes what is over, one for
    * locks, and one for the sessions of a user.
-   *
    * @default true
    */
   createIndexes?: boolean

@@ -18,46 +18,21 @@ const DAY_IN_SECONDS = 86_400
 export interface RedisStoreOptions {
   /** A connected client of `redis` (5 or later), `ioredis`, `iovalkey` or `@valkey/valkey-glide`, alone or of a cluster. */
   client: RedisClient
-  /**
-   * What every key begins with.
-   *
-   * @default 'sess:'
-   */
+  /** What every key begins with. @default 'sess:' */
   prefix?: string
-  /**
-   * Seconds to keep a session whose cookie has no expiry, or the seconds for any session.
-   *
-   * @default 86400
-   */
+  /** Seconds to keep a session whose cookie has no expiry, or the seconds for any session. @default 86400 */
   ttl?: RedisTtl
-  /**
-   * Turns records into text and back. With any other than JSON an extension reads and writes.
-   *
-   * @default JSON
-   */
+  /** Turns records into text and back. With any other than JSON an extension reads and writes. @default JSON */
   serializer?: Serializer
-  /**
-   * How many keys Redis looks at in one step of `all`, `ids`, `length` and `clear`.
-   *
-   * @default 100
-   */
+  /** How many keys Redis looks at in one step of `all`, `ids`, `length` and `clear`. @default 100 */
   scanCount?: number
-  /**
-   * Keeps sessions in Redis until they are destroyed.
-   *
-   * @default false
-   */
+  /** Keeps sessions in Redis until they are destroyed. @default false */
   disableTTL?: boolean
-  /**
-   * Never extends a session: it lives for its idle time from its last save.
-   *
-   * @default false
-   */
+  /** Never extends a session: it lives for its idle time from its last save. @default false */
   disableTouch?: boolean
   /**
    * Confirms a removal (logout, regeneration, revocation) only when so many replicas have it as well (`WAIT`); else it
    * is an error. `timeout` in ms, 1000 by default; meanwhile other commands on the same connection wait, too.
-   *
    * @default removals are confirmed by the master alone
    */
   wait?: { replicas: number; timeout?: Milliseconds }

@@ -7,11 +7,7 @@ import { sqlTable } from './table'
 export interface MysqlStoreOptions extends PooledStoreOptions {
   /** A pool of `mysql2` 3, of `mysql2/promise` or with callbacks. It stays yours: the store ends no pool. */
   pool: MysqlPool
-  /**
-   * The table of the sessions, in the database of the pool.
-   *
-   * @default 'sessions'
-   */
+  /** The table of the sessions, in the database of the pool. @default 'sessions' */
   table?: string
 }
 

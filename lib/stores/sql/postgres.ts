@@ -8,22 +8,13 @@ import { sqlTable } from './table'
 export interface PostgresStoreOptions extends PooledStoreOptions {
   /** A `Pool` of `pg` 8. It stays yours: the store ends no pool. */
   pool: PostgresPool
-  /**
-   * The schema of the table.
-   *
-   * @default the first of the connection's `search_path`
-   */
+  /** The schema of the table. @default the first of the connection's `search_path` */
   schema?: string
-  /**
-   * The table of the sessions.
-   *
-   * @default 'session'
-   */
+  /** The table of the sessions. @default 'session' */
   table?: string
   /**
    * Prepares each statement once on each connection. `false` behind a pooler that hands out connections for a single
    * transaction and knows no prepared statements (PgBouncer before 1.21).
-   *
    * @default true
    */
   prepare?: boolean

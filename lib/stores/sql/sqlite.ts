@@ -15,29 +15,18 @@ export interface SqliteStoreOptions extends SqlStoreOptions {
    * what you write in a transaction of yours, sessions included, is lost when you roll that back.
    */
   database?: SqliteDatabase
-  /**
-   * The table of the sessions.
-   *
-   * @default 'sessions'
-   */
+  /** The table of the sessions. @default 'sessions' */
   table?: string
-  /**
-   * Makes the table and its indexes where they are missing.
-   *
-   * @default true for a `path`, false for a `database`
-   */
+  /** Makes the table and its indexes where they are missing. @default true for a `path`, false for a `database` */
   createTable?: boolean
   /**
    * How long a statement waits, and this process with it, while another process writes. Only for a `path`.
-   *
-   * 0 to 2^31 - 1.
-   * @default 2000
+   * 0 to 2^31 - 1. @default 2000
    */
   busyTimeout?: Milliseconds
   /**
    * Waits until the disk has it before a write is confirmed. Without, a write survives the end of the process, but the
    * last seconds' writes may be lost in a power cut. Only for a `path`.
-   *
    * @default false
    */
   durable?: boolean

@@ -16,35 +16,25 @@ export interface SqlStoreOptions {
   /**
    * How long to keep a session whose cookie has no expiry, for `set` and `touch`. The middleware of `sessions()` sets
    * the time itself.
-   *
-   * Above 0.
-   * @default 86_400_000
+   * Above 0. @default 86_400_000
    */
   ttl?: Milliseconds
   /**
    * Span between two sweeps that remove what is over. Of the processes on one table one sweeps each time.
-   *
-   * 1 to 2^31 - 1; `null`: never, for a job of your own that calls `sweep()`.
-   * @default 600_000
+   * 1 to 2^31 - 1; `null`: never, for a job of your own that calls `sweep()`. @default 600_000
    */
   sweepEvery?: Milliseconds | null
 }
 
 /** The options of a store on a pool of connections to a server. */
 export interface PooledStoreOptions extends SqlStoreOptions {
-  /**
-   * Makes the table and its indexes where they are missing.
-   *
-   * @default false
-   */
+  /** Makes the table and its indexes where they are missing. @default false */
   createTable?: boolean
   /**
    * How long a statement may take before it is given up, and its connection closed, so that the pool is not kept busy by
    * a server that went away. Above `storeTimeout`, for that answers the request. MysqlStore counts the wait for a
    * connection as well; a Pool of `pg` has `connectionTimeoutMillis` for that.
-   *
-   * 1 to 2^31 - 1.
-   * @default 10_000
+   * 1 to 2^31 - 1. @default 10_000
    */
   timeout?: Milliseconds
 }
