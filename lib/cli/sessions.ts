@@ -3,17 +3,8 @@ import type { Milliseconds } from '../base/time'
 import type { SessionEntry } from '../manage/manager'
 import type { StoreKey } from '../store/port'
 import { callStore, type Method } from '../store/call'
-import {
-  CommandError,
-  EXIT,
-  table,
-  timeJson,
-  timeText,
-  type Call,
-  type Command,
-  type Option,
-  type Outcome
-} from './command'
+import { CommandError, EXIT, table, timeJson, timeText } from './command'
+import type { Call, Command, Option, Outcome } from './command'
 import { PLACE_OPTIONS, withPlace, type Place } from './place'
 
 const SHOW: Readonly<Record<string, Option>> = {

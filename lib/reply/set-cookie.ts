@@ -1,11 +1,5 @@
-import {
-  type Cookie,
-  type CookieData,
-  isSendable,
-  serializeAttributes,
-  serializeCookie,
-  unsendableError
-} from '../cookie/cookie'
+import { isSendable, serializeAttributes, serializeCookie, unsendableError } from '../cookie/cookie'
+import type { Cookie, CookieData } from '../cookie/cookie'
 import { hostOf, type HttpRequest } from '../base/http'
 import { isSecure } from '../engine/identify'
 import { newCookie } from '../engine/new-cookie'

@@ -5,17 +5,8 @@ import { decodeRecord, META, OLD_META } from '../record/record'
 import { callStore } from './call'
 import type { Found, Life, Powers, SessionRecord, StoreContract, Write, Written } from './contract'
 import { decodeFound, isForwarding } from './record-cache'
-import {
-  differBeside,
-  endIn,
-  mayCreate,
-  shownBy,
-  upToDate,
-  withDeadline,
-  withoutDeadline,
-  type KeptRecord,
-  type Touched
-} from './habits'
+import { differBeside, endIn, mayCreate, shownBy, upToDate, withDeadline, withoutDeadline } from './habits'
+import type { KeptRecord, Touched } from './habits'
 import { KeyedQueue } from './keyed-queue'
 import type { CallDeadlines } from './deadlines'
 

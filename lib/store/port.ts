@@ -3,23 +3,8 @@ import { hashOf } from '../base/hash'
 import { isTraced, traced } from '../base/diagnostics'
 import { chain, isPromise, MINUTE, type MaybePromise, type Milliseconds } from '../base/time'
 import { decodeRecord, encodeRecord } from '../record/record'
-import {
-  CARRIER,
-  type EXPIRED,
-  nativeVerbs,
-  POWERS,
-  type Carrier,
-  type Found,
-  type Life,
-  type Listed,
-  type LockPower,
-  type NativeVerbs,
-  type PowerfulStore,
-  type Powers,
-  type StoreContract,
-  type Write,
-  type Written
-} from './contract'
+import { CARRIER, nativeVerbs, POWERS, type Carrier, type EXPIRED, type Found, type Life } from './contract'
+import type { Listed, LockPower, NativeVerbs, PowerfulStore, Powers, StoreContract, Write, Written } from './contract'
 import { AdaptedPowers } from './adapter'
 import { versionOf, isForwarding } from './record-cache'
 import { CallDeadlines } from './deadlines'

@@ -1,15 +1,8 @@
 import { hasMethods, isAboveZero, must, OptionError } from '../base/errors'
 import type { MaybePromise, Milliseconds } from '../base/time'
 import { callStore, type Method } from '../store/call'
-import {
-  answer,
-  CARRIER,
-  declareNative,
-  POWERS,
-  type Callback,
-  type Powers,
-  type StoreContract
-} from '../store/contract'
+import { answer, CARRIER, declareNative, POWERS } from '../store/contract'
+import type { Callback, Powers, StoreContract } from '../store/contract'
 import { Store } from '../store/store'
 import { MemoryStore } from '../stores/memory/memory'
 

@@ -3,20 +3,8 @@ import { fitsBits, NIL, opaqueNode, type GoNode, type Opaque } from './nodes'
 import { flatten, typesIn } from './stream'
 import { isTimeBinary, timeFromBinary, timeToBinary } from './time'
 import { corrupt, Unreadable, WireReader } from './wire'
-import {
-  BOOL,
-  BYTES,
-  FLOAT64,
-  INT64,
-  INTERFACE,
-  mapOf,
-  namedType,
-  parseGoType,
-  sliceOf,
-  STRING,
-  UINT64,
-  type GoType
-} from './types'
+import { BOOL, BYTES, FLOAT64, INT64, INTERFACE, mapOf, namedType, parseGoType, sliceOf, STRING, UINT64 } from './types'
+import type { GoType } from './types'
 
 /** Interfaces inside interfaces; beyond that, what is inside is carried as it came. */
 const DEPTH_MAX = 100

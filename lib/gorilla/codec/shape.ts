@@ -1,21 +1,8 @@
 import { OptionError, quote, SessionError } from '../../base/errors'
 import { fitsBits, GoOpaque, NIL, opaqueNode, unserializable, type GoNode, type Opaque } from './nodes'
 import { timeFromDate, timeToBinary } from './time'
-import {
-  BOOL,
-  BYTES,
-  DICTIONARY,
-  FLOAT64,
-  INT,
-  INT64,
-  LIST,
-  parseGoType,
-  STRING,
-  TIME,
-  UINT64,
-  VALUES,
-  type GoType
-} from './types'
+import { BOOL, BYTES, DICTIONARY, FLOAT64, INT, INT64, LIST, parseGoType, STRING, TIME, UINT64, VALUES } from './types'
+import type { GoType } from './types'
 
 const DEPTH_MAX = 100
 const SPECIAL = new Map([

@@ -1,15 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { StorePort } from '../../store/port'
-import {
-  CARRIER,
-  POWERS,
-  type Carrier,
-  type Found,
-  type Life,
-  type Opened,
-  type Powers,
-  type StoreContract
-} from '../../store/contract'
+import { CARRIER, POWERS } from '../../store/contract'
+import type { Carrier, Found, Life, Opened, Powers, StoreContract } from '../../store/contract'
 import { demand, hasMethods, OptionError, type SessionErrorCode } from '../../base/errors'
 import { givenOptions } from '../../base/warnings'
 import { decodeFound, versionOf, isForwarding } from '../../store/record-cache'

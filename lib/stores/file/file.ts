@@ -1,16 +1,8 @@
 import fs from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { POWERS } from '../../store/contract'
-import {
-  FLAG,
-  checkOptions,
-  isFilled,
-  optional,
-  SERIALIZER,
-  TIMER_SPAN,
-  type Rule,
-  type Serializer
-} from '../option-rules'
+import { FLAG, checkOptions, isFilled, optional, SERIALIZER, TIMER_SPAN } from '../option-rules'
+import type { Rule, Serializer } from '../option-rules'
 import { changed } from '../change'
 import { RecordStore } from '../record-store'
 import { SharedSweeper } from '../sweeper'

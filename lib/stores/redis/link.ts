@@ -1,15 +1,8 @@
 import { unavailable } from '../../base/errors'
 import type { Milliseconds } from '../../base/time'
 import { listOf, textOf, type Dialect, type EvalAndWait } from './dialect'
-import {
-  fault,
-  isRefusedTogether,
-  isUnknownScript,
-  isWrongType,
-  redirectionOf,
-  unconfirmed,
-  type RedisWait
-} from './errors'
+import { fault, isRefusedTogether, isUnknownScript, isWrongType, redirectionOf, unconfirmed } from './errors'
+import type { RedisWait } from './errors'
 import { Gathering } from '../../base/gather'
 import type { Script } from './scripts'
 

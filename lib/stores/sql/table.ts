@@ -1,15 +1,7 @@
 import { SessionError, unavailable } from '../../base/errors'
 import { chain, isPromise, type MaybePromise, type Milliseconds } from '../../base/time'
-import {
-  statementOf,
-  statementsOf,
-  type Answered,
-  type Dialect,
-  type Driver,
-  type Schema,
-  type Statement,
-  type StatementName
-} from './dialect'
+import { statementOf, statementsOf } from './dialect'
+import type { Answered, Dialect, Driver, Schema, Statement, StatementName } from './dialect'
 
 /** Who lost a deadlock, or a serializable transaction, tries again so often. */
 const ATTEMPTS_MAX = 5
