@@ -15,10 +15,7 @@ import { isAtRest, recordOf } from './load'
 import { shownLate, takeData, type Snapshot } from './snapshot'
 import type { LeftSession } from './status'
 
-/**
- * Decides and does what the store needs for one session before the response may go; leaves in `outgoing` what the client
- * needs.
- */
+/** Stores what has to be stored of one session before the response may go, and sets `outgoing` for its cookie. */
 export function commitSession(handle: Handle): MaybePromise<unknown> {
   const { settings, status, owner, latest: session, underWay } = handle
   const { door, tokens } = settings
@@ -45,8 +42,8 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   const own = door.ownSave?.(session)
   if (own !== undefined) return new Promise<void>((done, failed) => own((err) => (err ? failed(err) : done())))
   // A cookie that is the record is written anew to extend it.
-  if (plan.store === 'touch') return writeSession(handle, session, handle.snapshot.data, false, undefined, 'touched')
-  return writeSession(handle, session, data.text, false, data.changed)
+  if (plan.store === 'touch') return writeSession(handle, session, { text: handle.snapshot.data }, { event: 'touched' })
+  return writeSession(handle, session, data)
 }
 
 function sendSaved(handle: Handle): void {
@@ -54,7 +51,7 @@ function sendSaved(handle: Handle): void {
   if (session !== undefined && !isLate && status === 'stored' && !isPresented) handle.outgoing = 'send'
 }
 
-// As it was read a moment ago: the door would neither store nor send anything.
+// Whether the session, whose data is unchanged, is as it was read: the door would neither store nor send anything.
 function isUntouched(handle: Handle, session: Session): boolean {
   const { found, snapshot, settings } = handle
   if (found === undefined || found.record !== snapshot.record) return false
@@ -131,7 +128,7 @@ function reportLeft(handle: Handle, all: readonly LeftSession[]): void {
   }
 }
 
-/** Tells of data that was set after the last write for the response, and that no save of the application's stores. */
+/** Warns of data that was set after the last write for the response, and that the application did not save itself. */
 export function reportUnsaved(handle: Handle): void {
   const { session, status, snapshot, engine, settings, owner, id } = handle
   if (session === undefined || handle.underWay?.size || (status !== 'stored' && status !== 'new')) return
@@ -199,8 +196,8 @@ function touch(handle: Handle, session: Session): MaybePromise<void> {
   })
 }
 
-// Whether a session still lives whose cookie is to be sent again, where nothing else asks the store: a slow response
-// must not put the ID of a session that ended meanwhile in the place of the next one.
+// Asks whether the session still lives before its cookie is sent again without a write: a slow response must not replace
+// the cookie of the next session by that of one that has ended.
 function confirm(handle: Handle): MaybePromise<void> {
   const { settings, snapshot } = handle
   if (!settings.door.watchesCookie || !handle.isPresented || shownLate(snapshot)) return undefined

@@ -12,10 +12,10 @@ import { jsonOfCookie, Session, stateOf } from '../session/session'
 import type { SessionState } from '../session/verbs'
 import type { Found } from '../store/contract'
 import { decodeFound, remember, versionOf } from '../store/record-cache'
-import { writers } from '../store/keyed-queue'
+import { inWritersTurn } from '../store/keyed-queue'
 import { sessionToGive, type Merged } from './given-session'
 import { deadline, keptDeadline, tellsExtension } from './lifetime'
-import { shownLate, type Snapshot } from './snapshot'
+import { shownLate, type Snapshot, type TakenData } from './snapshot'
 
 /** Writers that keep getting in each other's way give up here; far beyond what real traffic needs. */
 const ATTEMPTS_MAX = 64
@@ -23,26 +23,23 @@ const ATTEMPTS_MAX = 64
 const NONE: readonly string[] = []
 
 /** A session that is to be written. */
-export interface Saving extends Visit {
+export interface Saving {
+  readonly visit: Visit
   readonly id: string
   readonly session: Session
-  /** JSON of its data. */
-  readonly data: string
-  /** The same with its parts, where they are known. */
-  readonly changed?: WrittenData | undefined
+  readonly data: TakenData
   /** Whose it is, where its data does not say (`auth.create`). */
   readonly user: string | undefined
   /** The write fails where other data is found, instead of merging. */
-  readonly exact: boolean
-  /** An update is under way, which has its turn among the writers already. */
+  readonly exact?: boolean
+  /** It is part of an update or rotation, and takes no other turn among the writers. */
   readonly inTurn: boolean
-  /** Of a session that is not stored yet: the texts that the store was given, whatever came of it. */
+  /** See `Handle.offered`. */
   readonly offered?: string[] | undefined
 }
 
 /**
  * Writes a session against what was read: merged with what others wrote meanwhile, never over it.
- *
  * @param theirs what another writer has left
  * @returns what is known of it then, or `gone`. @throws {SessionError} `ERR_SESSION_CONFLICT`, or the store's fault
  */
@@ -52,7 +49,9 @@ export function saveSession(
   theirs = known.record,
   attempt = 1
 ): MaybePromise<Snapshot | 'gone'> {
-  const { settings, req, session, data, changed } = saving
+  const { session, visit } = saving
+  const { settings, req } = visit
+  const { text: data, changed } = saving.data
   const { port, tokens, door } = settings
   const isNew = known.version === null
   if (attempt === 1 && door.warns && !settings.production) warnOfLosses(session, port.store.keepsTypes === true)
@@ -71,7 +70,7 @@ export function saveSession(
   const expiresAt = (native ? keptDeadline : deadline)(settings, req, state.cookie ?? state.keptCookie!.cookie, times)
   const token = tokens.seal?.(record, settings.keys!)
   if (isNew) saving.offered?.push(record)
-  // Made now, for the session may change while the store is asked; of ours those alone ask for it that take objects.
+  // Made now: the session may change while the store is asked. Our own stores ask for it only where they keep objects.
   const given = native ? undefined : objectOf(saving, meta, { text: merged, theirs }, data)
   const version = native ? record : merged
   const saved: Snapshot = {
@@ -110,8 +109,8 @@ export function saveSession(
 }
 
 // A touch may leave the record as it was.
-function lastUse({ engine, id }: Saving, { usedAt }: Snapshot): Milliseconds {
-  return Math.max(usedAt, engine.extended.get(id) ?? 0)
+function lastUse({ visit, id }: Saving, { usedAt }: Snapshot): Milliseconds {
+  return Math.max(usedAt, visit.engine.extended.get(id) ?? 0)
 }
 
 // Whether the store has changed the session that it was given. It is looked at only where nothing else has changed: the
@@ -129,7 +128,8 @@ function notTaken(
   answer: string | Found | null,
   attempt: number
 ): MaybePromise<Snapshot | 'gone'> {
-  const { engine, settings, id } = saving
+  const { id, visit } = saving
+  const { engine, settings } = visit
   if (answer === null) return 'gone'
   if (typeof answer === 'string') return { ...saved, storeId: answer }
   const isNew = known.version === null
@@ -149,12 +149,12 @@ function notTaken(
     meta: found.meta ?? known.meta
   }
   const again = () => saveSession(saving, next, found, attempt + 1)
-  return attempt > 1 || saving.inTurn ? again() : writers.take(settings.port, known.storeId, again)
+  return attempt > 1 || saving.inTurn ? again() : inWritersTurn(settings.port, known.storeId, again)
 }
 
 // The session as a store of the contract is given it; `merged` where that differs from the data it has now.
-function objectOf({ req, session }: Saving, meta: Meta | undefined, merged: Merged, now: string): Session {
-  return sessionToGive(req, session, meta, now === merged.text ? undefined : merged)
+function objectOf({ visit, session }: Saving, meta: Meta | undefined, merged: Merged, now: string): Session {
+  return sessionToGive(visit.req, session, meta, now === merged.text ? undefined : merged)
 }
 
 // What the store keeps, with our changes since `data` laid over it.
@@ -163,7 +163,8 @@ function mergedText({ data: base, storedData }: Snapshot, data: string): string 
 }
 
 function metaFor(saving: Saving, known: Snapshot, usedAt: Milliseconds, user: string | undefined): Meta {
-  const { settings, req, id, session } = saving
+  const { visit, id, session } = saving
+  const { settings, req } = visit
   const { tokens, port, door } = settings
   const meta: Meta = { u: usedAt, c: stateOf(session)!.createdAt }
   // A record that leaves this process may come back as another's. express-session's door adds nothing to its records but
@@ -177,33 +178,24 @@ function metaFor(saving: Saving, known: Snapshot, usedAt: Milliseconds, user: st
   return meta
 }
 
-/** Writes the session. `false` when it is gone. @param event a cookie that is the record is written anew to extend it */
+/** How a session is written. */
+interface Writing extends Pick<Saving, 'exact'> {
+  /** `touched`: a cookie that is the record is written anew to extend it. */
+  readonly event?: 'saved' | 'touched'
+}
+
+/** Writes the session. `false` when it is gone. */
 export function writeSession(
   handle: Handle,
   session: Session,
-  data: string,
-  exact = false,
-  changed?: WrittenData,
-  event: 'saved' | 'touched' = 'saved'
+  data: TakenData,
+  { exact, event = 'saved' }: Writing = {}
 ): MaybePromise<boolean> {
-  const { engine, settings, req, id, status, user: told } = handle
-  const before = handle.snapshot
+  const { engine, settings, id, status, snapshot: before, user, updating: inTurn } = handle
   const taken = ++handle.taken
   handle.writeAttempted = true
   const offered = before.version === null ? (handle.offered ??= []) : undefined
-  const saving = {
-    engine,
-    settings,
-    req,
-    id,
-    session,
-    data,
-    changed,
-    user: told,
-    exact,
-    inTurn: handle.updating,
-    offered
-  }
+  const saving = { visit: handle, id, session, data, user, exact, inTurn, offered }
   return chain(saveSession(saving, before), (outcome) => {
     // Another object of the same session (from before a reload) has saved its own data.
     const isOther = outcome !== 'gone' && session !== handle.latest && id === handle.id
@@ -211,7 +203,7 @@ export function writeSession(
     if (outcome !== 'gone' && taken < handle.based) handle.apply(id, handle.snapshot)
     else {
       handle.based = taken
-      handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome, data !== before.data)
+      handle.apply(id, isOther ? { ...outcome, data: before.data } : outcome, data.text !== before.data)
     }
     if (outcome === 'gone') return false
     const state = stateOf(session)!
@@ -219,7 +211,7 @@ export function writeSession(
       handle.outgoing = 'send'
     }
     const { record, version, storeId } = outcome
-    if (record !== undefined && outcome.storedData === data && state.cookie === undefined) {
+    if (record !== undefined && outcome.storedData === data.text && state.cookie === undefined) {
       // The next request of a burst will ask for what was just written: it need not be parsed then.
       state.keptCookie = record
       remember(storeId, settings.port.native ? version! : undefined, record)
@@ -233,9 +225,9 @@ export function writeSession(
     // The store has assigned another token with the write.
     const isReassigned = outcome.storeId !== before.storeId && status !== 'gone' && !handle.isPresented
     if (settings.tokens.selfContained ? handle.status === 'stored' : isReassigned) announce(handle, before, outcome)
-    const user = outcome.meta?.i
-    const arrived = settings.maxPerUser !== undefined && user !== undefined && user !== before.meta?.i
-    return arrived ? evictSurplus(engine, settings, id, user).then(() => true) : true
+    const owner = outcome.meta?.i
+    const arrived = settings.maxPerUser !== undefined && owner !== undefined && owner !== before.meta?.i
+    return arrived ? evictSurplus(engine, settings, id, owner).then(() => true) : true
   })
 }
 
@@ -262,7 +254,7 @@ function rewritten(
 
 /** The same for a verb. @throws {SessionError} `ERR_SESSION_DESTROYED` when it is gone, or the store's fault */
 export async function writeNow(handle: Handle, session: Session, data: string, exact = false): Promise<void> {
-  if (!(await guarded(handle, 'save the session', () => writeSession(handle, session, data, exact)))) {
+  if (!(await guarded(handle, 'save the session', () => writeSession(handle, session, { text: data }, { exact })))) {
     throw destroyedError()
   }
 }

@@ -64,7 +64,8 @@ export async function reindex(engine: Engine, { signal, onProgress }: ReindexOpt
 export async function indexLoaded(handle: SessionHandle, session: Session): Promise<void> {
   const { engine, settings, id, status } = handle
   try {
-    if (status === 'stored' && isUnindexed(handle, session)) await writeSession(handle, session, handle.snapshot.data)
+    if (status === 'stored' && isUnindexed(handle, session))
+      await writeSession(handle, session, { text: handle.snapshot.data })
   } catch (error) {
     engine.monitor.note('error', settings.name, id, { error })
   }

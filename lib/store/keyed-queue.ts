@@ -91,13 +91,14 @@ function begin(queue: Queue, waiter: Waiter): void {
 const writersOf = madeFor((_store: object, patience: Milliseconds) => new KeyedQueue(patience))
 
 /**
- * The turns of all writers of this process that need one: updates, and those who lost against another writer once. They
- * would otherwise all try again together, for one of them to win, and a slow one might never. What they write is safe
- * without: an update that never ends, or waits for another that waits for it, must not hold up the others for ever; nor
- * do those who wait for a store that hangs.
+ * Takes a turn among the writers of one session in this process that need one: updates, and writes that have lost against
+ * another one. Together they would all try again, for one of them to win, and a slow one might never. The turns are not
+ * needed for safety: an update that never ends, or waits for another that waits for it, holds up nobody for ever.
  */
-export const writers = {
-  take<T>(port: { store: object; timeout: Milliseconds }, id: string, work: () => MaybePromise<T>): MaybePromise<T> {
-    return writersOf(port.store, port.timeout).take(id, work)
-  }
+export function inWritersTurn<T>(
+  { store, timeout }: { store: object; timeout: Milliseconds },
+  id: string,
+  work: () => MaybePromise<T>
+): MaybePromise<T> {
+  return writersOf(store, timeout).take(id, work)
 }

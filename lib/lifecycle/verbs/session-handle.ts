@@ -17,7 +17,7 @@ import { recordOf } from '../load'
 import { writeNow } from '../save'
 import { shownLate, storedSession, type Began, type Snapshot } from '../snapshot'
 import { checkLock, takeLock } from './lock'
-import { checkRotation, isRoutine, succeed, type Successor } from './regenerate'
+import { checkRotation, isRoutine, replaceSession, type Successor } from './regenerate'
 import { updateSession } from './update'
 import { watch } from './watch'
 
@@ -41,7 +41,7 @@ export class SessionHandle extends Handle {
     const last = extendedAt(this)
     const isExtended = this.response !== undefined && !this.isLate && this.status === 'stored'
     if (isExtended && isDue(settings, req, cookie ?? keptCookie!.cookie, last)) return this.endOf(session, Date.now())
-    // A record that tells no last use was used when it was loaded: its date, and what this process knows, say it better.
+    // Of a record without a time of last use, its date and what this process remembers tell more than the time of loading.
     const isTold = snapshot.usedAt !== createdAt || tellsExtension(settings)
     const end = isTold ? null : this.endOf(session, last)
     return end !== null && end > Date.now() ? end : this.endOf(session, Math.max(snapshot.usedAt, last))
@@ -183,7 +183,7 @@ export class SessionHandle extends Handle {
     let next: Successor | undefined
     let failure: unknown
     try {
-      next = await guarded(this, 'destroy the session', () => this.#succeed(session, isCurrent, options))
+      next = await guarded(this, 'destroy the session', () => this.#replace(session, isCurrent, options))
     } catch (err) {
       // express-session hands out the new session and the error together.
       if (!settings.door.reportsThroughNext) throw err
@@ -191,12 +191,12 @@ export class SessionHandle extends Handle {
     }
     // What was carried over may have been offered to the store already, and is not offered again.
     const begun = options.keep === undefined ? this.begun : undefined
-    next ??= { ...(begun ?? (await this.beginNext())), renewed: true, user: undefined }
+    next ??= begun ?? (await this.beginNext())
     this.begun = undefined
     engine.ended(id)
     engine.monitor.note('destroyed', settings.name, isCurrent ? id : undefined, { reason: 'regenerate' })
     this.user = next.user
-    const status = next.readOnly ? 'readonly' : next.renewed ? 'renewed' : 'stored'
+    const status = next.readOnly ? 'readonly' : next.isStored ? 'stored' : 'renewed'
     this.replaceBy(next, status)
     this.owner?.began()
     // What the application has set while it did not wait goes where it would look for it.
@@ -225,15 +225,13 @@ export class SessionHandle extends Handle {
     }
   }
 
-  async #succeed(session: Session, isCurrent: boolean, options: RegenerateOptions): Promise<Successor> {
+  async #replace(session: Session, isCurrent: boolean, options: RegenerateOptions): Promise<Successor> {
     // One that is gone may have been moved on to another ID: a rotation follows it.
     const isLost = this.status === 'gone' && this.snapshot.version === null
-    if (!isCurrent || isLost || this.status === 'ended') {
-      return { ...(await this.beginNext()), renewed: true, user: undefined }
-    }
+    if (!isCurrent || isLost || this.status === 'ended') return this.beginNext()
     const ending = this.status === 'standin' || this.status === 'readonly' ? this.ending : undefined
     const snapshot = ending === undefined ? this.snapshot : { ...this.snapshot, version: null }
-    return succeed(this, session, snapshot, options)
+    return replaceSession(this, session, snapshot, options)
   }
 
   /** Begins another session under a new ID, once it is known that this one is to end. */

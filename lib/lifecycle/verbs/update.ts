@@ -6,7 +6,7 @@ import { serializeSession, withinStack } from '../../session/data'
 import { replaceData, stateOf, type Session } from '../../session/session'
 import { copyValues, mergeLive } from '../../session/values'
 import { versionOf } from '../../store/record-cache'
-import { writers } from '../../store/keyed-queue'
+import { inWritersTurn } from '../../store/keyed-queue'
 import { recordOf } from '../load'
 import { writeNow } from '../save'
 import { shownLate } from '../snapshot'
@@ -20,7 +20,7 @@ export function updateSession<T>(
   session: Session,
   fn: (session: Session) => T | Promise<T>
 ): Promise<T> {
-  return writers.take(handle.settings.port, stateOf(session)!.id, async () => {
+  return inWritersTurn(handle.settings.port, stateOf(session)!.id, async () => {
     for (let count = 0; count < UPDATES_MAX; count++) {
       await refresh(handle, session)
       const before = withinStack(() => copyValues(session))
