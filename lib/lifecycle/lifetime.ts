@@ -2,14 +2,14 @@ import type { HttpRequest } from '../base/http'
 import { SECOND, timeOf, type Milliseconds } from '../base/time'
 import { cookieOptions } from '../engine/identify'
 import type { Settings } from '../options/settings'
-import type { Meta } from '../record/record'
+import type { ParsedRecord } from '../record/record'
 import type { Handle } from './handle'
 
 /** How often a lifetime is extended at the most, within itself. */
 const EXTENSIONS = 20
 /**
- * By so many intervals the last extension is ahead of now where the clock was set back since: browsers and servers have
- * not stopped counting. Those of other machines differ by less.
+ * An extension that lies more than so many intervals ahead was made before the clock was set back, and another one is due:
+ * browsers and servers have gone on counting. Clocks of other machines differ by less.
  */
 const INTERVALS_AHEAD = EXTENSIONS / 2
 
@@ -94,12 +94,12 @@ export function keptDate({ originalMaxAge: own, expires }: CookieLife, usedAt: M
 export function isOver(
   settings: Settings,
   req: HttpRequest,
-  cookie: CookieLife,
-  meta: Meta,
+  { cookie, meta }: Pick<ParsedRecord, 'cookie' | 'meta'>,
   usedAt: Milliseconds | undefined
 ): boolean {
   const { limits } = settings
   const now = Date.now()
+  if (meta === undefined) return false
   if (limits.absolute !== null && meta.c + limits.absolute <= now) return true
   if (usedAt === undefined) return false
   const idle = idleLimit(settings, req, cookie)

@@ -22,12 +22,8 @@ type Loaded = LoadedSession | { readonly error: SessionErrorCode | undefined }
 
 type Answer = Found | typeof EXPIRED | null
 
-/**
- * Checks the record of a session; decides nothing by exception but faults of the store.
- *
- * @param hops how many rotations the request was led along
- */
-function admit(visit: Visit, id: string, found: MaybePromise<Answer>, hops: number): MaybePromise<Loaded> {
+/** Checks the record of a session; throws for faults of the store alone. @param hops rotations followed so far */
+function admit(visit: Visit, id: string, found: MaybePromise<Answer>, hops = 0): MaybePromise<Loaded> {
   if (isPromise(found)) return found.then((later) => admit(visit, id, later, hops))
   const { engine, settings, req } = visit
   const { port, door } = settings
@@ -45,44 +41,32 @@ function admit(visit: Visit, id: string, found: MaybePromise<Answer>, hops: numb
   if (!door.takesAnyRecord && expires != null && Number.isNaN(new Date(expires as string).valueOf())) {
     return refused('ERR_SESSION_CORRUPT')
   }
-  if (meta === undefined) {
-    // What metadata are to be added to is written, whenever it was used.
-    const lastUse = settings.limits.endsByDate ? lastUseOf(settings, found, record) : undefined
-    return admitted(visit, id, found, record, lastUse, hops)
-  }
+  // Where no date ends it, a record without metadata is written whenever it was used, to get them.
+  const lastUse = meta !== undefined || settings.limits.endsByDate ? lastUseOf(settings, found, record) : undefined
+  const usedAt = lastUse ?? meta?.u
+  const loaded = { id, record, version: versionOf(found, record), usedAt, readOnly: hops > 0 }
+  if (meta === undefined) return admitted(visit, loaded)
   if (meta.h !== undefined && !settings.tokens.assigned && meta.h !== markOf(id)) {
     engine.monitor.note('error', settings.name, id, { reason: 'FOREIGN_RECORD' })
     return refused('ERR_SESSION_CORRUPT')
   }
-  if (meta.n !== undefined) return follow(visit, nextOf(port, id, meta.n).id, meta.g ?? 0, hops)
-  const lastUse = lastUseOf(settings, found, record)
+  if (meta.n !== undefined) return followForwarding(visit, nextOf(port, id, meta.n).id, meta.g ?? 0, hops)
   // No store forgets what its cookie has ended by its date.
   const isPastDate =
     settings.limits.endsByDate && settings.tokens.selfContained && isPastEnd({ expiresAt: timeOf(expires) })
-  if (isPastDate || isOver(settings, req, cookie, meta, lastUse)) return expired(visit, id, meta)
+  if (isPastDate || isOver(settings, req, record, lastUse)) return expired(visit, id, meta)
   if (settings.bind !== undefined && meta.b !== undefined && meta.b !== bindingOf(settings, req)) {
     return refused('ERR_SESSION_BINDING')
   }
-  const usedAt = lastUse ?? meta.u
-  if (!port.native && isPastEnd(found)) {
-    const now = Date.now()
-    const expiresAt = deadline(settings, req, cookie, { createdAt: meta.c, usedAt: now })
-    const tells = expiresAt !== null && port.tellsEnd(id, found, { usedAt: now, expiresAt })
-    return chain(tells, (over) => (over ? expired(visit, id, meta) : admitted(visit, id, found, record, usedAt, hops)))
-  }
-  return admitted(visit, id, found, record, usedAt, hops)
+  if (port.native || !isPastEnd(found)) return admitted(visit, loaded)
+  const now = Date.now()
+  const expiresAt = deadline(settings, req, cookie, { createdAt: meta.c, usedAt: now })
+  const isTold = expiresAt !== null && port.tellsEnd(id, found, { usedAt: now, expiresAt })
+  return chain(isTold, (isEnd) => (isEnd ? expired(visit, id, meta) : admitted(visit, loaded)))
 }
 
-function admitted(
-  { engine, settings }: Visit,
-  id: string,
-  found: Found,
-  record: ParsedRecord,
-  usedAt: Milliseconds | undefined,
-  hops: number
-): MaybePromise<Loaded> {
-  engine.monitor.note('loaded', settings.name, id)
-  const loaded = { id, record, version: versionOf(found, record), usedAt, readOnly: hops > 0 }
+function admitted({ engine, settings }: Visit, loaded: LoadedSession): MaybePromise<Loaded> {
+  engine.monitor.note('loaded', settings.name, loaded.id)
   return settings.schema === undefined ? loaded : validated(settings, loaded)
 }
 
@@ -102,7 +86,7 @@ export function lastUseOf({ port, limits }: Settings, found: Found, record: Pars
   return port.tellsLastUse && isOurs ? meta?.u : undefined
 }
 
-/** Whether the end that a record tells is over. */
+/** Whether the end that a record tells has come. */
 export function isPastEnd({ expiresAt }: Pick<Found, 'expiresAt'>): boolean {
   return typeof expiresAt === 'number' && expiresAt <= Date.now()
 }
@@ -141,8 +125,8 @@ function parsed(found: Found): unknown {
   }
 }
 
-// The old ID of a routine rotation: for a moment it leads to the session that carries on, to read only.
-function follow(visit: Visit, id: string | undefined, until: number, hops: number): MaybePromise<Loaded> {
+// The old ID of a routine rotation: during the grace it leads, read-only, to the session under its new ID.
+function followForwarding(visit: Visit, id: string | undefined, until: number, hops: number): MaybePromise<Loaded> {
   if (id === undefined || until <= Date.now() || hops === HOPS_MAX) return refused('ERR_SESSION_MISSING')
   return admit(visit, id, visit.settings.port.read(id), hops + 1)
 }
@@ -158,7 +142,7 @@ function refused(error: SessionErrorCode): Loaded {
   return { error }
 }
 
-/** The record of a found session, for those who only read it; `undefined` for what only leads on or is none. */
+/** The record of a found session, to read it; `undefined` for a forwarding record, and for what is no record. */
 export function recordOf(found: Found | null): ParsedRecord | undefined {
   const record = found === null ? undefined : decodeFound(found)
   return record?.meta?.n === undefined ? record : undefined
@@ -166,7 +150,6 @@ export function recordOf(found: Found | null): ParsedRecord | undefined {
 
 /**
  * Finds the session of a request, or begins one; rejects only for a fault of the store.
- *
  * @param prepares its record only has to be here: the session is made of it when it is asked for
  */
 export function loadSession(handle: Handle, prepares?: false): MaybePromise<Session>
@@ -180,8 +163,9 @@ export function loadSession(handle: Handle, prepares = false): MaybePromise<Sess
   const { token } = tokens
   let loaded: MaybePromise<Loaded>
   try {
-    if (token === undefined) loaded = chain(tokens.open(), (choice) => recordOfToken(handle, choice))
-    else loaded = admit(handle, token.id, token.found ?? settings.port.load(token.id), 0)
+    // A token that is the record may have to be asked for.
+    if (token === undefined) loaded = chain(tokens.open(), (choice) => admitToken(handle, choice))
+    else loaded = admit(handle, token.id, token.found ?? settings.port.load(token.id))
     if (tokens.values.length > 1) loaded = orAnother(handle, loaded, tokens.others()[Symbol.iterator]())
   } catch (err) {
     return failLoad(handle, err)
@@ -214,7 +198,7 @@ function orAnother(
     const next = 'id' in first ? undefined : others.next()
     if (next === undefined || next.done) return first
     const { value: token } = next
-    const other = chain(admit(handle, token.id, token.found ?? handle.settings.port.load(token.id), 0), (found) => {
+    const other = chain(admitToken(handle, token), (found) => {
       if ('id' in found) Object.assign(handle.tokens, { token, id: token.id, isStale: token.stale })
       return found
     })
@@ -222,10 +206,9 @@ function orAnother(
   })
 }
 
-// Of a token that is the record, and had to be asked for.
-function recordOfToken(handle: Handle, choice: Choice): MaybePromise<Loaded> {
+function admitToken(handle: Handle, choice: Choice): MaybePromise<Loaded> {
   if (typeof choice !== 'object') return { error: choice }
-  return admit(handle, choice.id, choice.found ?? handle.settings.port.load(choice.id), 0)
+  return admit(handle, choice.id, choice.found ?? handle.settings.port.load(choice.id))
 }
 
 /** Makes the session of what was loaded, unless it is only prepared, or begins one. */

@@ -7,7 +7,7 @@ import { storeFault } from '../engine/faults'
 import type { SessionStats } from '../base/diagnostics'
 import { endRecord, noteEnd } from '../lifecycle/end'
 import { SessionHandle } from '../lifecycle/verbs/session-handle'
-import { isOver, keptDeadline, type CookieLife } from '../lifecycle/lifetime'
+import { isOver, keptDeadline } from '../lifecycle/lifetime'
 import { isPastEnd, lastUseOf, loadSession, recordOf } from '../lifecycle/load'
 import type { OpenOptions } from '../lifecycle/status'
 import { userText } from '../options/option-checks'
@@ -232,15 +232,14 @@ function hitOf({ settings }: Engine, id: string, key: StoreKey, found: Found): H
   const record = recordOf(found)
   if (record === undefined) return null
   const { meta } = record
-  const cookie = record.cookie as unknown as CookieLife
   const lastUsedAt = found.usedAt ?? meta?.u
   const now = Date.now()
   // Not what a store of others left in the record as it extended the session.
   const lastUse = lastUseOf(settings, found, record)
-  if (meta !== undefined && isOver(settings, NO_REQUEST, cookie, meta, lastUse)) return null
+  if (isOver(settings, NO_REQUEST, record, lastUse)) return null
   if (meta !== undefined && settings.port.knowsEnd && isPastEnd(found)) return null
   const times = { createdAt: meta?.c ?? now, usedAt: lastUse ?? now }
-  const end = keptDeadline(settings, NO_REQUEST, cookie, times)
+  const end = keptDeadline(settings, NO_REQUEST, record.cookie, times)
   // The store may keep it for less: one that others have stored, or that no request has extended since the options changed.
   const kept = settings.port.native ? found.expiresAt : undefined
   const expiresAt = typeof kept === 'number' ? Math.min(kept, end ?? Infinity) : end

@@ -1,7 +1,7 @@
 import { OptionError } from '../base/errors'
 import { EmptyRequest } from '../base/http'
 import { chooseToken, presentedValues } from '../engine/identify'
-import { isOver, type CookieLife } from '../lifecycle/lifetime'
+import { isOver } from '../lifecycle/lifetime'
 import { lastUseOf, recordOf } from '../lifecycle/load'
 import type { SessionManager } from '../manage/manager'
 import { engineOf } from '../manage/sessions'
@@ -9,7 +9,6 @@ import { engineOf } from '../manage/sessions'
 /**
  * Reads the session that a cookie stands for, as a test wants to see it after a response: its data, or `null` when the
  * cookie is not authentic or the session is over. It extends nothing, and asks for no binding.
- *
  * @param cookie a `Cookie` header, a `Set-Cookie` header or a list of these (`res.headers['set-cookie']`); where
  * `transport` is a header alone, the value of that
  * @example expect(await sessionOf(auth, res.headers['set-cookie'])).toEqual({ userId: '1' })
@@ -32,7 +31,6 @@ export async function sessionOf<Data = Record<string, any>>(
   const { id, found } = token
   if (found === undefined) return (await auth.get(id))?.data ?? null
   const record = recordOf(found)
-  const life = record?.cookie as CookieLife | undefined
-  if (!record?.meta || isOver(settings, req, life!, record.meta, lastUseOf(settings, found, record))) return null
+  if (!record?.meta || isOver(settings, req, record, lastUseOf(settings, found, record))) return null
   return record.data as Data
 }

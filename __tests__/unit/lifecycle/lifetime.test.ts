@@ -99,7 +99,7 @@ describe('a session', () => {
     ['that the store says is in use is not idle', { idle: 1 }, undefined, false],
     ['that the store says is in use ends at its absolute end', { absolute: 2 * HOUR }, undefined, true]
   ])('%s', (_what, limits, usedAt, over) => {
-    expect(isOver(settingsOf(limits), req, { originalMaxAge: null }, meta, usedAt)).toBe(over)
+    expect(isOver(settingsOf(limits), req, { cookie: { originalMaxAge: null }, meta }, usedAt)).toBe(over)
   })
 
   it.each([

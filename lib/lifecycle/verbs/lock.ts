@@ -23,6 +23,14 @@ export interface HeldLock {
   release(): Promise<void>
 }
 
+/** A lock as one holder asks for it. */
+interface Claim {
+  readonly locks: LockPower
+  readonly key: string
+  readonly token: string
+  readonly ttl: Milliseconds
+}
+
 /** @throws {OptionError} for times that are none */
 export function checkLock(options: LockOptions | undefined): Required<LockOptions> {
   const { wait = WAIT, ttl = TTL } = givenOptions('session.lock()', options, ['wait', 'ttl'])
@@ -33,21 +41,20 @@ export function checkLock(options: LockOptions | undefined): Required<LockOption
 
 /**
  * Takes the lock of one session, and renews it until it is released.
- *
  * @throws {SessionError} `ERR_SESSION_LOCK_TIMEOUT` when it is not free within `wait`
  */
 export async function takeLock(port: StorePort, key: string, { wait, ttl }: Required<LockOptions>): Promise<HeldLock> {
   const locks = port.locks ?? localLocks(port.store)
-  const token = randomUUID()
+  const claim = { locks, key, token: randomUUID(), ttl }
   // A lock that cannot be given back ends by itself: no reason to spoil the work that was done under it.
-  const release = async () => locks.release(key, token)
-  const until = await acquire(locks, key, token, wait, ttl).catch((err) => {
+  const release = async () => locks.release(key, claim.token)
+  const until = await acquire(claim, wait).catch((err) => {
     // Taken, perhaps, by a command whose answer never came.
     if (!isTimeout(err)) void release().catch(endsByItself)
     throw err
   })
   const lost = new AbortController()
-  const stop = keepAlive(locks, key, token, ttl, until, lost)
+  const stop = keepAlive(claim, until, lost)
   return {
     signal: lost.signal,
     async release() {
@@ -57,15 +64,8 @@ export async function takeLock(port: StorePort, key: string, { wait, ttl }: Requ
   }
 }
 
-// Renews the lock, until told to stop, or until it is lost: taken from us, or not renewed in time.
-function keepAlive(
-  locks: LockPower,
-  key: string,
-  token: string,
-  ttl: Milliseconds,
-  end: Milliseconds,
-  lost: AbortController
-): () => void {
+// Renews a lock until told to stop, or until it is lost: taken by another holder, or not renewed in time.
+function keepAlive({ locks, key, token, ttl }: Claim, end: Milliseconds, lost: AbortController): () => void {
   let until = end
   const lose = () => {
     clearInterval(renewal)
@@ -88,14 +88,8 @@ function keepAlive(
   return () => clearInterval(renewal)
 }
 
-// Answers until when the lock lasts, on a clock that nobody sets.
-async function acquire(
-  locks: LockPower,
-  key: string,
-  token: string,
-  wait: Milliseconds,
-  ttl: Milliseconds
-): Promise<Milliseconds> {
+// Answers until when the lock lasts, by the monotonic clock.
+async function acquire({ locks, key, token, ttl }: Claim, wait: Milliseconds): Promise<Milliseconds> {
   const deadline = performance.now() + wait
   for (let pause = RETRY_MIN; ; pause = Math.min(pause * 2, RETRY_MAX)) {
     const asked = performance.now()
