@@ -71,7 +71,7 @@ export class Monitor {
   note(event: SessionEvent, name: string, id?: string, details?: Omit<SessionEventMessage, 'name' | 'session'>): void {
     this.#counts[event]++
     if (details !== undefined) this.#countReason(event, details)
-    if (explains) noteDecision(name, inWords(event, details))
+    requests?.getStore()?.push([name, inWords(event, details)])
     const target = channels[event]
     if (!target.hasSubscribers) return
     const message: SessionEventMessage = { name, ...details }
@@ -129,11 +129,6 @@ export const explains = log.enabled
 
 // What has happened in a request so far: the name of the session, and the event with its reason.
 const requests = explains ? new AsyncLocalStorage<[name: string, what: string][]>() : undefined
-
-/** Notes what has happened to a session of the request that is being served. */
-function noteDecision(name: string, what: string): void {
-  requests?.getStore()?.push([name, what])
-}
 
 /** Serves a request; what is returned prints a line, which is told what has happened to a session by then. */
 export function serveExplained(

@@ -14,9 +14,6 @@ interface Waiting<T, R> {
  * What is asked for later in the turn leaves at its end, before which no reply could be read anyway.
  */
 export class Gathering<T, R> {
-  readonly #alone: (item: T) => Promise<R>
-  readonly #together: (items: T[]) => Promise<(R | Promise<R>)[]>
-  readonly #most: number
   readonly #leave = () => this.#send()
   readonly #end = () => {
     this.#turning = false
@@ -26,11 +23,11 @@ export class Gathering<T, R> {
   #waiting: Waiting<T, R>[] = []
 
   /** @param most So many are asked for in one piece: more would keep the server from all others for too long. */
-  constructor(alone: (item: T) => Promise<R>, together: (items: T[]) => Promise<(R | Promise<R>)[]>, most = 64) {
-    this.#alone = alone
-    this.#together = together
-    this.#most = most
-  }
+  constructor(
+    private readonly alone: (item: T) => Promise<R>,
+    private readonly together: (items: T[]) => Promise<(R | Promise<R>)[]>,
+    private readonly most = 64
+  ) {}
 
   ask(item: T): Promise<R> {
     if (!this.#turning) {
@@ -46,16 +43,16 @@ export class Gathering<T, R> {
     const waiting = this.#waiting
     if (waiting.length === 0) return
     this.#waiting = []
-    for (let i = 0; i < waiting.length; i += this.#most) this.#sendBatch(waiting.slice(i, i + this.#most))
+    for (let i = 0; i < waiting.length; i += this.most) this.#sendBatch(waiting.slice(i, i + this.most))
   }
 
   #sendBatch(batch: Waiting<T, R>[]): void {
     if (batch.length === 1) {
       const [{ item, resolve, reject }] = batch as [Waiting<T, R>]
-      this.#alone(item).then(resolve, reject)
+      this.alone(item).then(resolve, reject)
       return
     }
-    this.#together(batch.map(({ item }) => item)).then(
+    this.together(batch.map(({ item }) => item)).then(
       (results) => batch.forEach(({ resolve }, i) => resolve(results[i]!)),
       (err) => batch.forEach(({ reject }) => reject(err))
     )

@@ -38,7 +38,8 @@ function writeHeaders(handle: Handle, res: HttpResponse): boolean {
     sent = true
   }
   if (outgoing === 'send' && session !== undefined) {
-    sent = (viaHeader ? setToken(res, settings.header!, tokenOf(handle)) : sendCookie(handle, session, res)) || sent
+    if (viaHeader) res.setHeader(settings.header!, tokenOf(handle))
+    sent = viaHeader || sendCookie(handle, session, res) || sent
   } else if (outgoing === 'expire') {
     if (viaHeader) res.setHeader(settings.header!, '')
     else if (!expired) append(res, [expireText(handle)])
@@ -57,11 +58,6 @@ function sendCookie(handle: Handle, session: Session, res: HttpResponse): boolea
   }
   adviseOnCookie(handle, session, res)
   append(res, [handle.cookieText ?? sendText(handle, session)])
-  return true
-}
-
-function setToken(res: HttpResponse, header: string, token: string): boolean {
-  res.setHeader(header, token)
   return true
 }
 

@@ -8,31 +8,28 @@ export const HEADER_VERBS = ['setHeader', 'setHeaders', 'appendHeader', 'removeH
 
 /** Own properties that are put on an object for a while; those of the same names that it had come back. */
 export class PropertyPatch {
-  readonly #target: object
-  #own: Map<string, PropertyDescriptor | undefined> | undefined
+  private own: Map<string, PropertyDescriptor | undefined> | undefined
 
-  constructor(target: object) {
-    this.#target = target
-  }
+  constructor(private readonly target: object) {}
 
   put(name: string, property: PropertyDescriptor): void {
-    const own = (this.#own ??= new Map<string, PropertyDescriptor | undefined>())
-    if (!own.has(name)) own.set(name, Object.getOwnPropertyDescriptor(this.#target, name))
-    Object.defineProperty(this.#target, name, { configurable: true, ...property })
+    const own = (this.own ??= new Map<string, PropertyDescriptor | undefined>())
+    if (!own.has(name)) own.set(name, Object.getOwnPropertyDescriptor(this.target, name))
+    Object.defineProperty(this.target, name, { configurable: true, ...property })
   }
 
   /** Puts a method in place of one that is there; nothing happens where there is none. */
   putMethod(name: string, value: (...args: unknown[]) => unknown): void {
-    const present = (this.#target as Record<string, unknown>)[name]
+    const present = (this.target as Record<string, unknown>)[name]
     if (typeof present === 'function') this.put(name, { value, writable: true })
   }
 
   lift(): void {
-    for (const [name, own] of this.#own ?? []) {
-      if (own === undefined) Reflect.deleteProperty(this.#target, name)
-      else Object.defineProperty(this.#target, name, own)
+    for (const [name, own] of this.own ?? []) {
+      if (own === undefined) Reflect.deleteProperty(this.target, name)
+      else Object.defineProperty(this.target, name, own)
     }
-    this.#own = undefined
+    this.own = undefined
   }
 }
 
@@ -40,7 +37,6 @@ export class PropertyPatch {
  * Makes a response look as if its head had been sent: `headersSent` is true, setHeader throws, and what is changed
  * meanwhile (the status) does not leak into what is sent later. Whether the response is over (`finished`,
  * `writableEnded`) is left as it is: adapters without a socket, on-finished and Node itself act on that.
- *
  * @param idle whether nothing that could write by itself has been given a part of the body
  * @returns what takes it back; undefined where the head really was sent
  */

@@ -8,22 +8,20 @@ import type { Tokens, VerifiedToken } from './tokens'
 export class SealedRecords implements Tokens {
   readonly selfContained = true
   readonly assigned = false
-  readonly #carrier: Carrier
-  readonly #name: string
 
-  constructor(carrier: Carrier, name: string) {
-    this.#carrier = carrier
-    this.#name = name
-  }
+  constructor(
+    private readonly carrier: Carrier,
+    private readonly name: string
+  ) {}
 
   verify(value: string, keys: KeyRing): MaybePromise<VerifiedToken | SessionErrorCode> {
-    return chain(this.#carrier.open(value, this.#name, keys), (opened) =>
+    return chain(this.carrier.open(value, this.name, keys), (opened) =>
       typeof opened === 'string' ? opened : { id: opened.id, stale: opened.stale, found: opened }
     )
   }
 
   seal(record: string, keys: KeyRing): string {
-    return this.#carrier.seal(record, this.#name, keys)
+    return this.carrier.seal(record, this.name, keys)
   }
 
   issue(): string {

@@ -12,24 +12,17 @@ export class Unreadable extends Error {}
 
 /** Reads gob's basic encodings from one message. Every read is bounded by what is left. */
 export class WireReader {
-  readonly #bytes: Buffer
-  #at = 0
+  at = 0
 
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes
-  }
+  constructor(private readonly all: Buffer) {}
 
   get left(): number {
-    return this.#bytes.length - this.#at
-  }
-
-  get at(): number {
-    return this.#at
+    return this.all.length - this.at
   }
 
   /** What it has read since it was at a place. */
   since(at: number): Buffer {
-    return this.#bytes.subarray(at, this.#at)
+    return this.all.subarray(at, this.at)
   }
 
   /** Up to 64 bits: a byte below 128 is the value, any other the negated count of the big-endian bytes after it. */
@@ -94,8 +87,8 @@ export class WireReader {
 
   take(count: number): Buffer {
     if (count > this.left) throw corrupt('it ends too early')
-    this.#at += count
-    return this.#bytes.subarray(this.#at - count, this.#at)
+    this.at += count
+    return this.since(this.at - count)
   }
 }
 
