@@ -84,7 +84,6 @@ namespace session {
 
   /**
    * Sessions with today's defaults.
-   *
    * @throws {TypeError} with `code`, naming the option, its value and the remedy
    * @example const auth = sessions<{ userId: string }>({ secret: process.env.SESSION_SECRET })
    */

@@ -25,7 +25,6 @@ export function deprecate(message: string): void {
 
 /**
  * Outside production, one warning for each option that has no effect and is nearly the name of one that has.
- *
  * @param prefix goes before both names @param otherwise what else a name may have meant
  */
 export function warnOfMisspelt(
@@ -48,7 +47,6 @@ export function warnOfMisspelt(
 
 /**
  * The options that a constructor or a function was given, none for `undefined` and `null`; misspelt ones are told.
- *
  * @throws {OptionError} for what is no object
  */
 export function givenOptions<O extends object>(

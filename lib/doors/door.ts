@@ -37,10 +37,7 @@ export interface Plan {
   readonly sendCookie: boolean
 }
 
-/**
- * What differs between the two doors, express-session's and `sessions()`: the engine asks nothing else of them. What
- * a door keeps on purpose stands in its file, with its source.
- */
+/** What differs between express-session's door and that of `sessions()`; why, and from which source, is in their files. */
 export interface Door {
   readonly Session: new (req: HttpRequest, data: undefined, origin: Origin) => Session
   /** Makes the cookie of a new session. */
@@ -49,7 +46,7 @@ export interface Door {
   reviveCookie(kept: Record<string, unknown>): Cookie
   /** @throws {SessionError} for a cookie that cannot be sent, before it is stored */
   checkCookie(cookie: Cookie): void
-  /** Whether the cookie that a record keeps is taken as it is, always without this; else the options say what is sent. */
+  /** Whether a record's cookie can be sent as it is (without this: always); else the options say what is sent. */
   canSend?(kept: Record<string, unknown>): boolean
   /** @throws {SessionError} for what `genid` must not answer */
   checkId(id: unknown, previous: string | undefined): string
@@ -71,9 +68,9 @@ export interface Door {
   readonly endsByDate: boolean
   /** A change of the cookie's attributes alone is a reason to store and send the session. */
   readonly watchesCookie: boolean
-  /** A cookie that is the record is sent again to extend it, without a limit that asks for it. */
+  /** A self-contained cookie is sent again to extend it, also without an idle limit. */
   readonly resendsToExtend: boolean
-  /** What a store of the contract puts into a session, or takes out, as it stores it counts as a change. */
+  /** Whether a change that a store of the contract makes to the session it is given counts as one. */
   readonly countsStoreChanges: boolean
   /** The cookie options are an object that the application may change after set-up. */
   readonly liveCookieOptions: boolean

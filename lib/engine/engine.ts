@@ -159,7 +159,6 @@ export function markOf(value: string): string {
  *
  * A request without it (no User-Agent, say) counts as one with an empty text: it opens no session that is bound to
  * something, and its own is opened by no request that has something to show.
- *
  * @throws {SessionError} `ERR_SESSION_OPTION` when the option answers anything but a string or nothing
  */
 export function bindingOf({ bind }: Settings, req: HttpRequest): string | undefined {

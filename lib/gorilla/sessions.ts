@@ -83,7 +83,6 @@ const KINDS: Record<Exclude<GorillaFormat, 'cookie'>, Kind> = {
 
 /**
  * The sessions of one of Go's session stores, shared with the Go program: its cookies, its records, its expiry.
- *
  * @param backing what the format keeps sessions in: a folder (`'filesystem'`), a client of Redis, a Pool of `pg`, a
  * client of `memcached`, a collection of `mongodb`; nothing for `'cookie'`
  * @example sessions({ name: 'session-name', secret, store: gorillaSessions(client, { format: 'redistore', keyPairs }) })

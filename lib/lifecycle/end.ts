@@ -6,7 +6,7 @@ import type { StoreKey } from '../store/port'
 
 /** Longest chain of rotations that the end of a session follows; also how often it yields to other writers. */
 const STEPS_MAX = 64
-/** What no store keeps: the first step of a removal then tells what there is. */
+/** A version that no record has: a removal that expects it answers what is kept. */
 const NOTHING = '{}'
 
 /** What is to be ended: an ID, and what is known of its record. */
@@ -20,10 +20,7 @@ export interface Ending {
   readonly user?: string | undefined
 }
 
-/**
- * Removes a session's record, and that of whatever it was rotated to meanwhile: where a rotation has turned the record
- * into one that leads on, the end of the session follows it.
- */
+/** Removes a session's record; of one that was rotated meanwhile, all forwarding records and the one they lead to. */
 export async function endRecord({ port }: Settings, ending: Ending): Promise<void> {
   let id: string | undefined = ending.storeId ?? ending.id
   let key = ending.key ?? port.keyOf(id)
@@ -34,7 +31,7 @@ export async function endRecord({ port }: Settings, ending: Ending): Promise<voi
   for (let step = 1; ; step++) {
     const answer = await port.remove(key, user, step < STEPS_MAX ? expected : undefined, id)
     if (typeof answer !== 'object') break
-    // It is not what was read: changed, or moved on to another ID.
+    // It is not what was expected: changed, or rotated to another ID.
     const record = decodeFound(answer)
     user = record?.meta?.i
     expected = record && versionOf(answer, record)
@@ -44,7 +41,7 @@ export async function endRecord({ port }: Settings, ending: Ending): Promise<voi
     ;({ id, key } = nextOf(port, id, next))
     expected = NOTHING
   }
-  // What leads on goes last: where something fails before, the end of the session can be tried again.
+  // Forwarding records go last: where a removal fails before, the end of the session can be tried again.
   for (const each of left) await port.remove(each)
 }
 

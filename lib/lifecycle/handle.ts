@@ -49,10 +49,10 @@ export abstract class Handle {
   /** A write was begun: the store may know the session, whatever came of it. */
   writeAttempted = false
   updating = false
-  /** Counts the states of the data that were taken to the store, or from there; `based`: the one of `snapshot.data`. */
+  /** Counts how often data was taken to the store or from it; `based`: the count when `snapshot.data` was. */
   taken = 0
   based = 0
-  /** Records that were offered to the store for a session that it did not know. */
+  /** The first records of a new session that the store was given, whether or not it has answered. */
   offered: string[] | undefined
   /** A touch that failed: it never spoils a response, and express-session's door tells the application afterwards. */
   touchError: unknown
@@ -62,7 +62,7 @@ export abstract class Handle {
   underWay: Set<Promise<unknown>> | undefined
   /** The load that is under way. */
   loading: Promise<unknown> | undefined
-  /** Whether the request keeps it: one of `req.sessions.new()` is saved by its own `save()` alone, and sent once it was. */
+  /** `false` for a session of `req.sessions.new()`: its own `save()` alone stores it, and its cookie is sent then. */
   isRegistered = true
   private prolonged = false
 
@@ -84,7 +84,7 @@ export abstract class Handle {
     return this.tokens.id === this.id && (!this.settings.tokens.assigned || this.snapshot.storeId === this.id)
   }
 
-  /** Goes on with a session that stands in for the one which the store cannot tell: nothing of it is written. */
+  /** Goes on with an empty session in place of one that the store could not read; it is never written. */
   standIn(): Session {
     return this.first(newSession(this, randomId()), 'standin')
   }
@@ -117,7 +117,7 @@ export abstract class Handle {
     return chain(this.begin(), (began) => this.replaceBy(began, 'new'))
   }
 
-  /** A new session. @param counts that it failed, for a fault of `genid`, is noted; a verb notes its own faults */
+  /** A new session. @param counts whether a fault of `genid` is counted here; verbs count their own */
   begin(counts = true): MaybePromise<Began> {
     const { engine, settings, req } = this
     try {
@@ -141,7 +141,7 @@ export abstract class Handle {
     this.owner?.replaced(began.session)
   }
 
-  /** Takes over what came of a write; an outcome for an ID that is no longer this one's is none of it. */
+  /** Takes over the outcome of a write, unless the session has another ID by now. */
   apply(id: string, outcome: Snapshot | 'gone', hasChanges = true): void {
     if (id !== this.id || this.status === 'ended') return
     if (outcome === 'gone') return this.lose(hasChanges)

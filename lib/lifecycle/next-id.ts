@@ -8,7 +8,7 @@ const SEALED = /^([\w-]{43})~(E[\w-]+)$/
 
 /** The ID that carries a session on, and the store's key of its record. */
 export interface NextId {
-  /** `undefined`: it can be told only by whoever has the ID before it. */
+  /** `undefined`: it is sealed under the ID before it, which is not known here. */
   readonly id: string | undefined
   readonly key: StoreKey
 }

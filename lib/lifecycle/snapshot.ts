@@ -11,14 +11,14 @@ import { isModern, stateOf, type Session } from '../session/session'
 import type { KeptCookie, SessionState } from '../session/verbs'
 import type { Handle } from './handle'
 
-/** Longest that a store shows late what was written. */
+/** How long a store may lag behind what was written to it. */
 const LAG_MAX = 5 * SECOND
 
 /** What is known of a stored session. Never changed: replaced as a whole. */
 export interface Snapshot {
   /** What the store keeps, for a conditional write to compare against; `null`: nothing yet. */
   readonly version: string | null
-  /** This very request wrote it, over these versions. */
+  /** Set where this very request wrote it: the versions that it replaced. */
   readonly own: readonly string[] | undefined
   /** When it last did. */
   readonly writtenAt?: Milliseconds
@@ -42,7 +42,7 @@ export interface Snapshot {
   readonly isAmended?: boolean
 }
 
-/** What this request wrote over a moment ago: a read may still show it, or nothing. A socket's request lasts longer. */
+/** The versions that this request has replaced in the last seconds: a store that lags may answer one of them, or none. */
 export function shownLate({ own, writtenAt }: Snapshot): readonly string[] | undefined {
   return writtenAt !== undefined && Date.now() - writtenAt < LAG_MAX ? own : undefined
 }
@@ -54,7 +54,7 @@ export interface Began {
   readonly snapshot: Snapshot
 }
 
-/** Begins a session that nothing is stored of. */
+/** Begins a session that is not stored yet. */
 export function newSession(handle: Handle, id: string): Began {
   const { settings, req } = handle
   const session = new settings.door.Session(req, undefined, { verbs: handle, id })
@@ -153,9 +153,9 @@ export function storedSession(
 // Cookies of records that can be sent: many requests read one record.
 const sendable = new WeakSet<object>()
 
-// A session that another program began (Go, over a shared cookie) says nothing of attributes, or such as cannot be sent:
-// then the options do. It may say how long it lives. express-session's door takes what is kept, however little it is, but
-// from a store whose sessions have attributes of its own.
+// Whether a record's cookie is used as it is; else the options say what is sent. What another program (Go) has begun keeps
+// no attributes, or some that cannot be sent, and perhaps a lifetime. express-session's door uses whatever is kept, except
+// from a store with attributes of its own.
 function isKept(cookie: Record<string, unknown>, { door: { canSend }, port }: Settings): boolean {
   const isTold = Object.keys(cookie).some((attribute) => attribute !== 'originalMaxAge')
   if (canSend === undefined) return isTold || port.store.sessionDefaults === undefined

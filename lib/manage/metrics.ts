@@ -134,7 +134,6 @@ function textOf([family, type, samples]: Family, name: string): string {
  *
  * The first call begins to listen to the calls of the store; everything else is counted anyway. Labels are few: events,
  * reasons (codes), operations, the class of the store.
- *
  * @throws {TypeError} for what is no such middleware
  * @example app.get('/metrics', (req, res) => res.type('text/plain').send(metricsOf(auth).text()))
  */

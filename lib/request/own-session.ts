@@ -12,10 +12,7 @@ interface ForeignSession {
   save(): unknown
 }
 
-/**
- * A session of ours for whatever `store.createSession` has made.
- * @throws {OptionError} for what is no session
- */
+/** A session of ours for whatever `store.createSession` has made. @throws {OptionError} for what is no session */
 export function ownSession(value: unknown, verbs: SessionVerbs, req: HttpRequest): Session {
   if (value instanceof Session) {
     const state = stateOf(value)

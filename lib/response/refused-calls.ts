@@ -9,7 +9,6 @@ export function dropCall(res: HeldResponse, args: unknown[]): void {
 /**
  * Answers a write that comes after the end as Node does, but for an `error` that nobody listens for: it would end the
  * process, which express-session spares those who wait for their store.
- *
  * @param behind does something later, once the answer that is held has been sent: whoever destroys the response for the
  * error must not take it along
  */

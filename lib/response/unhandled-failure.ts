@@ -44,7 +44,6 @@ export function offerTakeOver(res: HeldResponse, takeOver: () => void, offer: (t
 /**
  * Passes by the middleware that wraps write() and end() behind us (compression, say): its end() has been called, so an
  * error page would get lost in it.
- *
  * @returns what puts it back
  */
 export function reclaimBody(res: HeldResponse, take: (verb: 'write' | 'end', args: unknown[]) => unknown): () => void {

@@ -33,7 +33,6 @@ function pairsOf(headers: object): [name: string, value: Value][] {
 
 /**
  * Lets a response show what `writeHead` was given, as if that had been sent; `args` then name no headers any more.
- *
  * @returns what takes it back. What Node refuses is left to be refused when it is sent.
  */
 export function showHead(res: HeldResponse, args: unknown[]): () => void {
@@ -73,7 +72,6 @@ const BODY_HEADERS = [
 
 /**
  * Takes back the status and the headers of a refused body, to make room for an error page.
- *
  * @param guarded whether a session cookie is among the headers, which no cache may keep
  */
 export function clearHead(res: HeldResponse, err: unknown, guarded: boolean): void {

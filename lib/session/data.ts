@@ -18,7 +18,7 @@ const CLASSIC_RESERVED = new Set([...Object.getOwnPropertyNames(Object.prototype
 
 /** Kinds of which JSON loses what they hold, whatever properties they have beside it. */
 const LOSSY = [types.isMap, types.isSet, types.isDate, types.isRegExp, types.isNativeError, ArrayBuffer.isView]
-/** So deep is looked for values that JSON changes. */
+/** How deep values that JSON changes are looked for. */
 const LOSSES_DEPTH = 8
 
 type Data = Record<string, unknown>
@@ -50,9 +50,8 @@ export function assignCopy(session: object, record: ParsedRecord, classic: boole
 }
 
 /**
- * What a session's data would be written as, `'none'` where that is, letter for letter, what it was made of; of what has
- * not changed, all comes from its record. `undefined` where that cannot be told: serializing it all then knows, or says
- * what is wrong.
+ * JSON of a session's data, made of the parts of its record that have not changed; `'none'`: it is the record's, letter for
+ * letter. `undefined`: it cannot be told in parts, and all of it has to be serialized.
  */
 export function changesOf(session: object, record: ParsedRecord): WrittenData | 'none' | undefined {
   const data = session as Data

@@ -27,10 +27,7 @@ export function knownState(asker: string, session: Session): SessionState {
   return state
 }
 
-/**
- * Tells what is known of a session, behind both doors.
- * @throws {OptionError} for what is no session of this package
- */
+/** Tells what is known of a session, behind both doors. @throws {OptionError} for what is no session of this package */
 export function infoOf(session: Session): SessionInfo {
   const state = knownState('infoOf', session)
   return {

@@ -58,7 +58,7 @@ export class AdaptedPowers implements Powers {
     return typeof this.store.touch !== 'function' || this.#memory.writesEnd
   }
 
-  /** Finds out whether touches show in records, with one whose session would be over if they do. */
+  /** Finds out whether `touch` writes the end into records, by touching a session whose record says that it is over. */
   probeEnd(id: string, { record }: Found, { usedAt, expiresAt }: Life): MaybePromise<boolean> {
     const memory = this.#memory
     const { [OLD_META]: old, ...kept } = record as Record<string, unknown>
@@ -179,11 +179,11 @@ export class AdaptedPowers implements Powers {
     })
   }
 
-  // What only leads a logout on is not worth a record: it is remembered here, where the logout would come.
+  // A forwarding record that only a logout follows is not stored, but remembered in this process.
   #forward(id: string, text: string, set: () => MaybePromise<Written>): MaybePromise<Written> {
     const { forwards } = this.#memory
     this.#remember(id)
-    // Before the record is gone: who reads in between must not take the session for ended.
+    // Before the record is gone: a read in between must not take the session for ended.
     forwards.set(id, text)
     const failed = (err: unknown): never => {
       forwards.delete(id)

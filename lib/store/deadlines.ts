@@ -66,8 +66,8 @@ export class CallDeadlines {
   }
 
   /**
-   * The answer, or an error after the deadline. The call itself goes on: only the waiting ends, and its late answer is
-   * nobody's. What has come from here is given back as it is.
+   * The answer, or an error after the deadline. The call itself goes on, and its late answer is dropped. A promise that
+   * has its deadline from here is given back as it is.
    */
   until<T>(answer: Bounded<T>, verb: string, key?: string): Promise<T> {
     if (answer[DEADLINE] === this) return answer
@@ -113,7 +113,7 @@ export class CallDeadlines {
   #answered(call: Call): void {
     if (call.key !== undefined) this.#unanswered = 0
     this.#end(call)
-    // It stays, for the next call: only nobody must be kept alive by it.
+    // The timer stays for the next call, but must not keep the process alive.
     if (this.#first === undefined) this.#timer?.unref()
   }
 

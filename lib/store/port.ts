@@ -205,7 +205,7 @@ export class StorePort {
           return typeof answer === 'object' && answer !== null && !isForwarding(answer) ? answer : null
         return chain(this.#ask('destroy', 'remove', [id, owner]), (removed) => {
           if (removed === true) return found
-          // Not what a logout has put there.
+          // A logout was faster: the new record goes, unless it is what the logout has put there.
           return chain(this.remove(key, owner, text), (other) =>
             typeof other !== 'object' || isForwarding(other) ? null : chain(this.remove(key, owner), () => null)
           )
@@ -214,7 +214,7 @@ export class StorePort {
     })
   }
 
-  // A request that has read the old record may be about to make the new one: what leads nowhere takes its place.
+  // A request that has read the old record may be about to write the new one: a forwarding record to nowhere is there first.
   #removeMoving(key: StoreKey, user: string | undefined): MaybePromise<boolean | Found> {
     const end = Date.now() + MOVING_MAX
     const meta = { u: end, c: end, n: '', g: 0 }

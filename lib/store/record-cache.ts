@@ -20,7 +20,6 @@ interface Recent {
 
 /**
  * Takes apart what a store found, text or object; `undefined` when it is no session record.
- *
  * @param id the session's, for one that is likely to be asked for again soon
  */
 export function decodeFound({ text, record }: Found, id?: string): ParsedRecord | undefined {
@@ -51,7 +50,6 @@ function sameOrNone(known: ParsedRecord | undefined, record: Record<string, unkn
 
 /**
  * Keeps a record at hand that was read or written: the next request of a burst will ask for it.
- *
  * @param text `undefined` where the store was given an object
  */
 export function remember(id: string, text: string | undefined, decoded: ParsedRecord): void {

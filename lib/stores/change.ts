@@ -12,7 +12,6 @@ const ALL = ''
 
 /**
  * Changes a session in the order of the calls, also where nobody waits for them.
- *
  * @param prepare called at once, so that what is kept is what was given; what it answers is called in its turn
  */
 export function change<A>(
@@ -41,7 +40,7 @@ export function afterChanges<T>(store: object, id: string, read: () => MaybeProm
 
 /** Waits for the changes of a store that were called before. */
 export async function changed(store: object): Promise<void> {
-  // In a list it is not waited for there: what is called next need not wait for it.
+  // In an array, for which `take` does not wait: calls behind this one need not wait until all is idle.
   const [idle] = await take(clearsOf(store), ALL, () => [changesOf(store).idle()])
   await idle
 }

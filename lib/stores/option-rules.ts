@@ -41,11 +41,7 @@ export function isFilled(value: unknown): boolean {
   return typeof value === 'string' && value !== ''
 }
 
-/**
- * The options of a store, each as its rule demands.
- *
- * @throws {OptionError} for the first that is not
- */
+/** The options of a store, each as its rule demands. @throws {OptionError} for the first that is not */
 export function checkOptions<O extends object>(
   store: string,
   options: O,

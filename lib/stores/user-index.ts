@@ -61,7 +61,7 @@ export function enterAgain(index: UserIndex, user: string | undefined, ...entry:
   if (user !== undefined) void index.enter(user, ...entry).catch(() => undefined)
 }
 
-/** Of the entries of a user those whose sessions live and are the user's, as they were read, and all others. */
+/** Divides a user's entries into the live sessions of that user, as they were read, and all others. */
 export async function sift<E extends readonly [id: string, ...rest: unknown[]]>(
   user: string,
   entries: readonly E[],

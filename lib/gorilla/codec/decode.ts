@@ -22,7 +22,6 @@ export interface Decoded {
 /**
  * Decodes the first value of a gob stream, as Go's `Decoder.Decode` does into a variable of type `expected`. What has
  * no counterpart in JavaScript becomes an opaque node where it stood in the place of an interface.
- *
  * @throws {SessionError} `ERR_SESSION_CORRUPT` for what Go refuses, and what is unreadable outside of an interface
  */
 export function decodeGob(bytes: Buffer, expected?: GoType): Decoded {

@@ -122,7 +122,6 @@ export function naturalType(value: unknown, path: readonly string[]): GoType {
 /**
  * The node of a value for one Go type. Beside the value itself the texts of Go's encoding/json are taken: base64 for
  * bytes, RFC 3339 for times, and decimal digits for integers that a number cannot hold.
- *
  * @throws {SessionError} `ERR_SESSION_UNSERIALIZABLE`, naming the key path
  */
 export function shape(value: unknown, type: GoType, hint: Hint | undefined, path: readonly string[]): GoNode {

@@ -12,7 +12,6 @@ const UINT64 = [0n, 2n ** 64n - 1n] as const
 /**
  * A struct (or named list or map, with structs inside or without) as JSON data, along its definitions. Fields that Go
  * does not send because they are zero are there as well, where the zero value is a text, a number, `false` or a list.
- *
  * @throws {Unreadable} for fields of interface types, complex numbers and types with an encoding of their own
  */
 export function readStruct({ id, bytes }: Opaque, definitions: Definitions): unknown {

@@ -43,7 +43,6 @@ export function dataOf(values: GoNode, declared: Declared, definitions: Definiti
 /**
  * `session.Values` of JSON data. A value keeps the type it was read with as long as it fits, except where `declared`
  * gives one; what was carried is there again.
- *
  * @throws {SessionError} `ERR_SESSION_UNSERIALIZABLE` for a value that does not fit its declared type
  */
 export function valuesOf(

@@ -9,7 +9,6 @@ const ID_LENGTH = 52
 
 /**
  * Records in memcached, replaced only where its `cas` says that nobody else has.
- *
  * @param backing a client of `memcached`, of which the servers are taken, or `host:port`
  */
 export function memcachedShelf(backing: unknown, prefix: string): Shelf {

@@ -67,11 +67,7 @@ function tagOf(bytes: Buffer): string {
   return tag !== undefined && TAG.test(tag) ? tag : digest('sha256', bytes.toString('latin1'), 'hex')
 }
 
-/**
- * The files of one kind of a FileStore.
- *
- * @param claims name of the folder for claims
- */
+/** The files of one kind of a FileStore. @param claims name of the folder for claims */
 export function draftVersions(folder: Folder, claims: string, placeOf: (name: string) => string[]): Versions<Draft> {
   const self = randomBytes(8).toString('hex')
   let written = 0

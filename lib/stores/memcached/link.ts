@@ -95,7 +95,6 @@ export const AT_ONCE = -1
  * When memcached is to forget a value, as its protocol has it: seconds from now, beyond 30 days a Unix time.
  *
  * One second more than asked for: the server's clock ticks once a second, so a life of n seconds may end after n - 1.
- *
  * @see https://github.com/memcached/memcached/blob/master/doc/protocol.txt "Expiration times"
  */
 export function exptimeOf(expiresAt: Milliseconds): number {

@@ -38,7 +38,6 @@ const RULES: Record<keyof MemcachedStoreOptions, Rule> = {
  * @example
  * const client = new Memcached('localhost:11211', { retries: 5, minTimeout: 20, factor: 2, retry: 1000, failures: 1e9 })
  * app.use(sessions({ secret, store: new MemcachedStore({ client }) }))
- *
  * @throws {OptionError} when an option cannot work.
  */
 export class MemcachedStore extends KeyedStore {

@@ -260,7 +260,6 @@ export class MemoryPowers implements ListedPowers {
 
   /**
    * Keeps a text in an entry, or in a new one for an ID. Neither may be cut out of a longer text.
-   *
    * @throws {SessionError} `ERR_SESSION_TOO_LARGE` when the text alone exceeds the bound; nothing has changed then.
    */
   #keep(of: Entry | string, text: string, { usedAt, expiresAt }: Life): Entry {

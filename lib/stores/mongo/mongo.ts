@@ -52,7 +52,6 @@ const RULES: Record<keyof MongoStoreOptions, Rule> = {
  * const client = new MongoClient(process.env.MONGODB_URL)
  * const store = new MongoStore({ collection: client.db().collection('sessions') })
  * app.use(sessions({ secret, store }))
- *
  * @throws {OptionError} when an option cannot work.
  */
 export class MongoStore extends RecordStore {

@@ -14,7 +14,6 @@ type Method = (...args: any[]) => unknown
 
 /**
  * Recognises a client by what it can do.
- *
  * @throws {OptionError} when it is none of those that the store knows, or an older one.
  */
 export function dialectOf(client: unknown): Dialect {

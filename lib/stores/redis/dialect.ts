@@ -31,7 +31,6 @@ export interface Dialect {
   del(key: string): Promise<unknown>
   /**
    * Runs a script, then waits for replicas, on one connection: its reply, and how many replicas have confirmed it.
-   *
    * @param asked the node of a cluster (`host:port`) that a slot is being moved to
    */
   evalAndWait?(script: EvalAndWait, asked?: string): Promise<unknown[]>

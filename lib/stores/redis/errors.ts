@@ -9,7 +9,6 @@ export interface RedisWait {
 
 /**
  * The error of a command that Redis refused or never answered.
- *
  * @param needed the commands an ACL must allow for it, lower case: first the one that was asked
  */
 export function fault(err: unknown, needed: string): SessionError {

@@ -112,7 +112,6 @@ export function redisLink(client: object, dialect: Dialect) {
     expire: (key: string, seconds: number) => ask('expire', () => dialect.expire(key, seconds), Boolean),
     /**
      * Runs a script, and gives it to a server that does not know it.
-     *
      * @param instead what stands for the reply where the script failed
      */
     run<T>(

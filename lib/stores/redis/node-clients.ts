@@ -156,7 +156,6 @@ function unknownNode(): Error {
 
 /**
  * The slot of a Redis Cluster that a key lies in: CRC-16 (XMODEM) of what its first braces hold, else of all of it.
- *
  * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
  */
 function slotOf(key: string): number {

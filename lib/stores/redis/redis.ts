@@ -67,7 +67,6 @@ const RULES: Record<keyof RedisStoreOptions, Rule> = {
  * @example
  * const client = await createClient({ url: process.env.REDIS_URL }).connect()
  * app.use(sessions({ secret, store: new RedisStore({ client }) }))
- *
  * @throws {OptionError} when an option cannot work.
  */
 export class RedisStore extends Store implements RedisSettings {

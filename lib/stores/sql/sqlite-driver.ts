@@ -40,7 +40,6 @@ export function sqliteDriver(database: SqliteDatabase): Driver {
 
 /**
  * Opens a database file, with a write-ahead log: who reads and who writes do not wait for each other.
- *
  * @throws {SessionError} when there is nothing to open it with
  */
 export function openDatabase(path: string, { busyTimeout, durable }: Opening): SqliteDatabase {

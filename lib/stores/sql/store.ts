@@ -75,7 +75,6 @@ export abstract class SqlStore<Sync extends boolean = false> extends RecordStore
    * Adds what the table lacks: an index of expiry, and one of users. Makes the table where there is none.
    *
    * Meanwhile sessions are read as ever.
-   *
    * @returns the statements that were run
    */
   migrate(): Answer<string[], Sync> {
