@@ -7,7 +7,7 @@ import classic, { CookieStore, FileStore, MemoryStore, sessions, update } from '
 import { RedisStore } from '../lib/stores/redis/redis'
 import { sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
-import { basics, login, read } from './helpers/basics'
+import { basics, login, read, visit } from './helpers/basics'
 import { plainStore } from './helpers/classic'
 import { pass } from './helpers/direct'
 import { TestFolder } from './helpers/folder'
@@ -38,38 +38,32 @@ describe.each([
         res.send('rotated')
       }
     })
-    return { app, auth, reached, go }
+    /** The answer to a slow request that writes, beside which another one is answered. */
+    const beside = async (cookie: string, path: string) => {
+      const slow = visit(app, '/slow?a=1', cookie).then((res) => res)
+      await reached.promise
+      await visit(app, path, cookie)
+      go.resolve()
+      return slow
+    }
+    return { app, auth, beside }
   }
 
   it('keep both of two different keys', async () => {
-    const { app, reached, go } = race()
+    const { app, beside } = race()
     const cookie = await login(app)
-    const slow = request(app)
-      .get('/slow?a=1')
-      .set('Cookie', cookie)
-      .then((res) => res)
-    await reached.promise
-    await request(app).get('/write?b=2').set('Cookie', cookie)
-    go.resolve()
-    const res = await slow
+    const res = await beside(cookie, '/write?b=2')
     expect(res.status).toBe(200)
     expect((await read(app, cookieOf(res) ?? cookie)).body.data).toEqual({ user: 'u', a: '1', b: '2' })
   })
 
   it.each(['/logout', '/rotate'])('do not bring a session back after %s, however slow', async (path) => {
-    const { app, auth, reached, go } = race()
+    const { app, auth, beside } = race()
     const dropped: unknown[] = []
     const onDropped = (message: unknown) => dropped.push(message)
     diagnostics.subscribe('silverback:dropped', onDropped)
     const cookie = await login(app)
-    const slow = request(app)
-      .get('/slow?a=1')
-      .set('Cookie', cookie)
-      .then((res) => res)
-    await reached.promise
-    await request(app).get(path).set('Cookie', cookie)
-    go.resolve()
-    const res = await slow
+    const res = await beside(cookie, path)
     diagnostics.unsubscribe('silverback:dropped', onDropped)
     expect([res.status, res.text]).toEqual([200, 'slow'])
     expect(res.headers['set-cookie']).toBeUndefined()

@@ -1,7 +1,7 @@
 import request from 'supertest'
 import { CookieStore, MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
-import { basics, login } from './helpers/basics'
+import { basics, login, membership } from './helpers/basics'
 import { Clock } from './helpers/clock'
 import { deletions, eager, eagerRoutes } from './helpers/eager'
 
@@ -84,19 +84,10 @@ describe('a session that was not asked for', () => {
   })
 })
 
-const routes = {
-  '/login': (req: any, res: any) => res.json((req.session.user = 'ann')),
-  '/read': (req: any, res: any) => res.json(req.session.user ?? null),
-  '/logout': async (req: any, res: any) => {
-    await req.session.destroy()
-    res.send('out')
-  }
-}
-
 describe('a partitioned cookie', () => {
   it('the cookie of a partitioned session is expired as a partitioned one', async () => {
     const cookie = { partitioned: true, secure: true, sameSite: 'none' } as const
-    const app = appWith(sessions({ secret, proxy: true, cookie }), routes)
+    const app = appWith(sessions({ secret, proxy: true, cookie }), membership)
     const ask = (path: string, sent = '') => request(app).get(path).set({ 'X-Forwarded-Proto': 'https', Cookie: sent })
     const sent = cookieOf(await ask('/login'))!
     const [expired] = (await ask('/logout', sent)).headers['set-cookie'] as unknown as string[]

@@ -5,7 +5,7 @@ import { SqliteStore } from '../lib/sqlite'
 import { sessionCookie, sessionOf } from '../lib/testing'
 import { openToAgents } from './helpers/agents'
 import { appWith, secret } from './helpers/app'
-import { basics, login } from './helpers/basics'
+import { basics, login, membership } from './helpers/basics'
 import { plainStore } from './helpers/classic'
 import { OWN_STORES } from './helpers/own-stores'
 import { openSqlite } from './helpers/sqlite'
@@ -73,15 +73,6 @@ describe('without a request', () => {
 })
 
 describe('sessionCookie()', () => {
-  const routes = {
-    '/login': (req: any, res: any) => res.json((req.session.user = 'ann')),
-    '/read': (req: any, res: any) => res.json(req.session.user ?? null),
-    '/logout': async (req: any, res: any) => {
-      await req.session.destroy()
-      res.send('out')
-    }
-  }
-
   it.each(['MemoryStore', 'FileStore', 'RedisStore on node-redis 6'])(
     'a test is logged in by one line on %s',
     async (name) => {
@@ -89,7 +80,7 @@ describe('sessionCookie()', () => {
       try {
         const auth = sessions<any>({ secret, store: open.store })
         const cookie = await sessionCookie(auth, { user: 'ann' })
-        expect((await request(appWith(auth, routes)).get('/read').set('Cookie', cookie)).body).toBe('ann')
+        expect((await request(appWith(auth, membership)).get('/read').set('Cookie', cookie)).body).toBe('ann')
       } finally {
         await open.close()
       }

@@ -1,7 +1,7 @@
 import request from 'supertest'
 import { infoOf, MemoryStore, sessions } from '../lib/index'
 import { appWith, secret } from './helpers/app'
-import { basics, read } from './helpers/basics'
+import { basics, membership, read } from './helpers/basics'
 
 describe('the option transport', () => {
   it('the header transport carries the same value and never sets a cookie', async () => {
@@ -50,20 +50,11 @@ describe('the option transport', () => {
   )
 })
 
-const routes = {
-  '/login': (req: any, res: any) => res.json((req.session.user = 'ann')),
-  '/read': (req: any, res: any) => res.json(req.session.user ?? null),
-  '/logout': async (req: any, res: any) => {
-    await req.session.destroy()
-    res.send('out')
-  }
-}
-
 it('a header logs in only where headers are enabled', async () => {
   const store = new MemoryStore()
-  const open = appWith(sessions({ secret, store, transport: ['cookie', 'header'] }), routes)
+  const open = appWith(sessions({ secret, store, transport: ['cookie', 'header'] }), membership)
   const token = (await request(open).get('/login').set('X-Session', '')).headers['x-session']!
-  const closed = appWith(sessions({ secret, store }), routes)
+  const closed = appWith(sessions({ secret, store }), membership)
   expect((await request(open).get('/read').set('X-Session', token)).body).toBe('ann')
   expect((await request(closed).get('/read').set('X-Session', token)).body).toBeNull()
   expect((await request(closed).get('/read').set('Cookie', `sid=${token}`)).body).toBe('ann')

@@ -22,6 +22,13 @@ export const basics: Record<string, Handler> = {
   '/nothing': (_req, res) => res.send('nothing')
 }
 
+/** Handlers of an application whose visitor logs in as ann, and out. */
+export const membership: Record<string, Handler> = {
+  '/login': (req, res) => res.json((req.session.user = 'ann')),
+  '/read': (req, res) => res.json(req.session.user ?? null),
+  '/logout': basics['/logout']!
+}
+
 /** Begins a session with the data of a query: the cookie. */
 export async function login(app: any, query = 'user=u'): Promise<string> {
   return cookieOf(await request(app).get(`/write?${query}`))!
