@@ -67,7 +67,8 @@ function planFor(handle: Handle, session: Session, data: string): Plan {
   const state = stateOf(session)!
   const cookie = state.cookie ?? state.keptCookie!.cookie
   const stored = snapshot.version !== null
-  const cookieChanged = (door.watchesCookie || firstId !== id) && isCookieChanged(state, snapshot)
+  const isLookedAt = state.cookie !== undefined && (door.watchesCookie || firstId !== id)
+  const cookieChanged = isLookedAt && isCookieChanged(state, snapshot)
   // A record of express-session does not say when the session began: unless that is written down, it never gets old.
   const lacksMeta = stored && writesMeta && !selfContained && !snapshot.meta
   const mustSave =

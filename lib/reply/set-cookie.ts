@@ -71,7 +71,6 @@ export function renderMeanwhile(handle: Handle): void {
 export function expireText(handle: Handle): string {
   const cookie = sendableCookie(handle)
   const data = { ...cookie.data, expires: EPOCH, secure: secureNow(handle, cookie) }
-  if (data.sameSite === 'auto') data.sameSite = 'lax'
   return serializeCookie(handle.settings.name, '', data, 0)
 }
 
