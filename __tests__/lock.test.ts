@@ -1,7 +1,16 @@
 import request from 'supertest'
 import { POWERS } from '../lib/store/contract'
-import session, { CookieStore, lock, MemoryStore, sessions, update, type SessionsOptions } from '../lib/index'
+import session, {
+  CookieStore,
+  FileStore,
+  lock,
+  MemoryStore,
+  sessions,
+  update,
+  type SessionsOptions
+} from '../lib/index'
 import { RedisStore } from '../lib/redis'
+import { SqliteStore } from '../lib/sqlite'
 import { clock, sessionCookie } from '../lib/testing'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { Child } from './helpers/child'
@@ -14,6 +23,14 @@ import { DAY, HOUR } from './helpers/times'
 const TheirMemoryStore = require('express-session').MemoryStore
 const FOREIGN = 'a store that only knows the contract, one process'
 const grounds: typeof GROUNDS = { ...GROUNDS, [FOREIGN]: alone(async () => ({ store: new TheirMemoryStore() })) }
+
+const PLACES: Record<string, (folder: string) => any> = {
+  memory: () => new MemoryStore(),
+  cookies: () => new CookieStore(),
+  'a store that only knows the contract': () => new TheirMemoryStore(),
+  files: (folder) => new FileStore({ path: `${folder}/sessions` }),
+  SQLite: (folder) => new SqliteStore({ path: `${folder}/sessions.db` })
+}
 
 describe.each(Object.entries(grounds))('session.lock() (%s)', (name, open) => {
   let ground: Ground
@@ -168,9 +185,11 @@ describe('a lock', () => {
     expect(others.mock.calls.flat()).toEqual(Array(10).fill('ERR_SESSION_LOCK_TIMEOUT'))
   })
 
-  it.each([new MemoryStore(), new CookieStore(), new TheirMemoryStore()])(
-    'of one process lets nobody in when the clock goes ahead, or the process stood still (%#)',
-    async (store) => {
+  it.each(Object.keys(PLACES))(
+    'lets nobody of its process in when the clock goes ahead, or the process stood still (%s)',
+    async (place) => {
+      const folder = new TestFolder()
+      const store = PLACES[place]!(folder.path)
       const { session } = await opened({ store })
       const time = clock()
       try {
@@ -182,6 +201,8 @@ describe('a lock', () => {
         expect(await session.lock(() => 'in', { wait: 0 })).toBe('in')
       } finally {
         time.restore()
+        await store.close?.()
+        folder.remove()
       }
     }
   )

@@ -13,7 +13,7 @@ const TTL: Milliseconds = 10_000
 const RETRY_MIN: Milliseconds = 5
 const RETRY_MAX: Milliseconds = 100
 
-/** Locks for stores that have none of their own: they hold within this process. */
+/** Locks that hold within this process, whether or not the store has some of its own. */
 const localLocks = madeFor((_store: StoreContract) => new Locks())
 
 /** A lock that is held, and renewed until it is released. */
@@ -44,7 +44,8 @@ export function checkLock(options: LockOptions | undefined): Required<LockOption
  * @throws {SessionError} `ERR_SESSION_LOCK_TIMEOUT` when it is not free within `wait`
  */
 export async function takeLock(port: StorePort, key: string, { wait, ttl }: Required<LockOptions>): Promise<HeldLock> {
-  const locks = port.locks ?? localLocks(port.store)
+  const local = localLocks(port.store)
+  const locks = port.locks === undefined ? local : behind(local, port.locks)
   const claim = { locks, key, token: randomUUID(), ttl }
   // A lock that cannot be given back ends by itself: no reason to spoil the work that was done under it.
   const release = async () => locks.release(key, claim.token)
@@ -60,6 +61,30 @@ export async function takeLock(port: StorePort, key: string, { wait, ttl }: Requ
     async release() {
       stop()
       await release().catch(endsByItself)
+    }
+  }
+}
+
+// The locks of a store end by the clock. A holder that stood still, with its whole process, is met by nobody of it.
+function behind(local: Locks, shared: LockPower): LockPower {
+  return {
+    async acquire(key, token, ttl) {
+      if (!local.acquire(key, token)) return false
+      let taken = false
+      try {
+        taken = await shared.acquire(key, token, ttl)
+        return taken
+      } finally {
+        if (!taken) local.release(key, token)
+      }
+    },
+    renew: (key, token, ttl) => shared.renew(key, token, ttl),
+    async release(key, token) {
+      try {
+        await shared.release(key, token)
+      } finally {
+        local.release(key, token)
+      }
     }
   }
 }
