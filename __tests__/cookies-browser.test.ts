@@ -181,3 +181,30 @@ it('a planted cookie of a neighbour never locks anybody out', async () => {
   expect(await open('/read')).toBe('ann')
   expect(await jar()).toEqual([`sid ${HOST} /`])
 })
+
+it.each([
+  ['Partitioned', false, true],
+  ['no more Partitioned', true, false]
+])(
+  'a deployment that makes the cookie %s lets its visitors log in, and leaves one cookie',
+  async (_what, before, after) => {
+    const store = new MemoryStore()
+    const deploy = (partitioned: boolean) => {
+      const cookie = { secure: true, sameSite: 'none', partitioned } as const
+      listener = appWith(sessions({ secret, store, proxy: true, cookie }), routes)
+    }
+    await context.close()
+    // There alone is Secure without TLS.
+    context = await contextOf(browser, `http://localhost:${(server.address() as AddressInfo).port}`)
+    page = await context.newPage()
+    await page.setExtraHTTPHeaders({ 'X-Forwarded-Proto': 'https' })
+    deploy(before)
+    await open('/begin')
+    deploy(after)
+    expect(await open('/login')).toBe('ann')
+    expect(await open('/read')).toBe('ann')
+    expect(await jar()).toHaveLength(1)
+    expect(await open('/logout')).toBe('out')
+    expect(await jar()).toEqual([])
+  }
+)

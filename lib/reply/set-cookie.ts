@@ -93,8 +93,8 @@ export function hasDuplicates(handle: Handle): boolean {
   return found === undefined || scopeOf(found.record.cookie) !== scopeOf(cookie ?? keptCookie!.cookie)
 }
 
-function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string {
-  return `${String(domain ?? '')} ${String(path ?? '/')}`
+function scopeOf({ domain, path, partitioned }: { domain?: unknown; path?: unknown; partitioned?: unknown }): string {
+  return `${String(domain ?? '')} ${String(path ?? '/')} ${Boolean(partitioned)}`
 }
 
 /**
@@ -103,7 +103,7 @@ function scopeOf({ domain, path }: { domain?: unknown; path?: unknown }): string
  * to set (public suffixes).
  */
 export function expireDuplicates(handle: Handle): string[] {
-  const { settings, req, found } = handle
+  const { settings, req, found, outgoing } = handle
   const own = sendableCookie(handle)
   // With SameSite as well: in a frame of another site browsers take, and delete, nothing without it.
   const base = { ...own.data, path: own.path ?? '/', expires: EPOCH, secure: secureNow(handle, own) }
@@ -123,6 +123,8 @@ export function expireDuplicates(handle: Handle): string[] {
       texts.push(...kinds.map((partitioned) => expired({ ...base, path, domain, partitioned })))
     }
   }
+  // Behind it comes ours: what knows nothing of partitions goes by that.
+  if (base.secure && outgoing !== 'none') texts.push(expired({ ...base, partitioned: !own.partitioned }))
   const { path, domain } = (found?.record.cookie ?? {}) as { path?: string; domain?: string }
   if (path !== undefined && path !== base.path && path !== own.path && isSendable({ path, domain })) {
     texts.push(expired({ ...base, domain, path }))
