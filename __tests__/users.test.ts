@@ -80,7 +80,7 @@ describe('users', () => {
     const auth = sessions({ secret, userId })
     const app = appWith(auth, { '/in': (req, res) => res.json((req.session.user = null)) })
     expect((await request(app).get('/in')).status).toBe(200)
-    for (const user of [null, undefined, NaN, {}, Promise.resolve('u')] as any[]) {
+    for (const user of [null, undefined, NaN, {}, [], Promise.resolve('u')] as any[]) {
       await expect(auth.list(user)).rejects.toThrow(/userId/)
       await expect(auth.revoke(user)).rejects.toThrow(/userId/)
     }

@@ -176,7 +176,7 @@ export function userText(user: unknown): string {
   const text = typeof user === 'symbol' ? '' : String(user)
   if (typeof user === 'string' || typeof user === 'bigint' || Number.isFinite(user)) return text
   // IDs of databases are objects with a text of their own.
-  if (typeof user === 'object' && user !== null && !text.startsWith('[object ')) return text
+  if (typeof user === 'object' && user !== null && text !== '' && !text.startsWith('[object ')) return text
   throw new SessionError('ERR_SESSION_OPTION', `userId must be a text or a number, got ${quote(user)}`)
 }
 
