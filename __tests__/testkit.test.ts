@@ -210,11 +210,20 @@ describe('scorecard()', () => {
     spoilt: [() => spoilt, { spoil }]
   }
 
+  const told: unknown[] = []
+
   beforeAll(async () => {
+    const warned = jest.spyOn(process, 'emitWarning').mockImplementation()
     const makers = { ...Object.fromEntries(Object.entries(WRONG).map(([name, [make]]) => [name, [make]])), ...others }
     await Promise.all(
       Object.entries(makers).map(async ([name, given]) => (found[name] = await brokenOf(...(given as [() => object]))))
     )
+    told.push(...warned.mock.calls.map(([, options]) => (options as { code?: string }).code))
+    warned.mockRestore()
+  })
+
+  it('warns of no data that its checks lose on purpose', () => {
+    expect(told).not.toContain('SILVERBACK_DROPPED')
   })
 
   it.each(Object.keys(WRONG))('finds what is wrong with a store that %s, and nothing else', (name) => {
