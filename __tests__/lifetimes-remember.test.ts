@@ -106,6 +106,23 @@ describe.each(Object.entries(DOORS))('at %s,', (door, appOf) => {
   })
 })
 
+describe.each(['MemoryStore', 'FileStore', FOREIGN])('behind the drop-in door, in %s,', (name) => {
+  it.each([
+    ['touchAfter has not passed', { touchAfter: HOUR }],
+    ['extend says no', { extend: (req: any) => req.path !== '/stay' }]
+  ])('stores a lifetime that a request gives, and nothing else, where %s', async (_when, options) => {
+    const open = { secret, name: 'cart', resave: false, saveUninitialized: false, store: stores.open(name) }
+    const stay = (req: any, res: any) => res.json((req.session.cookie.maxAge = DAY))
+    const app = appWith(session({ ...open, cookie: { maxAge: HOUR }, ...options }), { ...routes, '/stay': stay })
+    const visitor = browser(app)
+    await visitor.get('/in')
+    await stores.forward(MINUTE)
+    await visitor.get('/stay')
+    await stores.forward(23 * HOUR)
+    expect(await visitor.get('/read')).toBe('ann')
+  })
+})
+
 it('takes a lifetime for that of the options although the clock ticked while it was counted', async () => {
   let ticks = 0
   jest.mocked(Date.now).mockImplementation(() => stores.clock.now + ticks++)

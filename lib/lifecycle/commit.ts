@@ -10,7 +10,7 @@ import type { SessionState } from '../session/verbs'
 import type { Life } from '../store/contract'
 import { sessionToGive } from './given-session'
 import type { Handle } from './handle'
-import { deadline, extendedAt, isDeleting, isDue, tellsExtension } from './lifetime'
+import { deadline, extendedAt, isDeleting, isDue, tellsExtension, useOf } from './lifetime'
 import { isAtRest, recordOf } from './load'
 import { shownLate, takeData, type Snapshot } from './snapshot'
 import type { LeftSession } from './status'
@@ -83,7 +83,8 @@ function planFor(handle: Handle, session: Session, data: string): Plan {
     everSaved: snapshot.savedData !== undefined,
     cookieChanged,
     persistent: door.endsByDate ? cookie.originalMaxAge != null : typeof cookie.originalMaxAge === 'number',
-    due: isDue(settings, req, cookie, extendedAt(handle)),
+    // What the cookie was given is stored by a touch there, as in express-session.
+    due: isDue(settings, req, cookie, extendedAt(handle)) || (door.touchesCookie && isCookieChanged(state, snapshot)),
     stale: handle.tokens.isStale,
     // A store without touch() is extended by writing; express-session leaves it alone.
     canTouch: limits.idle !== null || (selfContained ? door.resendsToExtend : port.touches || door.marksForeignRecords),
@@ -177,7 +178,7 @@ function tooLate(handle: Handle, session: Session): void {
 function touch(handle: Handle, session: Session): MaybePromise<void> {
   const { settings, req, snapshot, id, engine } = handle
   const state = stateOf(session)!
-  const usedAt = Date.now()
+  const usedAt = useOf(handle, id, snapshot)
   const { cookie, keptCookie, createdAt } = state
   const end = deadline(settings, req, cookie ?? keptCookie!.cookie, { createdAt, usedAt })
   const life: Life = { usedAt, expiresAt: end }

@@ -1,9 +1,11 @@
 import type { HttpRequest } from '../base/http'
 import { SECOND, timeOf, type Milliseconds } from '../base/time'
 import { cookieOptions } from '../engine/identify'
+import type { Visit } from '../engine/engine'
 import type { Settings } from '../options/settings'
 import type { ParsedRecord } from '../record/record'
 import type { Handle } from './handle'
+import type { Snapshot } from './snapshot'
 
 /** How often a lifetime is extended at the most, within itself. */
 const EXTENSIONS = 20
@@ -115,6 +117,12 @@ export function isDeleting({ originalMaxAge }: CookieLife): boolean {
 export function extendedAt({ engine, settings, id, snapshot }: Handle): Milliseconds {
   if (tellsExtension(settings)) return snapshot.usedAt
   return Math.max(engine.extended.get(id) ?? 0, snapshot.meta?.u ?? 0)
+}
+
+/** When a request uses its session: now, or when it was used last, for one that must not extend it. */
+export function useOf({ engine, settings, req }: Visit, id: string, { usedAt }: Snapshot): Milliseconds {
+  // A touch may leave the record as it was.
+  return (settings.extend?.(req) ?? true) ? Date.now() : Math.max(usedAt, engine.extended.get(id) ?? 0)
 }
 
 /** Whether a record says when it was last extended: one of ours does, in a store of ours. Else this process remembers. */

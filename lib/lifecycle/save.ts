@@ -14,7 +14,7 @@ import type { Found } from '../store/contract'
 import { decodeFound, remember, versionOf } from '../store/record-cache'
 import { inWritersTurn } from '../store/keyed-queue'
 import { sessionToGive, type Merged } from './given-session'
-import { deadline, keptDeadline, tellsExtension } from './lifetime'
+import { deadline, keptDeadline, tellsExtension, useOf } from './lifetime'
 import { shownLate, type Snapshot, type TakenData } from './snapshot'
 
 /** Writers that keep getting in each other's way give up here; far beyond what real traffic needs. */
@@ -57,7 +57,7 @@ export function saveSession(
   if (attempt === 1 && door.warns && !settings.production) warnOfLosses(session, port.store.keepsTypes === true)
   const merged = known.storedData === known.data || data === known.storedData ? data : mergedText(known, data)
   const state = stateOf(session)!
-  const usedAt = isNew || (settings.extend?.(req) ?? true) ? Date.now() : lastUse(saving, known)
+  const usedAt = isNew ? Date.now() : useOf(saving.visit, saving.id, known)
   const before = known.meta?.i
   const told = settings.userId?.(session) ?? saving.user
   const user = told ?? (before === undefined ? undefined : assignedUser(settings, session, known))
@@ -106,11 +106,6 @@ export function saveSession(
     if (answer !== true) return notTaken(saving, known, saved, record, answer, attempt)
     return isAmended ? { ...saved, isAmended } : saved
   })
-}
-
-// A touch may leave the record as it was.
-function lastUse({ visit, id }: Saving, { usedAt }: Snapshot): Milliseconds {
-  return Math.max(usedAt, visit.engine.extended.get(id) ?? 0)
 }
 
 // Whether the store has changed the session that it was given. It is looked at only where nothing else has changed: the
