@@ -257,6 +257,26 @@ describe('a response', () => {
     expect(JSON.parse(text)).toMatchObject({ user: 'ann', cookie: { originalMaxAge: 3_600_000 } })
   })
 
+  it.each([
+    ['express-session', require('express-session')],
+    ['the default export', session]
+  ])('stores a lifetime that was given before the first byte once (%s)', async (_name, make) => {
+    const store = plainStore()
+    const touch = (store.touch = jest.fn(store.set))
+    const options = { secret, store, resave: false, saveUninitialized: false, cookie: { maxAge: 60_000 } }
+    const app = appWith(make(options), {
+      ...ROUTES,
+      '/': async (req, res) => {
+        req.session.cookie.maxAge = 3_600_000
+        await new Promise((sent) => res.write('first', sent))
+        res.end()
+      }
+    })
+    const { cookie } = await visit(app, '/login')
+    await visit(app, '/', cookie)
+    expect(touch).toHaveBeenCalledTimes(1)
+  })
+
   it('ends over HTTP/2 without writeHead()', async () => {
     const auth = classic()
     const server = http2.createServer((req: any, res: any) =>

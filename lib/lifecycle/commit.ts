@@ -185,6 +185,7 @@ function touch(handle: Handle, session: Session): MaybePromise<void> {
   // A cookie that nobody has looked at is as it is kept; a store of the contract looks at the session's.
   const isLookedAt = settings.port.native && cookie !== undefined
   if (settings.door.touchesCookie && isLookedAt) life.cookieText = JSON.stringify(session.cookie)
+  const attributes = settings.door.touchesCookie && cookie ? attributesOf(cookie) : snapshot.attributes
   const meta = snapshot.meta && { ...snapshot.meta, u: usedAt }
   const merged =
     snapshot.storedData === snapshot.data ? undefined : { text: snapshot.storedData, theirs: snapshot.record }
@@ -192,7 +193,7 @@ function touch(handle: Handle, session: Session): MaybePromise<void> {
   const live = () => ((meta ?? merged) ? sessionToGive(req, session, meta, merged) : session)
   const extend = () => settings.port.extend(settings.port.keyOf(snapshot.storeId), life, live)
   return unlessGone(handle, extend, () => {
-    handle.snapshot = { ...snapshot, usedAt, meta }
+    handle.snapshot = { ...snapshot, usedAt, meta, attributes }
     if (!tellsExtension(settings)) engine.extended.set(id, usedAt)
     engine.noteTouch(settings, id)
   })
