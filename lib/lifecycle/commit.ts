@@ -10,7 +10,7 @@ import type { SessionState } from '../session/verbs'
 import type { Life } from '../store/contract'
 import { sessionToGive } from './given-session'
 import type { Handle } from './handle'
-import { deadline, extendedAt, isDeleting, isDue, tellsExtension, useOf } from './lifetime'
+import { deadline, extendedAt, isDeleting, isDue, lastUse, tellsExtension } from './lifetime'
 import { isAtRest, recordOf } from './load'
 import { shownLate, takeData, type Snapshot } from './snapshot'
 import type { LeftSession } from './status'
@@ -178,7 +178,7 @@ function tooLate(handle: Handle, session: Session): void {
 function touch(handle: Handle, session: Session): MaybePromise<void> {
   const { settings, req, snapshot, id, engine } = handle
   const state = stateOf(session)!
-  const usedAt = useOf(handle, id, snapshot)
+  const usedAt = (settings.extend?.(req) ?? true) ? Date.now() : lastUse(engine, id, snapshot)
   const { cookie, keptCookie, createdAt } = state
   const end = deadline(settings, req, cookie ?? keptCookie!.cookie, { createdAt, usedAt })
   const life: Life = { usedAt, expiresAt: end }

@@ -1,7 +1,7 @@
 import type { HttpRequest } from '../base/http'
 import { SECOND, timeOf, type Milliseconds } from '../base/time'
 import { cookieOptions } from '../engine/identify'
-import type { Visit } from '../engine/engine'
+import type { Engine } from '../engine/engine'
 import type { Settings } from '../options/settings'
 import type { ParsedRecord } from '../record/record'
 import type { Handle } from './handle'
@@ -119,10 +119,9 @@ export function extendedAt({ engine, settings, id, snapshot }: Handle): Millisec
   return Math.max(engine.extended.get(id) ?? 0, snapshot.meta?.u ?? 0)
 }
 
-/** When a request uses its session: now, or when it was used last, for one that must not extend it. */
-export function useOf({ engine, settings, req }: Visit, id: string, { usedAt }: Snapshot): Milliseconds {
-  // A touch may leave the record as it was.
-  return (settings.extend?.(req) ?? true) ? Date.now() : Math.max(usedAt, engine.extended.get(id) ?? 0)
+/** When a session was used last, for a request that must not extend it. A touch may have left the record as it was. */
+export function lastUse(engine: Engine, id: string, { usedAt }: Snapshot): Milliseconds {
+  return Math.max(usedAt, engine.extended.get(id) ?? 0)
 }
 
 /** Whether a record says when it was last extended: one of ours does, in a store of ours. Else this process remembers. */

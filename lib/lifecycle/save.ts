@@ -14,7 +14,7 @@ import type { Found } from '../store/contract'
 import { decodeFound, remember, versionOf } from '../store/record-cache'
 import { inWritersTurn } from '../store/keyed-queue'
 import { sessionToGive, type Merged } from './given-session'
-import { deadline, keptDeadline, tellsExtension, useOf } from './lifetime'
+import { deadline, keptDeadline, lastUse, tellsExtension } from './lifetime'
 import { shownLate, type Snapshot, type TakenData } from './snapshot'
 
 /** Writers that keep getting in each other's way give up here; far beyond what real traffic needs. */
@@ -41,7 +41,8 @@ export interface Saving {
 /**
  * Writes a session against what was read: merged with what others wrote meanwhile, never over it.
  * @param theirs what another writer has left
- * @returns what is known of it then, or `gone`. @throws {SessionError} `ERR_SESSION_CONFLICT`, or the store's fault
+ * @returns what is known of it then, or `gone`
+ * @throws {SessionError} `ERR_SESSION_CONFLICT`, or the store's fault
  */
 export function saveSession(
   saving: Saving,
@@ -50,14 +51,14 @@ export function saveSession(
   attempt = 1
 ): MaybePromise<Snapshot | 'gone'> {
   const { session, visit } = saving
-  const { settings, req } = visit
+  const { settings, req, engine } = visit
   const { text: data, changed } = saving.data
   const { port, tokens, door } = settings
   const isNew = known.version === null
   if (attempt === 1 && door.warns && !settings.production) warnOfLosses(session, port.store.keepsTypes === true)
   const merged = known.storedData === known.data || data === known.storedData ? data : mergedText(known, data)
   const state = stateOf(session)!
-  const usedAt = isNew ? Date.now() : useOf(saving.visit, saving.id, known)
+  const usedAt = isNew || (settings.extend?.(req) ?? true) ? Date.now() : lastUse(engine, saving.id, known)
   const before = known.meta?.i
   const told = settings.userId?.(session) ?? saving.user
   const user = told ?? (before === undefined ? undefined : assignedUser(settings, session, known))
