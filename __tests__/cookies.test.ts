@@ -55,3 +55,21 @@ describe('a session that was not asked for', () => {
     expect((await request(app).get('/me').set('Cookie', cookie)).body).toEqual({ user: 1 })
   })
 })
+
+it('a login with the cookie of a session that has ended is answered with one cookie, over TLS as well', async () => {
+  const app = appWith(sessions({ secret, proxy: true }), {
+    '/login': (req, res) => {
+      req.session.user = 1
+      res.send('in')
+    },
+    '/logout': async (req, res) => {
+      await req.session.destroy()
+      res.send('out')
+    }
+  })
+  const get = (path: string, cookie = '') =>
+    request(app).get(path).set({ 'X-Forwarded-Proto': 'https', Cookie: cookie })
+  const cookie = cookieOf(await get('/login'))!
+  await get('/logout', cookie)
+  expect((await get('/login', cookie)).headers['set-cookie']).toEqual([expect.stringMatching(/^sid=[^;]+; .*Secure/)])
+})

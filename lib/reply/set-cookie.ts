@@ -109,6 +109,7 @@ export function expireDuplicates(handle: Handle): string[] {
   const base = { ...own.data, path: own.path ?? '/', expires: EPOCH, secure: secureNow(handle, own) }
   const ownDomain = own.domain?.replace(/^\./, '').toLowerCase()
   const domains: (string | undefined)[] = [undefined, ...parentDomains(hostOf(req))]
+  const kept = (found?.record.cookie ?? {}) as { path?: string; domain?: string; partitioned?: boolean }
   // Of one name and domain browsers keep a cookie that is partitioned, and one that is not.
   const kinds = own.partitioned ? [true, false] : [false]
   const expired = (data: Partial<CookieData>) => serializeCookie(settings.name, '', data, 0)
@@ -123,9 +124,10 @@ export function expireDuplicates(handle: Handle): string[] {
       texts.push(...kinds.map((partitioned) => expired({ ...base, path, domain, partitioned })))
     }
   }
+  const mayHaveTwin = own.partitioned || kept.partitioned || handle.tokens.hasDuplicates
   // Behind it comes ours: what knows nothing of partitions goes by that.
-  if (base.secure && outgoing !== 'none') texts.push(expired({ ...base, partitioned: !own.partitioned }))
-  const { path, domain } = (found?.record.cookie ?? {}) as { path?: string; domain?: string }
+  if (mayHaveTwin && base.secure && outgoing !== 'none') texts.push(expired({ ...base, partitioned: !own.partitioned }))
+  const { path, domain } = kept
   if (path !== undefined && path !== base.path && path !== own.path && isSendable({ path, domain })) {
     texts.push(expired({ ...base, domain, path }))
   }
