@@ -112,7 +112,7 @@ function partsOf(table: string, expires: string): Parts {
       `DELETE FROM ${table} WHERE sid IN (SELECT sid FROM ${table} WHERE ${condition} ORDER BY ${order} LIMIT ${limit})`,
     // Few, for this process stands still meanwhile, and each may lie on four pages of its own.
     sweepSize: 50,
-    // Nothing comes between. Few at a time would take five times as long, all at once keep others out for too long.
+    // Nothing comes between. Few at a time would take about four times as long, all at once keep others out for too long.
     clearSize: 20_000
   }
 }
