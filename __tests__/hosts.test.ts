@@ -1,12 +1,14 @@
 import { EventEmitter, once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
+import consumers from 'node:stream/consumers'
 import express from 'express'
 import session, { MemoryStore, sessions } from '../lib/index'
 import { secret } from './helpers/app'
 import { Child } from './helpers/child'
 import { plainStore } from './helpers/classic'
 
+const finalhandler = require('finalhandler')
 const serverless = require('serverless-http')
 const vendia = require('@vendia/serverless-express')
 const mocks = require('node-mocks-http')
@@ -136,4 +138,73 @@ it('a host whose headersSent is never true (@fastify/express) has a session exte
     res.end('b')
   })
   expect([late, store.texts.size]).toEqual([undefined, 1])
+})
+
+describe('a save that fails', () => {
+  type Behind = (auth: any, handler: (req: any, res: http.ServerResponse) => void) => http.RequestListener
+
+  const BEHIND: Record<string, Behind> = {
+    // koa-connect
+    'passes the error over': (auth, handler) => (req, res) =>
+      void new Promise<void>((resolve, reject) =>
+        auth(req, res, (err?: Error) => (err ? reject(err) : resolve()))
+      ).then(() => handler(req, res)),
+    // @fastify/middie
+    'throws it': (auth, handler) => (req, res) =>
+      auth(req, res, (err?: Error) => {
+        if (err) throw err
+        handler(req, res)
+      }),
+    // connect, and an application of Express that another server calls
+    'answers it on a later turn': (auth, handler) => {
+      const router = express.Router().use(auth)
+      return (req, res) =>
+        router(req as any, res as any, (err: unknown) => (err ? finalhandler(req, res)(err) : handler(req, res)))
+    }
+  }
+
+  const failing = () =>
+    plainStore({ set: (_id: string, _session: object, done: any) => setImmediate(done, new Error('store down')) })
+
+  /** Sends a form in two halves: the second one when the server reads on, which finalhandler has it do. */
+  async function visit(behind: string, door: any) {
+    const auth = door({
+      ...{ secret, store: failing(), resave: false, saveUninitialized: false },
+      storeTimeout: behind === 'passes the error over' ? 100 : undefined
+    })
+    const listener = BEHIND[behind]!(auth, (req, res) => {
+      req.session.user = 'ann'
+      res.end('in')
+    })
+    const server = http.createServer(listener)
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as net.AddressInfo
+    const form = http.request({ port, host: '127.0.0.1', method: 'POST', headers: { 'Content-Length': 2 } })
+    server.once('request', (req) => req.once('resume', () => setImmediate(setImmediate, () => form.end('b'))))
+    form.write('a')
+    const [res] = (await once(form, 'response')) as [http.IncomingMessage]
+    const text = await consumers.text(res)
+    form.destroy()
+    server.close()
+    return [res.statusCode, text.includes('Error') ? 'error page' : text, res.headers['set-cookie']]
+  }
+
+  it.each(Object.keys(BEHIND))('is answered where the application %s', async (behind) => {
+    const thrown: unknown[] = []
+    const { nextTick } = process
+    jest.spyOn(process, 'nextTick').mockImplementation((call: any, ...args: unknown[]) =>
+      nextTick(() => {
+        try {
+          call(...args)
+        } catch (err) {
+          thrown.push(err)
+        }
+      })
+    )
+    const isAnswered = behind === 'answers it on a later turn'
+    expect(await visit(behind, sessions)).toEqual([500, isAnswered ? 'error page' : '', undefined])
+    expect(await visit(behind, session)).toEqual(isAnswered ? [500, 'error page', undefined] : [200, 'in', undefined])
+    expect(thrown.length).toBe(behind === 'throws it' ? 2 : 0)
+    jest.restoreAllMocks()
+  })
 })

@@ -62,8 +62,8 @@ export interface Door {
   prolong(session: Session): void
   /** A `save` of the application's own, to be called instead of ours. */
   ownSave?(session: Session): ((done: (err?: unknown) => void) => void) | undefined
-  /** Whether the handler's own response goes out where the application leaves the error of a failed save unanswered. */
-  isLenient(req: HttpRequest): boolean
+  /** Whether the handler's own response goes out where an application without Express leaves a failed save unanswered. */
+  readonly isLenient: boolean
   /** The session's end: by the cookie's date, or by its span since the last use. */
   readonly endsByDate: boolean
   /** A change of the cookie's attributes alone is a reason to store and send the session. */

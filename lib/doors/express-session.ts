@@ -31,7 +31,7 @@ export const expressSession: Door = {
     return (done) => void own.call(session, done)
   },
   // `defer(next, err)` and then `writeend()`: without an error handler the handler's response is sent.
-  isLenient: (req) => typeof req.next !== 'function',
+  isLenient: true,
   // Cookie#expires decides (session/memory.js and stores alike).
   endsByDate: true,
   // hash: `cookie` is left out, so that its change alone sends nothing and is stored by touch.

@@ -21,7 +21,7 @@ export const modern: Door = {
   plan,
   // Data of that name must not get in the way.
   prolong: (session) => void Session.prototype.resetMaxAge.call(session),
-  isLenient: () => false,
+  isLenient: false,
   endsByDate: false,
   watchesCookie: true,
   resendsToExtend: true,

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { isAtRest, loadSession } from '../lifecycle/load'
 import type { HttpRequest, HttpResponse } from '../base/http'
-import { isPromise, SECOND, type MaybePromise } from '../base/time'
+import { isPromise, SECOND, type MaybePromise, type Milliseconds } from '../base/time'
 import type { Engine } from '../engine/engine'
 import { notLoadedError, storeFault } from '../engine/faults'
 import { commitSession, reportUnsaved } from '../lifecycle/commit'
@@ -185,7 +185,16 @@ export class RequestSessions implements CommitHook, HandleOwner {
   }
 
   get lenient(): boolean {
-    return this.engine.settings.door.isLenient(this.req)
+    return this.#isExpress ? false : this.engine.settings.door.isLenient
+  }
+
+  get patience(): Milliseconds | undefined {
+    return this.#isExpress ? undefined : this.engine.settings.port.timeout
+  }
+
+  // Whose last error handler answers whatever nobody else does.
+  get #isExpress(): boolean {
+    return typeof this.req.next === 'function'
   }
 
   commit(): MaybePromise<void> {
@@ -232,9 +241,18 @@ export class RequestSessions implements CommitHook, HandleOwner {
     this.hasFailed = true
   }
 
-  refuse(err: unknown, isCommitted = false): void {
+  refuse(err: unknown, isCommitted = false): boolean {
     this.hasFailed ||= !isCommitted
-    this.next(err)
+    try {
+      this.next(err)
+      return true
+    } catch (thrown) {
+      // Uncaught, as from a turn of its own, on which express-session calls it.
+      process.nextTick(() => {
+        throw thrown
+      })
+      return false
+    }
   }
 
   report(err: unknown): void {

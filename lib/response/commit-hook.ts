@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { HttpResponse } from '../base/http'
-import type { MaybePromise } from '../base/time'
+import type { MaybePromise, Milliseconds } from '../base/time'
 
 /**
  * What a hold needs of a response: of node:http's, HTTP/2's, a Lambda adapter's, a test double's, or of half a response
@@ -51,14 +51,17 @@ export interface CommitHook {
   /**
    * Nothing was sent: hands the error to the application. The commit failed, unless it is Node that refuses what the
    * handler sends; then the error page is committed, too, and has the headers.
+   * @returns false where the application throws instead of answering
    */
-  refuse(err: unknown, isCommitted?: boolean): void
+  refuse(err: unknown, isCommitted?: boolean): boolean
   /** The commit failed, and the answer is an error page as it is: it goes out without those headers. */
   abandon(): void
   /** The commit failed when it was too late for another answer. */
   report(err: unknown): void
   /** Answers with the handler's own response if the application leaves the error unanswered. */
   readonly lenient: boolean
+  /** How long an error page is waited for; undefined where somebody answers in any case. */
+  readonly patience: Milliseconds | undefined
   /** The last byte is on its way. */
   done(): void
 }
@@ -88,6 +91,9 @@ export function joined(first: CommitHook, second: CommitHook): CommitHook {
     report: (err) => answering.report(err),
     get lenient() {
       return answering.lenient
+    },
+    get patience() {
+      return answering.patience
     },
     done: () => [first, second].forEach((hook) => hook.done())
   }

@@ -169,7 +169,7 @@ export class HeldCalls {
     this.queue = []
     this.#release()
     if (hold.committed) {
-      if (refused) return hook.refuse(err)
+      if (refused) return void hook.refuse(err)
       hook.report(err)
       return this.#performAll(queue, false)
     }
@@ -181,8 +181,10 @@ export class HeldCalls {
     }
     hold.ended = false
     this.reclaimed = hold.isWrapped
+    let taken = false
     const giveBack = this.reclaimed ? reclaimBody(res, (verb, args) => hold[verb](args, true)) : undefined
     const takeOver = () => {
+      taken = true
       this.wantsDrain = false
       this.hideHead?.()
       this.hideHead = hold.implicit = undefined
@@ -191,18 +193,34 @@ export class HeldCalls {
     }
     if (refused || !hook.lenient) {
       takeOver()
-      return hook.refuse(err, refused)
+      return this.#answerAtLast(hook.refuse(err, refused))
     }
-    const taken = offerTakeOver(res, takeOver, (touch) => {
+    let told = true
+    const settle = offerTakeOver(res, takeOver, (touch) => {
       this.touch = touch
-      hook.refuse(err)
-      this.touch = undefined
+      told = hook.refuse(err)
     })
-    if (taken) return
-    giveBack?.()
-    this.reclaimed = false
-    hold.committed = true
-    hold.ended = ended
-    this.#performAll(queue, false)
+    const goOn = () => {
+      this.touch = undefined
+      if (settle()) return this.#answerAtLast(told)
+      giveBack?.()
+      this.reclaimed = false
+      hold.committed = true
+      hold.ended = ended
+      this.#performAll(queue, false)
+    }
+    // connect and Express's routers call who answers last on a turn of its own.
+    if (taken || !told || !ended) goOn()
+    else setImmediate(setImmediate, goOn)
+  }
+
+  /** Some hosts take no second call of `next`: koa-connect passes it over, and @fastify/middie throws. */
+  #answerAtLast(told: boolean): void {
+    const { of: hold } = this
+    const answer = () => {
+      if (!hold.ended && !hold.committed) hold.end([], true)
+    }
+    if (!told) return answer()
+    if (hold.hook.patience !== undefined) setTimeout(answer, hold.hook.patience).unref()
   }
 }

@@ -12,10 +12,11 @@ function hookOf(name: string, log: string[], commit: () => Promise<void> | undef
       res.setHeader('Set-Cookie', [res.getHeader('Set-Cookie') ?? [], `${name}=1`].flat() as string[])
     },
     hasHead: true,
-    refuse: () => void log.push(`${name} refuses`),
+    refuse: () => log.push(`${name} refuses`) > 0,
     abandon: () => void log.push(`${name} abandons`),
     report: () => void log.push(`${name} reports`),
     lenient: false,
+    patience: undefined,
     done: () => void log.push(`${name} is done`)
   }
 }
