@@ -194,17 +194,7 @@ export function decodeValue(value: string): string {
  */
 export function serializeCookie(name: string, value: string, data: Partial<CookieData>, maxAge?: number): string {
   const { domain, path, expires, httpOnly, secure, partitioned, priority, sameSite } = data
-  const options = {
-    maxAge,
-    domain,
-    path,
-    expires,
-    httpOnly,
-    secure,
-    partitioned,
-    priority,
-    sameSite
-  }
+  const options = { maxAge, domain, path, expires, httpOnly, secure, partitioned, priority, sameSite }
   return serialize(name, value, options as CookieSerializeOptions)
 }
 

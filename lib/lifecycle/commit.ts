@@ -5,7 +5,7 @@ import { tooLateError } from '../engine/faults'
 import { isSameJson } from '../record/json'
 import { attributesOf, keptAttributesOf } from '../session/cookie-state'
 import { changesSince, dataNow } from '../session/late-changes'
-import { isEndless, stateOf, type Session } from '../session/session'
+import { stateOf, type Session } from '../session/session'
 import type { SessionState } from '../session/verbs'
 import type { Life } from '../store/contract'
 import { sessionToGive } from './given-session'
@@ -36,8 +36,7 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   if (plan.sendCookie && handle.isLate && isUnannounced(handle, plan)) return tooLate(handle, session)
   if (plan.store === 'touch' && needsNoTouch(handle, session)) return undefined
   if (plan.store === 'none') return plan.sendCookie && !handle.isLate ? confirm(handle) : undefined
-  // One that has no end, and that nobody has looked at, is as it should be.
-  if (door.touchesCookie || cookie !== undefined || !isEndless(keptCookie!)) handle.prolong()
+  handle.prolong()
   if (plan.store === 'touch' && !tokens.selfContained) return touch(handle, session)
   const own = door.ownSave?.(session)
   if (own !== undefined) return new Promise<void>((done, failed) => own((err) => (err ? failed(err) : done())))

@@ -24,14 +24,9 @@ export function sendText(handle: Handle, session: Session): string {
   const token = tokenOf(handle)
   const state = stateOf(session)!
   // A cookie that nothing has looked at, and that has no end, differs in nothing but its value.
-  if (
-    state.cookie === undefined &&
-    state.keptCookie !== undefined &&
-    isEndless(state.keptCookie) &&
-    !settings.door.endsByDate
-  ) {
+  if (!settings.door.endsByDate && state.cookie === undefined && isEndless(state.keptCookie!)) {
     const value = settings.tokens.selfContained ? token : encodeURIComponent(token)
-    return `${settings.name}=${value}${serializeAttributes(state.keptCookie.cookie)}`
+    return `${settings.name}=${value}${serializeAttributes(state.keptCookie!.cookie)}`
   }
   const cookie = asCookie(session.cookie)
   if (settings.door.endsByDate || typeof cookie.originalMaxAge !== 'number') {

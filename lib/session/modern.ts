@@ -2,7 +2,7 @@ import { demand, OptionError } from '../base/errors'
 import { META, OLD_META } from '../record/record'
 import type { SessionData } from './data'
 import { knownState } from './info'
-import { hideMethods, MODERN, quiet, Session, stateOf } from './session'
+import { MODERN, quiet, Session, stateOf } from './session'
 import type { LockOptions } from './verbs'
 
 // An assignment to them is none of data: it changes the cookie, or nothing.
@@ -82,8 +82,6 @@ Object.defineProperty(ModernSession.prototype, 'isNew', {
   }
 })
 Object.defineProperty(ModernSession.prototype, MODERN, { value: true })
-
-hideMethods(ModernSession.prototype)
 
 /** `session.update(fn)` behind both doors, whatever the session's data is called. */
 export function update<S extends Session, T>(session: S, fn: (session: S) => T | Promise<T>): Promise<T> {

@@ -228,13 +228,3 @@ Object.defineProperty(Session.prototype, Symbol.for('nodejs.util.inspect.custom'
     return inspect === undefined ? shown : inspect(shown, options)
   }
 })
-
-/** Methods of a class stay out of `for (key in session)`, as express-session's do. */
-export function hideMethods(prototype: object): void {
-  for (const verb of Object.getOwnPropertyNames(prototype)) {
-    const descriptor = Object.getOwnPropertyDescriptor(prototype, verb)!
-    if (descriptor.enumerable) Object.defineProperty(prototype, verb, { ...descriptor, enumerable: false })
-  }
-}
-
-hideMethods(Session.prototype)
