@@ -172,6 +172,19 @@ describe('toJSON', () => {
     expect((await bodyOf(app, cookie)).data).toEqual({ user: 'u', ...data })
   })
 
+  it('that throws is named', async () => {
+    const app = appOf((session) => {
+      session.value = {
+        toJSON() {
+          throw new Error('no connection')
+        }
+      }
+    })
+    const res = await visit(app, '/assign')
+    expect([res.status, res.body.code]).toEqual([500, 'ERR_SESSION_UNSERIALIZABLE'])
+    expect(res.body.message).toContain('session.value ')
+  })
+
   it('of the session itself is refused, and the session before stays', async () => {
     const app = appOf((session) => (session.toJSON = () => 'x'))
     const cookie = await login(app)

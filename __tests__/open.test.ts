@@ -3,13 +3,15 @@ import { Agent, createServer, get, type RequestListener } from 'node:http'
 import { connect, createServer as createHttp2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { createClient } from 'redis'
-import { infoOf, FileStore, MemoryStore, sessions } from '../lib/index'
+import { CookieStore, infoOf, FileStore, MemoryStore, sessions } from '../lib/index'
 import { RedisStore } from '../lib/redis'
 import { sessionCookie } from '../lib/testing'
 import { secret } from './helpers/app'
 import { Child } from './helpers/child'
+import { Clock } from './helpers/clock'
 import { TestFolder } from './helpers/folder'
 import { RedisServer } from './helpers/redis-server'
+import { HOUR, MINUTE } from './helpers/times'
 
 const upgrade = (cookie: string) => ({
   headers: { cookie, upgrade: 'websocket' },
@@ -112,6 +114,27 @@ describe('infoOf(session).signal fires when another process ends the session', (
       await server.stop()
     }
   })
+})
+
+it('the signal of a session in its cookie fires when another process revokes it', async () => {
+  const revocations = new MemoryStore()
+  const [here, there] = [0, 1].map(() => sessions({ secret, store: new CookieStore({ revocations }) }))
+  const cookie = await sessionCookie(here!, { user: 'ann' })
+  const session = await here!.open(upgrade(cookie))
+  const gone = aborted(infoOf(session).signal!)
+  await there!.destroy(session.id)
+  await gone
+})
+
+it('a signal fires at the idle end of its middleware, also where the store would keep the session longer', async () => {
+  const clock = new Clock()
+  const store = new MemoryStore()
+  const [long, short] = [HOUR, MINUTE].map((idle) => sessions({ secret, store, idle }))
+  const session = await short!.open(upgrade(await sessionCookie(long!, { user: 'ann' })))
+  const gone = aborted(infoOf(session).signal!)
+  clock.forward(MINUTE)
+  await gone
+  expect(await long!.get(session.id)).not.toBeNull()
 })
 
 it('auth.open() watches a session from a request without a response', async () => {

@@ -324,6 +324,25 @@ it('three regenerations at once leave three sessions of their own and a dead ID'
 describe.each([['sessions()', sessions] as const, ['the drop-in door', session] as const])(
   'behind %s',
   (_name, door) => {
+    const late = 'ERR_SESSION_HEADERS_SENT'
+    it.each([
+      [GRACE, late],
+      [0, door === sessions ? late : 'done']
+    ])('keep with a grace of %d, when the client cannot be told the new ID any more: %s', async (grace, outcome) => {
+      const app = appWith(door({ name: 'sid', secret, resave: false, saveUninitialized: false } as never), {
+        ...basics,
+        '/late': async (req, res) => {
+          res.write('late: ')
+          const { code = 'done' } =
+            (await req.session.regenerate({ keep: true, grace }).catch((err: unknown) => err)) ?? {}
+          res.end(code)
+        }
+      })
+      const cookie = await login(app)
+      expect((await request(app).get('/late').set('Cookie', cookie)).text).toBe(`late: ${outcome}`)
+      expect((await read(app, cookie)).body.data).toEqual(outcome === late ? { user: 'u' } : {})
+    })
+
     it.each([
       [{ keep: 'user' }, /keep .*got "user"/],
       [{ keep: {} }, /keep/],

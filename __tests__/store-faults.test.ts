@@ -337,3 +337,27 @@ it('passes without a session after disconnect (drop-in door), or as onStoreError
   expect((await request(classic).get('/')).body).toBe(false)
   expect((await request(failing).get('/')).status).toBe(200)
 })
+
+it.each([
+  ['sessions()', (store: object) => sessions({ name: 'connect.sid', secret, store } as never)],
+  ['the drop-in door', (store: object) => session({ secret, store, resave: false, saveUninitialized: false } as never)]
+])('%s tells of a save that fails when the response has started, which goes on', async (_name, door) => {
+  const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  const store = plainStore()
+  const app = appWith(door(store), {
+    ...ROUTES,
+    '/stream': (req, res) => {
+      res.write('a', () => {
+        store.set = (_id: string, _record: object, done: Callback) => setImmediate(done, new Error('full'))
+        req.session.user = 'bob'
+        res.end('b')
+      })
+    }
+  })
+  const { cookie } = await visit(app, '/login')
+  expect(await visit(app, '/stream', cookie)).toMatchObject({ status: 200, text: 'ab' })
+  expect(warned.mock.calls.map(([, options]) => (options as { code?: string }).code)).toContain(
+    'ERR_SESSION_HEADERS_SENT'
+  )
+  warned.mockRestore()
+})

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import util from 'node:util'
 import request from 'supertest'
-import { Cookie, FileStore, MemoryStore, sessions, Session } from '../lib/index'
+import { Cookie, FileStore, infoOf, MemoryStore, sessions, Session } from '../lib/index'
 import { appWith, cookieOf, deferred, secret } from './helpers/app'
 import { plainStore, visit } from './helpers/classic'
 import { Clock } from './helpers/clock'
@@ -318,6 +318,21 @@ describe('a regenerate of the store', () => {
     const login = await visit(app, '/login', cookie)
     expect((await visit(app, '/who', login.cookie)).body).toEqual({ theme: 'dark', user: 'ann' })
     expect((await visit(app, '/who', cookie)).body).toEqual({})
+  })
+
+  it('leaves the absolute end where it is, for a session that goes on with all it has', async () => {
+    const clock = new Clock()
+    const app = appWith(modern({ secret, store: setUp(), absolute: DAY }), {
+      '/rotate': async (req, res) => {
+        await req.session.regenerate({ keep: true })
+        res.json(infoOf(req.session).createdAt)
+      },
+      '/in': (req, res) => res.json((req.session.user = 'ann'))
+    })
+    const { cookie } = await visit(app, '/in')
+    const began = clock.now
+    clock.forward(HOUR)
+    expect((await visit(app, '/rotate', cookie)).body).toBe(began)
   })
 })
 

@@ -45,6 +45,29 @@ describe('the session', () => {
     expect((await visit(app, '/', cookie)).body).toEqual({ error: true })
   })
 
+  it('is stored by the save that the application has put on it', async () => {
+    const app = classicApp(
+      {},
+      {
+        ...ROUTES,
+        '/': (req, res) => {
+          const { session, query } = req
+          const { save } = session
+          session.save = (done: (err?: unknown) => void) =>
+            setImmediate(() => (query.fault ? done(new Error(query.fault)) : save.call(session, done)))
+          session.user = query.user
+          res.send('x')
+        }
+      }
+    )
+    const { cookie } = await visit(app, '/login')
+    expect((await visit(app, '/?user=bob', cookie)).text).toBe('x')
+    expect((await visit(app, '/who', cookie)).body.user).toBe('bob')
+    const { status, body } = await visit(app, '/?user=eve&fault=full', cookie)
+    expect([status, body.message]).toEqual([500, 'full'])
+    expect((await visit(app, '/who', cookie)).body.user).toBe('bob')
+  })
+
   it('permits work after the response', async () => {
     const store = plainStore()
     const saved = deferred<unknown>()
