@@ -1,7 +1,8 @@
 import request from 'supertest'
 import { CookieStore, MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
-import { basics, login, membership } from './helpers/basics'
+import { basics, bodyOf, login, membership, visit } from './helpers/basics'
+import { plainStore } from './helpers/classic'
 import { Clock } from './helpers/clock'
 import { deletions, eager, eagerRoutes } from './helpers/eager'
 
@@ -45,6 +46,44 @@ it('sends no cookie again for a session that ended seconds after the request had
   expect(cookieOf(await request(app).get('/slow').set('Cookie', cookie))).toBe(cookie)
   expect(cookieOf(await request(app).get('/slow?logout').set('Cookie', cookie))).toBeUndefined()
   clock.restore()
+})
+
+describe.each([
+  ['MemoryStore', () => new MemoryStore(), {}],
+  ['MemoryStore, IDs hashed', () => new MemoryStore(), { hashIds: true }],
+  ['a store from npm', () => plainStore(), {}]
+])('a session that was rotated meanwhile (%s)', (_name, open, options) => {
+  const rotated = async (grace: number) => {
+    const auth = sessions({ secret, store: open(), ...options })
+    const app = appWith(auth, {
+      ...basics,
+      '/rotate': async (req, res) => {
+        const { id } = req.session
+        await req.session.regenerate({ keep: true, grace })
+        res.send(id)
+      },
+      '/max-age': (req, res) => {
+        req.session.cookie.maxAge = -1
+        res.send('out')
+      }
+    })
+    const old = await login(app)
+    const res = await visit(app, '/rotate', old)
+    return { auth, app, old, id: res.text, cookie: cookieOf(res)! }
+  }
+
+  it.each([0, 10_000])('is ended by auth.destroy() of its old ID (grace %p)', async (grace) => {
+    const { auth, app, id, cookie } = await rotated(grace)
+    await auth.destroy(id)
+    expect(await bodyOf(app, cookie)).toMatchObject({ data: {}, isNew: true })
+    expect(auth.stats()).toMatchObject({ destroyed: 2 })
+  })
+
+  it('is ended by a negative maxAge of a request with its old ID', async () => {
+    const { app, old, cookie } = await rotated(10_000)
+    expect(cookieOf(await visit(app, '/max-age', old))).toBe('sid=')
+    expect(await bodyOf(app, cookie)).toMatchObject({ data: {}, isNew: true })
+  })
 })
 
 describe('a session that was not asked for', () => {

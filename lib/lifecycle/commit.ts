@@ -23,9 +23,9 @@ export function commitSession(handle: Handle): MaybePromise<unknown> {
   if (underWay !== undefined && underWay.size > 0) return Promise.allSettled(underWay).then(() => commitSession(handle))
   if (handle.left !== undefined) reportLeft(handle, handle.left)
   if (session === undefined || status === 'ended') return undefined
-  if (status === 'standin' || status === 'gone' || status === 'readonly') return dropChanges(handle, session)
   const { cookie, keptCookie } = stateOf(session)!
   if (door.deletesByMaxAge && isDeleting(cookie ?? keptCookie!.cookie)) return handle.destroy(session)
+  if (status === 'standin' || status === 'gone' || status === 'readonly') return dropChanges(handle, session)
   if (door.needsPublicId && owner !== undefined && typeof owner.publicId() !== 'string')
     return dropUnnamed(handle, session)
   const data = takeData(session, handle.snapshot)

@@ -17,7 +17,7 @@ import type { ModernSession } from '../session/modern'
 import { knownState } from '../session/info'
 import { Session, stateOf } from '../session/session'
 import { POWERS, type Found } from '../store/contract'
-import { versionOf } from '../store/record-cache'
+import { isForwarding, versionOf } from '../store/record-cache'
 import type { StoreKey } from '../store/port'
 import { createStored } from './create'
 import { indexLoaded, reindex, type ReindexOptions, type ReindexProgress } from './reindex'
@@ -46,7 +46,7 @@ export interface SessionManager<Data = Record<string, any>> {
   create(data: Partial<Data>, options?: { userId?: string }): Promise<SessionEntry<Data>>
   /** Extends the lifetime of a session. `false` when there is none. */
   extend(id: string): Promise<boolean>
-  /** Destroys a session; destroying what is absent does nothing. */
+  /** Destroys a session, under its new ID where it was rotated just now; destroying what is absent does nothing. */
   destroy(id: string): Promise<void>
   /** The live sessions of a user. @throws {OptionError} without the option `userId`, or on a store without an index */
   list(userId: string, options?: { current?: string | Session }): Promise<SessionEntry<Data>[]>
@@ -129,11 +129,13 @@ export class Manager implements SessionManager {
     demand(typeof id === 'string', 'auth.destroy()', 'id', 'a session ID', id)
     return this.#guarded(async () => {
       const { settings } = this.#engine
-      const hit = await this.#find(id)
-      if (hit !== null) await this.#end(hit)
+      const moved: StoreKey[] = []
+      const hit = await this.#find(id, moved)
+      if (hit !== null) return this.#end(hit)
       // Of a session in a cookie nothing is known here, and yet it can be ended.
-      else if (settings.tokens.selfContained && id !== '') {
-        await endRecord(settings, { id })
+      if (settings.tokens.selfContained && id !== '') moved.push(settings.port.keyOf(id))
+      for (const key of moved) {
+        await endRecord(settings, { id, key })
         noteEnd(this.#engine, settings, id)
       }
     })
@@ -171,7 +173,8 @@ export class Manager implements SessionManager {
     return monitor.stats(keys, store.lastCleanup ?? null, live)
   }
 
-  async #find(id: string): Promise<Hit | null> {
+  /** @param moved takes the key of a record that leads to another ID, where the session was rotated */
+  async #find(id: string, moved?: StoreKey[]): Promise<Hit | null> {
     const { port } = this.#engine.settings
     if (typeof id !== 'string' || id === '') return null
     // With hashed IDs, what `list` gives is already the hash.
@@ -179,6 +182,7 @@ export class Manager implements SessionManager {
       const found = await port.readKey(key)
       const hit = found === null ? null : hitOf(this.#engine, id, key, found)
       if (hit !== null) return hit
+      if (found !== null && isForwarding(found)) moved?.push(key)
     }
     return null
   }
