@@ -122,6 +122,21 @@ describe('FileStore', () => {
     })
   })
 
+  it('is cleared beside writers that never pause', async () => {
+    const [store, other] = [open(), open()]
+    await Promise.all(Array.from({ length: 1000 }, (_, i) => store.set(`old${i}`, record({}))))
+    let written = 0
+    let isCleared = false
+    const writers = Array.from({ length: 8 }, async (_, i) => {
+      while (!isCleared && written < 5000) await other.set(`new${i}-${written++}`, record({}))
+    })
+    await store.clear()
+    isCleared = true
+    await Promise.all(writers)
+    expect(written).toBeLessThan(5000)
+    expect(await store.get('old1')).toBeNull()
+  })
+
   describe('expiry', () => {
     it('follows cookie.expires, as a date or as text', async () => {
       const store = open()

@@ -35,6 +35,18 @@ export function filePowers({ folder, records, users, leases }: Files, ttl: Milli
     if (erased?.user !== undefined) await users.leave(erased.user, hash)
     return erased
   }
+  // Some at a time: one after the other, writers would outrun a `clear()`.
+  const inBatches = async <T>(work: (hash: string) => Promise<T>, visit?: (done: T) => void): Promise<void> => {
+    let batch: Promise<T>[] = []
+    const flush = async () => {
+      for (const done of await Promise.all(batch)) visit?.(done)
+      batch = []
+    }
+    for await (const hash of records.hashes()) {
+      if (batch.push(work(hash)) === BATCH) await flush()
+    }
+    await flush()
+  }
   // `choose` tells whose the session is to be, or nothing when it is not to be written.
   const write = (
     id: string,
@@ -125,21 +137,12 @@ export function filePowers({ folder, records, users, leases }: Files, ttl: Milli
         return listed
       }),
     each: (visit) =>
-      folder.use(async () => {
-        let batch: Promise<Kept | undefined>[] = []
-        const flush = async () => {
-          for (const kept of await Promise.all(batch)) if (kept !== undefined) visit({ id: kept.id, ...foundOf(kept) })
-          batch = []
-        }
-        for await (const hash of records.hashes()) {
-          if (batch.push(records.findLive(hash)) === BATCH) await flush()
-        }
-        await flush()
-      }),
-    clear: () =>
-      folder.use(async () => {
-        for await (const hash of records.hashes()) await erase(hash, () => true)
-      }),
+      folder.use(() =>
+        inBatches(records.findLive, (kept) => {
+          if (kept !== undefined) visit({ id: kept.id, ...foundOf(kept) })
+        })
+      ),
+    clear: () => folder.use(() => inBatches((hash) => erase(hash, () => true))),
     async sweep(isOn) {
       for await (const hash of records.hashes()) {
         if (!isOn()) return
