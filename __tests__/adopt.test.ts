@@ -69,11 +69,18 @@ describe("adopt: 'express-session'", () => {
     expect((await visit(before, '/read', cookie)).body[0]).toBeNull()
   })
 
-  it('lets it end at its absolute limit, counted from then, also where it is only read', async () => {
-    const given = await loginBefore()
+  it.each([
+    ['', 'express-session' as const],
+    [', with its cookie as it is', { from: 'express-session' as const, reissue: false }]
+  ])('lets it end at its absolute limit, counted from then, also where it is only read%s', async (_how, adopt) => {
+    const kept = new MemoryStore()
+    const given = cookieOf(
+      await visit(appWith(expressSession({ ...options, store: kept }), routes), '/write'),
+      'connect.sid'
+    )!
     const clock = new Clock(Date.now())
-    const app = appOf({ absolute: 100_000, idle: null })
-    let cookie = cookieOf(await visit(app, '/read', given), 'connect.sid')!
+    const app = appOf({ absolute: 100_000, idle: null, adopt, store: kept })
+    let cookie = cookieOf(await visit(app, '/read', given), 'connect.sid') ?? given
     for (const expected of [ACCEPTED, [null, 'ERR_SESSION_EXPIRED']]) {
       clock.forward(60_000)
       const res = await visit(app, '/read', cookie)
