@@ -20,7 +20,11 @@ const store = new MemoryStore().setMaxListeners(30)
 
 const options = { store, secret, resave: false, saveUninitialized: false }
 
-const before = appWith(expressSession(options), routes)
+// Its sessions are its own: infoOf() knows none of them.
+const before = appWith(expressSession(options), {
+  ...routes,
+  '/read': (req, res) => res.json([req.session.user ?? null])
+})
 
 const appOf = (given: SessionsOptions) =>
   appWith(sessions({ secret, store, name: 'connect.sid', adopt: 'express-session', ...given }), routes)

@@ -293,6 +293,16 @@ describe('a store that this package and express-session share in one process', (
   })
 })
 
+it('two middlewares of ours leave the sessions of express-session on their store to it', async () => {
+  const store = new reference.MemoryStore()
+  const app = appWith(reference({ ...OPTIONS, store }), {
+    '/': (req, res) =>
+      res.json([req.session instanceof reference.Session, req.session.cookie instanceof reference.Cookie])
+  })
+  for (const door of [subject, modern]) door({ ...OPTIONS, store })
+  expect((await visit(app, '/')).body).toEqual([true, true])
+})
+
 describe('a regenerate of the store', () => {
   const setUp = () => {
     const store = plainStore()

@@ -20,6 +20,7 @@ export interface HookedStore {
 interface Generate {
   (req: HttpRequest): MaybePromise<void>
   [OURS]?: Generate
+  foreign?: Generate | undefined
 }
 
 /** What ours have before an application replaces it. */
@@ -40,15 +41,17 @@ export const OURS = Symbol('silverback.generate')
 export function offerGenerate(engine: Engine): void {
   const store = engine.settings.port.store as HookedStore
   const before = store.generate
+  const foreign = before?.[OURS] === before ? before?.foreign : before
   const generate: Generate = (req) => {
     const sessions = sessionsOf(req)
-    if (sessions === undefined && before !== undefined && before[OURS] !== before) return before.call(store, req)
+    if (sessions === undefined && foreign !== undefined) return foreign.call(store, req)
     const generated = sessions === undefined ? begin(engine, req) : sessions.generate()
     // A `genid` that fails by promise must not end the process where the caller waits for nothing.
     if (isPromise(generated)) generated.catch(() => undefined)
     return generated
   }
   generate[OURS] = generate
+  generate.foreign = foreign
   store.generate = generate
 }
 
