@@ -93,9 +93,9 @@ export class StorePort {
     return this.native || typeof this.store.touch === 'function'
   }
 
-  /** Whether the time of last use inside its records is up to date, so that idling can be judged by it. */
+  /** Whether the time of last use inside the records of a foreign store is up to date, so that idling can be judged by it. */
   get tellsLastUse(): boolean {
-    return this.native || this.#adapter.tellsLastUse
+    return this.#adapter.tellsLastUse
   }
 
   /** Whether the end that a record of a foreign store tells is known to be up to date. */

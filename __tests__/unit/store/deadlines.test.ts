@@ -143,10 +143,11 @@ describe('loads that wait', () => {
     if (now > 0) expect(admits(keyOf(LOADS_MAX))).toBe(true)
   })
 
-  it('have room again once one of them is answered', async () => {
+  it.each([0, 1])('have room again once one of them is answered, where %d of the others wait twice', async (twice) => {
     const answer = deferred<null>()
     const answered = begin(answer.promise, 'get', keyOf(-1))
     void load(LOADS_MAX - 1)
+    void load(twice)
     expect(admits('another')).toBe(false)
     answer.resolve(null)
     await answered
