@@ -2,7 +2,9 @@ import { infoOf } from '../lib/index'
 import session, { CookieStore, MemoryStore, sessions, type SessionsOptions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, login, read, visit } from './helpers/basics'
+import { plainStore } from './helpers/classic'
 import { Clock } from './helpers/clock'
+import { DAY, HOUR } from './helpers/times'
 
 const expressSession = require('express-session')
 
@@ -91,6 +93,23 @@ describe("adopt: 'express-session'", () => {
       expect(res.body).toEqual(expected)
       cookie = cookieOf(res, 'connect.sid') ?? cookie
     }
+    clock.restore()
+  })
+
+  it('does not take it for idle where express-session has written it meanwhile', async () => {
+    const kept = Object.setPrototypeOf(plainStore(), expressSession.Store.prototype)
+    const cookie = { maxAge: DAY }
+    const theirs = appWith(expressSession({ ...options, store: kept, cookie }), {
+      '/n': (req, res) => res.json((req.session.n = (req.session.n ?? 0) + 1))
+    })
+    const app = appOf({ store: kept, cookie, idle: HOUR, adopt: { from: 'express-session', reissue: false } })
+    const clock = new Clock()
+    const given = cookieOf(await visit(theirs, '/n'), 'connect.sid')!
+    await visit(app, '/write', given)
+    clock.forward(0.7 * HOUR)
+    expect((await visit(theirs, '/n', given)).body).toBe(2)
+    clock.forward(0.7 * HOUR)
+    expect((await visit(app, '/read', given)).body).toEqual(ACCEPTED)
     clock.restore()
   })
 

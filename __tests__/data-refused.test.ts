@@ -3,6 +3,7 @@ import request from 'supertest'
 import { MemoryStore, sessions } from '../lib/index'
 import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, bodyOf, login, read, visit } from './helpers/basics'
+import { classic } from './helpers/classic'
 
 afterEach(() => jest.restoreAllMocks())
 
@@ -276,6 +277,15 @@ it('says nothing of what JSON keeps', async () => {
       }
       res.send('x')
     }
+  })
+  await visit(app, '/')
+  expect(warned.mock.calls).toEqual([])
+})
+
+it('says nothing behind the drop-in door, as express-session', async () => {
+  const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  const app = appWith(classic({ store: new MemoryStore() }), {
+    '/': (req, res) => res.json(Object.assign(req.session, { lossy: new Map([[1, 2]]) }).id)
   })
   await visit(app, '/')
   expect(warned.mock.calls).toEqual([])
