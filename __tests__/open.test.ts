@@ -8,6 +8,7 @@ import { RedisStore } from '../lib/redis'
 import { sessionCookie } from '../lib/testing'
 import { secret } from './helpers/app'
 import { Child } from './helpers/child'
+import { plainStore } from './helpers/classic'
 import { Clock } from './helpers/clock'
 import { TestFolder } from './helpers/folder'
 import { RedisServer } from './helpers/redis-server'
@@ -124,6 +125,20 @@ it('the signal of a session in its cookie fires when another process revokes it'
   const gone = aborted(infoOf(session).signal!)
   await there!.destroy(session.id)
   await gone
+})
+
+it.each([
+  ['MemoryStore', () => new MemoryStore()],
+  ['a store from npm', () => plainStore()]
+])('a signal fires when another process gives the session a new ID (%s)', async (_name, open) => {
+  for (const grace of [0, 60_000]) {
+    const store = open()
+    const [here, there] = [0, 1].map(() => sessions({ secret, store }))
+    const cookie = await sessionCookie(here!, { user: 'ann' })
+    const gone = aborted(infoOf(await here!.open(upgrade(cookie))).signal!)
+    await (await there!.open(upgrade(cookie))).regenerate({ keep: true, grace })
+    await gone
+  }
 })
 
 it('a signal fires at the idle end of its middleware, also where the store would keep the session longer', async () => {

@@ -16,7 +16,7 @@ export interface SessionInfo<Store = unknown> {
   readonly createdAt: Milliseconds
   /** When it ends if it is not used again; `null`: not by itself. */
   readonly expiresAt: Milliseconds | null
-  /** Fires when the session is destroyed, revoked or expires. */
+  /** Fires when the session is destroyed, revoked, given another ID or expires. */
   readonly signal: AbortSignal | undefined
 }
 

@@ -1,6 +1,7 @@
 import { SessionError } from '../../base/errors'
 import type { Answer, Connection } from '../../base/http'
 import type { Milliseconds } from '../../base/time'
+import { isForwarding } from '../../store/record-cache'
 import { recordOf } from '../load'
 import type { Handle } from '../handle'
 
@@ -8,9 +9,9 @@ import type { Handle } from '../handle'
 const POLL: Milliseconds = 500
 
 /**
- * A signal that fires when a session is destroyed, revoked or expires: at once in this process, within a second when
- * it happens in another. The timers do not keep the process alive; asking the store does not extend the session. The
- * watch ends with the response (where there is none, or an upgrade, with the connection), or with `until`.
+ * A signal that fires when a session is destroyed, revoked, given another ID or expires: at once in this process, within
+ * a second when it happens in another. The timers do not keep the process alive; asking the store does not extend the
+ * session. The watch ends with the response (where there is none, or an upgrade, with the connection), or with `until`.
  */
 export function watch(handle: Handle): AbortSignal {
   const { engine, settings, req, id } = handle
@@ -48,8 +49,8 @@ export function watch(handle: Handle): AbortSignal {
         return
       }
       const found = await port.read(snapshot.storeId)
-      // A store that could not be asked says nothing; one that answers "absent" is believed.
-      if (found === null) return fire()
+      // A store that could not be asked says nothing; one that answers "absent", or names another ID, is believed.
+      if (found === null || isForwarding(found)) return fire()
       const usedAt = found.usedAt ?? recordOf(found)?.meta?.u
       // Without a time of its last use the store alone knows its end, and has it still.
       if (usedAt === undefined) return
