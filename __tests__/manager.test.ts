@@ -4,7 +4,7 @@ import { metricsOf } from '../lib/metrics'
 import { SqliteStore } from '../lib/sqlite'
 import { sessionCookie, sessionOf } from '../lib/testing'
 import { openToAgents } from './helpers/agents'
-import { appWith, secret } from './helpers/app'
+import { appWith, cookieOf, secret } from './helpers/app'
 import { basics, login, membership } from './helpers/basics'
 import { plainStore } from './helpers/classic'
 import { OWN_STORES } from './helpers/own-stores'
@@ -20,6 +20,35 @@ it('stats() counts what lives', async () => {
     await request(app).get('/logout').set('Cookie', cookie)
     expect(auth.stats()).toMatchObject({ destroyed: 1, active: 1 })
   }
+})
+
+it('stats() counts no end of a session that was never stored, and a rotated one as the one that it is', async () => {
+  const auth = sessions({ secret, store: plainStore() })
+  const app = appWith(auth, {
+    ...basics,
+    '/login': async (req, res) => {
+      await req.session.regenerate()
+      req.session.user = 'ann'
+      res.send('in')
+    },
+    '/rotate': async (req, res) => {
+      await req.session.regenerate({ keep: true, grace: Number(req.query.grace) })
+      res.send('rotated')
+    }
+  })
+  let cookie = ''
+  const visit = async (path: string) =>
+    (cookie = cookieOf(await request(app).get(path).set('Cookie', cookie)) ?? cookie)
+  await visit('/logout')
+  expect(auth.stats()).toMatchObject({ created: 0, destroyed: 0, active: 0 })
+  await visit('/login')
+  expect(auth.stats()).toMatchObject({ created: 1, destroyed: 0, active: 1 })
+  for (const path of ['/rotate?grace=0', '/rotate?grace=1000', '/login']) {
+    await visit(path)
+    expect(auth.stats()).toMatchObject({ active: 1 })
+  }
+  await visit('/logout')
+  expect(auth.stats()).toMatchObject({ created: 4, destroyed: 4, active: 0 })
 })
 
 it('stats() asks no database', () => {

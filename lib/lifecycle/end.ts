@@ -45,9 +45,9 @@ export async function endRecord({ port }: Settings, ending: Ending): Promise<voi
   for (const each of left) await port.remove(each)
 }
 
-/** Tells of the end of a session: events, counters, and those who wait for it. */
-export function noteEnd(engine: Engine, settings: Settings, id: string, reason?: string): void {
-  engine.monitor.note('destroyed', settings.name, id, reason === undefined ? {} : { reason })
+/** Tells of the end of a session those who wait for it, and, unless it was never stored, events and counters. */
+export function noteEnd(engine: Engine, settings: Settings, id: string, reason?: string, isKnown = true): void {
+  if (isKnown) engine.monitor.note('destroyed', settings.name, id, reason === undefined ? {} : { reason })
   engine.ended(id)
 }
 

@@ -177,10 +177,15 @@ export abstract class Handle {
   }
 
   async #discard(): Promise<void> {
-    const { ending, id, engine, settings } = this
+    const { ending, id, engine, settings, isKnown } = this
     this.end()
     if (ending !== undefined) await endRecord(settings, ending)
-    noteEnd(engine, settings, id)
+    noteEnd(engine, settings, id, undefined, isKnown)
+  }
+
+  /** Whether a store knows the session, or has been asked to keep it. */
+  get isKnown(): boolean {
+    return this.writeAttempted || (this.status === 'standin' && this.tokens.id !== undefined)
   }
 
   /** What has to be removed from the store with this session; `undefined`: no store knows it. */

@@ -115,6 +115,7 @@ async function rotate(rotation: Rotation, given: Snapshot, first: Successor): Pr
     const data = { text: serializeSession(session) }
     const snapshot = await saveSession({ visit: handle, id, session, data, user, inTurn: true }, next.snapshot)
     if (snapshot === 'gone') return handle.beginNext()
+    if (next.snapshot.version === null) engine.monitor.note('created', settings.name, id)
     next = { ...next, snapshot, isStored: true }
     if (snapshot.storeId !== id) {
       // A store that assigns tokens finds the session by that alone, which no old record could tell.

@@ -157,9 +157,10 @@ export class SessionHandle extends Handle {
     // By its ID: an object from before reload() is the same session, one from before regenerate() is another.
     const isCurrent = id === this.id
     const ending = isCurrent ? this.ending : { id }
+    const isKnown = !isCurrent || this.isKnown
     if (isCurrent) this.end()
     if (ending !== undefined) await guarded(this, 'destroy the session', () => endRecord(settings, ending))
-    noteEnd(engine, settings, id)
+    noteEnd(engine, settings, id, undefined, isKnown)
   }
 
   override regenerate(session: Session, given: RegenerateOptions | undefined): Promise<void> {
@@ -177,6 +178,7 @@ export class SessionHandle extends Handle {
       if (isRoutine(options)) return
       throw destroyedError()
     }
+    const isKnown = isCurrent && this.isKnown
     const before = dataNow(session)
     const own = this.owner?.regenerate?.()
     if (own !== undefined) return this.#regenerateAsTheStore(own, session, before, options)
@@ -193,8 +195,7 @@ export class SessionHandle extends Handle {
     const begun = options.keep === undefined ? this.begun : undefined
     next ??= begun ?? (await this.beginNext())
     this.begun = undefined
-    engine.ended(id)
-    engine.monitor.note('destroyed', settings.name, isCurrent ? id : undefined, { reason: 'regenerate' })
+    noteEnd(engine, settings, id, 'regenerate', isKnown)
     this.user = next.user
     const status = next.readOnly ? 'readonly' : next.isStored ? 'stored' : 'renewed'
     this.replaceBy(next, status)
