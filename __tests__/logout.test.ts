@@ -51,7 +51,8 @@ it('sends no cookie again for a session that ended seconds after the request had
 describe.each([
   ['MemoryStore', () => new MemoryStore(), {}],
   ['MemoryStore, IDs hashed', () => new MemoryStore(), { hashIds: true }],
-  ['a store from npm', () => plainStore(), {}]
+  ['a store from npm', () => plainStore(), {}],
+  ['CookieStore', () => new CookieStore(), {}]
 ])('a session that was rotated meanwhile (%s)', (_name, open, options) => {
   const rotated = async (grace: number) => {
     const auth = sessions({ secret, store: open(), ...options })

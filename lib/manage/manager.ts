@@ -133,7 +133,7 @@ export class Manager implements SessionManager {
       const hit = await this.#find(id, moved)
       if (hit !== null) return this.#end(hit)
       // Of a session in a cookie nothing is known here, and yet it can be ended.
-      if (settings.tokens.selfContained && id !== '') moved.push(settings.port.keyOf(id))
+      if (settings.tokens.selfContained && id !== '' && moved.length === 0) moved.push(settings.port.keyOf(id))
       for (const key of moved) {
         await endRecord(settings, { id, key })
         noteEnd(this.#engine, settings, id)
