@@ -155,6 +155,11 @@ describe('a save that fails', () => {
         if (err) throw err
         handler(req, res)
       }),
+    // A router of Express by itself
+    'passes over what a router gives it': (auth, handler) => {
+      const router = express.Router().use(auth, handler as any)
+      return (req, res) => router(req as any, res as any, () => undefined)
+    },
     // connect, and an application of Express that another server calls
     'answers it on a later turn': (auth, handler) => {
       const router = express.Router().use(auth)
@@ -170,7 +175,7 @@ describe('a save that fails', () => {
   async function visit(behind: string, door: any) {
     const auth = door({
       ...{ secret, store: failing(), resave: false, saveUninitialized: false },
-      storeTimeout: behind === 'passes the error over' ? 100 : undefined
+      storeTimeout: behind.startsWith('passes') ? 100 : undefined
     })
     const listener = BEHIND[behind]!(auth, (req, res) => {
       req.session.user = 'ann'
@@ -203,8 +208,36 @@ describe('a save that fails', () => {
     )
     const isAnswered = behind === 'answers it on a later turn'
     expect(await visit(behind, sessions)).toEqual([500, isAnswered ? 'error page' : '', undefined])
-    expect(await visit(behind, session)).toEqual(isAnswered ? [500, 'error page', undefined] : [200, 'in', undefined])
+    const ours = behind.includes('router') ? [500, '', undefined] : [200, 'in', undefined]
+    expect(await visit(behind, session)).toEqual(isAnswered ? [500, 'error page', undefined] : ours)
     expect(thrown.length).toBe(behind === 'throws it' ? 2 : 0)
     jest.restoreAllMocks()
+  })
+
+  it('leaves the response sent for who does not answer the error', async () => {
+    const auth = session({ secret, store: failing(), resave: false, saveUninitialized: false })
+    const said: unknown[] = []
+    const server = http.createServer((req: any, res) =>
+      auth(req, res, (err?: Error) => {
+        if (err) return
+        req.session.user = 'ann'
+        res.end('in')
+        const ask = () => {
+          said.push(res.headersSent)
+          try {
+            res.setHeader('X-Late', '1')
+          } catch (err: any) {
+            said.push(err.code)
+          }
+          if (!res.writableFinished) setImmediate(ask)
+        }
+        ask()
+      })
+    )
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as net.AddressInfo
+    const res = await fetch(`http://127.0.0.1:${port}`)
+    server.close()
+    expect([res.status, await res.text(), new Set(said)]).toEqual([200, 'in', new Set([true, 'ERR_HTTP_HEADERS_SENT'])])
   })
 })

@@ -29,6 +29,8 @@ export interface HttpRequest {
   connection?: Connection | null
   /** Express's; its absence tells a plain `node:http` application. */
   next?: unknown
+  /** Express's; its routers, used by themselves, have none. */
+  app?: unknown
   /** Left by cookie-parser. */
   secret?: string
   cookies?: Record<string, unknown>

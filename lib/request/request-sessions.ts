@@ -189,7 +189,8 @@ export class RequestSessions implements CommitHook, HandleOwner {
   }
 
   get patience(): Milliseconds | undefined {
-    return this.#isExpress ? undefined : this.engine.settings.port.timeout
+    // Its routers answer nothing by themselves.
+    return this.#isExpress && this.req.app !== undefined ? undefined : this.engine.settings.port.timeout
   }
 
   // Whose last error handler answers whatever nobody else does.

@@ -179,12 +179,13 @@ export class HeldCalls {
       hold.committed = true
       return this.#performAll(queue, false)
     }
-    hold.ended = false
     this.reclaimed = hold.isWrapped
     let taken = false
     const giveBack = this.reclaimed ? reclaimBody(res, (verb, args) => hold[verb](args, true)) : undefined
     const takeOver = () => {
       taken = true
+      hold.ended = false
+      this.queue = []
       this.wantsDrain = false
       this.hideHead?.()
       this.hideHead = hold.implicit = undefined
@@ -195,6 +196,8 @@ export class HeldCalls {
       takeOver()
       return this.#answerAtLast(hook.refuse(err, refused))
     }
+    // Held for the others, while it is offered.
+    this.queue = queue
     let told = true
     const settle = offerTakeOver(res, takeOver, (touch) => {
       this.touch = touch
@@ -206,7 +209,7 @@ export class HeldCalls {
       giveBack?.()
       this.reclaimed = false
       hold.committed = true
-      hold.ended = ended
+      this.queue = []
       this.#performAll(queue, false)
     }
     // connect and Express's routers call who answers last on a turn of its own.

@@ -1,9 +1,12 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { isHttp1, type HeldResponse } from './commit-hook'
 import { HEADER_VERBS, HELD, PropertyPatch } from './pretend-sent'
+import { headersSentError } from './write-head'
 
 /**
  * Offers a failed commit to a plain node:http application, express-session's way: from `offer` on, the response can be
- * taken over by touching it; if nobody does, the caller lets the handler's own response go.
+ * taken over by touching it; if nobody does, the caller lets the handler's own response go. It stays sent for whoever
+ * does not act for the error: a handler that only asks must not lose what it has answered.
  *
  * Such applications look at `_header` to tell whether they still can answer, so it says "sent" until they try.
  * @returns what ends the offer and tells whether the response was taken over. `takeOver` is called as soon as it is
@@ -15,6 +18,7 @@ export function offerTakeOver(
 ): () => boolean {
   const { statusCode, _header: header } = res
   const patch = new PropertyPatch(res)
+  const answering = new AsyncLocalStorage<boolean>()
   let taken = false
   let isLater = false
   const restore = () => {
@@ -22,31 +26,35 @@ export function offerTakeOver(
     if (res._header === HELD) res._header = header!
   }
   const touch = () => {
-    if (taken) return
+    if (taken || !answering.getStore()) return
     taken = true
     restore()
     takeOver()
   }
   for (const name of HEADER_VERBS) {
     patch.putMethod(name, (...args) => {
+      if (!answering.getStore()) throw headersSentError(name === 'removeHeader' ? 'remove' : 'set')
       touch()
       return Reflect.apply(res[name as 'setHeader'], res, args)
     })
   }
   // finalhandler asks once, and may answer when the request has been read to its end.
-  patch.put('headersSent', { get: () => (isLater && touch(), false) })
+  patch.put('headersSent', { get: () => !answering.getStore() || (isLater && touch(), false) })
   if (isHttp1(res) && !header) res._header = HELD
-  offer(touch)
+  answering.run(true, offer, touch)
+  const chosen = res.statusCode
+  if (chosen !== statusCode) {
+    // It has begun with the status, and goes on later.
+    answering.run(true, touch)
+    res.statusCode = chosen
+  }
   isLater = true
   return () => {
+    answering.disable()
     if (taken) return true
     restore()
-    const chosen = res.statusCode
-    if (chosen === statusCode) return false
-    // It has begun with the status, and goes on later.
-    takeOver()
-    res.statusCode = chosen
-    return true
+    res.statusCode = statusCode
+    return false
   }
 }
 
