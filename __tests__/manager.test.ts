@@ -51,6 +51,24 @@ it('stats() counts no end of a session that was never stored, and a rotated one 
   expect(auth.stats()).toMatchObject({ created: 4, destroyed: 4, active: 0 })
 })
 
+it('stats() counts a rotation once that two requests ask for', async () => {
+  const auth = sessions({ secret, store: plainStore() })
+  const waiting: (() => void)[] = []
+  const app = appWith(auth, {
+    ...basics,
+    '/rotate': async (req, res) => {
+      await new Promise<void>((go) => waiting.push(go) === 2 && waiting.forEach((each) => each()))
+      await req.session.regenerate({ keep: true, grace: 1000 })
+      res.send(req.session.id)
+    }
+  })
+  const cookie = await login(app)
+  const rotate = () => request(app).get('/rotate').set('Cookie', cookie)
+  const [one, other] = await Promise.all([rotate(), rotate()])
+  expect(one.text).toBe(other.text)
+  expect(auth.stats()).toMatchObject({ active: 1 })
+})
+
 it('stats() asks no database', () => {
   const database = openSqlite(':memory:')
   const auth = sessions({ secret, store: new SqliteStore({ database }) })

@@ -45,6 +45,8 @@ export function isRoutine({ keep, grace }: RegenerateOptions): boolean {
 /** What takes the place of a session: begun by this request, and stored even if it is empty, unless it says otherwise. */
 export interface Successor extends Began {
   readonly isStored?: boolean
+  /** Another request has begun it, and told the end of the one before. */
+  readonly isJoined?: boolean
   /** Its cookie is on the way from another process: nothing of this request may take its place. */
   readonly readOnly?: boolean
   readonly user?: string | undefined
@@ -205,12 +207,14 @@ async function joinRotation(
   const { id, found, record } = await follow(port, first)
   if (record === undefined) {
     // Its cookie is on the way from another process: ours must not take its place.
-    return tokens.selfContained ? { id: stateOf(session)!.id, session, snapshot: old, readOnly: true } : undefined
+    return tokens.selfContained
+      ? { id: stateOf(session)!.id, session, snapshot: old, readOnly: true, isJoined: true }
+      : undefined
   }
   const next = storedSession(handle, id, { record, version: versionOf(found!, record), usedAt: found!.usedAt })
   const ours = partOf(parseData(serializeSession(session)), keep)
   replaceData(next.session, mergeLive(partOf(parseData(old.data), keep), ours, record.data, session))
-  return { ...next, isStored: true }
+  return { ...next, isStored: true, isJoined: true }
 }
 
 // Puts what is kept of a session into the one that takes its place.

@@ -195,7 +195,7 @@ export class SessionHandle extends Handle {
     const begun = options.keep === undefined ? this.begun : undefined
     next ??= begun ?? (await this.beginNext())
     this.begun = undefined
-    noteEnd(engine, settings, id, 'regenerate', isKnown)
+    noteEnd(engine, settings, id, 'regenerate', isKnown && !next.isJoined)
     this.user = next.user
     const status = next.readOnly ? 'readonly' : next.isStored ? 'stored' : 'renewed'
     this.replaceBy(next, status)
