@@ -20,16 +20,20 @@ export interface Ending {
   readonly user?: string | undefined
 }
 
-/** Removes a session's record; of one that was rotated meanwhile, all forwarding records and the one they lead to. */
-export async function endRecord({ port }: Settings, ending: Ending): Promise<void> {
+/**
+ * Removes a session's record; of one that was rotated meanwhile, all forwarding records and the one they lead to.
+ * @returns whether there was one
+ */
+export async function endRecord({ port }: Settings, ending: Ending): Promise<boolean> {
   let id: string | undefined = ending.storeId ?? ending.id
   let key = ending.key ?? port.keyOf(id)
   if (key !== port.keyOf(id)) id = undefined
   let expected = ending.version === undefined ? NOTHING : (ending.version ?? undefined)
   let user = ending.user
   const left: StoreKey[] = []
+  let answer: Awaited<ReturnType<typeof port.remove>>
   for (let step = 1; ; step++) {
-    const answer = await port.remove(key, user, step < STEPS_MAX ? expected : undefined, id)
+    answer = await port.remove(key, user, step < STEPS_MAX ? expected : undefined, id)
     if (typeof answer !== 'object') break
     // It is not what was expected: changed, or rotated to another ID.
     const record = decodeFound(answer)
@@ -43,6 +47,7 @@ export async function endRecord({ port }: Settings, ending: Ending): Promise<voi
   }
   // Forwarding records go last: where a removal fails before, the end of the session can be tried again.
   for (const each of left) await port.remove(each)
+  return answer
 }
 
 /** Tells of the end of a session those who wait for it, and, unless it was never stored, events and counters. */

@@ -135,8 +135,8 @@ export class Manager implements SessionManager {
       // Of a session in a cookie nothing is known here, and yet it can be ended.
       if (settings.tokens.selfContained && id !== '' && moved.length === 0) moved.push(settings.port.keyOf(id))
       for (const key of moved) {
-        await endRecord(settings, { id, key })
-        noteEnd(this.#engine, settings, id)
+        const isKnown = await endRecord(settings, { id, key })
+        noteEnd(this.#engine, settings, id, undefined, isKnown || settings.tokens.selfContained)
       }
     })
   }
