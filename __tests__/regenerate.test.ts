@@ -81,6 +81,25 @@ describe.each(Object.entries(grounds))('regenerate({ keep, grace }) (%s)', (name
     expect((await there.get('/read', cookieOf(answer!))).body).toMatchObject({ id: body.id, data: { user } })
   })
 
+  it('leads a request under way there that reloads its session', async () => {
+    const late = await here.hold(['reload'], cookie)
+    const next = await rotated()
+    await here.get('/set?b=1', next)
+    const { id } = (await here.get('/read', next)).body
+    const [answer] = await late.letGo()
+    expect(answer!.body).toEqual({ id, data: { user, b: '1' }, isNew: false, code: null })
+    expect(answer!.headers['set-cookie']).toBeUndefined()
+    expect((await here.get('/dropped')).body).toEqual(['ERR_SESSION_DESTROYED'])
+    expect((await here.get('/read', next)).body.data).not.toHaveProperty('late')
+  })
+
+  it('lets no request reload a session without a grace', async () => {
+    const late = await here.hold(['reload'], cookie)
+    await rotated(0)
+    const [answer] = await late.letGo()
+    expect([answer!.status, answer!.body.code]).toEqual([500, 'ERR_SESSION_MISSING'])
+  })
+
   it('ends the old ID at once without a grace', async () => {
     const next = await rotated(0)
     for (const site of [here, there]) {

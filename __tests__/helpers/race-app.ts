@@ -19,6 +19,12 @@ export interface RaceOptions {
 const reasons: unknown[] = []
 diagnostics.subscribe('silverback:dropped', (message) => void reasons.push((message as { reason: unknown }).reason))
 
+const shown = (req: any) => {
+  const { cookie: _cookie, __lastAccess: _theirs, ...data } = req.session
+  const { isNew, error } = infoOf(req.session)
+  return { id: req.sessionID, data, isNew, code: error?.code ?? null }
+}
+
 const rotate = (req: any) => req.session.regenerate({ keep: true, grace: Number(req.query.grace ?? 0) })
 
 /** An application whose requests can be held with the session they have read, while others change or end it. */
@@ -45,7 +51,7 @@ export function raceApp(store: any, secret: string, { classic, indexless, given 
     '/logout': (req) => req.session.destroy(),
     '/rotate': (req) => rotate(req),
     '/revoke': (req) => (indexless ? auth.destroy(req.query.id) : auth.revoke(req.query.user)),
-    '/late/:how': async (req) => {
+    '/late/:how': async (req, res) => {
       void req.session.user
       if (req.params.how === 'respond') await rotate(req)
       await new Promise<void>((resolve) => {
@@ -55,6 +61,12 @@ export function raceApp(store: any, secret: string, { classic, indexless, given 
       if (req.params.how === 'rotate') {
         req.session[req.query.key] = true
         await rotate(req)
+      }
+      if (req.params.how === 'reload') {
+        await req.session.reload()
+        const again = shown(req)
+        req.session.late = true
+        res.json(again)
       }
       if (req.params.how === 'write') req.session.late = true
       if (req.params.how === 'update') await update(req.session, (data: any) => void (data.late = true))
@@ -94,15 +106,7 @@ export function raceApp(store: any, secret: string, { classic, indexless, given 
     '/go': () => held.splice(0).forEach((goOn) => goOn()),
     '/dropped': (_req, res) => res.json(reasons.splice(0)),
     '/listed': async (req, res) => res.json(await auth.list(req.query.user)),
-    '/read': (req, res) => {
-      const { cookie: _cookie, __lastAccess: _theirs, ...data } = req.session
-      res.json({
-        id: req.sessionID,
-        data,
-        isNew: infoOf(req.session).isNew,
-        code: infoOf(req.session).error?.code ?? null
-      })
-    }
+    '/read': (req, res) => res.json(shown(req))
   }
   for (const [path, handler] of Object.entries(routes)) {
     app.get(path, async (req, res, next) => {

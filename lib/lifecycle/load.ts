@@ -131,6 +131,12 @@ function followForwarding(visit: Visit, id: string | undefined, until: number, h
   return admit(visit, id, visit.settings.port.read(id), hops + 1)
 }
 
+/** The session that an ID was rotated to, for a request that has begun with it; `undefined`: it leads nowhere. */
+export function ledTo(visit: Visit, id: string, found: Found | null): MaybePromise<LoadedSession | undefined> {
+  if (found === null || decodeFound(found)?.meta?.n === undefined) return undefined
+  return chain(admit(visit, id, found), (loaded) => ('id' in loaded ? loaded : undefined))
+}
+
 function validated(settings: Settings, loaded: LoadedSession): MaybePromise<Loaded> {
   const { record } = loaded
   return chain(shaped(settings, record.data), (result) =>

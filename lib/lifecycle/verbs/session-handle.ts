@@ -13,7 +13,7 @@ import { versionOf } from '../../store/record-cache'
 import { endRecord, noteEnd } from '../end'
 import { Handle } from '../handle'
 import { deadline, extendedAt, isDue, tellsExtension } from '../lifetime'
-import { recordOf } from '../load'
+import { ledTo, recordOf } from '../load'
 import { writeNow } from '../save'
 import { shownLate, storedSession, type Began, type Snapshot } from '../snapshot'
 import { checkLock, takeLock } from './lock'
@@ -114,17 +114,20 @@ export class SessionHandle extends Handle {
     await this.saving
     const { id, settings, status, snapshot: known } = this
     const read = await guarded(this, 'read the session', () => settings.port.read(known.storeId))
+    const led = await guarded(this, 'read the session', () => ledTo(this, known.storeId, read))
     const seen = recordOf(read)
     const lags = seen === undefined || shownLate(known)?.includes(versionOf(read!, seen))
-    const found = (lags ? await this.#unread(known) : null) ?? read
-    const record = recordOf(found)
+    const found = (lags && led === undefined ? await this.#unread(known) : null) ?? read
+    const record = led?.record ?? recordOf(found)
     // Another verb may have put another session in its place meanwhile.
     this.known(session)
     if (found === null || record === undefined) throw missingError()
-    const loaded = { record, version: versionOf(found, record), usedAt: found.usedAt }
-    const fresh = storedSession(this, id, loaded, known.storeId)
-    const { own, writtenAt, savedData, token } = known
-    this.replaceBy({ ...fresh, snapshot: { ...fresh.snapshot, own, writtenAt, savedData, token } }, status)
+    if (led === undefined) {
+      const loaded = { record, version: versionOf(found, record), usedAt: found.usedAt }
+      const fresh = storedSession(this, id, loaded, known.storeId)
+      const { own, writtenAt, savedData, token } = known
+      this.replaceBy({ ...fresh, snapshot: { ...fresh.snapshot, own, writtenAt, savedData, token } }, status)
+    } else this.replaceBy(storedSession(this, led.id, led), 'readonly')
     this.owner?.began(record)
     repeatChanges(changesSince(before, session), this.latest!)
     this.leave(session)
