@@ -214,6 +214,35 @@ describe('a save that fails', () => {
     jest.restoreAllMocks()
   })
 
+  it.each(Object.keys(DOORS))('is answered with the status that its error page chooses (%s)', async (door) => {
+    const pages: Record<string, (res: http.ServerResponse) => number> = {
+      '/own': () => 503,
+      '/theirs': (res) => (res.statusCode < 400 ? 500 : res.statusCode)
+    }
+    const auth = DOORS[door]!(failing())
+    const server = http.createServer((req: any, res) =>
+      auth(req, res, (err?: Error) => {
+        res.statusCode = err === undefined ? 404 : pages[req.url]!(res)
+        if (err !== undefined) return res.end('sorry')
+        req.session.user = 'ann'
+        res.statusMessage = 'Gone Fishing'
+        res.end('in')
+      })
+    )
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as net.AddressInfo
+    const seen = []
+    for (const path of Object.keys(pages)) {
+      const res = await fetch(`http://127.0.0.1:${port}${path}`)
+      seen.push([res.status, res.statusText, await res.text()])
+    }
+    server.close()
+    expect(seen).toEqual([
+      [503, 'Service Unavailable', 'sorry'],
+      [500, 'Internal Server Error', 'sorry']
+    ])
+  })
+
   it('leaves the response sent for who does not answer the error', async () => {
     const auth = session({ secret, store: failing(), resave: false, saveUninitialized: false })
     const said: unknown[] = []

@@ -3,7 +3,7 @@ import { PropertyPatch, pretendSent } from './pretend-sent'
 import { dropCall } from './refused-calls'
 import type { ResponseHold } from './response-hold'
 import { offerTakeOver, reclaimBody } from './unhandled-failure'
-import { clearHead, showHead } from './write-head'
+import { clearHead, showHead, statusOf } from './write-head'
 
 /** Where a double of a response does not say. */
 const HIGH_WATER_MARK = 16_384
@@ -199,7 +199,7 @@ export class HeldCalls {
     // Held for the others, while it is offered.
     this.queue = queue
     let told = true
-    const settle = offerTakeOver(res, takeOver, (touch) => {
+    const settle = offerTakeOver(res, statusOf(err), takeOver, (touch) => {
       this.touch = touch
       told = hook.refuse(err)
     })

@@ -9,10 +9,12 @@ import { headersSentError } from './write-head'
  * does not act for the error: a handler that only asks must not lose what it has answered.
  *
  * Such applications look at `_header` to tell whether they still can answer, so it says "sent" until they try.
+ * @param status of the page that is offered, for those who choose theirs by it
  * @returns what ends the offer and tells whether the response was taken over. `takeOver` is called as soon as it is
  */
 export function offerTakeOver(
   res: HeldResponse,
+  status: number,
   takeOver: () => void,
   offer: (touch: () => void) => void
 ): () => boolean {
@@ -38,23 +40,23 @@ export function offerTakeOver(
       return Reflect.apply(res[name as 'setHeader'], res, args)
     })
   }
+  patch.put('statusCode', {
+    get: () => (answering.getStore() ? status : statusCode),
+    set: (chosen: number) => {
+      if (!answering.getStore()) return
+      touch()
+      res.statusCode = chosen
+    }
+  })
   // finalhandler asks once, and may answer when the request has been read to its end.
   patch.put('headersSent', { get: () => !answering.getStore() || (isLater && touch(), false) })
   if (isHttp1(res) && !header) res._header = HELD
   answering.run(true, offer, touch)
-  const chosen = res.statusCode
-  if (chosen !== statusCode) {
-    // It has begun with the status, and goes on later.
-    answering.run(true, touch)
-    res.statusCode = chosen
-  }
   isLater = true
   return () => {
     answering.disable()
-    if (taken) return true
-    restore()
-    res.statusCode = statusCode
-    return false
+    if (!taken) restore()
+    return taken
   }
 }
 

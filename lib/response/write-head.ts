@@ -1,4 +1,4 @@
-import type { HeldResponse } from './commit-hook'
+import { isHttp1, type HeldResponse } from './commit-hook'
 
 type Value = number | string | string[]
 
@@ -79,8 +79,14 @@ export function clearHead(res: HeldResponse, err: unknown, guarded: boolean): vo
   for (const name of BODY_HEADERS) {
     if (res.hasHeader?.(name) !== false && !(guarded && name === 'Cache-Control')) res.removeHeader?.(name)
   }
+  res.statusCode = statusOf(err)
+  if (isHttp1(res)) res.statusMessage = undefined
+}
+
+/** The status of an error page that chooses none. */
+export function statusOf(err: unknown): number {
   const status = (err as { status?: unknown } | null)?.status
-  res.statusCode = typeof status === 'number' ? status : 500
+  return typeof status === 'number' ? status : 500
 }
 
 /** The error that Node throws for headers that come too late. */
