@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import request from 'supertest'
 import session from '../../lib/index'
@@ -152,5 +152,37 @@ describe('a request', () => {
       )
       for (const [at, text] of (await Promise.all(answers)).entries()) expect(text).toContain(`"${names[at]}"`)
     })
+  })
+
+  it('calls handlers and callbacks in their AsyncLocalStorage context, whatever context the store calls back in', async () => {
+    const context = new AsyncLocalStorage<string>()
+    // As clients do that share connections: the socket has the context of whoever opened it.
+    const connection = context.run('who opened the connection', () => new AsyncResource('connection'))
+    const store = plainStore()
+    for (const verb of ['get', 'set', 'destroy']) {
+      const ask = store[verb]
+      store[verb] = (...args: any[]) => ask(...args.slice(0, -1), connection.bind(args.at(-1)))
+    }
+    const places: Record<string, string | undefined> = {}
+    const note = (place: string) => (places[place] = context.getStore())
+    const call = (req: any, verb: string) => new Promise<void>((done) => req.session[verb](() => done(void note(verb))))
+    const verbs = ['save', 'reload', 'regenerate']
+    const auth = classic({ store })
+    const app = appWith((req: any, res: any, next: any) => context.run('the request', () => auth(req, res, next)), {
+      ...ROUTES,
+      '/verbs': async (req, res) => {
+        note('handler')
+        req.session.visited = true
+        for (const verb of verbs) await call(req, verb)
+        req.session.visited = true
+        res.on('finish', () => note('finish')).send('ok')
+      },
+      '/end': (req, res) => call(req, 'destroy').then(() => res.send('ended'))
+    })
+    const { cookie } = await visit(app, '/login')
+    const saved = await visit(app, '/verbs', cookie)
+    expect((await visit(app, '/end', saved.cookie)).text).toBe('ended')
+    const all = ['handler', ...verbs, 'finish', 'destroy']
+    expect(places).toEqual(Object.fromEntries(all.map((place) => [place, 'the request'])))
   })
 })
