@@ -5,7 +5,6 @@ import { chain, isPromise, type MaybePromise, type Milliseconds } from '../base/
 import type { Engine } from '../engine/engine'
 import { RequestTokens } from '../engine/identify'
 import type { Settings } from '../options/settings'
-import { asCookie } from '../session/cookie-state'
 import { dataNow } from '../session/late-changes'
 import { stateOf, type Session } from '../session/session'
 import type { SessionVerbs } from '../session/verbs'
@@ -215,7 +214,7 @@ export abstract class Handle {
     if (!door.endsByDate) return
     // What does not tell when it was extended may live longer than its date says.
     if (!port.native || this.found?.usedAt === undefined) return door.prolong(session)
-    const cookie = asCookie(session.cookie)
+    const { cookie } = session
     const { originalMaxAge } = cookie
     const expires = keptDate(cookie, this.snapshot.usedAt)
     if (expires !== undefined) Object.assign(cookie, { expires, originalMaxAge })

@@ -6,7 +6,7 @@ import { bindingOf, markOf, type Visit } from '../engine/engine'
 import type { Settings } from '../options/settings'
 import { mergeData, parseData } from '../record/merge'
 import { encodeRecord, type Meta, type ParsedRecord, type WrittenData } from '../record/parsed-record'
-import { asCookie, attributesOf } from '../session/cookie-state'
+import { attributesOf } from '../session/cookie-state'
 import { firstKey, stringifyData, warnOfLosses, withinStack } from '../session/data'
 import { jsonOfCookie, Session, stateOf } from '../session/session'
 import type { SessionState } from '../session/verbs'
@@ -63,7 +63,7 @@ export function saveSession(
   const told = settings.userId?.(session) ?? saving.user
   const user = told ?? (before === undefined ? undefined : assignedUser(settings, session, known))
   const meta = settings.writesMeta ? metaFor(saving, known, usedAt, user) : known.meta
-  if (state.cookie !== undefined) door.checkCookie(asCookie(state.cookie))
+  if (state.cookie !== undefined) door.checkCookie(state.cookie)
   const { native } = port
   // Stores of ours are given the text, others the object: of neither is made what nobody reads.
   const record = native ? encodeRecord(jsonOfCookie(state), meta, merged) : ''

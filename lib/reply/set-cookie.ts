@@ -4,7 +4,6 @@ import { hostOf, type HttpRequest } from '../base/http'
 import { isSecure } from '../engine/identify'
 import { newCookie } from '../engine/new-cookie'
 import type { Handle } from '../lifecycle/handle'
-import { asCookie } from '../session/cookie-state'
 import { isEndless, stateOf, type Session } from '../session/session'
 
 const EPOCH = new Date(0)
@@ -28,7 +27,7 @@ export function sendText(handle: Handle, session: Session): string {
     const value = settings.tokens.selfContained ? token : encodeURIComponent(token)
     return `${settings.name}=${value}${serializeAttributes(state.keptCookie!.cookie)}`
   }
-  const cookie = asCookie(session.cookie)
+  const { cookie } = session
   if (settings.door.endsByDate || typeof cookie.originalMaxAge !== 'number') {
     return serializeCookie(settings.name, token, cookie.data)
   }
@@ -71,7 +70,7 @@ export function expireText(handle: Handle): string {
 
 // What is deleted is told to the client whatever the application has assigned.
 function sendableCookie({ settings, req, latest }: Handle): Cookie {
-  const own = latest === undefined ? undefined : asCookie(latest.cookie)
+  const own = latest?.cookie
   return own !== undefined && isSendable({ ...own.data }) ? own : newCookie(settings, req)
 }
 

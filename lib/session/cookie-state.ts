@@ -1,4 +1,4 @@
-import { Cookie, serializeAttributes } from '../cookie/cookie'
+import { type Cookie, serializeAttributes } from '../cookie/cookie'
 import type { SessionState } from './verbs'
 
 /** The cookie of a session, made on first use. */
@@ -10,23 +10,17 @@ export function cookieOf(state: SessionState): Cookie | undefined {
 /** Another cookie object with the same in it; where none is made yet, none is made of the session's own. */
 export function cookieCopy(state: SessionState): Cookie {
   if (state.cookie === undefined) return revived(state)
-  const own = asCookie(state.cookie)
-  return Object.assign(Object.create(Object.getPrototypeOf(own) as object) as Cookie, own)
+  return Object.assign(Object.create(Object.getPrototypeOf(state.cookie) as object) as Cookie, state.cookie)
 }
 
 /** The attributes that an application may change, without the moving date. */
 export function attributesOf(cookie: Cookie): string {
-  return textOf(asCookie(cookie))
+  return textOf(cookie)
 }
 
 /** The same for the cookie as it was kept. */
 export function keptAttributesOf(state: SessionState): string {
   return textOf(revived(state))
-}
-
-/** A cookie; the application may put any object in its place. */
-export function asCookie(cookie: Cookie): Cookie {
-  return cookie instanceof Cookie ? cookie : new Cookie(cookie)
 }
 
 function revived({ keptCookie, verbs }: SessionState): Cookie {

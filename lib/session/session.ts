@@ -3,7 +3,7 @@ import type { HttpRequest } from '../base/http'
 import type { Milliseconds } from '../base/time'
 import { Cookie, reviveCookie } from '../cookie/cookie'
 import { isRecord, META, OLD_META } from '../record/record'
-import { asCookie, cookieOf } from './cookie-state'
+import { cookieOf } from './cookie-state'
 import { assignData } from './data'
 import { DetachedVerbs, type KeptCookie, type RegenerateOptions, type SessionState, type SessionVerbs } from './verbs'
 
@@ -22,9 +22,11 @@ const COOKIE_PROPERTY: PropertyDescriptor & ThisType<Session> = {
       throw new OptionError('session.cookie must be a cookie object; change its attributes instead of replacing it')
     }
     const state = stateOf(this)
-    if (state !== undefined) state.cookie = cookie as Cookie
+    if (state !== undefined) state.cookie = cookie instanceof Cookie ? cookie : cookieFrom(cookie as Attributes)
   }
 }
+
+type Attributes = Record<string, unknown>
 
 const STATE = Symbol('silverback.state')
 
@@ -129,7 +131,7 @@ export interface Session {
 
 /** JSON of a session's cookie, as records keep it. */
 export function jsonOfCookie({ cookie, keptCookie }: SessionState): string {
-  return cookie === undefined ? keptCookie!.cookieText : JSON.stringify(asCookie(cookie))
+  return cookie === undefined ? keptCookie!.cookieText : JSON.stringify(cookie)
 }
 
 /** Whether a cookie, as it is kept, lasts until the browser closes. */
@@ -154,6 +156,13 @@ function ownAsInExpressSession(session: Session, req: HttpRequest): void {
   Object.defineProperty(session, 'id', { value: state.id })
   Object.defineProperty(session, 'reload', { configurable: true, writable: true, value: Session.prototype.reload })
   Object.defineProperty(session, 'save', { configurable: true, writable: true, value: Session.prototype.save })
+}
+
+// Attributes, or what a record keeps: an end that is a text is a date, and one without a span is its own.
+function cookieFrom(attributes: Attributes): Cookie {
+  const cookie = reviveCookie(attributes)
+  if (cookie.originalMaxAge === undefined) cookie.originalMaxAge = cookie.maxAge ?? null
+  return cookie
 }
 
 // Of a session that a socket library makes by hand, of a record, of a request's session, or of nothing.
@@ -204,6 +213,18 @@ for (const key of ['id', 'req'] as const) {
     }
   })
 }
+
+// Some delete every key of a session, restore data that was kept elsewhere, and assign a new cookie (ApostropheCMS).
+Object.defineProperty(Session.prototype, 'cookie', {
+  configurable: true,
+  get: COOKIE_PROPERTY.get!,
+  set(this: Session, value: Cookie) {
+    const plain = { configurable: true, enumerable: true, writable: true, value }
+    const isSession = stateOf(this) !== undefined
+    Object.defineProperty(this, 'cookie', isSession ? COOKIE_PROPERTY : plain)
+    if (isSession) this.cookie = value
+  }
+})
 
 // Whatever a client got an application to assign under the reserved property must not become our metadata.
 for (const key of [META, OLD_META]) {
