@@ -60,4 +60,29 @@ describe.each(Object.entries(SIDES))('with the package of the %s', (name, side) 
     }
     expect(kept()[0].cookie.originalMaxAge).toBe(HOUR)
   })
+
+  it('copies a cookie by for...in, verbs included', async () => {
+    const copy: Record<string, unknown> = {}
+    const cookie = new Cookie()
+    for (const key in cookie) copy[key] = cookie[key]
+    expect(Object.keys(copy).sort()).toEqual(
+      ['_expires', 'data', 'expires', 'httpOnly', 'maxAge', 'originalMaxAge', 'path', 'serialize', 'toJSON'].sort()
+    )
+  })
+
+  it('sends what an application adds to the attributes of every cookie', async () => {
+    const own = Object.getOwnPropertyDescriptor(Cookie.prototype, 'data')!
+    const { app } = appOf(
+      side,
+      { '/': (req, res) => res.json(Object.assign(req.session, { user: 'ann' })) },
+      { cookie: { maxAge: HOUR } }
+    )
+    const data = function (this: object) {
+      return { ...own.get!.call(this), maxAge: 3600 }
+    }
+    Object.defineProperty(Cookie.prototype, 'data', { ...own, get: data })
+    const res = await get(app, '/')
+    Object.defineProperty(Cookie.prototype, 'data', own)
+    expect(String(res.headers['set-cookie'])).toContain('; Max-Age=3600; Path=/; Expires=')
+  })
 })

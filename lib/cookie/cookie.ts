@@ -142,8 +142,8 @@ export class StrictCookie extends Cookie {
 
 // As in express-session, where they are an object's own: what a store that copies by for...in (dynamodb-store) keeps.
 for (const { prototype } of [Cookie, StrictCookie]) {
-  for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
-    if (get !== undefined) Object.defineProperty(prototype, name, { enumerable: true })
+  for (const name of Object.getOwnPropertyNames(prototype)) {
+    if (name !== 'constructor') Object.defineProperty(prototype, name, { enumerable: true })
   }
 }
 
@@ -189,10 +189,16 @@ export function decodeValue(value: string): string {
 }
 
 /**
- * Renders a `Set-Cookie` header. `maxAge` in seconds adds `Max-Age`.
+ * Renders a `Set-Cookie` header. `maxAge` in seconds adds `Max-Age`, also where an application has put it into
+ * `Cookie.prototype.data`.
  * @throws {TypeError} for an attribute that would not survive the trip
  */
-export function serializeCookie(name: string, value: string, data: Partial<CookieData>, maxAge?: number): string {
+export function serializeCookie(
+  name: string,
+  value: string,
+  data: Partial<CookieData> & { maxAge?: number },
+  maxAge = data.maxAge
+): string {
   const { domain, path, expires, httpOnly, secure, partitioned, priority, sameSite } = data
   const options = { maxAge, domain, path, expires, httpOnly, secure, partitioned, priority, sameSite }
   return serialize(name, value, options as CookieSerializeOptions)
