@@ -85,4 +85,10 @@ describe.each(Object.entries(SIDES))('with the package of the %s', (name, side) 
     Object.defineProperty(Cookie.prototype, 'data', own)
     expect(String(res.headers['set-cookie'])).toContain('; Max-Age=3600; Path=/; Expires=')
   })
+
+  it('asks MemoryStore for a session, and compares with undefined', async () => {
+    const store = new side.MemoryStore()
+    const answer = await new Promise((resolve) => store.get('none', (...args: unknown[]) => resolve(args)))
+    expect(answer).toEqual([null, undefined])
+  })
 })

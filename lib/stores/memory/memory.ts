@@ -3,7 +3,7 @@ import { callable } from '../../base/callable'
 import { isTimerSpan, must } from '../../base/errors'
 import { givenOptions } from '../../base/warnings'
 import { MINUTE, TIMER_MAX, type Milliseconds } from '../../base/time'
-import { POWERS } from '../../store/contract'
+import { declareNative, POWERS, type Callback, type SessionRecord } from '../../store/contract'
 import { RecordStore } from '../record-store'
 import { MemoryPowers } from './powers'
 
@@ -53,6 +53,14 @@ class BoundedMemoryStore extends RecordStore<true> {
     super(new MemoryPowers(checked(options)))
   }
 
+  override get(id: string): SessionRecord | null
+  override get(id: string, callback: Callback<any>): void
+  override get(id: string, callback?: Callback<unknown>): unknown {
+    if (typeof callback !== 'function') return super.get(id)
+    // As in express-session, for `session === undefined`.
+    return super.get(id, (err: unknown, found: unknown) => callback(err, found ?? undefined))
+  }
+
   /** When the last sweep ended. */
   get lastCleanup(): Milliseconds | undefined {
     return this[POWERS].sweptAt
@@ -74,6 +82,8 @@ class BoundedMemoryStore extends RecordStore<true> {
     this[POWERS].close()
   }
 }
+
+declareNative(BoundedMemoryStore)
 
 // express-session's can be called without `new`, and stores from npm that inherit from it do.
 export const MemoryStore = callable(BoundedMemoryStore)
