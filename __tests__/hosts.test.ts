@@ -160,6 +160,8 @@ describe('a save that fails', () => {
       const router = express.Router().use(auth, handler as any)
       return (req, res) => router(req as any, res as any, () => undefined)
     },
+    'answers it at once': (auth, handler) => (req, res) =>
+      auth(req, res, (err?: Error) => (err ? finalhandler(req, res)(err) : handler(req, res))),
     // connect, and an application of Express that another server calls
     'answers it on a later turn': (auth, handler) => {
       const router = express.Router().use(auth)
@@ -206,7 +208,7 @@ describe('a save that fails', () => {
         }
       })
     )
-    const isAnswered = behind === 'answers it on a later turn'
+    const isAnswered = behind.startsWith('answers')
     expect(await visit(behind, sessions)).toEqual([500, isAnswered ? 'error page' : '', undefined])
     const ours = behind.includes('router') ? [500, '', undefined] : [200, 'in', undefined]
     expect(await visit(behind, session)).toEqual(isAnswered ? [500, 'error page', undefined] : ours)
@@ -215,14 +217,21 @@ describe('a save that fails', () => {
   })
 
   it.each(Object.keys(DOORS))('is answered with the status that its error page chooses (%s)', async (door) => {
-    const pages: Record<string, (res: http.ServerResponse) => number> = {
+    const pages: Record<string, (res: http.ServerResponse) => number | Promise<number>> = {
       '/own': () => 503,
-      '/theirs': (res) => (res.statusCode < 400 ? 500 : res.statusCode)
+      '/theirs': (res) => (res.statusCode < 400 ? 500 : res.statusCode),
+      '/late': async (res) => {
+        const isSent = res.headersSent
+        for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
+        if (!isSent) res.setHeader('X-Late', '1')
+        return 502
+      }
     }
     const auth = DOORS[door]!(failing())
     const server = http.createServer((req: any, res) =>
-      auth(req, res, (err?: Error) => {
-        res.statusCode = err === undefined ? 404 : pages[req.url]!(res)
+      auth(req, res, async (err?: Error) => {
+        const status = err === undefined ? 404 : pages[req.url]!(res)
+        res.statusCode = typeof status === 'number' ? status : await status
         if (err !== undefined) return res.end('sorry')
         req.session.user = 'ann'
         res.statusMessage = 'Gone Fishing'
@@ -239,7 +248,8 @@ describe('a save that fails', () => {
     server.close()
     expect(seen).toEqual([
       [503, 'Service Unavailable', 'sorry'],
-      [500, 'Internal Server Error', 'sorry']
+      [500, 'Internal Server Error', 'sorry'],
+      [502, 'Bad Gateway', 'sorry']
     ])
   })
 
@@ -248,7 +258,8 @@ describe('a save that fails', () => {
     const said: unknown[] = []
     const server = http.createServer((req: any, res) =>
       auth(req, res, (err?: Error) => {
-        if (err) return
+        // restify
+        if (err) return void setImmediate(() => res.headersSent)
         req.session.user = 'ann'
         res.end('in')
         const ask = () => {

@@ -13,7 +13,7 @@ export interface HeldResponse extends HttpResponse {
   destroyed?: boolean
   readonly writableFinished?: boolean
   readonly writableHighWaterMark?: number
-  readonly req?: { readonly aborted?: boolean; clearTimeout?: () => void }
+  readonly req?: { readonly aborted?: boolean; readonly complete?: boolean; clearTimeout?: () => void }
   readonly socket?: Socket | null
   /** The rendered header block of node:http; null or empty until there is one. */
   _header?: string | null

@@ -48,8 +48,10 @@ export function offerTakeOver(
       res.statusCode = chosen
     }
   })
-  // finalhandler asks once, and may answer when the request has been read to its end.
-  patch.put('headersSent', { get: () => !answering.getStore() || (isLater && touch(), false) })
+  // Who asks on being told has yet to answer, and so has finalhandler, which answers once the request is read to its end.
+  // restify asks on a later turn, and answers nothing.
+  const ask = () => void ((!isLater || res.req?.complete === false) && touch())
+  patch.put('headersSent', { get: () => !answering.getStore() || (ask(), false) })
   if (isHttp1(res) && !header) res._header = HELD
   answering.run(true, offer, touch)
   isLater = true
