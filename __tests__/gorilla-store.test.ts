@@ -71,6 +71,26 @@ it('is read by Go as it stands in Set-Cookie, whatever its length', async () => 
   }
 })
 
+it.each<[string, [Buffer, Buffer?][], [Buffer, Buffer?]]>([
+  ['before encryption came', [[hash, block], [hash]], [hash]],
+  ['before encryption went', [[hash], [hash, block]], [hash, block]],
+  [
+    'with another block key',
+    [
+      [hash, block],
+      [hash, older]
+    ],
+    [hash, older]
+  ]
+])('reads, as Go does, what was written %s, under one hash key', async (_when, keyPairs, made) => {
+  const cookie = await mint([['user', str('ann')]], { keys: goKeys(made) })
+  expect(await goValues(cookie, goKeys(...keyPairs))).toEqual({ user: str('ann') })
+  const res = await request(appFor(new GorillaStore({ keyPairs })))
+    .get('/read')
+    .set('Cookie', `${NAME}=${cookie}`)
+  expect(res.body).toMatchObject({ data: { user: 'ann' }, isNew: false })
+})
+
 const typed: [string, Tagged][] = [
   ['uid', { t: 'int64', v: '7' }],
   ['rate', { t: 'float64', v: '4000000000000000' }],

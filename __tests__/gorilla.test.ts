@@ -229,6 +229,7 @@ describe('What Go refuses', () => {
 
 it.each<[string, Parameters<typeof securecookie>[0], Buffer?]>([
   ['sha512', { hashKey: hash, hash: 'sha512' }],
+  ['sha512-256', { hashKey: hash, hash: 'sha512-256' }],
   ['des3', { hashKey: hash, blockKey: Buffer.from('three different keys...!'), block: 'des3' }],
   ['json', { hashKey: hash, serializer: 'json' }],
   ['nop', { hashKey: hash, blockKey: block, serializer: 'nop' }]

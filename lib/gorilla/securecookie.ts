@@ -15,7 +15,7 @@ export interface SecureCookieOptions {
   /** Most characters of a value; `null`: no limit. @default 4096, as Go's */
   maxLength?: number | null | undefined
   /** What `HashFunc` was given: `sha512.New`, say. @default 'sha256' */
-  hash?: 'sha1' | 'sha224' | 'sha256' | 'sha384' | 'sha512' | undefined
+  hash?: 'sha1' | 'sha224' | 'sha256' | 'sha384' | 'sha512' | 'sha512-256' | undefined
   /** What `BlockFunc` was given: `des.NewTripleDESCipher` takes a `blockKey` of 24 bytes. @default 'aes' */
   block?: 'aes' | 'des3' | undefined
   /** What `SetSerializer` was given; `'nop'`: bytes as they are. @default 'gob' */
@@ -105,7 +105,7 @@ export function checkPair(options: SecureCookieOptions): Pair {
   const known = ['hashKey', 'blockKey', 'maxAge', 'maxLength', 'hash', 'block', 'serializer']
   const given = givenOptions('securecookie', options, known)
   const { hashKey, blockKey, maxAge = 30 * DAY, maxLength = 4096 } = given
-  const hash = oneOf('hash', given.hash ?? 'sha256', ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'])
+  const hash = oneOf('hash', given.hash ?? 'sha256', ['sha1', 'sha224', 'sha256', 'sha384', 'sha512', 'sha512-256'])
   const block = oneOf('block', given.block ?? 'aes', ['aes', 'des3'])
   const serializer = oneOf('serializer', given.serializer ?? 'gob', ['gob', 'json', 'nop'])
   const authentic = keyBytes(hashKey)
@@ -151,13 +151,34 @@ export function sealBytes(pair: Pair, name: string, bytes: Buffer): string {
 /** Opens a value with any of the pairs; the reason when none can. Never throws. */
 export function openBytes(pairs: readonly Pair[], name: string, cookie: string): Authentic | SessionErrorCode {
   let refused: SessionErrorCode = 'ERR_SESSION_SIGNATURE'
+  let unreadable: Authentic | undefined
   for (const [index, pair] of pairs.entries()) {
     const opened = openWith(pair, name, cookie)
-    if (typeof opened === 'object') return { ...opened, pair: index }
+    if (typeof opened === 'object') {
+      const found = { ...opened, pair: index }
+      // Of pairs with one hashKey (encryption came, or went) Go takes the first whose bytes can be deserialized.
+      if (
+        !pairs.some((other) => other !== pair && other.hashKey.equals(pair.hashKey)) ||
+        isReadable(pair, found.bytes)
+      ) {
+        return found
+      }
+      unreadable ??= found
+      continue
+    }
     // An authentic value's own fault says more than that it is not authentic with other keys.
     if (opened !== 'ERR_SESSION_SIGNATURE') refused = opened
   }
-  return refused
+  return unreadable ?? refused
+}
+
+function isReadable(pair: Pair, bytes: Buffer): boolean {
+  try {
+    parse(pair, bytes, undefined)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function openWith(pair: Pair, name: string, cookie: string): Omit<Authentic, 'pair'> | SessionErrorCode {
