@@ -1,0 +1,3 @@
+import { describeGrace } from './helpers/grace'
+
+describeGrace('two processes')
