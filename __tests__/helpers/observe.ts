@@ -24,17 +24,16 @@ export async function observe(wire: Wire, side: Side, scenario: Scenario, now: n
   let generated = 0
   let work: unknown
 
-  const app = EXPRESS[scenario.express]()
-  if (scenario.transport === 'trusted proxy') app.set('trust proxy', true)
   const genid = options.randomIds ? {} : { genid: () => `id-${++generated}` }
-  app.use(side({ ...options.given, ...genid, store }))
-  app.use((req: any, res: any, next: any) => {
+  const { app, handlers } = applicationOf(scenario)
+  handlers.session = side({ ...options.given, ...genid, store })
+  handlers.action = (req, res, next) => {
     work = actionOf(scenario)(req, res, next)
-  })
-  app.use((err: Error, _req: unknown, res: any, _next: unknown) => {
+  }
+  handlers.failed = (err, _req, res, _next) => {
     errors.push(err.message)
     if (!res.headersSent) res.status(500).send(`error: ${err.message}`)
-  })
+  }
 
   wire.listener = app
   const answer = await wire.ask(requestOf(scenario))
@@ -42,6 +41,28 @@ export async function observe(wire: Wire, side: Side, scenario: Scenario, now: n
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
   const seen = { ...answer, calls: store.calls, stored: { ...store.sessions }, errors, generated }
   return options.randomIds ? withNamedIds(seen, String(options.given.secret)) : seen
+}
+
+interface Application {
+  app: any
+  handlers: Record<'session' | 'action' | 'failed', (...args: any[]) => unknown>
+}
+
+const applications = new Map<string, Application>()
+
+// To make one takes longer than a request: those of a kind are one, whose handlers are exchanged.
+function applicationOf({ express, transport }: Scenario): Application {
+  const kind = `${express} ${transport === 'trusted proxy'}`
+  const known = applications.get(kind)
+  if (known !== undefined) return known
+  const app = EXPRESS[express]()
+  if (transport === 'trusted proxy') app.set('trust proxy', true)
+  const handlers = {} as Application['handlers']
+  app.use((req: any, res: any, next: any) => handlers.session(req, res, next))
+  app.use((req: any, res: any, next: any) => handlers.action(req, res, next))
+  app.use((err: any, req: any, res: any, next: any) => handlers.failed(err, req, res, next))
+  applications.set(kind, { app, handlers })
+  return { app, handlers }
 }
 
 function requestOf(scenario: Scenario): Asked {
