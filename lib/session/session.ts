@@ -158,9 +158,12 @@ function ownAsInExpressSession(session: Session, req: HttpRequest): void {
   Object.defineProperty(session, 'save', { configurable: true, writable: true, value: Session.prototype.save })
 }
 
-// Attributes, or what a record keeps: an end that is a text is a date, and one without a span is its own.
+// Attributes, or what a record keeps: an end that is a text is a date, or none if it names none, and one without a span is
+// its own.
 function cookieFrom(attributes: Attributes): Cookie {
-  const cookie = reviveCookie(attributes)
+  const { expires } = attributes
+  const namesNone = typeof expires === 'string' && Number.isNaN(Date.parse(expires))
+  const cookie = reviveCookie(namesNone ? { ...attributes, expires: null } : attributes)
   if (cookie.originalMaxAge === undefined) cookie.originalMaxAge = cookie.maxAge ?? null
   return cookie
 }
