@@ -1,3 +1,4 @@
+import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto'
 import request from 'supertest'
 import { OptionError } from '../lib/base/errors'
 import { GorillaStore } from '../lib/gorilla'
@@ -84,6 +85,26 @@ it.each<[string, [Buffer, Buffer?][], [Buffer, Buffer?]]>([
   ]
 ])('reads, as Go does, what was written %s, under one hash key', async (_when, keyPairs, made) => {
   const cookie = await mint([['user', str('ann')]], { keys: goKeys(made) })
+  expect(await goValues(cookie, goKeys(...keyPairs))).toEqual({ user: str('ann') })
+  const res = await request(appFor(new GorillaStore({ keyPairs })))
+    .get('/read')
+    .set('Cookie', `${NAME}=${cookie}`)
+  expect(res.body).toMatchObject({ data: { user: 'ann' }, isNew: false })
+})
+
+it('reads, as Go does, what another pair could take for some other value', async () => {
+  const [date, sealed] = Buffer.from(await mint([['user', str('ann')]]), 'base64url')
+    .toString('latin1')
+    .split('|')
+  const bytes = Buffer.from(sealed!, 'base64url')
+  const plain = createDecipheriv('aes-256-ctr', block, bytes.subarray(0, 16)).update(bytes.subarray(16))
+  // An initialization vector that begins as the gob of a bool.
+  const iv = Buffer.from([3, 2, 0, 1, ...Buffer.alloc(12)])
+  const padded = (text: Buffer) => text.toString('base64').replaceAll('+', '-').replaceAll('/', '_')
+  const encrypted = padded(Buffer.concat([iv, createCipheriv('aes-256-ctr', block, iv).update(plain)]))
+  const mac = createHmac('sha256', hash).update(`${NAME}|${date}|${encrypted}`).digest()
+  const cookie = padded(Buffer.concat([Buffer.from(`${date}|${encrypted}|`), mac]))
+  const keyPairs: [Buffer, Buffer?][] = [[hash], [hash, block]]
   expect(await goValues(cookie, goKeys(...keyPairs))).toEqual({ user: str('ann') })
   const res = await request(appFor(new GorillaStore({ keyPairs })))
     .get('/read')

@@ -67,7 +67,7 @@ export function securecookie(options: SecureCookieOptions | readonly SecureCooki
   return {
     encode: (name, value) => sealBytes(pairs[0]!, name, serialize(pairs[0]!, value)),
     decode(name, cookie, type) {
-      const opened = openBytes(pairs, name, cookie)
+      const opened = openBytes(pairs, name, cookie, (bytes, pair) => parse(pair, bytes, type))
       if (typeof opened === 'string') throw new SessionError(opened, REASONS[opened] ?? 'The value was refused.')
       return parse(pairs[opened.pair]!, opened.bytes, type)
     }
@@ -148,8 +148,13 @@ export function sealBytes(pair: Pair, name: string, bytes: Buffer): string {
   return cookie
 }
 
-/** Opens a value with any of the pairs; the reason when none can. Never throws. */
-export function openBytes(pairs: readonly Pair[], name: string, cookie: string): Authentic | SessionErrorCode {
+/** Opens a value with any of the pairs; the reason when none can. Never throws, whatever `read` makes of the bytes. */
+export function openBytes(
+  pairs: readonly Pair[],
+  name: string,
+  cookie: string,
+  read: (bytes: Buffer, pair: Pair) => unknown
+): Authentic | SessionErrorCode {
   let refused: SessionErrorCode = 'ERR_SESSION_SIGNATURE'
   let unreadable: Authentic | undefined
   for (const [index, pair] of pairs.entries()) {
@@ -159,7 +164,7 @@ export function openBytes(pairs: readonly Pair[], name: string, cookie: string):
       // Of pairs with one hashKey (encryption came, or went) Go takes the first whose bytes can be deserialized.
       if (
         !pairs.some((other) => other !== pair && other.hashKey.equals(pair.hashKey)) ||
-        isReadable(pair, found.bytes)
+        isReadable(() => read(found.bytes, pair))
       ) {
         return found
       }
@@ -172,9 +177,9 @@ export function openBytes(pairs: readonly Pair[], name: string, cookie: string):
   return unreadable ?? refused
 }
 
-function isReadable(pair: Pair, bytes: Buffer): boolean {
+function isReadable(read: () => unknown): boolean {
   try {
-    parse(pair, bytes, undefined)
+    read()
     return true
   } catch {
     return false

@@ -55,7 +55,7 @@ export class GorillaStore extends CarriedStore implements Carrier, StoreContract
 
   /** Answers `ERR_SESSION_SIGNATURE`, `_EXPIRED`, `_CORRUPT` or `_MISSING` (destroyed here). */
   open(value: string, name: string): Opened | SessionErrorCode {
-    const opened = openBytes(this.#pairs, name, value)
+    const opened = openBytes(this.#pairs, name, value, (bytes) => decodeValues(bytes, this.#types))
     if (typeof opened === 'string') return opened
     // Authentic, but from a clock we do not share: it would outlive every deadline.
     if (opened.issuedAt > Date.now() + SKEW) return 'ERR_SESSION_EXPIRED'

@@ -117,7 +117,7 @@ export function sealedFormat(types: Declared, pairs: readonly Pair[]): Format {
       const text = raw.toString('latin1')
       let reason = 'ERR_SESSION_SIGNATURE'
       for (const name of names) {
-        const opened = openBytes(pairs, name, text)
+        const opened = openBytes(pairs, name, text, (bytes) => gob.decode(bytes, []))
         if (typeof opened === 'object') return { ...gob.decode(opened.bytes, []), sealedAt: opened.issuedAt, name }
         if (opened !== 'ERR_SESSION_SIGNATURE') reason = opened
       }

@@ -59,7 +59,7 @@ export class GoTokens implements Required<TokenCodec> {
   decode(value: string, { name }: Named): string | null {
     const { ids, pairs } = this
     if (pairs === undefined) return ids.isId(value) ? this.#note(value, name) : null
-    const opened = openBytes(pairs, name, value)
+    const opened = openBytes(pairs, name, value, (bytes) => decodeGob(bytes, STRING))
     if (typeof opened === 'string') return opened
     try {
       const id = decodeGob(opened.bytes, STRING).node.value as string
