@@ -219,6 +219,10 @@ describe('a save that fails', () => {
   it.each(Object.keys(DOORS))('is answered with the status that its error page chooses (%s)', async (door) => {
     const pages: Record<string, (res: http.ServerResponse) => number | Promise<number>> = {
       '/own': () => 503,
+      '/reason': (res) => {
+        res.statusMessage = 'Store Down'
+        return 503
+      },
       '/theirs': (res) => (res.statusCode < 400 ? 500 : res.statusCode),
       '/late': async (res) => {
         const isSent = res.headersSent
@@ -248,6 +252,7 @@ describe('a save that fails', () => {
     server.close()
     expect(seen).toEqual([
       [503, 'Service Unavailable', 'sorry'],
+      [503, 'Store Down', 'sorry'],
       [500, 'Internal Server Error', 'sorry'],
       [502, 'Bad Gateway', 'sorry']
     ])

@@ -5,8 +5,8 @@ import { headersSentError } from './write-head'
 
 /**
  * Offers a failed commit to a plain node:http application, express-session's way: from `offer` on, the response can be
- * taken over by touching it; if nobody does, the caller lets the handler's own response go. It stays sent for whoever
- * does not act for the error: a handler that only asks must not lose what it has answered.
+ * taken over by touching it; if nobody does, the caller lets the handler's own response go. Asking `headersSent` on being
+ * told is touching it. It stays sent for the handler: one that only asks must not lose what it has answered.
  *
  * Such applications look at `_header` to tell whether they still can answer, so it says "sent" until they try.
  * @param status of the page that is offered, for those who choose theirs by it
@@ -19,6 +19,8 @@ export function offerTakeOver(
   offer: (touch: () => void) => void
 ): () => boolean {
   const { statusCode, _header: header } = res
+  const reasonNow = () => (isHttp1(res) ? res.statusMessage : undefined)
+  const reason = reasonNow()
   const patch = new PropertyPatch(res)
   const answering = new AsyncLocalStorage<boolean>()
   let taken = false
@@ -31,7 +33,10 @@ export function offerTakeOver(
     if (taken || !answering.getStore()) return
     taken = true
     restore()
+    const chosen = reasonNow()
     takeOver()
+    // The page may have said its own before it chose the status.
+    if (chosen !== reason) res.statusMessage = chosen
   }
   for (const name of HEADER_VERBS) {
     patch.putMethod(name, (...args) => {
