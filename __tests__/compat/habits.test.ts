@@ -61,19 +61,22 @@ describe.each(Object.entries(SIDES))('with the package of the %s', (name, side) 
     expect(kept()[0].cookie.originalMaxAge).toBe(HOUR)
   })
 
-  it('stores a session whose cookie was given a text that is no date', async () => {
-    const { app, kept } = appOf(side, {
-      '/login': (req, res) => {
-        req.session.user = 'ann'
-        req.session.cookie = { expires: 'never', httpOnly: true, path: '/' }
-        res.send('x')
-      }
-    })
-    const res = await get(app, '/login')
-    expect(res.status).toBe(200)
-    expect(String(res.headers['set-cookie'])).toMatch(/^connect\.sid=/)
-    expect(kept()).toMatchObject([{ user: 'ann' }])
-  })
+  it.each([{ expires: 'never' }, { maxAge: 1e18 }])(
+    'stores a session whose cookie was given an end of %j',
+    async (end) => {
+      const { app, kept } = appOf(side, {
+        '/login': (req, res) => {
+          req.session.user = 'ann'
+          req.session.cookie = { ...end, httpOnly: true, path: '/' }
+          res.send('x')
+        }
+      })
+      const res = await get(app, '/login')
+      expect(res.status).toBe(200)
+      expect(String(res.headers['set-cookie'])).toMatch(/^connect\.sid=/)
+      expect(kept()).toMatchObject([{ user: 'ann' }])
+    }
+  )
 
   it('copies a cookie by for...in, verbs included', async () => {
     const copy: Record<string, unknown> = {}

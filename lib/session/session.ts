@@ -158,12 +158,11 @@ function ownAsInExpressSession(session: Session, req: HttpRequest): void {
   Object.defineProperty(session, 'save', { configurable: true, writable: true, value: Session.prototype.save })
 }
 
-// Attributes, or what a record keeps: an end that is a text is a date, or none if it names none, and one without a span is
-// its own.
+// Attributes, or what a record keeps: an end that is a text is a date, one that names no date is none, and one without a
+// span is its own.
 function cookieFrom(attributes: Attributes): Cookie {
-  const { expires } = attributes
-  const namesNone = typeof expires === 'string' && Number.isNaN(Date.parse(expires))
-  const cookie = reviveCookie(namesNone ? { ...attributes, expires: null } : attributes)
+  const cookie = reviveCookie(attributes)
+  if (Number.isNaN(cookie.expires?.valueOf())) cookie.expires = null
   if (cookie.originalMaxAge === undefined) cookie.originalMaxAge = cookie.maxAge ?? null
   return cookie
 }
