@@ -60,7 +60,7 @@ export class Cookie {
     if (options) {
       if (typeof options !== 'object') throw new TypeError('argument options must be a object')
       for (const key in options) {
-        if (key !== 'data') (this as Record<string, unknown>)[key] = options[key as keyof CookieOptions]
+        if (isAttribute(key)) (this as Record<string, unknown>)[key] = options[key as keyof CookieOptions]
       }
     }
     // `maxAge: undefined` stays undefined, and so leaves no trace in the record, as in express-session.
@@ -147,13 +147,18 @@ for (const { prototype } of [Cookie, StrictCookie]) {
   }
 }
 
+// What else `for...in` shows of another cookie.
+function isAttribute(key: string): boolean {
+  return key !== 'data' && key !== 'serialize' && key !== 'toJSON'
+}
+
 /** Makes a cookie from what a record keeps of it: dates are strings there. */
 export function reviveCookie(stored: Record<string, unknown>, CookieClass: typeof Cookie = Cookie): Cookie {
   const { expires } = stored
   const isText = typeof expires === 'string'
   const cookie = new CookieClass()
   for (const key in stored) {
-    if (key !== 'data' && (key !== 'expires' || !isText))
+    if (isAttribute(key) && (key !== 'expires' || !isText))
       (cookie as unknown as Record<string, unknown>)[key] = stored[key]
   }
   if (isText) cookie.expires = new Date(expires)
