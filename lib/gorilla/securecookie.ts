@@ -148,12 +148,15 @@ export function sealBytes(pair: Pair, name: string, bytes: Buffer): string {
   return cookie
 }
 
-/** Opens a value with any of the pairs; the reason when none can. Never throws, whatever `read` makes of the bytes. */
+/**
+ * Opens a value with any of the pairs; the reason when none can. Never throws.
+ * @param read what is made of the bytes: throws what they are not
+ */
 export function openBytes(
   pairs: readonly Pair[],
   name: string,
   cookie: string,
-  read: (bytes: Buffer, pair: Pair) => unknown
+  read: (bytes: Buffer, pair: Pair) => unknown = (bytes, pair) => parse(pair, bytes, undefined)
 ): Authentic | SessionErrorCode {
   let refused: SessionErrorCode = 'ERR_SESSION_SIGNATURE'
   let unreadable: Authentic | undefined
