@@ -254,7 +254,10 @@ describe('a response', () => {
     const { cookie } = await visit(app, '/login')
     await visit(app, '/', cookie)
     const [text] = [...store.texts.values()]
-    expect(JSON.parse(text)).toMatchObject({ user: 'ann', cookie: { originalMaxAge: 3_600_000 } })
+    const record = JSON.parse(text)
+    expect(record.user).toBe('ann')
+    // The clock is read twice for it.
+    expect(Math.abs(record.cookie.originalMaxAge - 3_600_000)).toBeLessThan(1000)
   })
 
   it.each([
